@@ -1,0 +1,1 @@
+//! The language: text to plan; keeps out running anything and printing.

@@ -1,0 +1,1 @@
+//! The providers: pure codecs; keeps processes out.

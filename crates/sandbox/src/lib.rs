@@ -1,0 +1,1 @@
+//! The sandbox: process confinement; keeps `unsafe` and OS specifics out of everything else.

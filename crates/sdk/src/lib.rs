@@ -1,0 +1,1 @@
+//! The public Rust API; keeps internals out of users' hands.

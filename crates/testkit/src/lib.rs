@@ -1,0 +1,1 @@
+//! Test programs and builders; keeps test code out of production.
