@@ -1,1 +1,44 @@
 //! The sandbox: process confinement; keeps `unsafe` and OS specifics out of everything else.
+//!
+//! Three processes stand between Botpipe and an agent's program, so that the program and whatever
+//! it starts end when Botpipe says so, and also when Botpipe dies without saying anything:
+//!
+//! ```text
+//! botpipe
+//!   └─ stage 1   our own binary again, empty environment; holds the other end of Botpipe's socket
+//!        └─ init   pid 1 of a new pid namespace, or a child subreaper; reaps, counts, kills
+//!             └─ agent   own session, descriptors 0, 1, 2 only, exactly the given environment
+//! ```
+//!
+//! Whoever dies on the way down, everything below dies with it: stage 1 sees the end of Botpipe's
+//! socket, init sees the end of stage 1's pipe, and the kernel ends a namespace with its pid 1.
+
+mod error;
+mod exit;
+mod identity;
+mod launch;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as os;
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(not(target_os = "linux"))]
+use elsewhere as os;
+
+pub use error::Error;
+pub use exit::{Exit, How, Proc, Refused, Used};
+pub use identity::{Identity, Liveness, is_alive, own_identity, process_identity};
+pub use launch::{Containment, Launch};
+pub use os::Contained;
+
+/// Becomes stage 1, and never returns, when this process was started as one; else does nothing.
+///
+/// # Order
+/// The first thing in the `main` of every binary that calls [`Launch::start`]: before any thread,
+/// argument parser or output.
+pub fn enter_if_stage1() {
+    os::enter_if_stage1();
+}

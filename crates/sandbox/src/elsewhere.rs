@@ -1,0 +1,73 @@
+//! Operating systems without containment: every launch is refused, nothing is pretended.
+
+use std::convert::Infallible;
+use std::io::{PipeReader, PipeWriter};
+
+use crate::{Error, Exit, Identity, Launch, Liveness, Used};
+
+/// A running program: there can be none here.
+#[derive(Debug)]
+pub struct Contained {
+    never: Infallible,
+}
+
+impl Contained {
+    /// See the Linux implementation.
+    pub fn take_stdin(&mut self) -> Option<PipeWriter> {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn take_stdout(&mut self) -> Option<PipeReader> {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn take_stderr(&mut self) -> Option<PipeReader> {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn pid(&self) -> u32 {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn identity(&self) -> &Identity {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn used(&self) -> &Used {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn wait(&self) -> Exit {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn terminate(&self) {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn kill(&self) {
+        match self.never {}
+    }
+}
+
+pub(crate) fn start(_launch: &Launch) -> Result<Contained, Error> {
+    Err(Error::Unsupported)
+}
+
+pub(crate) fn enter_if_stage1() {}
+
+pub(crate) fn process_identity(_pid: u32) -> Option<Identity> {
+    None
+}
+
+pub(crate) fn is_alive(_identity: &Identity) -> Liveness {
+    Liveness::Unknown
+}

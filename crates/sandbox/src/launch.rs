@@ -1,0 +1,48 @@
+//! What to start and how to contain it: plain data.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::{Contained, Error, os};
+
+/// A program to start in containment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The program: a path (a relative one is taken from `cwd`), or a bare name that is looked up
+    /// in the `PATH` of `env` (`/usr/bin:/bin` when it has none), never in Botpipe's own.
+    pub program: PathBuf,
+    /// Its arguments, without the program's name.
+    pub args: Vec<OsString>,
+    /// The directory it starts in.
+    pub cwd: PathBuf,
+    /// Its whole environment: nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// How its descendants are held together.
+    pub containment: Containment,
+    /// The binary that becomes stage 1; without one, the running binary.
+    pub stage1: Option<PathBuf>,
+}
+
+/// How the descendants of a program are held together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Containment {
+    /// `Namespace` where its whole set-up works, else `Subreaper`.
+    #[default]
+    Auto,
+    /// A pid namespace: the kernel ends every process in it at once. As root it stands alone; as
+    /// another user it needs a user namespace, in which ids keep their values.
+    Namespace,
+    /// A child subreaper: orphans come back to init, which kills until nothing is left.
+    Subreaper,
+}
+
+impl Launch {
+    /// Starts the program and returns once it runs, or with the reason why it does not.
+    ///
+    /// # Errors
+    /// The program's own absence and a bad working directory are `Error::Program` and
+    /// `Error::WorkingDirectory`; they are never mistaken for an exit code.
+    pub fn start(&self) -> Result<Contained, Error> {
+        os::start(self)
+    }
+}

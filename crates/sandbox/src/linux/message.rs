@@ -1,0 +1,114 @@
+//! What init tells stage 1, and stage 1 tells Botpipe: one line each.
+
+use std::io::{self, Write};
+
+use crate::{Exit, How, Proc, Refused};
+
+/// A line on its way up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Message {
+    /// A namespace was refused; a subreaper is tried now.
+    FallsBack(Refused),
+    /// The containment was refused; the program was not started.
+    Refused(Refused),
+    /// The program could not be executed.
+    NotStarted { what: Part, errno: i32 },
+    /// The program runs; with which `/proc`, when in a namespace.
+    Started(Option<Proc>),
+    /// The program and everything it left behind have ended.
+    Ended(Exit),
+}
+
+/// What stood in the way of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    WorkingDirectory,
+    Program,
+}
+
+impl Message {
+    /// Sends the line in one write.
+    pub(super) fn send(&self, to: &mut impl Write) -> io::Result<()> {
+        to.write_all(self.line().as_bytes())
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Self::FallsBack(r) => format!("falls-back {} {}\n", r.step, r.errno),
+            Self::Refused(r) => format!("refused {} {}\n", r.step, r.errno),
+            Self::NotStarted { what: Part::WorkingDirectory, errno } => {
+                format!("not-started cwd {errno}\n")
+            }
+            Self::NotStarted { what: Part::Program, errno } => {
+                format!("not-started program {errno}\n")
+            }
+            Self::Started(None) => "started subreaper\n".into(),
+            Self::Started(Some(Proc::Fresh)) => "started fresh-proc\n".into(),
+            Self::Started(Some(Proc::Host)) => "started host-proc\n".into(),
+            Self::Ended(Exit { how, leftover, survivors }) => {
+                let (how, number) = match how {
+                    How::Exited(code) => ("exited", code),
+                    How::Signalled(signal) => ("signalled", signal),
+                };
+                format!("ended {how} {number} {leftover} {survivors}\n")
+            }
+        }
+    }
+
+    /// Reads a line, with or without its end; `None` when it is none of ours.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let refused = |step: &str, errno: &str| {
+            Some(Refused { step: step.to_owned(), errno: errno.parse().ok()? })
+        };
+        Some(match words[..] {
+            ["falls-back", step, errno] => Self::FallsBack(refused(step, errno)?),
+            ["refused", step, errno] => Self::Refused(refused(step, errno)?),
+            ["not-started", "cwd", errno] => {
+                Self::NotStarted { what: Part::WorkingDirectory, errno: errno.parse().ok()? }
+            }
+            ["not-started", "program", errno] => {
+                Self::NotStarted { what: Part::Program, errno: errno.parse().ok()? }
+            }
+            ["started", "subreaper"] => Self::Started(None),
+            ["started", "fresh-proc"] => Self::Started(Some(Proc::Fresh)),
+            ["started", "host-proc"] => Self::Started(Some(Proc::Host)),
+            ["ended", how, number, leftover, survivors] => {
+                let number = number.parse().ok()?;
+                let how = match how {
+                    "exited" => How::Exited(number),
+                    "signalled" => How::Signalled(number),
+                    _ => return None,
+                };
+                let (leftover, survivors) = (leftover.parse().ok()?, survivors.parse().ok()?);
+                Self::Ended(Exit { how, leftover, survivors })
+            }
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Message, Part};
+    use crate::{Exit, How, Proc, Refused};
+
+    #[test]
+    fn every_line_reads_back() {
+        let refused = Refused { step: "uid-map".into(), errno: 1 };
+        for message in [
+            Message::FallsBack(refused.clone()),
+            Message::Refused(refused),
+            Message::NotStarted { what: Part::WorkingDirectory, errno: 20 },
+            Message::NotStarted { what: Part::Program, errno: 2 },
+            Message::Started(None),
+            Message::Started(Some(Proc::Fresh)),
+            Message::Started(Some(Proc::Host)),
+            Message::Ended(Exit { how: How::Exited(3), leftover: 2, survivors: 0 }),
+            Message::Ended(Exit { how: How::Signalled(15), leftover: 0, survivors: 1 }),
+        ] {
+            assert_eq!(Message::parse(&message.line()), Some(message));
+        }
+        assert_eq!(Message::parse("ended well\n"), None);
+    }
+}

@@ -1,0 +1,16 @@
+//! Containment on Linux: our side of it, stage 1, init, and the agent's last steps before exec.
+
+mod agent;
+mod contained;
+mod init;
+mod message;
+mod plan;
+mod procfs;
+mod stage1;
+mod sys;
+mod tree;
+
+pub use contained::Contained;
+pub(crate) use contained::start;
+pub(crate) use procfs::{is_alive, process_identity};
+pub(crate) use stage1::enter_if_stage1;

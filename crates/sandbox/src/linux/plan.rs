@@ -1,0 +1,114 @@
+//! The plan of a launch on its way to stage 1: through a socket, never through arguments or
+//! environment, where others could read it.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::{Containment, Error, Launch};
+
+/// A launch as stage 1 and the agent need it.
+pub(super) struct Plan {
+    pub(super) containment: Containment,
+    pub(super) cwd: CString,
+    pub(super) program: CString,
+    /// With the program's name first.
+    pub(super) argv: Vec<CString>,
+    /// Each `NAME=value`.
+    pub(super) env: Vec<CString>,
+}
+
+/// Writes a launch as stage 1 reads it.
+///
+/// # Shape
+/// Fields, each ended by a zero byte: containment, working directory, program, count of arguments,
+/// the arguments, then one `NAME=value` for each variable.
+pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let mut field = |part, parts: &[&OsStr]| {
+        if parts.iter().any(|p| p.as_bytes().contains(&0)) {
+            return Err(Error::Unusable { part, what: "a zero byte" });
+        }
+        for part in parts {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        bytes.push(0);
+        Ok(())
+    };
+    let containment = match launch.containment {
+        Containment::Auto => "auto",
+        Containment::Namespace => "namespace",
+        Containment::Subreaper => "subreaper",
+    };
+    field("containment", &[OsStr::new(containment)])?;
+    field("working directory", &[launch.cwd.as_os_str()])?;
+    field("program", &[launch.program.as_os_str()])?;
+    field("arguments", &[OsStr::new(&launch.args.len().to_string())])?;
+    for argument in &launch.args {
+        field("arguments", &[argument.as_os_str()])?;
+    }
+    for (name, value) in &launch.env {
+        if name.is_empty() || name.as_bytes().contains(&b'=') {
+            let what = "a variable whose name is empty or holds `=`";
+            return Err(Error::Unusable { part: "environment", what });
+        }
+        field("environment", &[name.as_os_str(), OsStr::new("="), value.as_os_str()])?;
+    }
+    Ok(bytes)
+}
+
+/// Reads what [`encode`] wrote.
+pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
+    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0);
+    let mut next = || fields.next().and_then(|f| CString::new(f).ok());
+    let containment = match next()?.to_str().ok()? {
+        "auto" => Containment::Auto,
+        "namespace" => Containment::Namespace,
+        "subreaper" => Containment::Subreaper,
+        _ => return None,
+    };
+    let (cwd, program) = (next()?, next()?);
+    let count: usize = next()?.to_str().ok()?.parse().ok()?;
+    let mut argv = vec![program.clone()];
+    for _ in 0..count {
+        argv.push(next()?);
+    }
+    let env = std::iter::from_fn(next).collect();
+    Some(Plan { containment, cwd, program, argv, env })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+
+    use super::{decode, encode};
+    use crate::{Containment, Error, Launch};
+
+    fn launch() -> Launch {
+        Launch {
+            program: "agent".into(),
+            args: vec!["".into(), "two words".into(), "".into()],
+            cwd: "/tmp".into(),
+            env: vec![("A".into(), "x=y".into()), ("EMPTY".into(), "".into())],
+            containment: Containment::Subreaper,
+            stage1: None,
+        }
+    }
+
+    #[test]
+    fn empty_arguments_and_values_arrive() {
+        let plan = decode(&encode(&launch()).unwrap()).unwrap();
+        assert_eq!(plan.containment, Containment::Subreaper);
+        assert_eq!(plan.argv, [c"agent", c"", c"two words", c""].map(CString::from));
+        assert_eq!(plan.env, [c"A=x=y", c"EMPTY="].map(CString::from));
+    }
+
+    #[test]
+    fn what_no_program_can_be_given_is_refused_before_anything_starts() {
+        let mut zero = launch();
+        zero.args.push("a\0b".into());
+        assert!(matches!(encode(&zero), Err(Error::Unusable { part: "arguments", .. })));
+        let mut name = launch();
+        name.env.push(("A=B".into(), "".into()));
+        assert!(matches!(encode(&name), Err(Error::Unusable { part: "environment", .. })));
+    }
+}

@@ -1,0 +1,318 @@
+//! The system calls, each behind a safe function: the only unsafe code of Botpipe.
+#![expect(
+    unsafe_code,
+    reason = "clone, exec, signals and descriptor passing have no safe form in std"
+)]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io::{self, Error, Result};
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::ptr::{null, null_mut};
+use std::time::Duration;
+
+pub(super) use libc::{ESRCH, SIGKILL, SIGTERM};
+
+/// A process number as the kernel takes it; negative means a process group.
+pub(super) type Pid = libc::pid_t;
+
+/// Which side of a [`fork`] this is.
+pub(super) enum Fork {
+    Parent(Pid),
+    Child,
+}
+
+/// What [`reap`] found.
+pub(super) enum Reaped {
+    Ended(Pid, ExitStatus),
+    NobodyYet,
+    NoChildren,
+}
+
+pub(super) const NEW_PID_AND_MOUNT: c_int = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+pub(super) const NEW_USER_PID_AND_MOUNT: c_int = NEW_PID_AND_MOUNT | libc::CLONE_NEWUSER;
+
+/// Forks, the child in the new namespaces of `flags` (0: none). Only stage 1 and what descends from
+/// it may call this: they have one thread, so the child may do what any process may.
+pub(super) fn fork(flags: c_int) -> Result<Fork> {
+    let no_pointer = 0_usize;
+    // SAFETY: no stack, no thread id pointers and no CLONE_VM, so the child is a copy of a process
+    // with a single thread, exactly as fork makes it.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            libc::c_long::from(flags | libc::SIGCHLD),
+            no_pointer,
+            no_pointer,
+            no_pointer,
+            no_pointer,
+        )
+    };
+    match Pid::try_from(pid) {
+        Ok(0) => Ok(Fork::Child),
+        Ok(pid) if pid > 0 => Ok(Fork::Parent(pid)),
+        _ => Err(Error::last_os_error()),
+    }
+}
+
+/// Ends this process at once, running nothing.
+pub(super) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit is defined in every state.
+    unsafe { libc::_exit(code) }
+}
+
+/// Executes; comes back only with the error.
+pub(super) fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> Error {
+    let pointers = |strings: &[CString]| -> Vec<*const c_char> {
+        strings.iter().map(|s| s.as_ptr()).chain([null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: both arrays are null-terminated and point to strings that outlive the call.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    Error::last_os_error()
+}
+
+/// Sends a signal to a process, or to a group when `pid` is negative.
+pub(super) fn kill(pid: Pid, signal: c_int) -> Result<()> {
+    // SAFETY: kill reads two numbers.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Collects one ended child without waiting.
+pub(super) fn reap() -> Result<Reaped> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a valid place for the answer.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        match (pid, Error::last_os_error().raw_os_error()) {
+            (0, _) => return Ok(Reaped::NobodyYet),
+            (1.., _) => return Ok(Reaped::Ended(pid, ExitStatus::from_raw(status))),
+            (_, Some(libc::ECHILD)) => return Ok(Reaped::NoChildren),
+            (_, Some(libc::EINTR)) => {}
+            (_, _) => return Err(Error::last_os_error()),
+        }
+    }
+}
+
+/// Waits for one child to end.
+pub(super) fn wait_for(pid: Pid) {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for the answer.
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } < 0 {
+        if Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            return;
+        }
+    }
+}
+
+/// Makes this process the one that orphans below it come back to.
+pub(super) fn become_subreaper() -> Result<()> {
+    // SAFETY: this option takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Asks the kernel to kill this process when its parent, which has one thread, ends.
+pub(super) fn die_with_parent() -> Result<()> {
+    // SAFETY: this option takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) }).map(drop)
+}
+
+/// Leaves the session and the terminal of the parent.
+pub(super) fn new_session() -> Result<()> {
+    // SAFETY: setsid takes nothing.
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
+/// The effective user and group.
+pub(super) fn ids() -> (u32, u32) {
+    // SAFETY: both take nothing and cannot fail.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Keeps mounts made here from reaching the host.
+pub(super) fn keep_mounts_to_ourselves() -> Result<()> {
+    mount(None, c"/", libc::MS_REC | libc::MS_SLAVE)
+}
+
+/// Mounts the `/proc` of this pid namespace.
+pub(super) fn mount_proc() -> Result<()> {
+    mount(Some(c"proc"), c"/proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC)
+}
+
+fn mount(kind: Option<&CStr>, target: &CStr, flags: libc::c_ulong) -> Result<()> {
+    let kind = kind.map_or(null(), CStr::as_ptr);
+    // SAFETY: the strings live through the call; a null source or type is allowed for these flags.
+    check(unsafe { libc::mount(kind, target.as_ptr(), kind, flags, null()) }).map(drop)
+}
+
+/// Gives every signal its default meaning and blocks none, as a program expects at its start.
+pub(super) fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL is a valid disposition; the C library refuses its own two signals.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: an all-zero set is initialised by sigemptyset before it is used.
+    unsafe {
+        let mut none: libc::sigset_t = zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, null_mut());
+    }
+}
+
+/// Undoes an inherited "ignore my children", under which nobody could be waited for.
+pub(super) fn notice_children() {
+    // SAFETY: SIG_DFL is a valid disposition.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// A descriptor that becomes readable when a child ends. Blocks the signal for this process.
+pub(super) fn child_signals() -> Result<OwnedFd> {
+    // SAFETY: the set is initialised before use; a fresh descriptor is owned by nobody else.
+    unsafe {
+        let mut set: libc::sigset_t = zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        check(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, null_mut()))?;
+        let fd = check(libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Waits until one of the descriptors can be read or has lost its other end; `None`: without end.
+pub(super) fn wait_readable<const N: usize>(
+    fds: [BorrowedFd<'_>; N],
+    patience: Option<Duration>,
+) -> Result<[bool; N]> {
+    let mut polled =
+        fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+    let patience = patience.map_or(-1, |p| c_int::try_from(p.as_millis()).unwrap_or(c_int::MAX));
+    let count = libc::nfds_t::try_from(N).unwrap_or(0);
+    // SAFETY: `polled` holds `count` entries.
+    match check(unsafe { libc::poll(polled.as_mut_ptr(), count, patience) }) {
+        Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+        Err(_) => Ok([false; N]),
+        Ok(_) => Ok(polled.map(|p| p.revents != 0)),
+    }
+}
+
+/// Puts a descriptor at a fixed number, open across exec.
+pub(super) fn place(fd: BorrowedFd<'_>, at: RawFd) -> Result<()> {
+    // SAFETY: dup2 takes numbers; the caller gives up what was at `at`.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), at) }).map(drop)
+}
+
+/// A close-on-exec copy of standard input, numbered 3 or higher.
+pub(super) fn copy_of_stdin() -> Result<OwnedFd> {
+    io::stdin().as_fd().try_clone_to_owned()
+}
+
+/// Closes every descriptor but the standard three.
+///
+/// # Order
+/// At the start of stage 1 only, while nothing in this process owns one.
+pub(super) fn close_all_but_standard() {
+    if close_range(0).is_err() {
+        for fd in open_descriptors().unwrap_or_default() {
+            // SAFETY: nothing in this process owns a descriptor above 2 yet.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// Marks every descriptor but the standard three to be closed by exec.
+pub(super) fn close_on_exec_all_but_standard() -> Result<()> {
+    if close_range(libc::CLOSE_RANGE_CLOEXEC).is_err() {
+        for fd in open_descriptors()? {
+            // SAFETY: setting a flag of a descriptor owns and frees nothing.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+fn close_range(flags: libc::c_uint) -> Result<()> {
+    // SAFETY: numbers only; the two callers say why closing or marking is right.
+    match unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, flags) } {
+        0 => Ok(()),
+        _ => Err(Error::last_os_error()),
+    }
+}
+
+/// For kernels before 5.11: the numbers above 2, read before any of them is touched.
+fn open_descriptors() -> Result<Vec<RawFd>> {
+    let entries = std::fs::read_dir("/proc/self/fd")?;
+    let numbers = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter(|fd| *fd > 2).collect())
+}
+
+/// Descriptors in one message.
+const PASSED: usize = 3;
+/// Room for their control message, more than `CMSG_SPACE` asks for on any Linux.
+const CONTROL_WORDS: usize = 8;
+
+/// Sends bytes, and three descriptors with them.
+pub(super) fn send_with_descriptors(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: [BorrowedFd<'_>; PASSED],
+) -> Result<()> {
+    let fds = fds.map(|fd| fd.as_raw_fd());
+    let mut control = [0_u64; CONTROL_WORDS];
+    let mut part =
+        libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(), iov_len: bytes.len() };
+    // SAFETY: the header points to `part` and `control`, which outlive the call; `control` is
+    // aligned for a cmsghdr and larger than CMSG_SPACE of three descriptors, so the first header
+    // exists and its data has room for them.
+    let sent = unsafe {
+        let size = u32::try_from(size_of_val(&fds)).unwrap_or(0);
+        let mut message: libc::msghdr = zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(size) as _;
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(size) as _;
+        libc::CMSG_DATA(header).cast::<[RawFd; PASSED]>().write_unaligned(fds);
+        libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL)
+    };
+    if usize::try_from(sent) == Ok(bytes.len()) { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
+/// Receives what [`send_with_descriptors`] sent: exactly `N` bytes and three descriptors.
+pub(super) fn receive_with_descriptors<const N: usize>(
+    socket: BorrowedFd<'_>,
+) -> Result<([u8; N], [OwnedFd; PASSED])> {
+    let mut bytes = [0_u8; N];
+    let mut control = [0_u64; CONTROL_WORDS];
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: N };
+    // SAFETY: as in sending; the data is read only when the kernel says that one control message
+    // of three descriptors arrived, and those are new and ours alone.
+    unsafe {
+        let mut message: libc::msghdr = zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
+        let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_WAITALL;
+        let got = libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags);
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        let size = u32::try_from(size_of::<[RawFd; PASSED]>()).unwrap_or(0);
+        if usize::try_from(got) != Ok(N)
+            || header.is_null()
+            || (*header).cmsg_type != libc::SCM_RIGHTS
+            || (*header).cmsg_len != libc::CMSG_LEN(size) as _
+        {
+            return Err(Error::from(io::ErrorKind::InvalidData));
+        }
+        let fds = libc::CMSG_DATA(header).cast::<[RawFd; PASSED]>().read_unaligned();
+        Ok((bytes, fds.map(|fd| OwnedFd::from_raw_fd(fd))))
+    }
+}
+
+fn check(result: c_int) -> Result<c_int> {
+    if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,135 @@
+//! The double of the behaviour tests: a parent that contains an agent and can be killed, a process
+//! that will not go away, and an agent that tells what it was given.
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "what it prints is what tests read")]
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use botpipe_sandbox::{Containment, Launch};
+
+fn main() {
+    botpipe_sandbox::enter_if_stage1();
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let word = |n: usize| args.get(n).and_then(|a| a.to_str()).unwrap_or_default();
+    match word(0) {
+        "contain" => contain(word(1), word(2), Path::new(word(3)), &args[4..]),
+        "beat" => beat(Path::new(word(1))),
+        "show" => show(),
+        "measure" => measure(word(1).parse().expect("a count")),
+        other => println!("no such part to play: `{other}`"),
+    }
+}
+
+/// `contain <containment> <end> <ready> <program> <args>…`: contains a program, waits for the file
+/// `ready` where the end is not its own, ends it, and prints what contained it and how it ended.
+fn contain(containment: &str, end: &str, ready: &Path, command: &[OsString]) {
+    let launch = launch(containment, command);
+    let mut contained = match launch.start() {
+        Ok(contained) => contained,
+        Err(error) => return println!("error {error} | {:?}", error.errno()),
+    };
+    println!("used {:?}", contained.used());
+    drop(contained.take_stdin());
+    let stdout = contained.take_stdout().map(|mut out| {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).map(|_| text)
+        })
+    });
+    if end != "wait" {
+        until(|| ready.exists());
+    }
+    match end {
+        "kill" => contained.kill(),
+        "terminate" => contained.terminate(),
+        "drop" => return drop(contained),
+        _ => {}
+    }
+    println!("end {:?}", contained.wait());
+    if let Some(Ok(Ok(text))) = stdout.map(std::thread::JoinHandle::join) {
+        print!("{text}");
+    }
+}
+
+fn launch(containment: &str, command: &[OsString]) -> Launch {
+    let containment = match containment {
+        "namespace" => Containment::Namespace,
+        "subreaper" => Containment::Subreaper,
+        _ => Containment::Auto,
+    };
+    Launch {
+        program: command.first().expect("a program").into(),
+        args: command[1..].to_vec(),
+        cwd: "/".into(),
+        env: vec![("PATH".into(), "/usr/bin:/bin".into()), ("GIVEN".into(), "this".into())],
+        containment,
+        stage1: None,
+    }
+}
+
+/// `beat <file> …`: writes to the file again and again, for a minute at most.
+fn beat(file: &Path) {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_mins(1) {
+        let mut file = OpenOptions::new().create(true).append(true).open(file).expect("the file");
+        file.write_all(b"x").expect("a beat");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// `show`: prints environment, descriptors, signals, session, and the environment of pid 1.
+fn show() {
+    for (name, value) in std::env::vars() {
+        println!("env {name}={value}");
+    }
+    let listed = fs::read_dir("/proc/self/fd").expect("own descriptors");
+    for entry in listed.flatten() {
+        let target = fs::read_link(entry.path()).unwrap_or_default();
+        // The one of this very listing is gone by now, or shows the listed directory.
+        if !target.as_os_str().is_empty() && !target.ends_with("fd") {
+            println!("fd {} {}", entry.file_name().display(), target.display());
+        }
+    }
+    let status = fs::read_to_string("/proc/self/status").expect("own status");
+    for line in status.lines().filter(|l| l.starts_with("Sig") || l.starts_with("Shd")) {
+        println!("{line}");
+    }
+    let stat = fs::read_to_string("/proc/self/stat").expect("own stat");
+    let fields: Vec<&str> = stat.split_whitespace().collect();
+    println!("pid {} group {} session {}", fields[0], fields[4], fields[5]);
+    println!("pid 1 environ {:?}", fs::read("/proc/1/environ").map(|e| e.len()));
+    println!("pid 1 cmdline {:?}", fs::read_to_string("/proc/1/cmdline"));
+}
+
+/// `measure <count>`: prints the median start-to-end time of `true`, plain and contained.
+fn measure(count: usize) {
+    let median = |run: &dyn Fn()| {
+        let mut times: Vec<Duration> = (0..count)
+            .map(|_| {
+                let start = Instant::now();
+                run();
+                start.elapsed()
+            })
+            .collect();
+        times.sort();
+        times[count / 2]
+    };
+    let plain = || drop(Command::new("/bin/true").status());
+    println!("plain {:?}", median(&plain));
+    for containment in ["namespace", "subreaper"] {
+        let launch = launch(containment, &["/bin/true".into()]);
+        let whole = || drop(launch.start().expect("a start").wait());
+        println!("{containment} {:?}", median(&whole));
+    }
+    println!("plain again {:?}", median(&plain));
+}
+
+fn until(done: impl Fn() -> bool) {
+    while !done() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
