@@ -1,4 +1,5 @@
 //! Behaviour of containment, judged from outside: what `/proc` shows of a marked process.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where it fails")]
 
 mod containment;
 mod identity;
