@@ -1,0 +1,386 @@
+//! Names and ids: what may stand in them, how they are written and read.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A name or id that may not be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdError {
+    /// What kind of id it was to be, as a person would say it: `task id`.
+    pub what: &'static str,
+    /// The text as given.
+    pub value: String,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no {}: {}", self.value.escape_debug(), self.what, self.rule)
+    }
+}
+
+impl std::error::Error for IdError {}
+
+/// Longest id in bytes: ids become file names beside other words.
+pub const MAX_ID_BYTES: usize = 100;
+
+const FOLDER_RULE: &str =
+    "use 1 to 100 letters, digits, `.`, `_` or `-`, starting with a letter, a digit or `_`";
+const NAME_RULE: &str = "use 1 to 100 letters, digits, `_` or `-`, starting with a letter or `_`";
+
+/// Ids that become folder names: no separators, no leading dot, nothing a shell or path would read.
+fn folder_safe(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= MAX_ID_BYTES
+        && bytes.next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// Names an author gives: usable in paths, tags and messages.
+fn name_safe(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= MAX_ID_BYTES
+        && bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $valid:path, $rule:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                if $valid(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(IdError { what: $what, value: text.to_owned(), rule: $rule })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id!(
+    /// One execution of one plan for one task.
+    RunId, "run id", folder_safe, FOLDER_RULE
+);
+text_id!(
+    /// The operator's piece of work; a folder under `.botpipe/tasks/`.
+    TaskId, "task id", folder_safe, FOLDER_RULE
+);
+text_id!(
+    /// One of a worklist's items; comes from a file an agent wrote, so it is checked before use.
+    ItemId, "item id", folder_safe, FOLDER_RULE
+);
+text_id!(
+    /// A workflow's name.
+    WorkflowName, "workflow name", name_safe, NAME_RULE
+);
+text_id!(
+    /// A step's name within its workflow.
+    StepId, "step id", name_safe, NAME_RULE
+);
+text_id!(
+    /// A worklist's name; also the template root of its current item's alias.
+    WorklistName, "worklist name", name_safe, NAME_RULE
+);
+text_id!(
+    /// An artifact's name within its workflow.
+    ArtifactName, "artifact name", name_safe, NAME_RULE
+);
+text_id!(
+    /// A route's tag: what a provider answers to pick it.
+    RouteTag, "route tag", name_safe, NAME_RULE
+);
+text_id!(
+    /// A check's name within its step.
+    CheckName, "check name", name_safe, NAME_RULE
+);
+
+/// The SHA-256 of some bytes, as 64 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(String);
+
+impl Digest {
+    /// The digest's 32 bytes, written in hex.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        use fmt::Write as _;
+        let mut text = String::with_capacity(64);
+        for byte in bytes {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+
+    /// The 64 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 12 digits: enough for a person.
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+}
+
+impl FromStr for Digest {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError {
+                what: "digest",
+                value: text.to_owned(),
+                rule: "a digest is 64 lower-case hex digits",
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One entering of a step.
+///
+/// # Shape
+/// `plan/1`, or `implement[item-2]/3` for the third visit of a scoped step for that item.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct VisitId {
+    /// The step entered.
+    pub step: StepId,
+    /// The current item, for a scoped step.
+    pub item: Option<ItemId>,
+    /// Counts from 1, per step and item.
+    pub n: u32,
+}
+
+impl fmt::Display for VisitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.item {
+            Some(item) => write!(f, "{}[{}]/{}", self.step, item, self.n),
+            None => write!(f, "{}/{}", self.step, self.n),
+        }
+    }
+}
+
+impl FromStr for VisitId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let fail = || IdError {
+            what: "visit id",
+            value: text.to_owned(),
+            rule: "a visit id is `step/1` or `step[item]/1`",
+        };
+        let (place, n) = text.rsplit_once('/').ok_or_else(fail)?;
+        let n: u32 = n.parse().map_err(|_| fail())?;
+        let (step, item) = match place.split_once('[') {
+            Some((step, rest)) => {
+                let item = rest.strip_suffix(']').ok_or_else(fail)?;
+                (step, Some(item.parse().map_err(|_| fail())?))
+            }
+            None => (place, None),
+        };
+        Ok(Self { step: step.parse().map_err(|_| fail())?, item, n })
+    }
+}
+
+impl TryFrom<String> for VisitId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<VisitId> for String {
+    fn from(id: VisitId) -> Self {
+        id.to_string()
+    }
+}
+
+/// Who speaks in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The one turn of a `prompt` step.
+    Worker,
+    /// The first turn of a `produce` + `verify` step.
+    Producer,
+    /// Its second, which picks the route.
+    Verifier,
+    /// The program of a `run` step.
+    Script,
+}
+
+impl Role {
+    /// The word used in turn ids.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Producer => "producer",
+            Self::Verifier => "verifier",
+            Self::Script => "script",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One exchange with a provider (or one execution of a script) within a visit.
+///
+/// # Shape
+/// `plan/1/producer/1`; a second turn asked after a malformed answer is `plan/1/producer/2`; the
+/// same turn started again after an interruption is `plan/1/producer/1~2`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TurnId {
+    /// The visit it belongs to.
+    pub visit: VisitId,
+    /// Who speaks.
+    pub role: Role,
+    /// Counts from 1, per visit and role.
+    pub n: u32,
+    /// Which start of this turn it is: 1, and one more after each interruption.
+    pub start: u32,
+}
+
+impl TurnId {
+    /// The turn without its count of starts: what a cassette is keyed by.
+    pub fn path(&self) -> String {
+        format!("{}/{}/{}", self.visit, self.role, self.n)
+    }
+}
+
+impl fmt::Display for TurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.visit, self.role, self.n)?;
+        if self.start > 1 {
+            write!(f, "~{}", self.start)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for TurnId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let fail = || IdError {
+            what: "turn id",
+            value: text.to_owned(),
+            rule: "a turn id is `step/1/producer/1`, with `~2` for a second start",
+        };
+        let (path, start) = match text.rsplit_once('~') {
+            Some((path, start)) => (path, start.parse().map_err(|_| fail())?),
+            None => (text, 1),
+        };
+        let (rest, n) = path.rsplit_once('/').ok_or_else(fail)?;
+        let (visit, role) = rest.rsplit_once('/').ok_or_else(fail)?;
+        let role = match role {
+            "worker" => Role::Worker,
+            "producer" => Role::Producer,
+            "verifier" => Role::Verifier,
+            "script" => Role::Script,
+            _ => return Err(fail()),
+        };
+        Ok(Self {
+            visit: visit.parse().map_err(|_| fail())?,
+            role,
+            n: n.parse().map_err(|_| fail())?,
+            start,
+        })
+    }
+}
+
+impl TryFrom<String> for TurnId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<TurnId> for String {
+    fn from(id: TurnId) -> Self {
+        id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_print_and_read_back() {
+        for text in ["plan/1/producer/1", "implement[item-2]/3/verifier/2~4", "go/1/script/1"] {
+            assert_eq!(text.parse::<TurnId>().unwrap().to_string(), text);
+        }
+        for text in ["plan", "plan/x", "plan[/1", "plan[a/b]/1", "../1"] {
+            assert!(text.parse::<VisitId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_never_leaves_its_folder() {
+        for text in ["", ".", "..", "../x", "/x", "a/b", "a\\b", ".hidden", "a\0b", "-rf", "ä"] {
+            assert!(text.parse::<TaskId>().is_err(), "{text:?}");
+            assert!(text.parse::<ItemId>().is_err(), "{text:?}");
+        }
+        assert!("csv-export_1.2".parse::<TaskId>().is_ok());
+        assert!("a".repeat(101).parse::<TaskId>().is_err());
+    }
+}

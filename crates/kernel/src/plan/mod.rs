@@ -1,0 +1,9 @@
+//! A checked workflow: immutable, hashed, nothing in it can be wrong.
+
+mod route;
+mod step;
+mod workflow;
+
+pub use route::{Action, Route, Target};
+pub use step::{Check, Clocks, Continuity, OnInterrupt, Program, Step, TurnPlan, Work};
+pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider, Worklist};

@@ -1,0 +1,66 @@
+//! A route: the named exit of a step, what it obliges, where it leads.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ArtifactName, CheckName, Digest, RouteTag, StepId};
+use crate::run::Verdict;
+
+/// A named exit of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub tag: RouteTag,
+    pub action: Action,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Artifacts that must be there for this route; `None`: the step's required ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_writes: Option<Vec<ArtifactName>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_checks: Vec<CheckName>,
+    /// JSON Schema of the outcome's payload, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Digest>,
+    /// Template of the text handed to the next visit, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<Digest>,
+    /// For `AWAIT_INPUT`: JSON Schema of the person's answer, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Digest>,
+    /// For a route that ends the run: the verdict, when it is not the target's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// What taking a route does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    To(Target),
+    /// Marks the current item completed, then goes to `next` with the following item, or to
+    /// `exhausted` when there is none.
+    CompleteAndAdvance { next: Target, exhausted: Target },
+}
+
+impl Action {
+    /// Every target this action may lead to.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        let (first, second) = match self {
+            Self::To(target) => (target, None),
+            Self::CompleteAndAdvance { next, exhausted } => (next, Some(exhausted)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    Step(StepId),
+    #[serde(rename = "self")]
+    SelfStep,
+    Finish,
+    Fail,
+    AwaitInput,
+}

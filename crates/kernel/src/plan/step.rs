@@ -1,0 +1,191 @@
+//! A step: a node of the plan, and the work it stands for.
+
+use serde::{Deserialize, Serialize};
+
+use super::Route;
+use crate::ids::{ArtifactName, CheckName, Digest, Role, RouteTag, StepId, WorklistName};
+
+/// A node of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub id: StepId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    pub work: Work,
+    /// The worklist whose current item this step works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<WorklistName>,
+    /// Artifacts that must exist and be valid before the step starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<ArtifactName>,
+    /// Artifacts named to the agent as optional context.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ArtifactName>,
+    /// In file order; never empty (defaults are filled in).
+    pub routes: Vec<Route>,
+    /// Visits allowed, per item where scoped, else per run.
+    pub max_visits: u32,
+    /// Turns tried for one answer before the run stops; counts the first.
+    pub max_attempts: u32,
+    pub on_interrupt: OnInterrupt,
+    pub clocks: Clocks,
+}
+
+impl Step {
+    /// Bound of visits when the author sets none.
+    pub const DEFAULT_MAX_VISITS: u32 = 10;
+    /// Bound of attempts when the author sets none.
+    pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
+
+    /// The role whose answer picks the route.
+    pub fn deciding_role(&self) -> Role {
+        match self.work {
+            Work::Prompt { .. } => Role::Worker,
+            Work::ProduceVerify { .. } => Role::Verifier,
+            Work::Run { .. } => Role::Script,
+        }
+    }
+
+    /// The role that starts a visit.
+    pub fn first_role(&self) -> Role {
+        match self.work {
+            Work::Prompt { .. } => Role::Worker,
+            Work::ProduceVerify { .. } => Role::Producer,
+            Work::Run { .. } => Role::Script,
+        }
+    }
+
+    /// The artifacts a role may write.
+    pub fn writes_of(&self, role: Role) -> &[ArtifactName] {
+        match (&self.work, role) {
+            (Work::Prompt { turn }, Role::Worker) => &turn.writes,
+            (Work::ProduceVerify { producer, .. }, Role::Producer) => &producer.writes,
+            (Work::ProduceVerify { verifier, .. }, Role::Verifier) => &verifier.writes,
+            (Work::Run { program }, Role::Script) => &program.writes,
+            _ => &[],
+        }
+    }
+
+    /// The turn of a role; `None` for a script.
+    pub fn turn(&self, role: Role) -> Option<&TurnPlan> {
+        match (&self.work, role) {
+            (Work::Prompt { turn }, Role::Worker) => Some(turn),
+            (Work::ProduceVerify { producer, .. }, Role::Producer) => Some(producer),
+            (Work::ProduceVerify { verifier, .. }, Role::Verifier) => Some(verifier),
+            _ => None,
+        }
+    }
+
+    /// All artifacts the step may write.
+    pub fn writes(&self) -> impl Iterator<Item = &ArtifactName> {
+        [Role::Worker, Role::Producer, Role::Verifier, Role::Script]
+            .into_iter()
+            .flat_map(|role| self.writes_of(role))
+    }
+
+    /// The checks the engine runs after the producer.
+    pub fn checks(&self) -> &[Check] {
+        match &self.work {
+            Work::ProduceVerify { checks, .. } => checks,
+            Work::Prompt { .. } | Work::Run { .. } => &[],
+        }
+    }
+
+    /// The route of that tag.
+    pub fn route(&self, tag: &RouteTag) -> Option<&Route> {
+        self.routes.iter().find(|route| &route.tag == tag)
+    }
+
+    /// Whether the step's outcome is a judgement.
+    pub fn judges(&self) -> bool {
+        matches!(self.work, Work::ProduceVerify { .. })
+    }
+}
+
+/// What a step does; exactly one key of the file says which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// One provider turn, which picks the route.
+    Prompt { turn: TurnPlan },
+    /// A producer turn, checks run by the engine, then a verifier turn that picks the route.
+    ProduceVerify { producer: TurnPlan, checks: Vec<Check>, verifier: TurnPlan },
+    /// A program; its exit code or printed outcome picks the route.
+    Run { program: Program },
+}
+
+/// One provider turn as planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnPlan {
+    /// Template of the prompt, by digest.
+    pub prompt: Digest,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<ArtifactName>,
+    /// Artifacts this turn needs beyond the step's own `requires`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<ArtifactName>,
+    pub session: Continuity,
+}
+
+/// The program of a `run` step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Template of a shell command, by digest; run with `sh -c`.
+    pub command: Digest,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<ArtifactName>,
+}
+
+/// A command the engine runs after the producer; the provider cannot fake it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    pub name: CheckName,
+    /// Template of a shell command, by digest.
+    pub command: Digest,
+    /// Expression that must be true for the check to run, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Digest>,
+    /// Milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// How long a conversation is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Continuity {
+    /// One conversation for the whole run.
+    Run,
+    /// One for each item of the step's worklist.
+    WorkItem,
+    /// A new one for each turn but a repair.
+    Fresh,
+}
+
+/// What to do with a turn whose owner died before its end was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInterrupt {
+    /// Continue on the tree as it is, told what happened.
+    Resume,
+    /// Restore the baseline, then a new turn.
+    Restart,
+    /// Ask a person.
+    Ask,
+}
+
+/// Bounds in time of one turn; milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clocks {
+    /// The whole turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ms: Option<u64>,
+    /// No output for so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<u64>,
+}

@@ -1,0 +1,79 @@
+//! What the kernel wants done.
+
+use super::facts::{Feedback, InterruptCause, ItemStatus, Ref, SessionUse, SnapshotId};
+use crate::ids::{CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
+
+/// Work that is owed. Performed at least once, recorded once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Read and validate the items of a worklist.
+    ReadItems { worklist: WorklistName },
+    /// Look at the step's required artifacts; record the tree and the writable artifacts.
+    Enter { visit: VisitId },
+    /// Render the prompt (or a script's command) and its contract.
+    Prepare {
+        turn: TurnId,
+        /// Why this turn is asked.
+        cause: TurnCause,
+        /// What it must be told of earlier attempts in this visit.
+        feedback: Vec<Feedback>,
+        /// Routes it may pick; empty when the role picks none.
+        offered: Vec<RouteTag>,
+        session: Option<SessionUse>,
+    },
+    /// Run the turn to its end.
+    RunTurn { turn: TurnId, prompt: Ref, session: Option<SessionUse> },
+    /// Inspect the producer's artifacts and run the step's checks.
+    RunChecks { visit: VisitId, checks: Vec<CheckName> },
+    /// Record the producer's tree.
+    Seal { visit: VisitId },
+    /// Read and validate the outcome of a deciding turn, and inspect its artifacts.
+    Judge { turn: TurnId, offered: Vec<RouteTag> },
+    /// Render the handoff of a route that is taken without asking.
+    Hand { visit: VisitId, tag: RouteTag },
+    /// Write an item's status into its source file.
+    WriteStatus { worklist: WorklistName, item: ItemId, status: ItemStatus },
+    /// Put the tree back to `to`, unless it differs from `expected`.
+    Restore {
+        turn: TurnId,
+        to: SnapshotId,
+        /// The last state recorded; `None`: a person said to restore whatever is there.
+        expected: Option<SnapshotId>,
+    },
+}
+
+/// Why a turn is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnCause {
+    /// The first of its role in this visit.
+    First,
+    /// An earlier attempt could not be used.
+    Retry,
+    /// The same turn was interrupted; the tree is as it was found.
+    Resumed { cause: InterruptCause },
+    /// The same turn was interrupted; the tree was put back.
+    Restarted { cause: InterruptCause },
+}
+
+impl Effect {
+    /// The effect's id: stable across restarts for the same owed work.
+    pub fn id(&self) -> String {
+        match self {
+            Self::ReadItems { worklist } => format!("{worklist}/read"),
+            Self::Enter { visit } => format!("{visit}/enter"),
+            Self::Prepare { turn, .. } => format!("{turn}/prepare"),
+            Self::RunTurn { turn, .. } => format!("{turn}/run"),
+            Self::RunChecks { visit, .. } => format!("{visit}/checks"),
+            Self::Seal { visit } => format!("{visit}/seal"),
+            Self::Judge { turn, .. } => format!("{turn}/judge"),
+            Self::Hand { visit, .. } => format!("{visit}/hand"),
+            Self::WriteStatus { worklist, item, .. } => format!("{worklist}[{item}]/status"),
+            Self::Restore { turn, .. } => format!("{turn}/restore"),
+        }
+    }
+
+    /// Whether doing it starts a process of the author's or the agent's.
+    pub fn is_process(&self) -> bool {
+        matches!(self, Self::RunTurn { .. } | Self::RunChecks { .. })
+    }
+}

@@ -1,0 +1,238 @@
+//! What became fact: stored, past tense, never changed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::{
+    Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
+    Provider, Question, Raise, Ref, ResumeCause, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
+};
+use crate::ids::{
+    ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
+    WorklistName,
+};
+use crate::plan::OnInterrupt;
+
+/// A fact of a run.
+///
+/// # Shape
+/// JSON objects tagged by `kind`: `{"kind":"turn_owed","turn":"plan/1/producer/1",…}`. The journal
+/// stores each with a version, a sequence number, a time and the chained hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// The run exists. Always the first.
+    RunCreated {
+        run: RunId,
+        task: TaskId,
+        workflow: WorkflowName,
+        plan: Digest,
+        /// The message as given; empty when none was.
+        message: Ref,
+        /// JSON object.
+        input: Ref,
+        /// JSON object.
+        params: Ref,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider: Option<Provider>,
+        /// Names of environment variables passed to processes beside the built-in ones.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pass_env: Vec<String>,
+        max_steps: u32,
+    },
+    /// A worklist was read from its artifact.
+    ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
+    /// A worklist could not be read; the step that wrote it is told.
+    ItemsRejected { worklist: WorklistName, why: String },
+    /// A scoped step was reached and no item is left.
+    ItemsExhausted { worklist: WorklistName, step: StepId },
+    /// A step was entered.
+    VisitEntered {
+        visit: VisitId,
+        /// Entered by `SELF` (or after an answer): the step's first baseline goes on counting.
+        #[serde(default, skip_serializing_if = "is_false")]
+        again: bool,
+        /// Text handed over by the route that led here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handoff: Option<Ref>,
+        /// A person's answer to what this step asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Ref>,
+    },
+    /// The tree and the writable artifacts before a turn.
+    BaselineTaken {
+        visit: VisitId,
+        #[serde(default, skip_serializing_if = "is_empty_baseline")]
+        baseline: Baseline,
+    },
+    /// A turn (or script) is to be run; nothing of it has started before this is durable.
+    TurnOwed {
+        turn: TurnId,
+        /// The rendered prompt, or a script's rendered command.
+        prompt: Ref,
+        /// Digest of the request as a cassette knows it; independent of task and interruption.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<Digest>,
+        /// What the process may do, as resolved; JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<Ref>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionUse>,
+    },
+    /// Its process runs.
+    TurnStarted { turn: TurnId, process: Process },
+    /// The provider named the conversation.
+    SessionKnown { turn: TurnId, token: String },
+    /// It ended. It never starts again.
+    TurnEnded {
+        turn: TurnId,
+        result: TurnResult,
+        /// Digest of the side file with everything it said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activity: Option<Digest>,
+        /// Processes it left behind, which were killed.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        leftover: u32,
+    },
+    /// It was owed by an owner that is gone, and no end was recorded.
+    TurnInterrupted {
+        turn: TurnId,
+        cause: InterruptCause,
+        /// The tree as it was found.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tree: Option<SnapshotId>,
+        /// What is done about it.
+        then: OnInterrupt,
+    },
+    /// The tree was put back to a baseline; `kept` holds what was there before.
+    TreeRestored { visit: VisitId, to: SnapshotId, kept: SnapshotId },
+    /// The tree was not put back, because it differs from what was last recorded.
+    RestoreRefused { turn: TurnId, tree: SnapshotId, changed: Vec<String> },
+    /// The engine's checks of a producer's work.
+    ChecksEnded {
+        visit: VisitId,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        checks: Vec<CheckResult>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        findings: Vec<Finding>,
+    },
+    /// The producer's tree is fixed; the verifier judges this one.
+    Sealed {
+        visit: VisitId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tree: Option<SnapshotId>,
+    },
+    /// The answer of the deciding turn is legal and valid.
+    OutcomeAccepted {
+        visit: VisitId,
+        tag: RouteTag,
+        /// JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payload: Option<Ref>,
+        /// JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fields: Option<Ref>,
+    },
+    /// Checks left one legal route, so it is taken without asking.
+    OutcomeForced { visit: VisitId, tag: RouteTag },
+    /// A turn's answer or work cannot be used; another turn is asked.
+    AttemptRejected { turn: TurnId, feedback: Feedback },
+    /// What stands on disk was accepted.
+    ArtifactsAccepted { visit: VisitId, artifacts: BTreeMap<ArtifactName, Digest> },
+    /// A route was taken; the visit is over.
+    RouteTaken {
+        visit: VisitId,
+        tag: RouteTag,
+        /// The item this completed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        completed: Option<ItemId>,
+        /// Text for the next visit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handoff: Option<Ref>,
+    },
+    /// An item's status stands in its source file.
+    StatusWritten {
+        worklist: WorklistName,
+        item: ItemId,
+        status: ItemStatus,
+        /// The source file after our own write, so that it does not count as an agent's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<FileStamp>,
+        /// How the file had changed since it was read, when it had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drift: Option<String>,
+    },
+    /// The run waits for a person.
+    QuestionAsked { question: Question },
+    /// The answer that was accepted.
+    AnswerAccepted { answer: Ref },
+    /// The run stands still; `resume` moves it.
+    RunStopped { stop: Stop },
+    /// It moves again.
+    RunResumed {
+        cause: ResumeCause,
+        #[serde(default, skip_serializing_if = "is_no_raise")]
+        raise: Raise,
+    },
+    /// The run is over.
+    RunFinished { verdict: Verdict },
+    /// The run was ended by command.
+    RunCancelled,
+}
+
+impl Event {
+    /// Version of the stored shape of events; raised when any of them changes.
+    pub const VERSION: u32 = 1;
+
+    /// The `kind` tag.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RunCreated { .. } => "run_created",
+            Self::ItemsRead { .. } => "items_read",
+            Self::ItemsRejected { .. } => "items_rejected",
+            Self::ItemsExhausted { .. } => "items_exhausted",
+            Self::VisitEntered { .. } => "visit_entered",
+            Self::BaselineTaken { .. } => "baseline_taken",
+            Self::TurnOwed { .. } => "turn_owed",
+            Self::TurnStarted { .. } => "turn_started",
+            Self::SessionKnown { .. } => "session_known",
+            Self::TurnEnded { .. } => "turn_ended",
+            Self::TurnInterrupted { .. } => "turn_interrupted",
+            Self::TreeRestored { .. } => "tree_restored",
+            Self::RestoreRefused { .. } => "restore_refused",
+            Self::ChecksEnded { .. } => "checks_ended",
+            Self::Sealed { .. } => "sealed",
+            Self::OutcomeAccepted { .. } => "outcome_accepted",
+            Self::OutcomeForced { .. } => "outcome_forced",
+            Self::AttemptRejected { .. } => "attempt_rejected",
+            Self::ArtifactsAccepted { .. } => "artifacts_accepted",
+            Self::RouteTaken { .. } => "route_taken",
+            Self::StatusWritten { .. } => "status_written",
+            Self::QuestionAsked { .. } => "question_asked",
+            Self::AnswerAccepted { .. } => "answer_accepted",
+            Self::RunStopped { .. } => "run_stopped",
+            Self::RunResumed { .. } => "run_resumed",
+            Self::RunFinished { .. } => "run_finished",
+            Self::RunCancelled => "run_cancelled",
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+fn is_empty_baseline(baseline: &Baseline) -> bool {
+    *baseline == Baseline::default()
+}
+
+fn is_no_raise(raise: &Raise) -> bool {
+    *raise == Raise::default()
+}

@@ -1,0 +1,123 @@
+//! What the world tells the kernel.
+
+use super::facts::{
+    Baseline, CheckResult, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process, Provider,
+    Raise, Ref, SessionUse, SnapshotId, TurnResult,
+};
+use crate::ids::{Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
+
+/// Something that happened outside.
+///
+/// Answers to effects may come early, late or twice: what does not fit the run's state changes
+/// nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Begin the run.
+    Start {
+        run: RunId,
+        task: TaskId,
+        plan: Digest,
+        message: Ref,
+        input: Ref,
+        params: Ref,
+        provider: Option<Provider>,
+        pass_env: Vec<String>,
+        /// The operator's bound, when it differs from the plan's.
+        max_steps: Option<u32>,
+    },
+    /// Answer to [`Effect::ReadItems`](super::Effect::ReadItems).
+    ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
+    /// The worklist's file is missing or malformed; the text says what, where and what to do.
+    ItemsRejected { worklist: WorklistName, why: String },
+    /// Answer to [`Effect::Enter`](super::Effect::Enter).
+    BaselineTaken {
+        visit: VisitId,
+        baseline: Baseline,
+        /// The step's required artifacts as found on disk (freshness does not matter here).
+        requires: Vec<Finding>,
+    },
+    /// Answer to [`Effect::Prepare`](super::Effect::Prepare).
+    TurnPrepared {
+        turn: TurnId,
+        prompt: Ref,
+        request: Option<Digest>,
+        policy: Option<Ref>,
+        session: Option<SessionUse>,
+    },
+    /// The process of a turn runs.
+    TurnStarted { turn: TurnId, process: Process },
+    /// The provider named the conversation.
+    SessionKnown { turn: TurnId, token: String },
+    /// Answer to [`Effect::RunTurn`](super::Effect::RunTurn).
+    TurnEnded { turn: TurnId, result: TurnResult, activity: Option<Digest>, leftover: u32 },
+    /// Answer to [`Effect::RunChecks`](super::Effect::RunChecks).
+    ChecksEnded { visit: VisitId, checks: Vec<CheckResult>, findings: Vec<Finding> },
+    /// Answer to [`Effect::Seal`](super::Effect::Seal).
+    Sealed { visit: VisitId, tree: Option<SnapshotId> },
+    /// Answer to [`Effect::Judge`](super::Effect::Judge).
+    Judged { turn: TurnId, judged: Judged },
+    /// Answer to [`Effect::Hand`](super::Effect::Hand): the handoff of a route taken without asking.
+    HandoffRendered { visit: VisitId, handoff: Option<Ref> },
+    /// Answer to [`Effect::WriteStatus`](super::Effect::WriteStatus).
+    StatusWritten {
+        worklist: WorklistName,
+        item: ItemId,
+        status: ItemStatus,
+        stamp: Option<FileStamp>,
+        drift: Option<String>,
+    },
+    /// Answer to [`Effect::Restore`](super::Effect::Restore).
+    TreeRestored { turn: TurnId, kept: SnapshotId },
+    /// The tree differs from what was last recorded, so it was left alone.
+    RestoreRefused { turn: TurnId, tree: SnapshotId, changed: Vec<String> },
+    /// The engine could not do what is owed (a full disk, a template that does not render).
+    Stuck { message: String },
+    /// A policy cannot be enforced.
+    PolicyRefused { message: String },
+    /// A person's answer; already checked against the question's schema.
+    Answer { answer: Ref, text: String },
+    /// Somebody said `resume`, or a new owner found the old one dead.
+    Resume {
+        raise: Raise,
+        /// The tree as it was found.
+        tree: Option<SnapshotId>,
+    },
+    /// The owner stops: a running process was ended first.
+    Stop { cause: InterruptCause, tree: Option<SnapshotId> },
+    /// End the run for good: a running process was ended first.
+    Cancel,
+}
+
+/// What the engine made of a deciding turn's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judged {
+    /// An outcome could be read.
+    Outcome(Outcome),
+    /// No outcome could be read, or it breaks a schema; the text is the exact error.
+    Malformed { why: String },
+    /// A script failed and its step has no route for that.
+    ScriptFailed { why: String },
+}
+
+/// A provider's answer, read and validated against its schemas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// As answered; the kernel decides whether it is legal.
+    pub tag: String,
+    pub payload: Option<Ref>,
+    pub fields: Option<Ref>,
+    /// The artifacts of the deciding role as found on disk.
+    pub findings: Vec<Finding>,
+    /// The route's handoff, rendered.
+    pub handoff: Option<Ref>,
+    /// For a route to `AWAIT_INPUT`: what to ask.
+    pub question: Option<AskedQuestion>,
+}
+
+/// A question as the provider put it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedQuestion {
+    pub text: String,
+    pub choices: Vec<String>,
+    pub schema: Option<Ref>,
+}
