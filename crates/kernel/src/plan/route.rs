@@ -39,7 +39,10 @@ pub enum Action {
     To(Target),
     /// Marks the current item completed, then goes to `next` with the following item, or to
     /// `exhausted` when there is none.
-    CompleteAndAdvance { next: Target, exhausted: Target },
+    CompleteAndAdvance {
+        next: Target,
+        exhausted: Target,
+    },
 }
 
 impl Action {

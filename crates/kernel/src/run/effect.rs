@@ -1,5 +1,7 @@
 //! What the kernel wants done.
 
+use serde::{Deserialize, Serialize};
+
 use super::facts::{Feedback, InterruptCause, ItemStatus, Ref, SessionUse, SnapshotId};
 use crate::ids::{CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
 
@@ -43,7 +45,8 @@ pub enum Effect {
 }
 
 /// Why a turn is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TurnCause {
     /// The first of its role in this visit.
     First,

@@ -12,7 +12,7 @@ use crate::ids::{
     ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
     WorklistName,
 };
-use crate::plan::OnInterrupt;
+use crate::plan::{OnInterrupt, Target};
 
 /// A fact of a run.
 ///
@@ -46,7 +46,7 @@ pub enum Event {
     /// A worklist could not be read; the step that wrote it is told.
     ItemsRejected { worklist: WorklistName, why: String },
     /// A scoped step was reached and no item is left.
-    ItemsExhausted { worklist: WorklistName, step: StepId },
+    ItemsExhausted { worklist: WorklistName, step: StepId, to: Target },
     /// A step was entered.
     VisitEntered {
         visit: VisitId,
@@ -144,6 +144,8 @@ pub enum Event {
     RouteTaken {
         visit: VisitId,
         tag: RouteTag,
+        /// Where it leads, once the worklist has had its say.
+        to: Target,
         /// The item this completed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         completed: Option<ItemId>,

@@ -58,12 +58,18 @@ pub struct Finding {
 #[serde(rename_all = "snake_case")]
 pub enum FindingState {
     /// There, valid, and written since the baseline that counts.
-    Good { digest: Digest },
+    Good {
+        digest: Digest,
+    },
     /// There and valid, but not written since.
-    Stale { digest: Digest },
+    Stale {
+        digest: Digest,
+    },
     Missing,
     /// There, but it breaks its format or schema; the text says how.
-    Invalid { why: String },
+    Invalid {
+        why: String,
+    },
 }
 
 impl Finding {
@@ -90,7 +96,9 @@ pub struct CheckResult {
 pub enum CheckStatus {
     Passed,
     /// The text says how: an exit code, a timeout.
-    Failed { why: String },
+    Failed {
+        why: String,
+    },
     /// Its `when` was false.
     Skipped,
 }
@@ -143,7 +151,10 @@ pub enum TurnResult {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit: Option<i32>,
     },
-    Failed { class: FailureClass, message: String },
+    Failed {
+        class: FailureClass,
+        message: String,
+    },
 }
 
 /// What kind of failure ended a turn; each has its own policy.
@@ -267,13 +278,27 @@ pub enum Verdict {
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// `max_steps` of the run.
-    MaxSteps { limit: u32 },
+    MaxSteps {
+        limit: u32,
+    },
     /// `max_visits` of a step.
-    MaxVisits { step: StepId, limit: u32 },
-    Policy { message: String },
-    Signal { signal: i32 },
-    Provider { class: FailureClass, message: String },
-    Error { message: String },
+    MaxVisits {
+        step: StepId,
+        limit: u32,
+    },
+    Policy {
+        message: String,
+    },
+    Signal {
+        signal: i32,
+    },
+    Provider {
+        class: FailureClass,
+        message: String,
+    },
+    Error {
+        message: String,
+    },
 }
 
 impl fmt::Display for Stop {

@@ -1,10 +1,15 @@
 //! A run in motion: inputs become events, events become state, state owes effects.
 
+mod decide;
 mod effect;
 mod event;
+mod evolve;
 mod facts;
 mod input;
+mod outstanding;
+mod state;
 
+pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
 pub use event::Event;
 pub use facts::{
@@ -13,3 +18,5 @@ pub use facts::{
     ResumeCause, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
 };
 pub use input::{AskedQuestion, Input, Judged, Outcome};
+pub use outstanding::outstanding;
+pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};

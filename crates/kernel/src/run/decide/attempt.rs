@@ -1,0 +1,103 @@
+//! Work that cannot be used yet: feedback, another attempt, and the bound on attempts.
+
+use super::Batch;
+use crate::ids::{ArtifactName, Role, TurnId, VisitId};
+use crate::run::event::Event;
+use crate::run::facts::{
+    CheckResult, FailureClass, Feedback, Finding, FindingState, SnapshotId, Stop,
+};
+use crate::run::state::{Run, is_required, required_writes};
+
+/// Whether the present role has used up its attempts.
+pub(super) fn exhausted(run: &Run) -> bool {
+    match (&run.visit, run.current_step()) {
+        (Some(visit), Some(step)) => visit.attempts >= step.max_attempts,
+        _ => true,
+    }
+}
+
+/// Records why a turn's work is of no use, and stops the run when it was the last attempt.
+pub(super) fn reject(batch: &mut Batch, turn: TurnId, feedback: Feedback) {
+    let message = format!("turn {turn}: {}", say(&feedback));
+    batch.push(Event::AttemptRejected { turn, feedback });
+    if exhausted(&batch.run) {
+        let class = FailureClass::Crashed;
+        let attempts = batch.run.visit.as_ref().map_or(0, |visit| visit.attempts);
+        let message = format!("{message} (after {attempts} attempts)");
+        batch.push(Event::RunStopped { stop: Stop::Provider { class, message } });
+    }
+}
+
+fn say(feedback: &Feedback) -> String {
+    match feedback {
+        Feedback::Outcome { why } => format!("the outcome cannot be used: {why}"),
+        Feedback::Failure { message, .. } => message.clone(),
+        Feedback::Artifacts { findings } => findings
+            .iter()
+            .map(|finding| {
+                let why = match &finding.state {
+                    FindingState::Good { .. } => "is good".to_owned(),
+                    FindingState::Stale { .. } => "was not written in this visit".to_owned(),
+                    FindingState::Missing => "does not exist".to_owned(),
+                    FindingState::Invalid { why } => format!("is not valid: {why}"),
+                };
+                format!("artifact `{}` ({}) {why}", finding.artifact, finding.path)
+            })
+            .collect::<Vec<_>>()
+            .join("; "),
+    }
+}
+
+/// After a producer's turn: its required artifacts must be good before anything is judged.
+pub(super) fn checks_ended(
+    batch: &mut Batch,
+    visit: VisitId,
+    checks: Vec<CheckResult>,
+    findings: Vec<Finding>,
+) {
+    let plan = batch.run.plan.clone();
+    let bad = findings
+        .iter()
+        .filter(|finding| is_required(&plan, &finding.artifact) && !finding.is_good())
+        .cloned()
+        .collect::<Vec<_>>();
+    let n = batch
+        .run
+        .visit
+        .as_ref()
+        .and_then(|now| now.turns.get(&Role::Producer).copied())
+        .unwrap_or(1);
+    batch.push(Event::ChecksEnded { visit: visit.clone(), checks, findings });
+    if !bad.is_empty() {
+        let turn = TurnId { visit, role: Role::Producer, n, start: 1 };
+        reject(batch, turn, Feedback::Artifacts { findings: bad });
+    }
+}
+
+/// The producer's tree is fixed: ask the verifier, unless only one route is left that needs nothing
+/// of it.
+pub(super) fn sealed(batch: &mut Batch, visit: VisitId, tree: Option<SnapshotId>) {
+    batch.push(Event::Sealed { visit: visit.clone(), tree });
+    let Some(step) = batch.run.current_step().cloned() else { return };
+    let plan = batch.run.plan.clone();
+    let offered = batch.run.offered();
+    let forced = match offered.as_slice() {
+        [] => {
+            let message = format!(
+                "step `{}`: the checks leave no route; see `checks` and `required_checks`",
+                step.id
+            );
+            super::command::stand(batch, Stop::Error { message });
+            return;
+        }
+        [only] if step.routes.len() > 1 => {
+            let of_verifier = |name: &ArtifactName| step.writes_of(Role::Verifier).contains(name);
+            let free = !required_writes(&plan, &step, only).any(of_verifier);
+            free.then(|| only.tag.clone())
+        }
+        _ => None,
+    };
+    if let Some(tag) = forced {
+        batch.push(Event::OutcomeForced { visit, tag });
+    }
+}

@@ -1,0 +1,150 @@
+//! What people and the owner's end ask of a run: start, answer, resume, stop, cancel.
+
+use super::{Batch, Refusal, onward};
+use crate::ids::TurnId;
+use crate::plan::OnInterrupt;
+use crate::run::event::Event;
+use crate::run::facts::{InterruptCause, Raise, Ref, ResumeCause, SnapshotId, Stop};
+use crate::run::input::Input;
+use crate::run::state::Lifecycle;
+use crate::run::{Question, QuestionKind};
+
+pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
+    if batch.run.lifecycle != Lifecycle::Unstarted {
+        return Err(Refusal::AlreadyStarted);
+    }
+    let Input::Start { run, task, plan, message, input, params, provider, pass_env, max_steps } =
+        input
+    else {
+        return Ok(());
+    };
+    let max_steps = max_steps.unwrap_or(batch.run.plan.limits.max_steps);
+    let workflow = batch.run.plan.name.clone();
+    batch.push(Event::RunCreated {
+        run,
+        task,
+        workflow,
+        plan,
+        message,
+        input,
+        params,
+        provider,
+        pass_env,
+        max_steps,
+    });
+    onward::go_on(batch);
+    Ok(())
+}
+
+pub(super) fn answer(batch: &mut Batch, answer: Ref, text: String) -> Result<(), Refusal> {
+    let question = match &batch.run.lifecycle {
+        Lifecycle::Waiting(question) => question.clone(),
+        lifecycle if lifecycle.is_ended() => return Err(Refusal::Ended),
+        _ => return Err(Refusal::NotWaiting),
+    };
+    let text = text.trim().to_owned();
+    if !question.choices.is_empty() && !question.choices.contains(&text) {
+        return Err(Refusal::NotAChoice { choices: question.choices });
+    }
+    let own = !matches!(question.kind, QuestionKind::Route { .. });
+    let answer = if own { Batch::answer_text(text) } else { answer };
+    batch.push(Event::AnswerAccepted { answer });
+    onward::go_on(batch);
+    Ok(())
+}
+
+pub(super) fn resume(
+    batch: &mut Batch,
+    raise: Raise,
+    tree: Option<SnapshotId>,
+) -> Result<(), Refusal> {
+    if let Some(step) = raise.max_visits.keys().find(|step| batch.run.plan.step(step).is_none()) {
+        return Err(Refusal::UnknownStep { step: step.clone() });
+    }
+    match batch.run.lifecycle.clone() {
+        Lifecycle::Running => {
+            batch.push(Event::RunResumed { cause: ResumeCause::OwnerLost, raise });
+            if let Some(turn) = batch.running_turn() {
+                interrupt(batch, turn, InterruptCause::OwnerLost, tree);
+            }
+        }
+        Lifecycle::Stopped(stop) => {
+            if !lifts(&raise, &stop) {
+                return Err(Refusal::LimitNotRaised { stop });
+            }
+            batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise });
+        }
+        Lifecycle::Waiting(_) => return Err(Refusal::WaitsForAnswer),
+        Lifecycle::Unstarted => return Ok(()),
+        Lifecycle::Finished(_) | Lifecycle::Cancelled => return Err(Refusal::Ended),
+    }
+    onward::go_on(batch);
+    Ok(())
+}
+
+/// Whether a stop at a limit is lifted by what was raised; other stops need nothing raised.
+fn lifts(raise: &Raise, stop: &Stop) -> bool {
+    match stop {
+        Stop::MaxSteps { limit } => raise.max_steps.is_some_and(|raised| raised > *limit),
+        Stop::MaxVisits { step, limit } => {
+            raise.max_visits.get(step).is_some_and(|raised| raised > limit)
+        }
+        Stop::Policy { .. } | Stop::Signal { .. } | Stop::Provider { .. } | Stop::Error { .. } => {
+            true
+        }
+    }
+}
+
+pub(super) fn cancel(batch: &mut Batch) -> Result<(), Refusal> {
+    if batch.run.lifecycle.is_ended() {
+        return Err(Refusal::Ended);
+    }
+    if batch.run.lifecycle == Lifecycle::Unstarted {
+        return Ok(());
+    }
+    if let Some(turn) = batch.running_turn() {
+        interrupt(batch, turn, InterruptCause::Cancelled, None);
+    }
+    batch.push(Event::RunCancelled);
+    Ok(())
+}
+
+pub(super) fn stop(batch: &mut Batch, cause: InterruptCause, tree: Option<SnapshotId>) {
+    if batch.run.lifecycle != Lifecycle::Running {
+        return;
+    }
+    let stop = match cause {
+        InterruptCause::Signal(signal) => Stop::Signal { signal },
+        InterruptCause::OwnerLost | InterruptCause::Cancelled | InterruptCause::Stopped => {
+            Stop::Error { message: "the owner stopped".to_owned() }
+        }
+    };
+    if let Some(turn) = batch.running_turn() {
+        interrupt(batch, turn, cause, tree);
+    }
+    batch.push(Event::RunStopped { stop });
+}
+
+/// Stands the run still for a reason of its own.
+pub(super) fn stand(batch: &mut Batch, stop: Stop) {
+    if batch.run.lifecycle != Lifecycle::Running {
+        return;
+    }
+    if let Some(turn) = batch.running_turn() {
+        interrupt(batch, turn, InterruptCause::Stopped, None);
+    }
+    batch.push(Event::RunStopped { stop });
+}
+
+fn interrupt(batch: &mut Batch, turn: TurnId, cause: InterruptCause, tree: Option<SnapshotId>) {
+    let then = batch.run.current_step().map_or(OnInterrupt::Resume, |step| step.on_interrupt);
+    batch.push(Event::TurnInterrupted { turn, cause, tree, then });
+}
+
+/// The question of a visit that waits for a person's decision about an interrupted turn.
+pub(super) fn pending_question(batch: &Batch) -> Option<Question> {
+    match batch.run.visit.as_ref().map(|visit| &visit.phase) {
+        Some(crate::run::state::Phase::Asking { question, .. }) => Some((**question).clone()),
+        _ => None,
+    }
+}

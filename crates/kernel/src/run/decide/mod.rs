@@ -1,0 +1,249 @@
+//! Input to events: every rule of how a run moves, and nothing else.
+
+mod attempt;
+mod command;
+mod onward;
+mod route;
+
+use super::event::Event;
+use super::facts::{FailureClass, Finding, FindingState, Ref, Stop, TurnResult};
+use super::input::{Input, Judged};
+use super::state::{Lifecycle, Phase, Run};
+use crate::ids::{TurnId, VisitId};
+
+/// The kernel's no to an input, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The run was started before.
+    AlreadyStarted,
+    /// The run is over.
+    Ended,
+    /// There is no question to answer.
+    NotWaiting,
+    /// `resume` does not answer a question.
+    WaitsForAnswer,
+    /// The answer is none of the choices.
+    NotAChoice { choices: Vec<String> },
+    /// The run stands at a limit that was not raised.
+    LimitNotRaised { stop: Stop },
+    /// A bound names a step that the workflow does not have.
+    UnknownStep { step: crate::ids::StepId },
+}
+
+/// What follows from an input.
+///
+/// The events are to be appended together, durably, before anything they owe is done. No events: the
+/// input came late, early or twice, and changes nothing.
+///
+/// # Errors
+/// A [`Refusal`] when a person asked for something that the run's state does not allow.
+pub fn decide(run: &Run, input: Input) -> Result<Vec<Event>, Refusal> {
+    let mut batch = Batch::new(run);
+    match input {
+        Input::Start { .. } => command::start(&mut batch, input)?,
+        Input::Answer { answer, text } => command::answer(&mut batch, answer, text)?,
+        Input::Resume { raise, tree } => command::resume(&mut batch, raise, tree)?,
+        Input::Cancel => command::cancel(&mut batch)?,
+        Input::Stop { cause, tree } => command::stop(&mut batch, cause, tree),
+        Input::Stuck { message } => command::stand(&mut batch, Stop::Error { message }),
+        Input::PolicyRefused { message } => command::stand(&mut batch, Stop::Policy { message }),
+        effect_answer => answered(&mut batch, effect_answer),
+    }
+    Ok(batch.events)
+}
+
+/// Answers to effects: taken when they fit, dropped when they do not.
+fn answered(batch: &mut Batch, input: Input) {
+    match input {
+        Input::StatusWritten { worklist, item, status, stamp, drift } => {
+            if batch.run.status_owed == Some((worklist.clone(), item.clone(), status)) {
+                batch.push(Event::StatusWritten { worklist, item, status, stamp, drift });
+                onward::go_on(batch);
+            }
+        }
+        _ if !matches!(batch.run.lifecycle, Lifecycle::Running) => {}
+        Input::ItemsRead { worklist, source, items } => {
+            if batch.reads(&worklist) {
+                batch.push(Event::ItemsRead { worklist, source, items });
+                onward::go_on(batch);
+            }
+        }
+        Input::ItemsRejected { worklist, why } => {
+            if batch.reads(&worklist) {
+                onward::items_rejected(batch, worklist, why);
+            }
+        }
+        Input::BaselineTaken { visit, baseline, requires } => {
+            if batch.phase_of(&visit) == Some(&Phase::Entering) {
+                match unmet(&requires) {
+                    Some(why) => command::stand(batch, Stop::Error { message: why }),
+                    None => batch.push(Event::BaselineTaken { visit, baseline }),
+                }
+            }
+        }
+        Input::TurnPrepared { turn, prompt, request, policy, session } => {
+            if batch.prepares(&turn) {
+                batch.push(Event::TurnOwed { turn, prompt, request, policy, session });
+            }
+        }
+        Input::TurnStarted { turn, process } => {
+            if matches!(batch.turning(&turn), Some(Phase::Turning { process: None, .. })) {
+                batch.push(Event::TurnStarted { turn, process });
+            }
+        }
+        Input::SessionKnown { turn, token } => {
+            if batch.turning(&turn).is_some() {
+                batch.push(Event::SessionKnown { turn, token });
+            }
+        }
+        Input::TurnEnded { turn, result, activity, leftover } => {
+            if batch.turning(&turn).is_some() {
+                turn_ended(batch, turn, result, activity, leftover);
+            }
+        }
+        Input::ChecksEnded { visit, checks, findings } => {
+            if batch.phase_of(&visit) == Some(&Phase::Checking) {
+                attempt::checks_ended(batch, visit, checks, findings);
+            }
+        }
+        Input::Sealed { visit, tree } => {
+            if batch.phase_of(&visit) == Some(&Phase::Sealing) {
+                attempt::sealed(batch, visit, tree);
+            }
+        }
+        Input::Judged { turn, judged } => {
+            if matches!(batch.phase_of(&turn.visit), Some(Phase::Judging { turn: at }) if *at == turn)
+            {
+                judge(batch, turn, judged);
+            }
+        }
+        Input::HandoffRendered { visit, handoff } => {
+            if let Some(Phase::Handing { tag }) = batch.phase_of(&visit) {
+                let tag = tag.clone();
+                route::take(batch, &tag, handoff, None);
+            }
+        }
+        Input::TreeRestored { turn, kept } => {
+            if let Some(Phase::Restoring { turn: at, to, .. }) = batch.phase_of(&turn.visit)
+                && *at == turn
+            {
+                let to = to.clone();
+                batch.push(Event::TreeRestored { visit: turn.visit, to, kept });
+            }
+        }
+        Input::RestoreRefused { turn, tree, changed } => {
+            if matches!(batch.phase_of(&turn.visit), Some(Phase::Restoring { turn: at, .. }) if *at == turn)
+            {
+                batch.push(Event::RestoreRefused { turn, tree, changed });
+                onward::go_on(batch);
+            }
+        }
+        Input::Start { .. }
+        | Input::Answer { .. }
+        | Input::Resume { .. }
+        | Input::Cancel
+        | Input::Stop { .. }
+        | Input::Stuck { .. }
+        | Input::PolicyRefused { .. } => {}
+    }
+}
+
+fn turn_ended(
+    batch: &mut Batch,
+    turn: TurnId,
+    result: TurnResult,
+    activity: Option<crate::ids::Digest>,
+    leftover: u32,
+) {
+    let failure = match &result {
+        TurnResult::Failed { class, message } => Some((*class, message.clone())),
+        TurnResult::Completed { .. } => None,
+    };
+    batch.push(Event::TurnEnded { turn, result, activity, leftover });
+    if let Some((class, message)) = failure {
+        let hopeless = matches!(class, FailureClass::Spawn | FailureClass::ReplayMismatch);
+        if hopeless || attempt::exhausted(&batch.run) {
+            batch.push(Event::RunStopped { stop: Stop::Provider { class, message } });
+        }
+    }
+}
+
+fn judge(batch: &mut Batch, turn: TurnId, judged: Judged) {
+    match judged {
+        Judged::Outcome(outcome) => route::outcome(batch, turn, outcome),
+        Judged::Malformed { why } => {
+            attempt::reject(batch, turn, super::facts::Feedback::Outcome { why });
+        }
+        Judged::ScriptFailed { why } => command::stand(batch, Stop::Error { message: why }),
+    }
+}
+
+/// What the required artifacts lack, as one sentence.
+fn unmet(requires: &[Finding]) -> Option<String> {
+    let lacks = requires
+        .iter()
+        .filter_map(|finding| {
+            let why = match &finding.state {
+                FindingState::Good { .. } | FindingState::Stale { .. } => return None,
+                FindingState::Missing => "does not exist".to_owned(),
+                FindingState::Invalid { why } => format!("is not valid: {why}"),
+            };
+            Some(format!("required artifact `{}` ({}) {why}", finding.artifact, finding.path))
+        })
+        .collect::<Vec<_>>();
+    (!lacks.is_empty()).then(|| lacks.join("; "))
+}
+
+/// Events of one decision, and the state they lead to.
+struct Batch {
+    run: Run,
+    events: Vec<Event>,
+}
+
+impl Batch {
+    fn new(run: &Run) -> Self {
+        Self { run: run.clone(), events: Vec::new() }
+    }
+
+    fn push(&mut self, event: Event) {
+        self.run.evolve(&event);
+        self.events.push(event);
+    }
+
+    fn phase_of(&self, visit: &VisitId) -> Option<&Phase> {
+        self.run.visit.as_ref().filter(|now| now.id == *visit).map(|now| &now.phase)
+    }
+
+    fn turning(&self, turn: &TurnId) -> Option<&Phase> {
+        self.phase_of(&turn.visit)
+            .filter(|phase| matches!(phase, Phase::Turning { turn: at, .. } if at == turn))
+    }
+
+    fn prepares(&self, turn: &TurnId) -> bool {
+        matches!(self.phase_of(&turn.visit), Some(Phase::Preparing { turn: at, .. }) if at == turn)
+    }
+
+    /// Whether the run is waiting for this worklist to be read.
+    fn reads(&self, worklist: &crate::ids::WorklistName) -> bool {
+        self.run.visit.is_none()
+            && !self.run.worklists.contains_key(worklist)
+            && self
+                .run
+                .next
+                .as_ref()
+                .and_then(|next| self.run.plan.step(&next.step))
+                .is_some_and(|step| step.scope.as_ref() == Some(worklist))
+    }
+
+    /// The turn that is owed or runs.
+    fn running_turn(&self) -> Option<TurnId> {
+        match self.run.visit.as_ref().map(|visit| &visit.phase) {
+            Some(Phase::Turning { turn, .. }) => Some(turn.clone()),
+            _ => None,
+        }
+    }
+
+    fn answer_text(text: String) -> Ref {
+        Ref::Inline(text)
+    }
+}

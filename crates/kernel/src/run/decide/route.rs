@@ -1,0 +1,105 @@
+//! Taking a route: is it legal, is what it obliges there, where does it lead.
+
+use std::collections::BTreeMap;
+
+use super::{Batch, attempt, onward};
+use crate::ids::{RouteTag, TurnId};
+use crate::plan::Target;
+use crate::run::event::Event;
+use crate::run::facts::{Feedback, Finding, FindingState, Question, QuestionKind, Ref};
+use crate::run::input::{AskedQuestion, Outcome};
+use crate::run::state::required_writes;
+
+/// An outcome was read: take its route, or say exactly why not.
+pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
+    let offered = batch.run.offered();
+    let legal = offered.iter().map(|route| format!("`{}`", route.tag)).collect::<Vec<_>>();
+    let Some(route) = offered.into_iter().find(|route| route.tag.as_str() == outcome.tag).cloned()
+    else {
+        let why = format!("`{}` is no route here; pick one of {}", outcome.tag, legal.join(", "));
+        attempt::reject(batch, turn, Feedback::Outcome { why });
+        return;
+    };
+    let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
+    else {
+        return;
+    };
+    let plan = batch.run.plan.clone();
+    let found = |name| {
+        outcome.findings.iter().chain(&visit.findings).find(|finding| &finding.artifact == name)
+    };
+    let bad = required_writes(&plan, &step, &route)
+        .filter_map(found)
+        .filter(|finding| !finding.is_good())
+        .cloned()
+        .collect::<Vec<_>>();
+    if !bad.is_empty() {
+        attempt::reject(batch, turn, Feedback::Artifacts { findings: bad });
+        return;
+    }
+    batch.push(Event::OutcomeAccepted {
+        visit: visit.id.clone(),
+        tag: route.tag.clone(),
+        payload: outcome.payload,
+        fields: outcome.fields,
+    });
+    let artifacts = accepted(outcome.findings.iter().chain(&visit.findings));
+    if !artifacts.is_empty() {
+        batch.push(Event::ArtifactsAccepted { visit: visit.id, artifacts });
+    }
+    take(batch, &route.tag, outcome.handoff, outcome.question);
+}
+
+fn accepted<'a>(
+    findings: impl Iterator<Item = &'a Finding>,
+) -> BTreeMap<crate::ids::ArtifactName, crate::ids::Digest> {
+    findings
+        .filter_map(|finding| match &finding.state {
+            FindingState::Good { digest } => Some((finding.artifact.clone(), digest.clone())),
+            FindingState::Stale { .. } | FindingState::Missing | FindingState::Invalid { .. } => {
+                None
+            }
+        })
+        .collect()
+}
+
+/// Takes a route of the visit in progress.
+pub(super) fn take(
+    batch: &mut Batch,
+    tag: &RouteTag,
+    handoff: Option<Ref>,
+    asked: Option<AskedQuestion>,
+) {
+    let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
+    else {
+        return;
+    };
+    let Some(route) = step.route(tag) else { return };
+    let (to, completed) = batch.run.destination(&step, &route.action);
+    let waits = to == Target::AwaitInput;
+    batch.push(Event::RouteTaken {
+        visit: visit.id.clone(),
+        tag: tag.clone(),
+        to,
+        completed,
+        handoff,
+    });
+    if waits {
+        let asked = asked.unwrap_or_else(|| AskedQuestion {
+            text: format!("Step `{}` took route `{tag}` and waits for input.", step.id),
+            choices: Vec::new(),
+            schema: None,
+        });
+        let schema = asked.schema.or_else(|| route.answer.clone().map(Ref::Object));
+        batch.push(Event::QuestionAsked {
+            question: Question {
+                kind: QuestionKind::Route { visit: visit.id },
+                text: asked.text,
+                choices: asked.choices,
+                schema,
+            },
+        });
+        return;
+    }
+    onward::go_on(batch);
+}

@@ -1,0 +1,473 @@
+//! Event to state: total, infallible, and calls nothing.
+
+use std::sync::Arc;
+
+use super::effect::TurnCause;
+use super::event::Event;
+use super::facts::{
+    Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item, ItemStatus,
+    Question, QuestionKind, Raise, Ref, SnapshotId, TurnResult, Verdict,
+};
+use super::state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
+use crate::ids::{Digest, ItemId, Role, TurnId, VisitId, WorklistName};
+use crate::plan::{OnInterrupt, Step, Target};
+
+impl Run {
+    /// Folds one event. Folding the stored events of a run gives its state at that point.
+    pub fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::RunCreated { .. } => self.created(event),
+            Event::ItemsRead { worklist, source, items } => {
+                self.items_read(worklist, source, items)
+            }
+            Event::ItemsRejected { worklist, why } => self.items_rejected(worklist, why),
+            Event::ItemsExhausted { step, to, .. } => {
+                self.next = None;
+                let step = self.plan.clone().step(step).cloned();
+                if let Some(step) = step {
+                    self.lead(&step, to, None, None, None);
+                }
+            }
+            Event::VisitEntered { visit, again, handoff, answer } => {
+                self.visit_entered(visit, *again, handoff.clone(), answer.clone());
+            }
+            Event::BaselineTaken { baseline, .. } => self.baseline_taken(baseline),
+            Event::TurnOwed { turn, prompt, session, .. } => self.with_visit(|visit| {
+                visit.turns.insert(turn.role, turn.n);
+                visit.phase = Phase::Turning {
+                    turn: turn.clone(),
+                    prompt: prompt.clone(),
+                    session: session.clone(),
+                    process: None,
+                };
+            }),
+            Event::TurnStarted { process, .. } => self.with_visit(|visit| {
+                if let Phase::Turning { process: slot, .. } = &mut visit.phase {
+                    *slot = Some(process.clone());
+                }
+            }),
+            Event::SessionKnown { turn, token } => self.session_known(turn, token),
+            Event::TurnEnded { turn, result, .. } => self.turn_ended(turn, result),
+            Event::TurnInterrupted { turn, cause, tree, then } => {
+                self.turn_interrupted(turn, cause, tree.as_ref(), *then);
+            }
+            Event::TreeRestored { .. } => self.with_visit(|visit| {
+                if let Phase::Restoring { turn, cause, .. } = &visit.phase {
+                    visit.restarting = Some((turn.clone(), cause.clone()));
+                    visit.phase = Phase::Entering;
+                }
+            }),
+            Event::RestoreRefused { turn, changed, .. } => self.restore_refused(turn, changed),
+            Event::ChecksEnded { checks, findings, .. } => self.checks_ended(checks, findings),
+            Event::Sealed { tree, visit } => self.sealed(visit, tree.as_ref()),
+            Event::OutcomeForced { tag, .. } => {
+                self.with_visit(|visit| visit.phase = Phase::Handing { tag: tag.clone() });
+            }
+            Event::OutcomeAccepted { .. } => {
+                self.judged |= self.current_step().is_some_and(Step::judges);
+            }
+            Event::AttemptRejected { turn, feedback } => self.attempt_rejected(turn, feedback),
+            Event::ArtifactsAccepted { .. } => {}
+            Event::RouteTaken { visit, to, completed, handoff, tag } => {
+                let step = self.plan.clone().step(&visit.step).cloned();
+                if let Some(step) = step {
+                    let verdict = step.route(tag).and_then(|route| route.verdict);
+                    self.route_taken(&step, to, completed.as_ref(), handoff.clone(), verdict);
+                }
+            }
+            Event::StatusWritten { worklist, stamp, .. } => {
+                self.status_written(worklist, stamp.as_ref())
+            }
+            Event::QuestionAsked { question } => {
+                self.lifecycle = Lifecycle::Waiting(question.clone());
+            }
+            Event::AnswerAccepted { answer } => self.answer_accepted(answer),
+            Event::RunStopped { stop } => self.lifecycle = Lifecycle::Stopped(stop.clone()),
+            Event::RunResumed { raise, .. } => self.resumed(raise),
+            Event::RunFinished { verdict } => {
+                self.lifecycle = Lifecycle::Finished(*verdict);
+                self.visit = None;
+                self.next = None;
+            }
+            Event::RunCancelled => {
+                self.lifecycle = Lifecycle::Cancelled;
+                self.visit = None;
+                self.next = None;
+                self.status_owed = None;
+            }
+        }
+    }
+
+    fn created(&mut self, event: &Event) {
+        let Event::RunCreated {
+            run,
+            task,
+            plan,
+            message,
+            input,
+            params,
+            provider,
+            pass_env,
+            max_steps,
+            ..
+        } = event
+        else {
+            return;
+        };
+        self.id = Some(run.clone());
+        self.task = Some(task.clone());
+        self.plan_digest = Some(plan.clone());
+        self.message = Some(message.clone());
+        self.input = Some(input.clone());
+        self.params = Some(params.clone());
+        self.provider.clone_from(provider);
+        self.pass_env.clone_from(pass_env);
+        self.max_steps = *max_steps;
+        self.lifecycle = Lifecycle::Running;
+        self.next = Some(Entry {
+            step: self.plan.entry.clone(),
+            again: false,
+            handoff: None,
+            answer: None,
+            files: None,
+        });
+    }
+
+    fn items_read(&mut self, worklist: &WorklistName, source: &Digest, items: &[Item]) {
+        let done = items.iter().map(|item| item.status == ItemStatus::Completed).collect();
+        let mut state = WorklistState {
+            source: source.clone(),
+            items: Arc::new(items.to_vec()),
+            done,
+            current: None,
+        };
+        state.current = state.first_open(None);
+        self.worklists.insert(worklist.clone(), state);
+    }
+
+    fn items_rejected(&mut self, worklist: &WorklistName, why: &str) {
+        let plan = self.plan.clone();
+        let writer = plan
+            .worklists
+            .get(worklist)
+            .and_then(|list| plan.writers(&list.from).next().map(|step| step.id.clone()));
+        if let Some(step) = writer {
+            self.next = Some(Entry {
+                step,
+                again: false,
+                handoff: Some(Ref::Inline(why.to_owned())),
+                answer: None,
+                files: None,
+            });
+        }
+    }
+
+    fn visit_entered(
+        &mut self,
+        id: &VisitId,
+        again: bool,
+        handoff: Option<Ref>,
+        answer: Option<Ref>,
+    ) {
+        let files = self.next.take().and_then(|entry| entry.files);
+        self.steps_taken = self.steps_taken.saturating_add(1);
+        self.visits.insert(Place { step: id.step.clone(), item: id.item.clone() }, id.n);
+        self.visit = Some(Visit {
+            id: id.clone(),
+            phase: Phase::Entering,
+            again,
+            handoff,
+            answer,
+            baseline: Baseline::default(),
+            entry_files: files.filter(|_| again),
+            turns: std::collections::BTreeMap::new(),
+            attempts: 0,
+            feedback: Vec::new(),
+            checks: Vec::new(),
+            findings: Vec::new(),
+            sealed: None,
+            restarting: None,
+        });
+    }
+
+    fn baseline_taken(&mut self, baseline: &Baseline) {
+        let Some(role) = self.current_step().map(Step::first_role) else { return };
+        self.with_visit(|visit| {
+            visit.baseline = baseline.clone();
+            let restarting = visit.restarting.take();
+            if visit.entry_files.is_none() || (restarting.is_some() && !visit.again) {
+                visit.entry_files = Some(baseline.files.clone());
+            }
+            visit.phase = match restarting {
+                Some((turn, cause)) => Phase::Preparing {
+                    turn: TurnId { start: turn.start + 1, ..turn },
+                    cause: TurnCause::Restarted { cause },
+                },
+                None => Phase::Preparing {
+                    turn: TurnId { visit: visit.id.clone(), role, n: 1, start: 1 },
+                    cause: TurnCause::First,
+                },
+            };
+        });
+    }
+
+    fn session_known(&mut self, turn: &TurnId, token: &str) {
+        let key = self.visit.as_ref().and_then(|visit| match &visit.phase {
+            Phase::Turning { turn: running, session: Some(session), .. } if running == turn => {
+                Some(session.key.clone())
+            }
+            _ => None,
+        });
+        if let Some(key) = key {
+            self.sessions.insert(key, token.to_owned());
+        }
+    }
+
+    fn turn_ended(&mut self, turn: &TurnId, result: &TurnResult) {
+        self.with_visit(|visit| match result {
+            TurnResult::Completed { .. } if turn.role == Role::Producer => {
+                visit.phase = Phase::Checking;
+            }
+            TurnResult::Completed { .. } => visit.phase = Phase::Judging { turn: turn.clone() },
+            TurnResult::Failed { class, message } => {
+                visit.attempts += 1;
+                visit.feedback.push(Feedback::Failure { class: *class, message: message.clone() });
+                visit.phase = retry_of(turn);
+            }
+        });
+    }
+
+    fn turn_interrupted(
+        &mut self,
+        turn: &TurnId,
+        cause: &InterruptCause,
+        tree: Option<&SnapshotId>,
+        then: OnInterrupt,
+    ) {
+        self.with_visit(|visit| {
+            let base = match turn.role {
+                Role::Verifier => visit.sealed.clone().or_else(|| visit.baseline.tree.clone()),
+                Role::Worker | Role::Producer | Role::Script => visit.baseline.tree.clone(),
+            };
+            let again = TurnId { start: turn.start + 1, ..turn.clone() };
+            visit.phase = match (then, base) {
+                (OnInterrupt::Ask, _) => Phase::Asking {
+                    turn: turn.clone(),
+                    cause: cause.clone(),
+                    question: Box::new(interrupted_question(turn)),
+                },
+                (OnInterrupt::Restart, Some(to)) => Phase::Restoring {
+                    turn: turn.clone(),
+                    cause: cause.clone(),
+                    to,
+                    expected: tree.cloned(),
+                },
+                (OnInterrupt::Restart, None) => Phase::Preparing {
+                    turn: again,
+                    cause: TurnCause::Restarted { cause: cause.clone() },
+                },
+                (OnInterrupt::Resume, _) => Phase::Preparing {
+                    turn: again,
+                    cause: TurnCause::Resumed { cause: cause.clone() },
+                },
+            };
+        });
+    }
+
+    fn restore_refused(&mut self, turn: &TurnId, changed: &[String]) {
+        self.with_visit(|visit| {
+            if let Phase::Restoring { cause, .. } = &visit.phase {
+                visit.phase = Phase::Asking {
+                    turn: turn.clone(),
+                    cause: cause.clone(),
+                    question: Box::new(edited_question(turn, changed)),
+                };
+            }
+        });
+    }
+
+    fn checks_ended(&mut self, checks: &[CheckResult], findings: &[Finding]) {
+        self.with_visit(|visit| {
+            visit.checks = checks.to_vec();
+            visit.findings = findings.to_vec();
+            visit.phase = Phase::Sealing;
+        });
+    }
+
+    fn sealed(&mut self, id: &VisitId, tree: Option<&SnapshotId>) {
+        self.with_visit(|visit| {
+            visit.sealed = tree.cloned();
+            visit.attempts = 0;
+            visit.feedback.clear();
+            visit.phase = Phase::Preparing {
+                turn: TurnId { visit: id.clone(), role: Role::Verifier, n: 1, start: 1 },
+                cause: TurnCause::First,
+            };
+        });
+    }
+
+    fn attempt_rejected(&mut self, turn: &TurnId, feedback: &Feedback) {
+        self.with_visit(|visit| {
+            visit.attempts += 1;
+            visit.feedback.push(feedback.clone());
+            visit.phase = retry_of(turn);
+        });
+    }
+
+    fn route_taken(
+        &mut self,
+        step: &Step,
+        to: &Target,
+        completed: Option<&ItemId>,
+        handoff: Option<Ref>,
+        verdict: Option<Verdict>,
+    ) {
+        self.judged |= step.judges();
+        let files = self.visit.take().and_then(|visit| visit.entry_files);
+        if let (Some(item), Some(worklist)) = (completed, &step.scope) {
+            self.complete(worklist.clone(), item);
+        }
+        let files = files.filter(|_| completed.is_none());
+        self.lead(step, to, handoff, files, verdict);
+    }
+
+    fn complete(&mut self, worklist: WorklistName, item: &ItemId) {
+        let Some(state) = self.worklists.get_mut(&worklist) else { return };
+        if let Some(at) = state.items.iter().position(|other| &other.id == item) {
+            state.done[at] = true;
+            state.current = state.first_open(None);
+        }
+        if self.plan.worklists.get(&worklist).is_some_and(|list| list.status.is_some()) {
+            self.status_owed = Some((worklist, item.clone(), ItemStatus::Completed));
+        }
+    }
+
+    /// Notes where the run goes from a step.
+    fn lead(
+        &mut self,
+        from: &Step,
+        to: &Target,
+        handoff: Option<Ref>,
+        files: Option<std::collections::BTreeMap<crate::ids::ArtifactName, FileStamp>>,
+        verdict: Option<Verdict>,
+    ) {
+        let own = if self.judged { Verdict::Accepted } else { Verdict::None };
+        let enter = |step: &crate::ids::StepId, again: bool| {
+            Some(Entry {
+                step: step.clone(),
+                again,
+                handoff: handoff.clone(),
+                answer: None,
+                files: files.clone().filter(|_| again),
+            })
+        };
+        match to {
+            Target::Step(id) => self.next = enter(id, *id == from.id && files.is_some()),
+            Target::SelfStep | Target::AwaitInput => self.next = enter(&from.id, files.is_some()),
+            Target::Finish => self.ending = Some(verdict.unwrap_or(own)),
+            Target::Fail => self.ending = Some(Verdict::Rejected),
+        }
+    }
+
+    fn status_written(&mut self, worklist: &WorklistName, stamp: Option<&FileStamp>) {
+        self.status_owed = None;
+        let source = self.plan.worklists.get(worklist).map(|list| list.from.clone());
+        if let (Some(source), Some(stamp), Some(next)) = (source, stamp, &mut self.next)
+            && let Some(files) = &mut next.files
+        {
+            files.insert(source, stamp.clone());
+        }
+    }
+
+    fn answer_accepted(&mut self, answer: &Ref) {
+        let Lifecycle::Waiting(question) =
+            std::mem::replace(&mut self.lifecycle, Lifecycle::Running)
+        else {
+            return;
+        };
+        if matches!(question.kind, QuestionKind::Route { .. }) {
+            if let Some(next) = &mut self.next {
+                next.answer = Some(answer.clone());
+            }
+            return;
+        }
+        let restore = matches!(answer, Ref::Inline(text) if text == RESTART || text == RESTORE);
+        self.with_visit(|visit| {
+            let Phase::Asking { turn, cause, .. } = &visit.phase else { return };
+            let (turn, cause) = (turn.clone(), cause.clone());
+            let base = match turn.role {
+                Role::Verifier => visit.sealed.clone(),
+                Role::Worker | Role::Producer | Role::Script => None,
+            }
+            .or_else(|| visit.baseline.tree.clone());
+            visit.phase = match base {
+                Some(to) if restore => Phase::Restoring { turn, cause, to, expected: None },
+                _ => Phase::Preparing {
+                    turn: TurnId { start: turn.start + 1, ..turn },
+                    cause: if restore {
+                        TurnCause::Restarted { cause }
+                    } else {
+                        TurnCause::Resumed { cause }
+                    },
+                },
+            };
+        });
+    }
+
+    fn resumed(&mut self, raise: &Raise) {
+        self.lifecycle = Lifecycle::Running;
+        if let Some(max_steps) = raise.max_steps {
+            self.max_steps = max_steps;
+        }
+        self.raised_visits.extend(raise.max_visits.clone());
+        self.with_visit(|visit| visit.attempts = 0);
+    }
+
+    fn with_visit(&mut self, change: impl FnOnce(&mut Visit)) {
+        if let Some(visit) = &mut self.visit {
+            change(visit);
+        }
+    }
+}
+
+/// The answers to an interrupted turn, and to a tree that somebody edited.
+pub(super) const RESUME: &str = "resume";
+pub(super) const RESTART: &str = "restart";
+pub(super) const KEEP: &str = "keep";
+pub(super) const RESTORE: &str = "restore";
+
+fn retry_of(turn: &TurnId) -> Phase {
+    Phase::Preparing {
+        turn: TurnId { n: turn.n + 1, start: 1, ..turn.clone() },
+        cause: TurnCause::Retry,
+    }
+}
+
+fn interrupted_question(turn: &TurnId) -> Question {
+    Question {
+        kind: QuestionKind::Interrupted { turn: turn.clone() },
+        text: format!(
+            "Turn {turn} was interrupted. `resume`: go on with the tree as it is; `restart`: put the \
+             tree back to where the turn began and ask again."
+        ),
+        choices: vec![RESUME.to_owned(), RESTART.to_owned()],
+        schema: None,
+    }
+}
+
+fn edited_question(turn: &TurnId, changed: &[String]) -> Question {
+    let shown = changed.iter().take(5).map(|path| format!("`{path}`")).collect::<Vec<_>>();
+    let more = changed.len().saturating_sub(shown.len());
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Question {
+        kind: QuestionKind::Edited { turn: turn.clone() },
+        text: format!(
+            "The tree was to be put back for turn {turn}, but it was changed since it was last \
+             recorded: {}{tail}. `keep`: go on with the tree as it is; `restore`: put it back (a \
+             snapshot of the present tree is kept).",
+            shown.join(", ")
+        ),
+        choices: vec![KEEP.to_owned(), RESTORE.to_owned()],
+        schema: None,
+    }
+}

@@ -1,0 +1,81 @@
+//! State to effects owed: read off, never remembered.
+
+use super::effect::Effect;
+use super::state::{Lifecycle, Phase, Run, Visit};
+use crate::ids::TurnId;
+
+/// The work that is owed now. Empty when the run ended, stands still, or waits for a person.
+pub fn outstanding(run: &Run) -> Vec<Effect> {
+    let running = matches!(run.lifecycle, Lifecycle::Running);
+    let waiting = matches!(run.lifecycle, Lifecycle::Waiting(_));
+    if !running && !waiting {
+        return Vec::new();
+    }
+    if let Some((worklist, item, status)) = &run.status_owed {
+        return vec![Effect::WriteStatus {
+            worklist: worklist.clone(),
+            item: item.clone(),
+            status: *status,
+        }];
+    }
+    if !running {
+        return Vec::new();
+    }
+    match (&run.visit, &run.next) {
+        (Some(visit), _) => of_visit(run, visit).into_iter().collect(),
+        (None, Some(next)) => run
+            .plan
+            .step(&next.step)
+            .and_then(|step| step.scope.clone())
+            .filter(|worklist| !run.worklists.contains_key(worklist))
+            .map(|worklist| Effect::ReadItems { worklist })
+            .into_iter()
+            .collect(),
+        (None, None) => Vec::new(),
+    }
+}
+
+fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
+    let id = visit.id.clone();
+    match &visit.phase {
+        Phase::Entering => Some(Effect::Enter { visit: id }),
+        Phase::Preparing { turn, cause } => Some(Effect::Prepare {
+            turn: turn.clone(),
+            cause: cause.clone(),
+            feedback: visit.feedback.clone(),
+            offered: offered(run, turn),
+            session: run.plan.step(&id.step).and_then(|step| run.session_of(step, &id, turn.role)),
+        }),
+        Phase::Turning { turn, prompt, session, .. } => Some(Effect::RunTurn {
+            turn: turn.clone(),
+            prompt: prompt.clone(),
+            session: session.clone(),
+        }),
+        Phase::Checking => Some(Effect::RunChecks {
+            visit: id,
+            checks: run
+                .current_step()
+                .map(|step| step.checks().iter().map(|check| check.name.clone()).collect())
+                .unwrap_or_default(),
+        }),
+        Phase::Sealing => Some(Effect::Seal { visit: id }),
+        Phase::Judging { turn } => {
+            Some(Effect::Judge { turn: turn.clone(), offered: offered(run, turn) })
+        }
+        Phase::Handing { tag } => Some(Effect::Hand { visit: id, tag: tag.clone() }),
+        Phase::Restoring { turn, to, expected, .. } => {
+            Some(Effect::Restore { turn: turn.clone(), to: to.clone(), expected: expected.clone() })
+        }
+        Phase::Asking { .. } => None,
+    }
+}
+
+/// The routes a turn may pick; none when its role picks none.
+fn offered(run: &Run, turn: &TurnId) -> Vec<crate::ids::RouteTag> {
+    let decides = run.current_step().is_some_and(|step| step.deciding_role() == turn.role);
+    if decides {
+        run.offered().into_iter().map(|route| route.tag.clone()).collect()
+    } else {
+        Vec::new()
+    }
+}

@@ -1,0 +1,316 @@
+//! A run's state, folded from its events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::effect::TurnCause;
+use super::facts::{
+    Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause, Item,
+    ItemStatus, Process, Provider, Question, Ref, SessionKey, SessionUse, SnapshotId, Stop,
+    Verdict,
+};
+use crate::ids::{
+    ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
+    WorklistName,
+};
+use crate::plan::{Action, Continuity, Plan, Route, Step, Target};
+
+/// One execution of one plan.
+///
+/// Bounded by the plan and its worklists, not by how long the run goes on: no history is kept here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    pub plan: Arc<Plan>,
+    pub lifecycle: Lifecycle,
+    /// Identity, set by the first event.
+    pub id: Option<RunId>,
+    pub task: Option<TaskId>,
+    pub plan_digest: Option<Digest>,
+    pub message: Option<Ref>,
+    pub input: Option<Ref>,
+    pub params: Option<Ref>,
+    pub provider: Option<Provider>,
+    pub pass_env: Vec<String>,
+    /// Visits so far, all steps together, and their bound.
+    pub steps_taken: u32,
+    pub max_steps: u32,
+    /// Visits so far per step and item.
+    pub visits: BTreeMap<Place, u32>,
+    /// Bounds of visits raised by the operator.
+    pub raised_visits: BTreeMap<StepId, u32>,
+    pub worklists: BTreeMap<WorklistName, WorklistState>,
+    /// The provider's token of each conversation.
+    pub sessions: BTreeMap<SessionKey, String>,
+    /// The visit in progress.
+    pub visit: Option<Visit>,
+    /// The step to be entered next, when no visit is in progress.
+    pub next: Option<Entry>,
+    /// How the run ends, when it was led to its end.
+    pub ending: Option<Verdict>,
+    /// A status that its source file has not been told.
+    pub status_owed: Option<(WorklistName, ItemId, ItemStatus)>,
+    /// Whether a judging step has accepted or rejected anything.
+    pub judged: bool,
+}
+
+/// A step, and the item it is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Place {
+    pub step: StepId,
+    pub item: Option<ItemId>,
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        VisitId { step: place.step, item: place.item, n: 0 }.to_string()
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = crate::ids::IdError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let visit: VisitId = text.parse()?;
+        Ok(Self { step: visit.step, item: visit.item })
+    }
+}
+
+/// Whether a run moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lifecycle {
+    /// Nothing recorded yet.
+    Unstarted,
+    Running,
+    Waiting(Question),
+    Stopped(Stop),
+    Finished(Verdict),
+    Cancelled,
+}
+
+impl Lifecycle {
+    /// Over for good.
+    pub fn is_ended(&self) -> bool {
+        matches!(self, Self::Finished(_) | Self::Cancelled)
+    }
+}
+
+/// A worklist as read, and how far it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorklistState {
+    /// Digest of the file it was read from.
+    pub source: Digest,
+    pub items: Arc<Vec<Item>>,
+    /// Completed, by position.
+    pub done: Vec<bool>,
+    /// Position of the current item.
+    pub current: Option<usize>,
+}
+
+impl WorklistState {
+    /// The current item.
+    pub fn item(&self) -> Option<&Item> {
+        self.current.and_then(|at| self.items.get(at))
+    }
+
+    /// The first item not completed, were `also` completed too.
+    pub(super) fn first_open(&self, also: Option<&ItemId>) -> Option<usize> {
+        self.items
+            .iter()
+            .zip(&self.done)
+            .position(|(item, done)| !done && also.is_none_or(|id| id != &item.id))
+    }
+}
+
+/// A step about to be entered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub step: StepId,
+    /// The same step again, for the same item.
+    pub again: bool,
+    pub handoff: Option<Ref>,
+    pub answer: Option<Ref>,
+    /// With `again`: the writable artifacts as they were when the step was first entered.
+    pub files: Option<BTreeMap<ArtifactName, FileStamp>>,
+}
+
+/// One entering of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    pub id: VisitId,
+    pub phase: Phase,
+    pub again: bool,
+    pub handoff: Option<Ref>,
+    pub answer: Option<Ref>,
+    /// Before this visit's first turn.
+    pub baseline: Baseline,
+    /// The writable artifacts when the step was entered from elsewhere: what a producer's freshness
+    /// is measured against.
+    pub entry_files: Option<BTreeMap<ArtifactName, FileStamp>>,
+    /// The last turn asked of each role.
+    pub turns: BTreeMap<Role, u32>,
+    /// Attempts of the present role that could not be used.
+    pub attempts: u32,
+    /// What the next turn must be told.
+    pub feedback: Vec<Feedback>,
+    pub checks: Vec<CheckResult>,
+    /// The producer's artifacts.
+    pub findings: Vec<Finding>,
+    /// The producer's tree.
+    pub sealed: Option<SnapshotId>,
+    /// The turn to go on with once a restored tree has its baseline.
+    pub restarting: Option<(TurnId, InterruptCause)>,
+}
+
+/// Where a visit stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Entering,
+    Preparing {
+        turn: TurnId,
+        cause: TurnCause,
+    },
+    Turning {
+        turn: TurnId,
+        prompt: Ref,
+        session: Option<SessionUse>,
+        process: Option<Process>,
+    },
+    Checking,
+    Sealing,
+    Judging {
+        turn: TurnId,
+    },
+    Handing {
+        tag: RouteTag,
+    },
+    Restoring {
+        turn: TurnId,
+        cause: InterruptCause,
+        to: SnapshotId,
+        expected: Option<SnapshotId>,
+    },
+    /// A person decides about an interrupted turn.
+    Asking {
+        turn: TurnId,
+        cause: InterruptCause,
+        question: Box<Question>,
+    },
+}
+
+impl Run {
+    /// A run of which nothing has been recorded.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            max_steps: plan.limits.max_steps,
+            plan,
+            lifecycle: Lifecycle::Unstarted,
+            id: None,
+            task: None,
+            plan_digest: None,
+            message: None,
+            input: None,
+            params: None,
+            provider: None,
+            pass_env: Vec::new(),
+            steps_taken: 0,
+            visits: BTreeMap::new(),
+            raised_visits: BTreeMap::new(),
+            worklists: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            visit: None,
+            next: None,
+            ending: None,
+            status_owed: None,
+            judged: false,
+        }
+    }
+
+    /// The step of the visit in progress.
+    pub fn current_step(&self) -> Option<&Step> {
+        self.visit.as_ref().and_then(|visit| self.plan.step(&visit.id.step))
+    }
+
+    /// The current item of a step's worklist.
+    pub fn item_of(&self, step: &Step) -> Option<&Item> {
+        step.scope.as_ref().and_then(|name| self.worklists.get(name)).and_then(WorklistState::item)
+    }
+
+    /// How often a step may be visited (per item where it is scoped).
+    pub fn max_visits(&self, step: &Step) -> u32 {
+        self.raised_visits.get(&step.id).copied().unwrap_or(step.max_visits)
+    }
+
+    /// The routes that the deciding role may pick now, in file order.
+    pub fn offered(&self) -> Vec<&Route> {
+        let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else {
+            return Vec::new();
+        };
+        step.routes.iter().filter(|route| visit.allows(&self.plan, step, route)).collect()
+    }
+
+    /// Which conversation a turn belongs to.
+    pub fn session_of(&self, step: &Step, visit: &VisitId, role: Role) -> Option<SessionUse> {
+        let turn = step.turn(role)?;
+        let key = match (turn.session, &step.scope, &visit.item) {
+            (Continuity::Run, ..) => "run".to_owned(),
+            (Continuity::WorkItem, Some(worklist), Some(item)) => format!("item/{worklist}/{item}"),
+            (Continuity::WorkItem | Continuity::Fresh, ..) => format!("turn/{visit}/{role}"),
+        };
+        let key = SessionKey(key);
+        let token = self.sessions.get(&key).cloned();
+        Some(SessionUse { key, token })
+    }
+
+    /// Where an action leads, given what the worklist would have left.
+    pub(super) fn destination(&self, step: &Step, action: &Action) -> (Target, Option<ItemId>) {
+        match action {
+            Action::To(target) => (target.clone(), None),
+            Action::CompleteAndAdvance { next, exhausted } => {
+                let worklist = step.scope.as_ref().and_then(|name| self.worklists.get(name));
+                let item = worklist.and_then(WorklistState::item).map(|item| item.id.clone());
+                let open = worklist.and_then(|list| list.first_open(item.as_ref()));
+                (if open.is_some() { next.clone() } else { exhausted.clone() }, item)
+            }
+        }
+    }
+}
+
+impl Visit {
+    /// Whether a route can be taken, given the checks and the producer's artifacts.
+    fn allows(&self, plan: &Plan, step: &Step, route: &Route) -> bool {
+        let failed = |name| {
+            self.checks.iter().any(|check| {
+                &check.name == name && matches!(check.status, CheckStatus::Failed { .. })
+            })
+        };
+        let produced = |name: &ArtifactName| {
+            self.findings
+                .iter()
+                .find(|finding| &finding.artifact == name)
+                .is_none_or(Finding::is_good)
+        };
+        !route.required_checks.iter().any(failed)
+            && required_writes(plan, step, route).all(|name| produced(name))
+    }
+}
+
+/// The artifacts a route obliges its step to have written.
+pub(super) fn required_writes<'a>(
+    plan: &'a Plan,
+    step: &'a Step,
+    route: &'a Route,
+) -> Box<dyn Iterator<Item = &'a ArtifactName> + 'a> {
+    match &route.required_writes {
+        Some(names) => Box::new(names.iter()),
+        None => Box::new(step.writes().filter(|name| is_required(plan, name))),
+    }
+}
+
+/// Whether an artifact is declared as required.
+pub(super) fn is_required(plan: &Plan, name: &ArtifactName) -> bool {
+    plan.artifacts.get(name).is_some_and(|artifact| artifact.required)
+}
