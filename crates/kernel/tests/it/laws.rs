@@ -1,0 +1,198 @@
+//! Laws that hold for any plan, any answers, and a crash at any point.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use botpipe_kernel::ids::TurnId;
+use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target};
+use botpipe_kernel::run::{
+    Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, outstanding,
+};
+use proptest::prelude::*;
+
+use crate::plans::{plan, produce_verify, prompt, ralph, route, script, step, target_of};
+use crate::world::{Draw, World, answer, nudge};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_run_keeps_the_laws(seed in proptest::collection::vec(any::<u8>(), 0..900)) {
+        let mut draw = Draw(&seed);
+        let plan = if draw.one_in(3) { ralph() } else { Arc::new(any_plan(&mut draw)) };
+        live(plan, &mut draw);
+    }
+}
+
+/// Lives a run to its end, or for as long as it may last, and checks every law on the way.
+fn live(plan: Arc<Plan>, draw: &mut Draw<'_>) {
+    let mut world = World::start(plan);
+    let mut laws = Laws::default();
+    laws.check(&world);
+    for _ in 0..400 {
+        if world.run.lifecycle.is_ended() {
+            break;
+        }
+        step_once(&mut world, draw);
+        laws.check(&world);
+    }
+}
+
+fn step_once(world: &mut World, draw: &mut Draw<'_>) {
+    match draw.below(30) {
+        29 => drop(world.tell(Input::Cancel)),
+        // The owner dies: all that is left is what was stored, and a new owner says so.
+        27 | 28 => {
+            world.run = world.fold();
+            drop(world.tell(Input::Resume { raise: Raise::default(), tree: None }));
+        }
+        26 => drop(world.tell(Input::Stop { cause: InterruptCause::Signal(2), tree: None })),
+        _ => match world.owed() {
+            Some(effect) => {
+                for input in answer(&world.run, &effect, draw) {
+                    world.tell(input.clone()).unwrap();
+                    // Twice: the second changes nothing that matters.
+                    let before = world.run.clone();
+                    if !matches!(input, Input::Stuck { .. } | Input::SessionKnown { .. }) {
+                        world.tell(input).unwrap();
+                        assert_eq!(before, world.run, "a duplicate answer changed the run");
+                    }
+                }
+            }
+            None => {
+                if let Some(input) = nudge(&world.run, draw) {
+                    drop(world.tell(input));
+                }
+            }
+        },
+    }
+}
+
+#[derive(Default)]
+struct Laws {
+    seen: usize,
+    owed: BTreeMap<String, u32>,
+    open: BTreeSet<TurnId>,
+    ended: BTreeSet<TurnId>,
+    visits: BTreeMap<String, u32>,
+}
+
+impl Laws {
+    fn check(&mut self, world: &World) {
+        let run = &world.run;
+        assert_eq!(&world.fold(), run, "folding the stored events gives the live state");
+        let text = serde_json::to_string(run).unwrap();
+        let back: Run = serde_json::from_str(&text).unwrap();
+        assert_eq!(&back, run, "a run can be stored and read back");
+        let effects = outstanding(run);
+        match &run.lifecycle {
+            Lifecycle::Running => assert!(!effects.is_empty(), "a running run owes something"),
+            Lifecycle::Waiting(_) | Lifecycle::Stopped(_) => {
+                assert!(!effects.iter().any(Effect::is_process));
+            }
+            Lifecycle::Finished(_) | Lifecycle::Cancelled => {
+                assert!(effects.is_empty(), "an ended run owes nothing");
+                assert!(run.status_owed.is_none(), "it finished with a status unwritten");
+            }
+            Lifecycle::Unstarted => panic!("the run was started"),
+        }
+        assert!(run.steps_taken <= run.max_steps);
+        for event in &world.events[self.seen..] {
+            self.event(run, event);
+        }
+        self.seen = world.events.len();
+        for effect in &effects {
+            if let Effect::RunTurn { turn, .. } = effect {
+                assert!(!self.ended.contains(turn), "{turn} has an end and would start again");
+                assert!(self.open.contains(turn), "{turn} would start before it is owed");
+            }
+        }
+    }
+
+    fn event(&mut self, run: &Run, event: &Event) {
+        match event {
+            Event::TurnOwed { turn, .. } => {
+                let starts = self.owed.entry(turn.path()).or_default();
+                *starts += 1;
+                assert_eq!(turn.start, *starts, "each start follows an interruption");
+                assert!(self.open.is_empty(), "one turn at a time");
+                self.open.insert(turn.clone());
+            }
+            Event::TurnEnded { turn, .. } => {
+                assert!(self.open.remove(turn), "{turn} ended without being owed");
+                assert!(self.ended.insert(turn.clone()));
+            }
+            Event::TurnInterrupted { turn, .. } => {
+                assert!(self.open.remove(turn), "{turn} was interrupted without being owed");
+            }
+            Event::VisitEntered { visit, .. } => {
+                let step = run.plan.step(&visit.step).unwrap();
+                assert_eq!(visit.item.is_some(), step.scope.is_some());
+                let place = visit.to_string();
+                let place = place.rsplit_once('/').unwrap().0.to_owned();
+                let count = self.visits.entry(place).or_default();
+                *count += 1;
+                assert_eq!(*count, visit.n);
+                assert!(visit.n <= run.max_visits(step));
+            }
+            Event::RouteTaken { visit, tag, to, .. } => {
+                let step = run.plan.step(&visit.step).unwrap();
+                let route = step.route(tag).expect("the route is the step's");
+                assert!(route.action.targets().any(|target| target == to));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn any_plan(draw: &mut Draw<'_>) -> Plan {
+    let names = ["a", "b", "c"];
+    let n = 1 + draw.below(3);
+    let steps = (0..n).map(|at| any_step(names[at], &names[..n], draw)).collect();
+    let mut plan = plan(steps);
+    plan.limits.max_steps = 5 + u32::try_from(draw.below(30)).unwrap();
+    plan
+}
+
+fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
+    let work = match draw.below(3) {
+        0 => prompt(&["notes"]),
+        1 => produce_verify(&["work"], &["tests"], &["review"]),
+        _ => script(),
+    };
+    let scoped = draw.one_in(3);
+    let mut routes = vec![
+        route("done", any_action(all, scoped, draw)),
+        route("again", any_action(all, scoped, draw)),
+    ];
+    if draw.one_in(2) {
+        routes[0].required_checks = vec!["tests".parse().unwrap()];
+    }
+    if draw.one_in(2) {
+        routes[1].required_writes = Some(Vec::new());
+    }
+    let mut step = step(name, work, routes);
+    step.scope = scoped.then(|| "item".parse().unwrap());
+    step.max_visits = 1 + u32::try_from(draw.below(5)).unwrap();
+    step.on_interrupt =
+        [OnInterrupt::Resume, OnInterrupt::Restart, OnInterrupt::Ask][draw.below(3)];
+    step
+}
+
+fn any_action(all: &[&str], scoped: bool, draw: &mut Draw<'_>) -> Action {
+    if scoped && draw.one_in(2) {
+        let exhausted = any_target(all, draw);
+        return Action::CompleteAndAdvance { next: any_target(all, draw), exhausted };
+    }
+    Action::To(any_target(all, draw))
+}
+
+fn any_target(all: &[&str], draw: &mut Draw<'_>) -> Target {
+    match draw.below(7) {
+        0 => target_of("FINISH"),
+        1 => target_of("FAIL"),
+        2 => target_of("AWAIT_INPUT"),
+        3 => target_of("SELF"),
+        n => target_of(all[n % all.len()]),
+    }
+}

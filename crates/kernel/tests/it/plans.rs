@@ -1,0 +1,148 @@
+//! Plans for tests, built in a few words.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use botpipe_kernel::ids::Digest;
+use botpipe_kernel::plan::{
+    Action, Artifact, Check, Clocks, Continuity, Format, Input, Limits, OnInterrupt, Plan, Program,
+    Route, Step, Target, TurnPlan, Work, Worklist,
+};
+
+pub(crate) fn digest(n: u8) -> Digest {
+    Digest::from_bytes([n; 32])
+}
+
+pub(crate) fn turn(writes: &[&str]) -> TurnPlan {
+    TurnPlan {
+        prompt: digest(1),
+        writes: writes.iter().map(|name| name.parse().unwrap()).collect(),
+        requires: Vec::new(),
+        session: Continuity::Fresh,
+    }
+}
+
+pub(crate) fn route(tag: &str, action: Action) -> Route {
+    Route {
+        tag: tag.parse().unwrap(),
+        action,
+        summary: None,
+        required_writes: None,
+        required_checks: Vec::new(),
+        payload: None,
+        handoff: None,
+        answer: None,
+        verdict: None,
+    }
+}
+
+pub(crate) fn to(tag: &str, target: &str) -> Route {
+    route(tag, Action::To(target_of(target)))
+}
+
+pub(crate) fn target_of(text: &str) -> Target {
+    match text {
+        "SELF" => Target::SelfStep,
+        "FINISH" => Target::Finish,
+        "FAIL" => Target::Fail,
+        "AWAIT_INPUT" => Target::AwaitInput,
+        step => Target::Step(step.parse().unwrap()),
+    }
+}
+
+pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
+    Step {
+        id: id.parse().unwrap(),
+        title: None,
+        work,
+        scope: None,
+        requires: Vec::new(),
+        reads: Vec::new(),
+        routes,
+        max_visits: 5,
+        max_attempts: 3,
+        on_interrupt: OnInterrupt::Resume,
+        clocks: Clocks::default(),
+    }
+}
+
+pub(crate) fn prompt(writes: &[&str]) -> Work {
+    Work::Prompt { turn: turn(writes) }
+}
+
+pub(crate) fn script() -> Work {
+    Work::Run { program: Program { command: digest(2), writes: Vec::new() } }
+}
+
+pub(crate) fn produce_verify(produces: &[&str], checks: &[&str], verifies: &[&str]) -> Work {
+    Work::ProduceVerify {
+        producer: turn(produces),
+        checks: checks
+            .iter()
+            .map(|name| Check {
+                name: name.parse().unwrap(),
+                command: digest(3),
+                when: None,
+                timeout_ms: None,
+            })
+            .collect(),
+        verifier: turn(verifies),
+    }
+}
+
+pub(crate) fn plan(steps: Vec<Step>) -> Plan {
+    let artifact = |required| Artifact {
+        format: Format::Json,
+        path: "x".to_owned(),
+        owner: None,
+        schema: None,
+        required,
+    };
+    Plan {
+        format: Plan::FORMAT,
+        name: "w".parse().unwrap(),
+        title: None,
+        description: None,
+        entry: steps[0].id.clone(),
+        input: Input { schema: digest(4), message_field: None },
+        params: digest(5),
+        artifacts: BTreeMap::from([
+            ("work".parse().unwrap(), artifact(true)),
+            ("review".parse().unwrap(), artifact(true)),
+            ("notes".parse().unwrap(), artifact(false)),
+        ]),
+        worklists: BTreeMap::from([(
+            "item".parse().unwrap(),
+            Worklist {
+                from: "work".parse().unwrap(),
+                collection: "items".to_owned(),
+                id: "id".to_owned(),
+                title: None,
+                status: Some("status".to_owned()),
+            },
+        )]),
+        steps,
+        limits: Limits { max_steps: 40 },
+        provider: None,
+    }
+}
+
+/// Plan, then implement item by item: the shape of the shipped workflow.
+pub(crate) fn ralph() -> Arc<Plan> {
+    let first = step(
+        "plan",
+        produce_verify(&["work"], &[], &["review"]),
+        vec![to("accepted", "implement"), to("needs_rework", "SELF")],
+    );
+    let mut accepted = route(
+        "accepted",
+        Action::CompleteAndAdvance { next: Target::SelfStep, exhausted: Target::Finish },
+    );
+    accepted.required_checks = vec!["tests".parse().unwrap()];
+    let mut rework = to("needs_rework", "SELF");
+    rework.required_writes = Some(Vec::new());
+    let mut second =
+        step("implement", produce_verify(&[], &["tests"], &[]), vec![accepted, rework]);
+    second.scope = Some("item".parse().unwrap());
+    Arc::new(plan(vec![first, second]))
+}

@@ -1,0 +1,234 @@
+//! A world that answers effects: by a script in scenarios, by drawn bytes in the laws.
+
+use std::sync::Arc;
+
+use botpipe_kernel::ids::{ArtifactName, TurnId};
+use botpipe_kernel::plan::Plan;
+use botpipe_kernel::run::{
+    Baseline, CheckResult, CheckStatus, Effect, Event, FailureClass, Finding, FindingState, Input,
+    Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Raise, Ref, Refusal, Run, SnapshotId,
+    TurnResult, decide, outstanding,
+};
+
+use crate::plans::digest;
+
+pub(crate) fn text(text: &str) -> Ref {
+    Ref::Inline(text.to_owned())
+}
+
+/// A run and everything recorded of it.
+pub(crate) struct World {
+    pub(crate) run: Run,
+    pub(crate) events: Vec<Event>,
+}
+
+impl World {
+    pub(crate) fn start(plan: Arc<Plan>) -> Self {
+        let mut world = Self { run: Run::new(plan), events: Vec::new() };
+        world
+            .tell(Input::Start {
+                run: "r1".parse().unwrap(),
+                task: "t1".parse().unwrap(),
+                plan: digest(9),
+                message: text("do it"),
+                input: text("{}"),
+                params: text("{}"),
+                provider: None,
+                pass_env: Vec::new(),
+                max_steps: None,
+            })
+            .unwrap();
+        world
+    }
+
+    pub(crate) fn tell(&mut self, input: Input) -> Result<usize, Refusal> {
+        let events = decide(&self.run, input)?;
+        for event in &events {
+            self.run.evolve(event);
+        }
+        let n = events.len();
+        self.events.extend(events);
+        Ok(n)
+    }
+
+    pub(crate) fn owed(&self) -> Option<Effect> {
+        outstanding(&self.run).into_iter().next()
+    }
+
+    /// Forgets everything but what was stored, and reads it back.
+    pub(crate) fn fold(&self) -> Run {
+        let mut run = Run::new(self.run.plan.clone());
+        for event in &self.events {
+            run.evolve(event);
+        }
+        run
+    }
+}
+
+/// Drawn choices; when they run out, the first choice is taken.
+pub(crate) struct Draw<'a>(pub(crate) &'a [u8]);
+
+impl Draw<'_> {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        usize::from(*first) % n
+    }
+
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == n - 1
+    }
+}
+
+/// An answer to an effect: mostly good, sometimes anything that can go wrong.
+pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Input> {
+    if draw.one_in(40) {
+        return vec![Input::Stuck { message: "disk full".to_owned() }];
+    }
+    match effect.clone() {
+        Effect::ReadItems { worklist } if draw.one_in(5) => {
+            vec![Input::ItemsRejected { worklist, why: "duplicate id".to_owned() }]
+        }
+        Effect::ReadItems { worklist } => vec![Input::ItemsRead {
+            worklist,
+            source: digest(6),
+            items: (0..draw.below(4)).map(item).collect(),
+        }],
+        Effect::Enter { visit } => {
+            let tree = (!draw.one_in(4)).then(|| SnapshotId("t0".to_owned()));
+            let baseline = Baseline { tree, ..Baseline::default() };
+            let state = if draw.one_in(20) { FindingState::Missing } else { stale() };
+            let requires = vec![finding(&"work".parse().unwrap(), state)];
+            vec![Input::BaselineTaken { visit, baseline, requires }]
+        }
+        Effect::Prepare { turn, session, .. } => vec![Input::TurnPrepared {
+            turn,
+            prompt: text("prompt"),
+            request: None,
+            policy: None,
+            session,
+        }],
+        Effect::RunTurn { turn, .. } => ran(turn, draw),
+        Effect::RunChecks { visit, checks } => vec![Input::ChecksEnded {
+            checks: checks
+                .into_iter()
+                .map(|name| CheckResult {
+                    name,
+                    status: if draw.one_in(3) {
+                        CheckStatus::Failed { why: "exit 1".to_owned() }
+                    } else {
+                        CheckStatus::Passed
+                    },
+                    output: None,
+                })
+                .collect(),
+            findings: findings(run, botpipe_kernel::ids::Role::Producer, draw),
+            visit,
+        }],
+        Effect::Seal { visit } => {
+            vec![Input::Sealed { visit, tree: Some(SnapshotId("t1".to_owned())) }]
+        }
+        Effect::Judge { turn, offered } => {
+            let judged = match draw.below(8) {
+                7 => Judged::Malformed { why: "no JSON".to_owned() },
+                6 => Judged::ScriptFailed { why: "exit 3".to_owned() },
+                5 => outcome("no_such_route", Vec::new()),
+                n => outcome(
+                    offered.get(n % offered.len().max(1)).map_or("none", |tag| tag.as_str()),
+                    findings(run, turn.role, draw),
+                ),
+            };
+            vec![Input::Judged { turn, judged }]
+        }
+        Effect::Hand { visit, .. } => vec![Input::HandoffRendered { visit, handoff: None }],
+        Effect::WriteStatus { worklist, item, status } => {
+            vec![Input::StatusWritten { worklist, item, status, stamp: None, drift: None }]
+        }
+        Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
+            turn,
+            tree: SnapshotId("t2".to_owned()),
+            changed: vec!["a.txt".to_owned()],
+        }],
+        Effect::Restore { turn, .. } => {
+            vec![Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }]
+        }
+    }
+}
+
+fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
+    let started = Input::TurnStarted {
+        turn: turn.clone(),
+        process: Process { pid: 7, start_ticks: 8, boot_id: "b".to_owned() },
+    };
+    let known = Input::SessionKnown { turn: turn.clone(), token: "s".to_owned() };
+    let result = match draw.below(12) {
+        11 => failed(FailureClass::Spawn),
+        10 => failed(FailureClass::IdleTimeout),
+        9 => failed(FailureClass::Crashed),
+        _ => TurnResult::Completed { text: text("done"), exit: None },
+    };
+    vec![started, known, Input::TurnEnded { turn, result, activity: None, leftover: 0 }]
+}
+
+fn failed(class: FailureClass) -> TurnResult {
+    TurnResult::Failed { class, message: "it failed".to_owned() }
+}
+
+pub(crate) fn outcome(tag: &str, findings: Vec<Finding>) -> Judged {
+    Judged::Outcome(Outcome {
+        tag: tag.to_owned(),
+        payload: None,
+        fields: None,
+        findings,
+        handoff: None,
+        question: None,
+    })
+}
+
+fn findings(run: &Run, role: botpipe_kernel::ids::Role, draw: &mut Draw<'_>) -> Vec<Finding> {
+    let Some(step) = run.current_step() else { return Vec::new() };
+    step.writes_of(role)
+        .iter()
+        .map(|name| {
+            let state = match draw.below(6) {
+                5 => FindingState::Missing,
+                4 => stale(),
+                _ => FindingState::Good { digest: digest(7) },
+            };
+            finding(name, state)
+        })
+        .collect()
+}
+
+fn stale() -> FindingState {
+    FindingState::Stale { digest: digest(7) }
+}
+
+pub(crate) fn finding(name: &ArtifactName, state: FindingState) -> Finding {
+    Finding { artifact: name.clone(), path: format!("{name}.json"), state }
+}
+
+pub(crate) fn item(n: usize) -> Item {
+    Item {
+        id: format!("item-{n}").parse().unwrap(),
+        title: None,
+        status: ItemStatus::Planned,
+        payload: text("{}"),
+    }
+}
+
+/// What a person may do to a run that rests.
+pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
+    match &run.lifecycle {
+        Lifecycle::Waiting(question) => {
+            let answer = question.choices.get(draw.below(question.choices.len().max(1)));
+            let answer = answer.cloned().unwrap_or_else(|| "yes".to_owned());
+            Some(Input::Answer { answer: text(&answer), text: answer })
+        }
+        Lifecycle::Stopped(_) => {
+            let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();
+            Some(Input::Resume { raise: Raise { max_steps: Some(60), max_visits }, tree: None })
+        }
+        _ => None,
+    }
+}
