@@ -1,0 +1,107 @@
+//! Appending events: the fence is checked, the chain goes on, all in one transaction.
+
+use botpipe_kernel::run::Event;
+use rusqlite::{OptionalExtension as _, params};
+
+use crate::chain::Link;
+use crate::codec;
+use crate::error::Error;
+use crate::journal::Appended;
+use crate::lease::Grant;
+use crate::mark::Mark;
+use crate::writer::{Desk, Job, Urgency};
+
+/// Events ready to be stored.
+pub(crate) struct Entry {
+    grant: Grant,
+    at: u64,
+    rows: Vec<(u32, String)>,
+    ends: bool,
+    projection: Option<String>,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        grant: Grant,
+        at: u64,
+        events: &[Event],
+        projection: Option<&str>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            grant,
+            // The database's numbers are signed.
+            at: at.min(i64::MAX.unsigned_abs()),
+            rows: events.iter().map(codec::encode).collect::<Result<_, _>>()?,
+            ends: events
+                .iter()
+                .any(|event| matches!(event, Event::RunFinished { .. } | Event::RunCancelled)),
+            projection: projection.map(str::to_owned),
+        })
+    }
+
+    /// Stores the events after the run's last.
+    pub(crate) fn store(&self, desk: &mut Desk<'_>) -> Result<Appended, Error> {
+        let Grant { row, fence, ref run, ref path } = self.grant;
+        let wrap = |source| Error::database(path, source);
+        let held = desk
+            .conn
+            .prepare_cached(
+                "SELECT last_seq, head FROM runs WHERE n = ?1 AND fence = ?2 AND owner IS NOT NULL",
+            )
+            .and_then(|mut query| {
+                query
+                    .query_row([row, fence], |r| {
+                        Ok((r.get::<_, u64>(0)?, r.get::<_, [u8; 32]>(1)?))
+                    })
+                    .optional()
+            })
+            .map_err(wrap)?;
+        let Some((last, mut head)) = held else {
+            return Err(Error::LeaseLost { run: run.clone() });
+        };
+        let mut seq = last;
+        for (version, body) in &self.rows {
+            seq += 1;
+            let link = Link { run, seq, version: *version, at: self.at, body: body.as_bytes() };
+            head = link.hash(&head);
+            desk.conn
+                .prepare_cached(
+                    "INSERT INTO events (run, seq, version, at, hash, body)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )
+                .and_then(|mut insert| {
+                    insert.execute(params![row, seq, version, self.at, head, body])
+                })
+                .map_err(wrap)?;
+        }
+        self.update_run(desk, seq, &head).map_err(wrap)?;
+        desk.heads.insert(run.clone(), Mark { seq, hash: head });
+        Ok(Appended { first_seq: last + 1, last_seq: seq })
+    }
+
+    fn update_run(&self, desk: &Desk<'_>, seq: u64, head: &[u8; 32]) -> rusqlite::Result<()> {
+        desk.conn
+            .prepare_cached(
+                "UPDATE runs SET last_seq = ?2, head = ?3, updated_at = ?4, ended = ended OR ?5,
+                     state = coalesce(?6, state)
+                 WHERE n = ?1",
+            )?
+            .execute(params![self.grant.row, seq, head, self.at, self.ends, self.projection])
+            .map(drop)
+    }
+}
+
+/// An entry nobody waits for.
+pub(crate) struct Unwaited(pub(crate) Entry);
+
+impl Job for Unwaited {
+    fn urgency(&self) -> Urgency {
+        Urgency::Later
+    }
+
+    fn apply(&mut self, desk: &mut Desk<'_>) -> Result<(), Error> {
+        self.0.store(desk).map(drop)
+    }
+
+    fn finish(self: Box<Self>, _result: Result<(), Error>) {}
+}

@@ -1,0 +1,348 @@
+//! The journal of one `.botpipe` folder: what the rest of the program does with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
+use botpipe_kernel::run::Event;
+use rusqlite::{Connection, params};
+
+use crate::append::{Entry, Unwaited};
+use crate::claim::{self, Answer, Claim, Holder, Target, json};
+use crate::error::Error;
+use crate::lease::Lease;
+use crate::mark;
+use crate::open::{self, Options};
+use crate::owner::{Liveness, Owner};
+use crate::read::{self, RunFilter, RunRow, Stored};
+use crate::request::Request;
+use crate::writer::{Urgency, Writer};
+
+/// The durable record of the runs of one `.botpipe` folder. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: PathBuf,
+    path: PathBuf,
+    options: Options,
+    /// Started by the first who writes.
+    writer: OnceLock<Writer>,
+    starting: Mutex<()>,
+    /// Gone after a failure, so that the next attempt starts from a clean connection.
+    reader: Mutex<Option<Connection>>,
+}
+
+/// A run to be created.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    pub run: RunId,
+    pub task: TaskId,
+    pub workflow: WorkflowName,
+    /// Milliseconds since the epoch.
+    pub at: u64,
+}
+
+/// Where appended events stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    pub first_seq: u64,
+    pub last_seq: u64,
+}
+
+impl Journal {
+    /// Opens the journal of a `.botpipe` folder, creating both where they are missing.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`], [`Error::NotWritable`], [`Error::DiskFull`], [`Error::Damaged`].
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        Self::open_with(root, Options::default())
+    }
+
+    /// Opens it with other bounds on heartbeats.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_with(root: &Path, options: Options) -> Result<Self, Error> {
+        open::prepare(root)?;
+        Ok(Self::new(root, options, None))
+    }
+
+    /// Opens the journal of a folder that has one, creating nothing; it may be read-only.
+    ///
+    /// # Errors
+    /// [`Error::NewerFormat`], [`Error::Damaged`]; [`Error::NotWritable`] when it cannot even be read.
+    pub fn open_existing(root: &Path) -> Result<Option<Self>, Error> {
+        let path = open::path(root);
+        let Some(reader) = open::for_reading(&path)? else { return Ok(None) };
+        Ok(Some(Self::new(root, Options::default(), Some(reader))))
+    }
+
+    fn new(root: &Path, options: Options, reader: Option<Connection>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                root: root.to_path_buf(),
+                path: open::path(root),
+                options,
+                writer: OnceLock::new(),
+                starting: Mutex::new(()),
+                reader: Mutex::new(reader),
+            }),
+        }
+    }
+
+    /// Creates a run and takes its lease.
+    ///
+    /// A run is durable, and listed, with its first event; one that never gets any never was.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while any run of this folder is held by an owner who lives;
+    /// [`Error::Unfinished`] when this task has a run of this workflow that is not over;
+    /// [`Error::RunExists`].
+    pub fn create_run(&self, new: NewRun, owner: &Owner) -> Result<Lease, Error> {
+        self.claim(Target::New(new), owner, None)
+    }
+
+    /// Takes the lease of a run, also from an owner who is dead.
+    ///
+    /// An owner in another pid namespace is watched for [`Options::patience`] first.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while this or any other run of the folder is held by an owner who lives;
+    /// [`Error::NoSuchRun`]; [`Error::Damaged`] when events that were durable are gone.
+    pub fn acquire(&self, run: &RunId, owner: &Owner) -> Result<Lease, Error> {
+        let mark = mark::read(&self.shared.root, run);
+        self.claim(Target::Existing(run.clone()), owner, mark)
+    }
+
+    fn claim(
+        &self,
+        target: Target,
+        owner: &Owner,
+        mark: Option<mark::Mark>,
+    ) -> Result<Lease, Error> {
+        let mut claim = Claim { target, owner: owner.clone(), mark, dead: Vec::new() };
+        loop {
+            let (asked, path) = (claim.clone(), self.shared.path.clone());
+            let answer = self
+                .writer()?
+                .wait(Urgency::Seen, move |desk| claim::answer(desk, &path, &asked))?;
+            match answer {
+                Answer::Granted(grant) => return Ok(Lease::new(self.clone(), grant)),
+                Answer::Held(holder) if self.is_dead(&holder)? => claim.dead.push(holder.grant),
+                Answer::Held(holder) => {
+                    let Holder { run, task, workflow, owner, .. } = *holder;
+                    return Err(Error::Busy { run, task, workflow, owner: Box::new(owner) });
+                }
+            }
+        }
+    }
+
+    /// Appends events and returns when they are on the disk.
+    ///
+    /// `projection` is what lists show as the run's state from now on; it is stored with the events.
+    /// After any error nothing of this call is stored, and it may be made again.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when the run was granted to somebody else since; [`Error::DiskFull`] and
+    /// [`Error::NotWritable`], after which the same call succeeds once the cause is gone.
+    ///
+    /// # Order
+    /// After everything appended before with this lease, waited for or not: if an earlier
+    /// [`Journal::append_soon`] failed, both are written now or neither.
+    pub fn append(
+        &self,
+        lease: &Lease,
+        at: u64,
+        events: &[Event],
+        projection: Option<&str>,
+    ) -> Result<Appended, Error> {
+        let entry = Entry::new(lease.grant().clone(), at, events, projection)?;
+        self.writer()?.wait(Urgency::Durable, move |desk| entry.store(desk))
+    }
+
+    /// Appends events without waiting: every process sees them soon, and they are on the disk with
+    /// the next [`Journal::append`] at the latest.
+    ///
+    /// # Errors
+    /// None of writing; a failure keeps the events, and shows in the next [`Journal::append`].
+    pub fn append_soon(&self, lease: &Lease, at: u64, events: &[Event]) -> Result<(), Error> {
+        let entry = Entry::new(lease.grant().clone(), at, events, None)?;
+        self.writer()?.send(Box::new(Unwaited(entry)))
+    }
+
+    /// All events of a run, every link of their chain verified.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], [`Error::Damaged`], [`Error::NewerEvent`].
+    pub fn read(&self, run: &RunId) -> Result<Vec<Stored>, Error> {
+        self.read_after(run, 0)
+    }
+
+    /// The events after `seq`, verified from there on; cheap when there are none.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn read_after(&self, run: &RunId, seq: u64) -> Result<Vec<Stored>, Error> {
+        // The mark first: it only ever names what was durable before.
+        let mark = mark::read(&self.shared.root, run);
+        self.reading(|conn, path| read::events(conn, path, run, seq, mark.as_ref()))
+    }
+
+    /// The runs that pass a filter, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], also when a run is missing of which events were durable.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, Error> {
+        self.listing(|conn| read::runs(conn, filter))
+    }
+
+    /// The newest run of a workflow, of one task or of any.
+    ///
+    /// # Errors
+    /// As [`Journal::runs`].
+    pub fn latest_run(
+        &self,
+        workflow: &WorkflowName,
+        task: Option<&TaskId>,
+    ) -> Result<Option<RunRow>, Error> {
+        self.listing(|conn| read::latest_run(conn, workflow, task))
+    }
+
+    /// Asks the owner of a run for something.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`].
+    pub fn request(&self, run: &RunId, request: Request) -> Result<(), Error> {
+        let (run, path) = (run.clone(), self.shared.path.clone());
+        self.writer()?.wait(Urgency::Seen, move |desk| {
+            let body = serde_json::to_string(&request)
+                .map_err(|source| Error::Unstorable { kind: "request", source })?;
+            let added = desk
+                .conn
+                .execute(
+                    "INSERT INTO requests (run, body) SELECT n, ?2 FROM runs WHERE run = ?1",
+                    params![run.as_str(), body],
+                )
+                .map_err(|source| Error::database(&path, source))?;
+            if added == 0 { Err(Error::NoSuchRun { run: run.clone() }) } else { Ok(()) }
+        })
+    }
+
+    /// Takes what was asked of us since; cheap when nothing was.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn take_requests(&self, lease: &Lease) -> Result<Vec<Request>, Error> {
+        let row = lease.grant().row;
+        let asked: bool = self.reading(|conn, path| {
+            conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE run = ?1)")
+                .and_then(|mut query| query.query_row([row], |r| r.get(0)))
+                .map_err(|source| Error::database(path, source))
+        })?;
+        if !asked {
+            return Ok(Vec::new());
+        }
+        let path = self.shared.path.clone();
+        self.writer()?.wait(Urgency::Seen, move |desk| {
+            desk.conn
+                .prepare_cached("DELETE FROM requests WHERE run = ?1 RETURNING body")
+                .and_then(|mut query| query.query_map([row], |r| json(r, 0))?.collect())
+                .map_err(|source| Error::database(&path, source))
+        })
+    }
+
+    /// The writer, started when it is first needed.
+    pub(crate) fn writer(&self) -> Result<&Writer, Error> {
+        let shared = &self.shared;
+        if let Some(writer) = shared.writer.get() {
+            return Ok(writer);
+        }
+        let _starting = shared.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = shared.writer.get() {
+            return Ok(writer);
+        }
+        open::prepare(&shared.root)?;
+        let writer = Writer::start(&shared.root, shared.options)?;
+        Ok(shared.writer.get_or_init(|| writer))
+    }
+
+    fn reading<T>(
+        &self,
+        work: impl FnOnce(&Connection, &Path) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut reader = self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = &self.shared.path;
+        let conn = match reader.take() {
+            Some(conn) => conn,
+            None => open::for_reading(path)?.ok_or_else(|| Error::Io {
+                action: "read",
+                path: path.clone(),
+                source: std::io::ErrorKind::NotFound.into(),
+            })?,
+        };
+        let result = work(&conn, path);
+        if result.as_ref().err().is_none_or(Error::is_refusal) {
+            *reader = Some(conn);
+        }
+        result
+    }
+
+    fn listing<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let marked = mark::runs(&self.shared.root);
+        self.reading(|conn, path| {
+            let wrap = |source| Error::database(path, source);
+            for run in marked {
+                let known = conn
+                    .prepare_cached("SELECT 1 FROM runs WHERE run = ?1")
+                    .and_then(|mut query| query.exists([run.as_str()]))
+                    .map_err(wrap)?;
+                if !known {
+                    let mark = mark::read(&self.shared.root, &run);
+                    claim::check_mark(path, &run, None, mark.as_ref())?;
+                }
+            }
+            query(conn).map_err(wrap)
+        })
+    }
+
+    /// Whether the owner in the way is dead, watching its heartbeat when nothing else tells.
+    fn is_dead(&self, holder: &Holder) -> Result<bool, Error> {
+        match holder.owner.liveness() {
+            Liveness::Alive => Ok(false),
+            Liveness::Dead => Ok(true),
+            Liveness::Unknown => self.stands_still(holder),
+        }
+    }
+
+    fn stands_still(&self, holder: &Holder) -> Result<bool, Error> {
+        let patience = self.shared.options.patience;
+        let since = Instant::now();
+        loop {
+            let now = self.reading(|conn, path| {
+                claim::moment(conn, holder.grant.row)
+                    .map_err(|source| Error::database(path, source))
+            })?;
+            match now {
+                // Released meanwhile: the next look at the holders will find it gone.
+                None => return Ok(true),
+                Some(now) if now != holder.grant => return Ok(false),
+                Some(_) if since.elapsed() >= patience => return Ok(true),
+                Some(_) => thread::sleep(patience / 32),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("root", &self.shared.root).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! Opening the database: its settings, its format, and the refusal of newer ones.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::error::Error;
+
+/// The database's file name in a `.botpipe` folder.
+pub(crate) const FILE: &str = "botpipe.db";
+
+/// One file per format, in order; the format of a database is how many of them it has seen.
+const FORMATS: [&str; 1] = [include_str!("sql/0001_journal.sql")];
+
+/// `botp`: tells our database from anybody else's.
+const APPLICATION_ID: i64 = 0x626f_7470;
+
+/// How long another process may keep the database locked before we give up.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How an owner in another pid namespace is told from a dead one.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How often a holder of leases moves their heartbeat.
+    pub beat: Duration,
+    /// How long a heartbeat must stand still before its owner counts as dead.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { beat: Duration::from_secs(2), patience: Duration::from_secs(6) }
+    }
+}
+
+/// The newest format this program writes.
+pub(crate) fn supported() -> u32 {
+    u32::try_from(FORMATS.len()).unwrap_or(u32::MAX)
+}
+
+/// Where the database of a `.botpipe` folder is.
+pub(crate) fn path(root: &Path) -> PathBuf {
+    root.join(FILE)
+}
+
+/// Creates the folder and the database where they are missing, and brings it to the newest format.
+pub(crate) fn prepare(root: &Path) -> Result<(), Error> {
+    create_folder(root)?;
+    let path = path(root);
+    let mut conn = writable(&path, OpenFlags::SQLITE_OPEN_CREATE)?;
+    if format(&conn, &path)? == supported() {
+        return Ok(());
+    }
+    migrate(&mut conn, &path)
+}
+
+/// Opens the prepared database for the writer.
+pub(crate) fn for_writing(path: &Path) -> Result<Connection, Error> {
+    let conn = writable(path, OpenFlags::empty())?;
+    format(&conn, path)?;
+    Ok(conn)
+}
+
+/// Opens the database for reading; `None` when nothing was ever recorded there.
+///
+/// Where nothing may be written, or nothing more fits, and no log stands beside the database, it is
+/// read as it is.
+pub(crate) fn for_reading(path: &Path) -> Result<Option<Connection>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let wrap = |source| Error::database(path, source);
+    let open = |flags| -> Result<(Connection, u32), Error> {
+        let conn = if flags == OpenFlags::SQLITE_OPEN_URI {
+            let uri = format!("file:{}?immutable=1", uri_path(path));
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_READ_ONLY)
+        } else {
+            Connection::open_with_flags(path, flags)
+        };
+        let conn = conn.map_err(wrap)?;
+        conn.busy_timeout(LOCK_PATIENCE).map_err(wrap)?;
+        let found = format(&conn, path)?;
+        Ok((conn, found))
+    };
+    let opened = open(OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .or_else(|error| match error {
+            Error::NotWritable { .. } => open(OpenFlags::SQLITE_OPEN_READ_ONLY),
+            other => Err(other),
+        })
+        .or_else(|error| match error {
+            Error::NotWritable { .. } | Error::DiskFull { .. }
+                if is_empty(&with_suffix(path, "-wal")) =>
+            {
+                open(OpenFlags::SQLITE_OPEN_URI)
+            }
+            other => Err(other),
+        });
+    let (conn, found) = opened?;
+    Ok((found > 0).then_some(conn))
+}
+
+fn writable(path: &Path, extra: OpenFlags) -> Result<Connection, Error> {
+    let wrap = |source| Error::database(path, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
+    let conn = Connection::open_with_flags(path, flags).map_err(wrap)?;
+    conn.busy_timeout(LOCK_PATIENCE).map_err(wrap)?;
+    let mode = turn_on_wal(&conn).map_err(wrap)?;
+    if mode != "wal" {
+        return Err(Error::NotWritable {
+            path: path.to_path_buf(),
+            why: "its file system does not allow a write-ahead log, as many network shares".into(),
+        });
+    }
+    conn.pragma_update(None, "synchronous", "FULL").map_err(wrap)?;
+    conn.pragma_update(None, "cell_size_check", true).map_err(wrap)?;
+    Ok(conn)
+}
+
+/// Switching a fresh database to a write-ahead log does not wait for others doing the same.
+fn turn_on_wal(conn: &Connection) -> rusqlite::Result<String> {
+    let since = Instant::now();
+    loop {
+        let mode = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+        match mode {
+            Err(rusqlite::Error::SqliteFailure(failure, _))
+                if failure.code == ErrorCode::DatabaseBusy && since.elapsed() < LOCK_PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The format of a database, 0 for an empty one; an error when it is newer or somebody else's.
+fn format(conn: &Connection, path: &Path) -> Result<u32, Error> {
+    let pragma =
+        |name| -> rusqlite::Result<i64> { conn.pragma_query_value(None, name, |r| r.get(0)) };
+    let wrap = |source| Error::database(path, source);
+    let found = u32::try_from(pragma("user_version").map_err(wrap)?).unwrap_or(u32::MAX);
+    let application = pragma("application_id").map_err(wrap)?;
+    if application != if found == 0 { 0 } else { APPLICATION_ID } {
+        return Err(Error::Damaged {
+            path: path.to_path_buf(),
+            run: None,
+            seq: None,
+            what: "its header is not that of a journal".to_owned(),
+        });
+    }
+    if found > supported() {
+        return Err(Error::NewerFormat { path: path.to_path_buf(), found, supported: supported() });
+    }
+    Ok(found)
+}
+
+fn migrate(conn: &mut Connection, path: &Path) -> Result<(), Error> {
+    let wrap = |source| Error::database(path, source);
+    let transaction =
+        conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrap)?;
+    // Somebody may have done it while we waited.
+    let found = format(&transaction, path)?;
+    for (step, sql) in (1_i64..).zip(FORMATS).skip(found as usize) {
+        transaction.execute_batch(sql).map_err(wrap)?;
+        transaction.pragma_update(None, "user_version", step).map_err(wrap)?;
+    }
+    transaction.commit().map_err(wrap)
+}
+
+/// Creates the folder; its own name is made durable, since everything durable lies in it.
+fn create_folder(root: &Path) -> Result<(), Error> {
+    if root.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(root).map_err(|source| Error::io("create", root, source))?;
+    let parent = match root.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| Error::io("sync", parent, source))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |file| file.len() == 0)
+}
+
+fn uri_path(path: &Path) -> String {
+    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}

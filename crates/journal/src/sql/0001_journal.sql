@@ -1,0 +1,46 @@
+-- Format 1: runs with their lease, events, and requests from other processes.
+PRAGMA application_id = 0x626f7470;
+
+-- One row a run. `n` is the order of creation: nothing is ever ordered by a clock.
+-- `owner` is the lease: JSON of who may append, NULL when nobody does. `fence` counts every grant of
+-- the lease, so that a writer who lost it is told; `beat` moves while its holder lives.
+CREATE TABLE runs (
+    n          INTEGER PRIMARY KEY,
+    run        TEXT    NOT NULL UNIQUE,
+    task       TEXT    NOT NULL,
+    workflow   TEXT    NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    ended      INTEGER NOT NULL DEFAULT 0,
+    last_seq   INTEGER NOT NULL DEFAULT 0,
+    head       BLOB    NOT NULL,
+    fence      INTEGER NOT NULL DEFAULT 0,
+    beat       INTEGER NOT NULL DEFAULT 0,
+    owner      TEXT,
+    state      TEXT    NOT NULL DEFAULT ''
+) STRICT;
+
+-- Used by claim.rs `unfinished`, read.rs `runs` and `latest_run`: the runs of a task and workflow.
+CREATE INDEX runs_by_task ON runs (task, workflow);
+
+-- Used by claim.rs `holders`: the runs somebody holds, of which there is hardly ever more than one.
+CREATE INDEX runs_held ON runs (n) WHERE owner IS NOT NULL;
+
+-- Append-only. `body` is the event as JSON; `hash` chains it to the one before.
+-- Read by its primary key in read.rs; nothing else looks into events.
+CREATE TABLE events (
+    run     INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    hash    BLOB    NOT NULL,
+    body    TEXT    NOT NULL,
+    PRIMARY KEY (run, seq)
+) STRICT, WITHOUT ROWID;
+
+-- What another process asks of a run's owner; taken, and so removed, by the owner.
+CREATE TABLE requests (
+    n    INTEGER PRIMARY KEY,
+    run  INTEGER NOT NULL,
+    body TEXT    NOT NULL
+) STRICT;

@@ -1,0 +1,301 @@
+//! The one thread that writes: whatever has queued up shares one transaction and one sync.
+
+use std::collections::HashMap;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::{self, JoinHandle};
+
+use botpipe_kernel::ids::RunId;
+use rusqlite::Connection;
+
+use crate::error::Error;
+use crate::mark::{Mark, Marks};
+use crate::open::{self, Options};
+
+/// Jobs that may share one transaction.
+const MOST_TOGETHER: usize = 256;
+
+/// Something to be written.
+pub(crate) trait Job: Send {
+    /// Whether the caller waits until it is on the disk.
+    fn urgency(&self) -> Urgency;
+    /// Writes within the open transaction; may be called again after a rollback.
+    fn apply(&mut self, desk: &mut Desk<'_>) -> Result<(), Error>;
+    /// Tells the caller how it ended, if somebody waits.
+    fn finish(self: Box<Self>, result: Result<(), Error>);
+}
+
+/// When a job counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// On the disk.
+    Durable,
+    /// Committed, so that every process sees it; on the disk with the next durable job.
+    Seen,
+    /// Nobody waits; when it fails it is tried again in front of the next job.
+    Later,
+}
+
+/// What a job works on.
+pub(crate) struct Desk<'a> {
+    pub(crate) conn: &'a Connection,
+    /// The new heads of runs, to be marked once they are durable.
+    pub(crate) heads: &'a mut HashMap<RunId, Mark>,
+    /// The leases held here: the run's row and the fence of the grant.
+    pub(crate) held: &'a mut HashMap<i64, Held>,
+}
+
+/// A lease that this writer keeps alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) run: RunId,
+    pub(crate) fence: i64,
+}
+
+/// A job made of a closure, whose value goes back to the caller.
+struct Waited<T, F> {
+    urgency: Urgency,
+    work: F,
+    value: Option<T>,
+    reply: SyncSender<Result<T, Error>>,
+}
+
+impl<T, F> Job for Waited<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Desk<'_>) -> Result<T, Error> + Send,
+{
+    fn urgency(&self) -> Urgency {
+        self.urgency
+    }
+
+    fn apply(&mut self, desk: &mut Desk<'_>) -> Result<(), Error> {
+        self.value = Some((self.work)(desk)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, result: Result<(), Error>) {
+        let value = self.value;
+        let result = result.and_then(|()| value.ok_or(Error::WriterLost));
+        // A caller that has gone does not want to know.
+        let _ = self.reply.send(result);
+    }
+}
+
+/// The sending end of the writer thread.
+pub(crate) struct Writer {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread; the database must have been prepared.
+    pub(crate) fn start(root: &Path, options: Options) -> Result<Self, Error> {
+        let path = open::path(root);
+        let conn = open::for_writing(&path)?;
+        let marks = Marks::new(root);
+        let (jobs, queue) = mpsc::channel();
+        let bench = Bench {
+            path: path.clone(),
+            conn: Some(conn),
+            marks,
+            heads: HashMap::new(),
+            held: HashMap::new(),
+            overdue: Vec::new(),
+        };
+        let thread = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || bench.work(&queue, options))
+            .map_err(|source| Error::Io { action: "start the writer of", path, source })?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Has `work` done in a transaction and waits for it.
+    pub(crate) fn wait<T, F>(&self, urgency: Urgency, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Desk<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.send(Box::new(Waited { urgency, work, value: None, reply }))?;
+        answer.recv().map_err(|_| Error::WriterLost)?
+    }
+
+    /// Queues a job.
+    pub(crate) fn send(&self, job: Box<dyn Job>) -> Result<(), Error> {
+        let jobs = self.jobs.as_ref().ok_or(Error::WriterLost)?;
+        jobs.send(job).map_err(|_| Error::WriterLost)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's own things.
+struct Bench {
+    path: PathBuf,
+    /// Gone after a failure, so that the next attempt starts from a clean connection.
+    conn: Option<Connection>,
+    marks: Marks,
+    heads: HashMap<RunId, Mark>,
+    held: HashMap<i64, Held>,
+    /// Jobs nobody waits for that have failed.
+    overdue: Vec<Box<dyn Job>>,
+}
+
+impl Bench {
+    fn work(mut self, queue: &Receiver<Box<dyn Job>>, options: Options) {
+        loop {
+            match queue.recv_timeout(options.beat) {
+                Ok(first) => {
+                    let mut batch = mem::take(&mut self.overdue);
+                    batch.push(first);
+                    while batch.len() < MOST_TOGETHER
+                        && let Ok(job) = queue.try_recv()
+                    {
+                        batch.push(job);
+                    }
+                    self.commit_all(batch);
+                }
+                Err(RecvTimeoutError::Timeout) => self.beat(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let last = mem::take(&mut self.overdue);
+        if !last.is_empty() {
+            self.commit_all(last);
+        }
+    }
+
+    /// Commits a batch together; if that fails, each job that is waited for alone, with the ones
+    /// before it that nobody waits for.
+    fn commit_all(&mut self, batch: Vec<Box<dyn Job>>) {
+        let Err((batch, error)) = self.commit(batch) else { return };
+        let waited = batch.iter().filter(|job| job.urgency() != Urgency::Later).count();
+        if waited <= 1 {
+            return self.fail(batch, error);
+        }
+        let mut unit = Vec::new();
+        for job in batch {
+            let is_last = job.urgency() != Urgency::Later;
+            unit.push(job);
+            if is_last {
+                let mut together = mem::take(&mut self.overdue);
+                together.append(&mut unit);
+                if let Err((unit, error)) = self.commit(together) {
+                    self.fail(unit, error);
+                }
+            }
+        }
+        self.overdue.append(&mut unit);
+    }
+
+    fn fail(&mut self, batch: Vec<Box<dyn Job>>, error: Error) {
+        let mut error = Some(error);
+        for job in batch {
+            if job.urgency() == Urgency::Later {
+                self.overdue.push(job);
+            } else {
+                job.finish(Err(error.take().unwrap_or(Error::WriterLost)));
+            }
+        }
+    }
+
+    /// One transaction; gives the jobs back when nothing of it was written.
+    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Result<(), (Vec<Box<dyn Job>>, Error)> {
+        let mut heads = self.heads.clone();
+        let mut held = self.held.clone();
+        let refusals = match self.transact(&mut batch, &mut heads, &mut held) {
+            Ok(refusals) => refusals,
+            Err(error) => {
+                self.give_up(&error);
+                return Err((batch, error));
+            }
+        };
+        for gone in self.held.values().filter(|old| !held.values().any(|new| new.run == old.run)) {
+            self.marks.close(&gone.run);
+        }
+        self.held = held;
+        self.heads = heads;
+        if batch.iter().any(|job| job.urgency() == Urgency::Durable) {
+            for (run, mark) in self.heads.drain() {
+                self.marks.write(&run, &mark);
+            }
+        }
+        for (job, refusal) in batch.into_iter().zip(refusals) {
+            job.finish(refusal.map_or(Ok(()), Err));
+        }
+        Ok(())
+    }
+
+    fn transact(
+        &mut self,
+        batch: &mut [Box<dyn Job>],
+        heads: &mut HashMap<RunId, Mark>,
+        held: &mut HashMap<i64, Held>,
+    ) -> Result<Vec<Option<Error>>, Error> {
+        let durable = batch.iter().any(|job| job.urgency() == Urgency::Durable);
+        let path = self.path.clone();
+        let wrap = |source| Error::database(&path, source);
+        let conn = self.connection()?;
+        // A commit that is not synced becomes durable with the next that is: it is the same log.
+        let level = if durable { "FULL" } else { "NORMAL" };
+        conn.pragma_update(None, "synchronous", level).map_err(wrap)?;
+        conn.execute_batch("BEGIN IMMEDIATE").map_err(wrap)?;
+        let mut refusals = Vec::with_capacity(batch.len());
+        for job in batch {
+            let mut desk = Desk { conn, heads: &mut *heads, held: &mut *held };
+            match job.apply(&mut desk) {
+                Ok(()) => refusals.push(None),
+                Err(error) if error.is_refusal() => refusals.push(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        conn.execute_batch("COMMIT").map_err(wrap)?;
+        Ok(refusals)
+    }
+
+    /// Undoes an unfinished transaction. The connection is kept only where it is known to be sound:
+    /// on a full disk a new one might not even find room for its index of the log.
+    fn give_up(&mut self, error: &Error) {
+        let sound = matches!(error, Error::DiskFull { .. } | Error::Locked { .. });
+        self.conn = self.conn.take().filter(|conn| {
+            sound && (conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok())
+        });
+    }
+
+    fn connection(&mut self) -> Result<&Connection, Error> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => open::for_writing(&self.path)?,
+        };
+        Ok(self.conn.insert(conn))
+    }
+
+    /// Moves the heartbeat of the leases held here, for watchers in other pid namespaces.
+    fn beat(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let held: Vec<(i64, i64)> = self.held.iter().map(|(n, h)| (*n, h.fence)).collect();
+        let Ok(conn) = self.connection() else { return };
+        let beaten = conn.pragma_update(None, "synchronous", "NORMAL").and_then(|()| {
+            held.iter().try_for_each(|lease| {
+                conn.prepare_cached("UPDATE runs SET beat = beat + 1 WHERE n = ?1 AND fence = ?2")?
+                    .execute(*lease)
+                    .map(drop)
+            })
+        });
+        // The next job will say what is wrong.
+        if beaten.is_err() {
+            self.conn = None;
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! One event of every kind, with every field filled that it may have.
+
+use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
+use botpipe_kernel::plan::{OnInterrupt, Target};
+use botpipe_kernel::run::{
+    Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
+    FindingState, InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind,
+    Raise, Ref, ResumeCause, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
+};
+
+use crate::scratch::id;
+
+/// How many kinds of event there are.
+pub(crate) const KINDS: usize = 27;
+
+/// The place of an event's kind among all; a new kind does not compile until it has one, and then
+/// fails the test until it has a sample.
+pub(crate) fn place(event: &Event) -> usize {
+    match event {
+        Event::RunCreated { .. } => 0,
+        Event::ItemsRead { .. } => 1,
+        Event::ItemsRejected { .. } => 2,
+        Event::ItemsExhausted { .. } => 3,
+        Event::VisitEntered { .. } => 4,
+        Event::BaselineTaken { .. } => 5,
+        Event::TurnOwed { .. } => 6,
+        Event::TurnStarted { .. } => 7,
+        Event::SessionKnown { .. } => 8,
+        Event::TurnEnded { .. } => 9,
+        Event::TurnInterrupted { .. } => 10,
+        Event::TreeRestored { .. } => 11,
+        Event::RestoreRefused { .. } => 12,
+        Event::ChecksEnded { .. } => 13,
+        Event::Sealed { .. } => 14,
+        Event::OutcomeAccepted { .. } => 15,
+        Event::OutcomeForced { .. } => 16,
+        Event::AttemptRejected { .. } => 17,
+        Event::ArtifactsAccepted { .. } => 18,
+        Event::RouteTaken { .. } => 19,
+        Event::StatusWritten { .. } => 20,
+        Event::QuestionAsked { .. } => 21,
+        Event::AnswerAccepted { .. } => 22,
+        Event::RunStopped { .. } => 23,
+        Event::RunResumed { .. } => 24,
+        Event::RunFinished { .. } => 25,
+        Event::RunCancelled => 26,
+    }
+}
+
+pub(crate) fn samples() -> Vec<Event> {
+    let mut all = of_the_run();
+    all.extend(of_worklists());
+    all.extend(of_turns());
+    all.extend(of_outcomes());
+    all
+}
+
+fn digest(digit: char) -> Digest {
+    id(&digit.to_string().repeat(64))
+}
+
+fn tree(digit: char) -> SnapshotId {
+    SnapshotId(digit.to_string().repeat(40))
+}
+
+fn text(text: &str) -> Ref {
+    Ref::Inline(text.to_owned())
+}
+
+fn visit() -> VisitId {
+    id("implement[item-2]/3")
+}
+
+fn turn() -> TurnId {
+    id("implement[item-2]/3/producer/1~2")
+}
+
+fn stamp() -> FileStamp {
+    FileStamp {
+        inode: 9_007_199_254_740_993,
+        ctime_ns: 1_700_000_000_123_456_789,
+        digest: digest('d'),
+    }
+}
+
+fn findings() -> Vec<Finding> {
+    let states = [
+        FindingState::Good { digest: digest('1') },
+        FindingState::Stale { digest: digest('2') },
+        FindingState::Missing,
+        FindingState::Invalid { why: "line 3: `x` is no number".to_owned() },
+    ];
+    let finding =
+        |state| Finding { artifact: id("report"), path: "out/report.md".to_owned(), state };
+    states.into_iter().map(finding).collect()
+}
+
+fn of_the_run() -> Vec<Event> {
+    vec![
+        Event::RunCreated {
+            run: id("golden"),
+            task: id("csv-export_1.2"),
+            workflow: id("ralph_loop"),
+            plan: digest('a'),
+            message: text("say \"ä\u{2028}\" and \\ and \n and \u{1}"),
+            input: Ref::Object(digest('b')),
+            params: text("{}"),
+            provider: Some(Provider::Command {
+                program: "codex".to_owned(),
+                args: vec!["exec".to_owned(), "-".to_owned()],
+            }),
+            pass_env: vec!["API_KEY".to_owned()],
+            max_steps: 1000,
+        },
+        Event::QuestionAsked {
+            question: Question {
+                kind: QuestionKind::Route { visit: visit() },
+                text: "which way?".to_owned(),
+                choices: vec!["left".to_owned(), "right".to_owned()],
+                schema: Some(Ref::Object(digest('c'))),
+            },
+        },
+        Event::AnswerAccepted { answer: text("left") },
+        Event::RunStopped { stop: Stop::MaxVisits { step: id("implement"), limit: 3 } },
+        Event::RunResumed {
+            cause: ResumeCause::Asked,
+            raise: Raise {
+                max_steps: Some(2000),
+                max_visits: [(id::<StepId>("implement"), 5)].into(),
+            },
+        },
+        Event::RunFinished { verdict: Verdict::Accepted },
+        Event::RunCancelled,
+    ]
+}
+
+fn of_worklists() -> Vec<Event> {
+    vec![
+        Event::ItemsRead {
+            worklist: id("items"),
+            source: digest('a'),
+            items: vec![Item {
+                id: id("item-2"),
+                title: Some("the second".to_owned()),
+                status: ItemStatus::Planned,
+                payload: text("{\"id\":\"item-2\"}"),
+            }],
+        },
+        Event::ItemsRejected { worklist: id("items"), why: "two items are `a`".to_owned() },
+        Event::ItemsExhausted {
+            worklist: id("items"),
+            step: id("implement"),
+            to: Target::Step(id("report")),
+        },
+        Event::StatusWritten {
+            worklist: id("items"),
+            item: id("item-2"),
+            status: ItemStatus::Completed,
+            stamp: Some(stamp()),
+            drift: Some("item-3 was added".to_owned()),
+        },
+    ]
+}
+
+fn of_turns() -> Vec<Event> {
+    vec![
+        Event::VisitEntered {
+            visit: visit(),
+            again: true,
+            handoff: Some(text("mind the gap")),
+            answer: Some(text("left")),
+        },
+        Event::BaselineTaken {
+            visit: visit(),
+            baseline: Baseline {
+                tree: Some(tree('e')),
+                files: [(id::<ArtifactName>("report"), stamp())].into(),
+            },
+        },
+        Event::TurnOwed {
+            turn: turn(),
+            prompt: Ref::Object(digest('f')),
+            request: Some(digest('0')),
+            policy: Some(text("{\"network\":\"none\"}")),
+            session: Some(SessionUse {
+                key: SessionKey("run".to_owned()),
+                token: Some("0199-ab".to_owned()),
+            }),
+        },
+        Event::TurnStarted {
+            turn: turn(),
+            process: Process { pid: 4711, start_ticks: 123_456, boot_id: "b-1".to_owned() },
+        },
+        Event::SessionKnown { turn: turn(), token: "0199-ab".to_owned() },
+        Event::TurnEnded {
+            turn: turn(),
+            result: TurnResult::Completed { text: Ref::Object(digest('5')), exit: Some(3) },
+            activity: Some(digest('6')),
+            leftover: 2,
+        },
+        Event::TurnInterrupted {
+            turn: turn(),
+            cause: InterruptCause::Signal(15),
+            tree: Some(tree('7')),
+            then: OnInterrupt::Resume,
+        },
+        Event::TreeRestored { visit: visit(), to: tree('8'), kept: tree('9') },
+        Event::RestoreRefused {
+            turn: turn(),
+            tree: tree('8'),
+            changed: vec!["src/main.rs".to_owned()],
+        },
+    ]
+}
+
+fn of_outcomes() -> Vec<Event> {
+    vec![
+        Event::ChecksEnded {
+            visit: visit(),
+            checks: vec![CheckResult {
+                name: id("tests"),
+                status: CheckStatus::Failed { why: "exit 1".to_owned() },
+                output: Some(Ref::Object(digest('3'))),
+            }],
+            findings: findings(),
+        },
+        Event::Sealed { visit: visit(), tree: Some(tree('4')) },
+        Event::OutcomeAccepted {
+            visit: visit(),
+            tag: id("rework"),
+            payload: Some(text("{\"n\":1}")),
+            fields: Some(text("{\"reason\":\"x\"}")),
+        },
+        Event::OutcomeForced { visit: visit(), tag: id("done") },
+        Event::AttemptRejected {
+            turn: turn(),
+            feedback: Feedback::Failure {
+                class: FailureClass::IdleTimeout,
+                message: "silent for 600 s".to_owned(),
+            },
+        },
+        Event::ArtifactsAccepted {
+            visit: visit(),
+            artifacts: [(id::<ArtifactName>("report"), digest('2'))].into(),
+        },
+        Event::RouteTaken {
+            visit: visit(),
+            tag: id("done"),
+            to: Target::SelfStep,
+            completed: Some(id("item-2")),
+            handoff: Some(text("mind the gap")),
+        },
+    ]
+}
