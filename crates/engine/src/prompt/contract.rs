@@ -1,0 +1,377 @@
+//! The step contract: what the engine appends to the author's prompt, so that a turn knows what binds it.
+
+use botpipe_kernel::ids::{Role, TurnId};
+use botpipe_kernel::run::Feedback;
+use serde_json::Value;
+
+use super::feedback::feedback_text;
+use super::text::{excerpt, fenced, one_line, quoted};
+
+/// All that is said to one turn beside the author's prompt; paths are relative to the workspace.
+#[derive(Debug, Clone)]
+pub struct Contract {
+    pub workflow: String,
+    pub step: String,
+    pub title: Option<String>,
+    pub role: Role,
+    pub turn: TurnId,
+    /// Which visit of the step this is, and how many there may be.
+    pub visit_n: u32,
+    pub max_visits: u32,
+    pub item: Option<ItemLine>,
+    /// The run's input; a JSON object.
+    pub input: Option<Value>,
+    /// Files that may help.
+    pub reads: Vec<ReadLine>,
+    /// Files that are there and were found valid.
+    pub requires: Vec<ReadLine>,
+    pub writes: Vec<WriteLine>,
+    pub checks: Vec<CheckLine>,
+    /// Routes this turn may pick; empty when it picks none.
+    pub routes: Vec<OfferedRoute>,
+    /// Text of the route that led here.
+    pub handoff: Option<String>,
+    /// A person's answer to what this step asked.
+    pub answer: Option<String>,
+    pub feedback: Vec<Feedback>,
+    pub interruption: Option<InterruptionNote>,
+}
+
+/// The current item.
+#[derive(Debug, Clone)]
+pub struct ItemLine {
+    pub id: String,
+    pub title: Option<String>,
+}
+
+/// A file to read.
+#[derive(Debug, Clone)]
+pub struct ReadLine {
+    pub name: String,
+    /// `json`, `md`, `text` or `raw`.
+    pub format: String,
+    pub path: String,
+    pub exists: bool,
+}
+
+/// A file this turn may write.
+#[derive(Debug, Clone)]
+pub struct WriteLine {
+    pub name: String,
+    /// `json`, `md`, `text` or `raw`.
+    pub format: String,
+    pub path: String,
+    pub required: bool,
+    /// JSON Schema of the content.
+    pub schema: Option<String>,
+}
+
+/// A check the engine ran.
+#[derive(Debug, Clone)]
+pub struct CheckLine {
+    pub name: String,
+    /// `passed`, `skipped`, or how it failed.
+    pub status: String,
+    pub output: String,
+}
+
+/// A route this turn may pick.
+#[derive(Debug, Clone)]
+pub struct OfferedRoute {
+    pub tag: String,
+    pub summary: Option<String>,
+    /// What taking it does, in words: "go to step `implement`".
+    pub target: String,
+    pub required_writes: Vec<String>,
+    pub required_checks: Vec<String>,
+    /// JSON Schema of the payload.
+    pub payload_schema: Option<String>,
+    /// Whether taking it asks a person.
+    pub asks: bool,
+}
+
+/// What is said to a turn that is started again.
+#[derive(Debug, Clone)]
+pub struct InterruptionNote {
+    /// One or two sentences.
+    pub what_happened: String,
+    /// Files that differ from the start of the visit.
+    pub changed: Vec<String>,
+    /// Whether the agent still has its conversation.
+    pub session_continued: bool,
+    /// What was done before, for a new conversation.
+    pub summary: Option<String>,
+}
+
+/// How much of a contract is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What the agent is given.
+    Whole,
+    /// All but the interruption: the same text for every start of a turn.
+    WithoutInterruption,
+}
+
+const OUTPUT_LIMIT: usize = 4_000;
+const TEXT_LIMIT: usize = 16_000;
+const TITLE_LIMIT: usize = 200;
+const CHANGED_SHOWN: usize = 50;
+
+impl Contract {
+    /// The contract as Markdown; the same for the same data.
+    pub fn render(&self, part: Part) -> String {
+        let mut schemas = Schemas::default();
+        let mut out = self.head(part);
+        self.given(&mut out);
+        self.files(&mut out, &mut schemas);
+        self.checks(&mut out);
+        self.answer_wanted(&mut out, &mut schemas);
+        schemas.render(&mut out);
+        self.retry(&mut out);
+        if let (Part::Whole, Some(note)) = (part, &self.interruption) {
+            interruption(note, &mut out);
+        }
+        out
+    }
+
+    fn head(&self, part: Part) -> String {
+        let turn = match part {
+            Part::Whole => self.turn.to_string(),
+            Part::WithoutInterruption => self.turn.path(),
+        };
+        let mut out = "# Step contract\n\n".to_owned();
+        out += &format!("- Step: `{}` · visit {} · turn `{turn}`\n", self.step, self.visit_n);
+        let title = self.title.as_ref().map(|it| format!(" — {}", one_line(it, TITLE_LIMIT)));
+        out += &format!("- Workflow: `{}`{}\n", self.workflow, title.unwrap_or_default());
+        if let Some(item) = &self.item {
+            let title = item.title.as_ref().filter(|title| !title.trim().is_empty());
+            let title = title.map(|it| format!(" — {}", one_line(it, TITLE_LIMIT)));
+            out += &format!("- Current item: `{}`{}\n", item.id, title.unwrap_or_default());
+        }
+        out += &format!("- Visits: {} of at most {}\n", self.visit_n, self.max_visits);
+        out += match self.role {
+            Role::Worker => "- Role: worker; you do the work and pick the route\n",
+            Role::Producer => "- Role: producer; you do the work, a verifier judges it\n",
+            Role::Verifier => {
+                "- Role: verifier; judge what is there, mend nothing, write only the files below\n"
+            }
+            Role::Script => "- Role: script\n",
+        };
+        out
+    }
+
+    fn given(&self, out: &mut String) {
+        if let Some(input) = &self.input
+            && input.as_object().is_none_or(|fields| !fields.is_empty())
+        {
+            let text = serde_json::to_string_pretty(input).unwrap_or_default();
+            section(out, "Input", &fenced("json", &excerpt(&text, TEXT_LIMIT)));
+        }
+        if let Some(handoff) = &self.handoff {
+            section(out, "From the previous step", &quote(handoff));
+        }
+        if let Some(answer) = &self.answer {
+            section(out, "Answer of the person", &quote(answer));
+        }
+    }
+
+    fn files(&self, out: &mut String, schemas: &mut Schemas) {
+        if self.reads.is_empty() && self.requires.is_empty() && self.writes.is_empty() {
+            return;
+        }
+        let mut text = "Paths are relative to the workspace.\n\n".to_owned();
+        for read in &self.requires {
+            text += &format!("- Required `{}` ({}): `{}`\n", read.name, read.format, read.path);
+        }
+        for read in &self.reads {
+            let absent = if read.exists { "" } else { " — not there yet" };
+            text +=
+                &format!("- Read `{}` ({}): `{}`{absent}\n", read.name, read.format, read.path);
+        }
+        for write in &self.writes {
+            let need = if write.required { "required" } else { "optional" };
+            text += &format!(
+                "- Write `{}` ({}): `{}` — {need}",
+                write.name, write.format, write.path
+            );
+            if let Some(schema) = &write.schema {
+                text += &format!("; must fit schema {}", schemas.number(schema));
+            }
+            text.push('\n');
+        }
+        section(out, "Files", &text);
+    }
+
+    fn checks(&self, out: &mut String) {
+        if self.checks.is_empty() {
+            return;
+        }
+        let mut text = "Run by the engine after the producer's work.\n\n".to_owned();
+        for check in &self.checks {
+            text += &format!("- `{}`: {}\n", check.name, one_line(&check.status, TITLE_LIMIT));
+        }
+        for check in self.checks.iter().filter(|check| !check.output.trim().is_empty()) {
+            text += &format!("\nOutput of `{}`:\n\n", check.name);
+            text += &fenced("text", &excerpt(check.output.trim_end(), OUTPUT_LIMIT));
+        }
+        section(out, "Checks", &text);
+    }
+
+    fn answer_wanted(&self, out: &mut String, schemas: &mut Schemas) {
+        if self.routes.is_empty() {
+            let text = match self.role {
+                Role::Producer => {
+                    "No outcome is needed in your answer: when the files are written, say in a few \
+                     words what you did. A verifier decides what comes next.\n"
+                }
+                Role::Worker | Role::Verifier | Role::Script => return,
+            };
+            return section(out, "Answer", text);
+        }
+        let mut text = "Pick one route:\n\n".to_owned();
+        for route in &self.routes {
+            text += &route_line(route, schemas);
+        }
+        text += "\nThe last thing in your answer is one JSON object in a fenced json block:\n\n";
+        text += &fenced("json", &self.example());
+        text += "\n`tag` is the route you pick.";
+        text += &self.payload_words(schemas);
+        if let Some(asking) = tags(&self.routes, |route| route.asks) {
+            text += &format!(
+                " With {asking}, `route_fields.question` holds the question for the person \
+                 (string); `choices` (list of strings: the only answers accepted) and \
+                 `answer_schema` (JSON Schema of the answer) may stand beside it."
+            );
+        }
+        text.push('\n');
+        section(out, "Answer", &text);
+    }
+
+    fn example(&self) -> String {
+        let tag = match self.routes.as_slice() {
+            [only] => only.tag.as_str(),
+            _ => "…",
+        };
+        let mut example = format!("{{\"outcome\": {{\"tag\": \"{tag}\"");
+        if self.routes.iter().any(|route| route.payload_schema.is_some()) {
+            example += ", \"payload\": {…}";
+        }
+        if self.routes.iter().any(|route| route.asks) {
+            example += ", \"route_fields\": {…}";
+        }
+        example + "}}"
+    }
+
+    fn payload_words(&self, schemas: &mut Schemas) -> String {
+        let mut words = String::new();
+        for route in &self.routes {
+            if let Some(schema) = &route.payload_schema {
+                words += &format!(
+                    " With `{}`, `payload` fits schema {}.",
+                    route.tag,
+                    schemas.number(schema)
+                );
+            }
+        }
+        words
+    }
+
+    fn retry(&self, out: &mut String) {
+        if self.feedback.is_empty() {
+            return;
+        }
+        let texts: Vec<String> = self.feedback.iter().map(feedback_text).collect();
+        section(out, "What was wrong before", &texts.join("\n"));
+    }
+}
+
+fn route_line(route: &OfferedRoute, schemas: &mut Schemas) -> String {
+    let mut line = format!("- `{}`: {}", route.tag, route.target);
+    if let Some(summary) = route.summary.as_ref().filter(|summary| !summary.trim().is_empty()) {
+        line += &format!(" — {}", one_line(summary, 2 * TITLE_LIMIT));
+    }
+    if !route.required_writes.is_empty() {
+        line += &format!("; needs {} written in this visit", quoted(&route.required_writes));
+    }
+    if !route.required_checks.is_empty() {
+        line += &format!("; needs {} passed", quoted(&route.required_checks));
+    }
+    if let Some(schema) = &route.payload_schema {
+        line += &format!("; payload: schema {}", schemas.number(schema));
+    }
+    line + "\n"
+}
+
+fn tags(routes: &[OfferedRoute], which: impl Fn(&OfferedRoute) -> bool) -> Option<String> {
+    let names: Vec<&str> =
+        routes.iter().filter(|route| which(route)).map(|route| route.tag.as_str()).collect();
+    (!names.is_empty()).then(|| quoted(names))
+}
+
+fn interruption(note: &InterruptionNote, out: &mut String) {
+    let mut text = format!("{}\n", note.what_happened.trim());
+    text += if note.session_continued {
+        "Your conversation continues: go on from where you were.\n"
+    } else {
+        "This is a new conversation; what was said before is gone.\n"
+    };
+    if let Some(summary) = &note.summary {
+        text += &format!("\n{}", quote(summary));
+    }
+    if !note.changed.is_empty() {
+        text += "\nFiles that differ from the start of this visit:\n\n";
+        for path in note.changed.iter().take(CHANGED_SHOWN) {
+            text += &format!("- `{path}`\n");
+        }
+        if note.changed.len() > CHANGED_SHOWN {
+            text += &format!("- and {} more\n", note.changed.len() - CHANGED_SHOWN);
+        }
+    }
+    text += "\nLook at what is there before doing anything twice.\n";
+    section(out, "Interruption", &text);
+}
+
+fn section(out: &mut String, title: &str, body: &str) {
+    *out += &format!("\n## {title}\n\n{}\n", body.trim_end());
+}
+
+/// A text of somebody else as a Markdown quote: nothing in it can pass for a line of the contract.
+fn quote(text: &str) -> String {
+    let bounded = excerpt(text.trim(), TEXT_LIMIT);
+    let mut quoted = String::with_capacity(bounded.len() + 64);
+    for line in bounded.lines() {
+        quoted += if line.is_empty() { ">" } else { "> " };
+        quoted += line;
+        quoted.push('\n');
+    }
+    quoted
+}
+
+/// Schemas mentioned so far; each is printed once.
+#[derive(Default)]
+struct Schemas {
+    texts: Vec<(Option<Value>, String)>,
+}
+
+impl Schemas {
+    /// The number of a schema, the same for the same schema however it is spaced.
+    fn number(&mut self, text: &str) -> usize {
+        let parsed: Option<Value> = serde_json::from_str(text).ok();
+        let same = |(value, known): &(Option<Value>, String)| {
+            known == text || (value.is_some() && *value == parsed)
+        };
+        match self.texts.iter().position(same) {
+            Some(index) => index + 1,
+            None => {
+                self.texts.push((parsed, text.to_owned()));
+                self.texts.len()
+            }
+        }
+    }
+
+    fn render(&self, out: &mut String) {
+        for (index, (_, text)) in self.texts.iter().enumerate() {
+            section(out, &format!("Schema {}", index + 1), &fenced("json", text.trim()));
+        }
+    }
+}

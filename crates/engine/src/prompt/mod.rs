@@ -1,0 +1,24 @@
+//! What an agent is told and what it answers: texts in, texts out; no files, no processes.
+
+mod contract;
+mod feedback;
+mod inputs;
+mod outcome;
+mod question;
+mod request;
+mod roots;
+mod schema;
+mod template;
+mod text;
+
+pub use contract::{
+    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
+};
+pub use feedback::feedback_text;
+pub use inputs::{InputProblem, run_input};
+pub use outcome::{Envelope, read, script_outcome};
+pub use question::{Asked, check_answer, question};
+pub use request::request_text;
+pub use roots::{CheckRoot, ItemRoot, OutcomeRoot, Roots, StepRoot, WorkflowRoot, WorklistRoot};
+pub use schema::Validators;
+pub use template::{RenderError, Templates, evaluate, render};
