@@ -1,0 +1,233 @@
+//! Where everything of a workspace lives, and where an artifact may.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::ids::{RunId, StepId, TaskId, WorkflowName};
+use botpipe_kernel::plan::Artifact;
+
+use super::{Error, files};
+
+/// The places of one workspace.
+///
+/// # Shape
+/// ```text
+/// .botpipe/.gitignore   everything but workflows/ is ignored
+/// .botpipe/botpipe.db · objects/ · snapshots.git/ · workflows/
+/// .botpipe/tasks/<task>/request.md
+/// .botpipe/tasks/<task>/wf_<workflow>/            a workflow's artifacts
+/// .botpipe/tasks/<task>/wf_<workflow>/<step>/     a step's own artifacts
+/// .botpipe/tasks/<task>/wf_<workflow>/runs/<run>/ projections of a run
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+/// A place inside the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspacePath {
+    /// Relative to the workspace, with `/`.
+    pub relative: String,
+    pub absolute: PathBuf,
+}
+
+impl Layout {
+    /// Name of the folder that holds all that is ours.
+    pub const FOLDER: &'static str = ".botpipe";
+
+    /// The layout of an existing folder; creates nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoWorkspace`] when it is not there (a typo must not create a folder),
+    /// [`Error::NotAFolder`] when it is a file.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let root = match root.canonicalize() {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoWorkspace { path: root.to_owned() });
+            }
+            Err(error) => return Err(Error::io("open the workspace", root)(error)),
+        };
+        if !root.is_dir() {
+            return Err(Error::NotAFolder { path: root });
+        }
+        Ok(Self { root })
+    }
+
+    /// Makes `.botpipe` and its `.gitignore` where they are missing; what is there stays.
+    ///
+    /// # Errors
+    /// [`Error::NotAFolder`] when `.botpipe` is a file or a link, [`Error::NotWritable`] when it
+    /// cannot be written.
+    pub fn create(&self) -> Result<(), Error> {
+        let folder = self.botpipe();
+        let not_writable = |source| Error::NotWritable { path: folder.clone(), source };
+        match fs::create_dir(&folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(not_writable(error)),
+        }
+        let found = fs::symlink_metadata(&folder).map_err(Error::io("look at", &folder))?;
+        if !found.is_dir() {
+            return Err(Error::NotAFolder { path: folder });
+        }
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        rustix::fs::access(&folder, access).map_err(|error| not_writable(error.into()))?;
+        let ignore = folder.join(".gitignore");
+        if fs::symlink_metadata(&ignore).is_err() {
+            files::replace(&ignore, IGNORE.as_bytes(), 0o644).map_err(not_writable)?;
+        }
+        Ok(())
+    }
+
+    /// The workspace itself; absolute, no link in it.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn botpipe(&self) -> PathBuf {
+        self.root.join(Self::FOLDER)
+    }
+
+    /// The source of truth: runs, events, leases.
+    pub fn database(&self) -> PathBuf {
+        self.botpipe().join("botpipe.db")
+    }
+
+    /// The content-addressed store.
+    pub fn objects(&self) -> PathBuf {
+        self.botpipe().join("objects")
+    }
+
+    /// The private repository of workspace trees.
+    pub fn snapshots(&self) -> PathBuf {
+        self.botpipe().join("snapshots.git")
+    }
+
+    /// Workflows of this workspace; the one part meant to be committed.
+    pub fn workflows(&self) -> PathBuf {
+        self.botpipe().join("workflows")
+    }
+
+    pub fn tasks(&self) -> PathBuf {
+        self.botpipe().join("tasks")
+    }
+
+    pub fn task(&self, task: &TaskId) -> PathBuf {
+        self.tasks().join(task.as_str())
+    }
+
+    /// The task's message, as a projection.
+    pub fn request(&self, task: &TaskId) -> PathBuf {
+        self.task(task).join("request.md")
+    }
+
+    /// A workflow's folder within a task; `{{ workflow.folder }}` is its relative form.
+    pub fn workflow_folder(&self, task: &TaskId, workflow: &WorkflowName) -> WorkspacePath {
+        self.place(format!("{}/tasks/{task}/wf_{workflow}", Self::FOLDER))
+    }
+
+    /// The folder of a step's own artifacts.
+    pub fn step_folder(
+        &self,
+        task: &TaskId,
+        workflow: &WorkflowName,
+        step: &StepId,
+    ) -> WorkspacePath {
+        let folder = self.workflow_folder(task, workflow);
+        self.place(format!("{}/{step}", folder.relative))
+    }
+
+    /// The folder of a run's projections.
+    pub fn run_folder(&self, task: &TaskId, workflow: &WorkflowName, run: &RunId) -> WorkspacePath {
+        let folder = self.workflow_folder(task, workflow);
+        self.place(format!("{}/{RUNS}/{run}", folder.relative))
+    }
+
+    /// Where an artifact lives, given its path as rendered: under the workflow's folder, or under
+    /// its owner step's.
+    ///
+    /// # Errors
+    /// [`Error::ArtifactPath`] when the path is no plain relative path, [`Error::LeadsOut`] when a
+    /// link on the way leads out of the workspace.
+    pub fn resolve_artifact(
+        &self,
+        task: &TaskId,
+        workflow: &WorkflowName,
+        artifact: &Artifact,
+        rendered: &str,
+    ) -> Result<WorkspacePath, Error> {
+        let refuse = |rule| Error::ArtifactPath { path: rendered.to_owned(), rule };
+        let mut within: Vec<&str> = artifact.owner.iter().map(StepId::as_str).collect();
+        within.extend(plain_components(rendered).map_err(refuse)?);
+        if within.first() == Some(&RUNS) {
+            return Err(refuse("lies in `runs/`, which is kept for the records of runs"));
+        }
+        let folder = self.workflow_folder(task, workflow);
+        let place = self.place(format!("{}/{}", folder.relative, within.join("/")));
+        self.stays_inside(&place)?;
+        Ok(place)
+    }
+
+    /// Refuses a path on whose way an existing link leads out of the workspace.
+    fn stays_inside(&self, place: &WorkspacePath) -> Result<(), Error> {
+        let mut path = self.root.clone();
+        for part in place.relative.split('/') {
+            path.push(part);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_symlink() => {
+                    // A link to nowhere could be made to lead anywhere: it is refused as well.
+                    let inside = path.canonicalize().is_ok_and(|to| to.starts_with(&self.root));
+                    if !inside {
+                        return Err(Error::LeadsOut { path });
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, relative: String) -> WorkspacePath {
+        WorkspacePath { absolute: self.root.join(&relative), relative }
+    }
+}
+
+/// The parts of a plain relative path, or the rule it breaks.
+fn plain_components(path: &str) -> Result<Vec<&str>, &'static str> {
+    if path.is_empty() {
+        return Err("is empty");
+    }
+    if path.starts_with('/') {
+        return Err("is absolute; it must be relative to the workflow's folder");
+    }
+    if path.ends_with('/') {
+        return Err("names a folder");
+    }
+    if path.chars().any(char::is_control) {
+        return Err("holds a control character (a line break, perhaps from its template)");
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.contains(&"..") {
+        return Err("leaves its folder with `..`");
+    }
+    if parts.is_empty() {
+        return Err("names a folder");
+    }
+    if parts.iter().any(|part| part.len() > 255) {
+        return Err("holds a name longer than 255 bytes");
+    }
+    Ok(parts)
+}
+
+/// The folder of a workflow's runs; no artifact may lie in it.
+const RUNS: &str = "runs";
+
+const IGNORE: &str = "\
+# Written by botpipe. Only workflows/ is meant to be committed.
+/*
+!/workflows/
+";

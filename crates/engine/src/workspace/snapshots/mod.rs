@@ -1,0 +1,13 @@
+//! Snapshots of the workspace tree in a private git repository.
+
+mod apply;
+mod restore;
+mod rules;
+mod scan;
+mod stat_cache;
+mod store;
+mod surroundings;
+mod tree;
+
+pub use restore::Restored;
+pub use store::Snapshots;

@@ -1,0 +1,172 @@
+//! The private repository of snapshots: opens it, takes snapshots into it, compares and reads them.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::run::SnapshotId;
+use git2::{Config, ObjectType, Odb, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
+
+use super::scan::Scan;
+use super::surroundings::Surroundings;
+use super::{rules, stat_cache, tree};
+use crate::workspace::layout::Layout;
+use crate::workspace::{Error, files};
+
+/// Snapshots of a workspace's tree.
+///
+/// A snapshot is a git tree of every file and link that no ignore rule leaves out, without
+/// `.botpipe/` and `.git`. The user's repository, if there is one, is only read: rules come from it
+/// and objects are borrowed from it through alternates.
+///
+/// - Rules alone decide: a file the user tracks although a rule ignores it is not in a snapshot.
+/// - A folder below that is a repository of its own (a submodule too) is left alone, whole.
+/// - Empty folders, pipes, sockets and devices are not in a snapshot; of modes only whether a file
+///   may be executed is.
+/// - Snapshots need no refs: the repository is never collected (`gc.auto` is 0 and
+///   `gc.pruneExpire` is `never`). Those kept before a restore have one, `refs/kept/<n>`, and own
+///   all that the restore was about to remove.
+///
+/// Owned by whoever holds the workspace's lease: locks left by a killed process are removed.
+pub struct Snapshots {
+    pub(super) root: PathBuf,
+    /// `snapshots.git` itself.
+    pub(super) folder: PathBuf,
+    pub(super) repository: Repository,
+    pub(super) scan: Scan,
+    pub(super) borrows: bool,
+}
+
+impl std::fmt::Debug for Snapshots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshots").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Snapshots {
+    /// Opens the workspace's snapshot repository, making it where it is missing.
+    ///
+    /// # Errors
+    /// [`Error::NotWritable`], [`Error::Io`] and [`Error::Git`] when it cannot be made or opened.
+    pub fn open(layout: &Layout) -> Result<Self, Error> {
+        layout.create()?;
+        let folder = layout.snapshots();
+        let around = Surroundings::find(layout.root());
+        remove_stale_locks(&folder);
+        if !folder.join("botpipe-ready").exists() {
+            create(&folder)?;
+        }
+        borrow(&folder, around.objects.as_deref())?;
+        let repository =
+            Repository::open_bare(&folder).map_err(Error::git("open what is stored"))?;
+        let (outer, prefix) = rules::from_outside(layout.root(), &around);
+        let odb = repository.odb().map_err(Error::git("open the objects"))?;
+        let known = stat_cache::load(&folder.join(stat_cache::NAME), &odb);
+        let scan = Scan::new(layout.root(), &folder, outer, prefix, known)?;
+        drop(odb);
+        let borrows = around.objects.is_some();
+        Ok(Self { root: layout.root().to_owned(), folder, repository, scan, borrows })
+    }
+
+    /// Takes a snapshot of the tree as it is. Files that did not change since they were last read
+    /// are not read again.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a file or folder that is not ignored cannot be read.
+    pub fn take(&mut self) -> Result<SnapshotId, Error> {
+        let odb = self.repository.odb().map_err(Error::git("open the objects"))?;
+        let id = self.scan.take(&odb)?;
+        drop(odb);
+        if self.scan.unsaved() > SAVE_AFTER {
+            self.save();
+        }
+        Ok(SnapshotId(id.to_string()))
+    }
+
+    /// The paths at which two snapshots differ, in order; a path that is no text is shown lossily.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when one of them cannot be read.
+    pub fn changed(&self, a: &SnapshotId, b: &SnapshotId) -> Result<Vec<String>, Error> {
+        let odb = self.repository.odb().map_err(Error::git("open the objects"))?;
+        let paths = tree::differences(&odb, a, b)?;
+        Ok(paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+
+    /// A file's content (a link's target) in a snapshot; `None` when it has no such file.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the snapshot or the content cannot be read.
+    pub fn read(&self, snapshot: &SnapshotId, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let odb = self.repository.odb().map_err(Error::git("open the objects"))?;
+        let paths = tree::flatten(&odb, snapshot)?;
+        let Some(leaf) = paths.get(path.as_os_str().as_bytes()) else { return Ok(None) };
+        let object = odb.read(leaf.id).map_err(|error| {
+            tree::damaged(snapshot, format!("its `{}`: {}", path.display(), error.message()))
+        })?;
+        Ok(Some(object.data().to_vec()))
+    }
+
+    /// Writes down what is known of the files, so that the next process need not read them again.
+    fn save(&mut self) {
+        // Only a cache: failing to write it costs time later, nothing else.
+        let _not_saved = stat_cache::save(&self.folder.join(stat_cache::NAME), &self.scan.known);
+        self.scan.saved();
+    }
+}
+
+impl Drop for Snapshots {
+    fn drop(&mut self) {
+        if self.scan.unsaved() > 0 {
+            self.save();
+        }
+    }
+}
+
+/// Writes an object unless it is there already, borrowed ones included.
+pub(super) fn write(odb: &Odb<'_>, kind: ObjectType, bytes: &[u8]) -> Result<Oid, git2::Error> {
+    let id = Oid::hash_object(kind, bytes)?;
+    if odb.exists_ext(id, OdbLookupFlags::NO_REFRESH) { Ok(id) } else { odb.write(kind, bytes) }
+}
+
+fn create(folder: &Path) -> Result<(), Error> {
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).external_template(false).mkpath(true).initial_head("kept");
+    Repository::init_opts(folder, &options).map_err(Error::git("make a place for snapshots"))?;
+    let set = || {
+        let mut config = Config::open(&folder.join("config"))?;
+        config.set_i32("gc.auto", 0)?;
+        config.set_str("gc.pruneExpire", "never")
+    };
+    set().map_err(Error::git("write the settings"))?;
+    // Last, so that a creation cut short is done again.
+    let ready = folder.join("botpipe-ready");
+    files::replace(&ready, b"1\n", 0o644).map_err(Error::io("write", ready))
+}
+
+/// Names the user's objects as alternates, where there are any.
+fn borrow(folder: &Path, objects: Option<&Path>) -> Result<(), Error> {
+    let Some(objects) = objects else { return Ok(()) };
+    let alternates = folder.join("objects/info/alternates");
+    let line = [objects.as_os_str().as_bytes(), b"\n"].concat();
+    if line[..line.len() - 1].contains(&b'\n') || fs::read(&alternates).is_ok_and(|is| is == line) {
+        return Ok(());
+    }
+    let info = folder.join("objects/info");
+    fs::create_dir_all(&info).map_err(Error::io("make", &info))?;
+    files::replace(&alternates, &line, 0o644).map_err(Error::io("write", &alternates))
+}
+
+/// Locks here are those of a process that was killed: the lease has one owner.
+fn remove_stale_locks(folder: &Path) {
+    let refs = fs::read_dir(folder.join("refs/kept")).into_iter().flatten().flatten();
+    let locks =
+        refs.map(|entry| entry.path()).filter(|path| path.extension() == Some("lock".as_ref()));
+    let named = ["index.lock", "config.lock", "HEAD.lock", "packed-refs.lock"];
+    for lock in named.iter().map(|name| folder.join(name)).chain(locks) {
+        let _absent = fs::remove_file(lock);
+    }
+}
+
+/// So many files read make it worth to write the stat cache.
+const SAVE_AFTER: usize = 256;
