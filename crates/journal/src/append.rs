@@ -43,7 +43,7 @@ impl Entry {
     pub(crate) fn store(&self, desk: &mut Desk<'_>) -> Result<Appended, Error> {
         let Grant { row, fence, ref run, ref path } = self.grant;
         let wrap = |source| Error::database(path, source);
-        let held = desk
+        let found = desk
             .conn
             .prepare_cached(
                 "SELECT last_seq, head FROM runs WHERE n = ?1 AND fence = ?2 AND owner IS NOT NULL",
@@ -56,26 +56,26 @@ impl Entry {
                     .optional()
             })
             .map_err(wrap)?;
-        let Some((last, mut head)) = held else {
+        let Some((last, mut hash)) = found else {
             return Err(Error::LeaseLost { run: run.clone() });
         };
         let mut seq = last;
         for (version, body) in &self.rows {
             seq += 1;
             let link = Link { run, seq, version: *version, at: self.at, body: body.as_bytes() };
-            head = link.hash(&head);
+            hash = link.hash(&hash);
             desk.conn
                 .prepare_cached(
                     "INSERT INTO events (run, seq, version, at, hash, body)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )
                 .and_then(|mut insert| {
-                    insert.execute(params![row, seq, version, self.at, head, body])
+                    insert.execute(params![row, seq, version, self.at, hash, body])
                 })
                 .map_err(wrap)?;
         }
-        self.update_run(desk, seq, &head).map_err(wrap)?;
-        desk.heads.insert(run.clone(), Mark { seq, hash: head });
+        self.update_run(desk, seq, &hash).map_err(wrap)?;
+        desk.heads.insert(run.clone(), Mark { seq, hash });
         Ok(Appended { first_seq: last + 1, last_seq: seq })
     }
 

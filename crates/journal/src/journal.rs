@@ -68,8 +68,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`].
     pub fn open_with(root: &Path, options: Options) -> Result<Self, Error> {
-        open::prepare(root)?;
-        Ok(Self::new(root, options, None))
+        Ok(Self::new(root, options, open::prepare(root)?))
     }
 
     /// Opens the journal of a folder that has one, creating nothing; it may be read-only.
@@ -79,10 +78,10 @@ impl Journal {
     pub fn open_existing(root: &Path) -> Result<Option<Self>, Error> {
         let path = open::path(root);
         let Some(reader) = open::for_reading(&path)? else { return Ok(None) };
-        Ok(Some(Self::new(root, Options::default(), Some(reader))))
+        Ok(Some(Self::new(root, Options::default(), reader)))
     }
 
-    fn new(root: &Path, options: Options, reader: Option<Connection>) -> Self {
+    fn new(root: &Path, options: Options, reader: Connection) -> Self {
         Self {
             shared: Arc::new(Shared {
                 root: root.to_path_buf(),
@@ -90,7 +89,7 @@ impl Journal {
                 options,
                 writer: OnceLock::new(),
                 starting: Mutex::new(()),
-                reader: Mutex::new(reader),
+                reader: Mutex::new(Some(reader)),
             }),
         }
     }
@@ -266,7 +265,6 @@ impl Journal {
         if let Some(writer) = shared.writer.get() {
             return Ok(writer);
         }
-        open::prepare(&shared.root)?;
         let writer = Writer::start(&shared.root, shared.options)?;
         Ok(shared.writer.get_or_init(|| writer))
     }

@@ -46,14 +46,14 @@ pub(crate) fn path(root: &Path) -> PathBuf {
 }
 
 /// Creates the folder and the database where they are missing, and brings it to the newest format.
-pub(crate) fn prepare(root: &Path) -> Result<(), Error> {
+pub(crate) fn prepare(root: &Path) -> Result<Connection, Error> {
     create_folder(root)?;
     let path = path(root);
     let mut conn = writable(&path, OpenFlags::SQLITE_OPEN_CREATE)?;
-    if format(&conn, &path)? == supported() {
-        return Ok(());
+    if format(&conn, &path)? < supported() {
+        migrate(&mut conn, &path)?;
     }
-    migrate(&mut conn, &path)
+    Ok(conn)
 }
 
 /// Opens the prepared database for the writer.

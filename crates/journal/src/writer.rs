@@ -90,10 +90,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; the database must have been prepared.
+    /// Starts the thread, on a database of the newest format.
     pub(crate) fn start(root: &Path, options: Options) -> Result<Self, Error> {
         let path = open::path(root);
-        let conn = open::for_writing(&path)?;
+        let conn = open::prepare(root)?;
         let marks = Marks::new(root);
         let (jobs, queue) = mpsc::channel();
         let bench = Bench {

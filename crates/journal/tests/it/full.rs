@@ -14,6 +14,7 @@ struct Disk(PathBuf);
 
 impl Disk {
     /// Mounts one of 1 MiB; `None`, said loudly, where we may not mount.
+    #[expect(clippy::print_stderr, reason = "what was not tested must be seen")]
     fn mount(path: PathBuf) -> Option<Self> {
         fs::create_dir_all(&path).unwrap();
         if mount(&["-t", "tmpfs", "-o", "size=1m", "none"], &path) {

@@ -1,5 +1,7 @@
 //! How the journal behaves, seen from outside: the disk, other processes, damage.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
 mod append;
 mod damage;
 mod full;

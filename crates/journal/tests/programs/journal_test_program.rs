@@ -72,7 +72,9 @@ fn cost(root: &Path) {
         .write(true)
         .open(root.join("bare"))
         .expect("a file");
-    file.write_all_at(&[7; 4096 * 16], 0).and_then(|()| file.sync_all()).expect("a written file");
+    file.write_all_at(&vec![7; 4096 * 16], 0)
+        .and_then(|()| file.sync_all())
+        .expect("a written file");
     let event: Event = serde_json::from_str(
         r#"{"kind":"turn_ended","turn":"plan/1/worker/1","result":{"completed":{"text":{"inline":"done, and this is what I did"}}}}"#,
     )
