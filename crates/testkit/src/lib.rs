@@ -1,1 +1,4 @@
 //! Test programs and builders; keeps test code out of production.
+
+pub mod codex;
+pub mod model;

@@ -1,0 +1,232 @@
+//! The script of the loopback model: rules that say what to run and to answer for which prompt.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+use serde::Deserialize;
+
+/// A checked list of rules; the first that fits a prompt plays.
+///
+/// # Shape
+/// ```json
+/// [{ "name": "plan, first go",
+///    "when": ["turn `plan/\\d+/producer", "- Write `work` \\(json\\): `(?<work>[^`]+)`"],
+///    "unless": ["dry run"], "times": 1,
+///    "run": ["cat README.md", "printf '{}' > '{{work}}'"],
+///    "say": ["Written to {{work}}.", "", "{{output}}"] },
+///  { "name": "busy", "when": [], "times": 2, "fault": { "status": 429 } }]
+/// ```
+/// `when`: all must match the prompt (multi-line mode; `[]` fits all); `unless`: none may.
+/// `times`: plays so often, then is passed over; without it, always. `run`: shell commands, one
+/// tool call after the other, while each succeeds; `say`: the last message. Both take text or a
+/// list of lines.
+/// Instead of them `fault`: `{"status": n}`, or `"cut"`, which ends the connection mid-answer.
+/// `{{name}}` is what a `when` captured by that name; `{{output}}` what the last command printed.
+#[derive(Debug)]
+pub struct Script {
+    rules: Vec<Rule>,
+}
+
+/// Why a script cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// The file cannot be read.
+    #[error("script `{}` could not be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The text is not a list of rules in JSON.
+    #[error("script could not be understood")]
+    Json {
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A regular expression does not compile.
+    #[error("a pattern of rule `{rule}` could not be compiled")]
+    Pattern {
+        /// The rule's name.
+        rule: String,
+        #[source]
+        source: Box<regex::Error>,
+    },
+    /// A template names what no `when` captures.
+    #[error("`{{{{{placeholder}}}}}` of rule `{rule}` could not be found among its captures")]
+    Placeholder {
+        /// The rule's name.
+        rule: String,
+        /// The unknown name.
+        placeholder: String,
+    },
+    /// Neither an answer nor a fault, or both.
+    #[error(
+        "rule `{rule}` could not be played: it needs `say` or `fault`, and no `run` with `fault`"
+    )]
+    Deed {
+        /// The rule's name.
+        rule: String,
+    },
+}
+
+impl Script {
+    /// Reads and checks a script file.
+    pub fn load(path: &Path) -> Result<Self, ScriptError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ScriptError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Checks a script.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        let authored: Vec<AuthoredRule> =
+            serde_json::from_str(text).map_err(|source| ScriptError::Json { source })?;
+        let rules = authored.into_iter().map(Rule::check).collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+/// One rule, checked.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) times: Option<u32>,
+    pub(super) deed: Deed,
+    when: Vec<Regex>,
+    unless: Vec<Regex>,
+}
+
+/// What a rule does.
+#[derive(Debug)]
+pub(super) enum Deed {
+    /// Runs the commands one after the other, then says the text.
+    Answer { run: Vec<String>, say: String },
+    /// Breaks the exchange.
+    Fault(Fault),
+}
+
+/// How a rule breaks the exchange.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Fault {
+    /// Answers with this HTTP status.
+    Status(u16),
+    /// Ends the connection in the middle of the answer.
+    Cut,
+}
+
+/// What a template may name, by name.
+pub(super) type Names = BTreeMap<String, String>;
+
+impl Rule {
+    /// What the rule captures from a prompt it fits, else nothing.
+    pub(super) fn fits(&self, prompt: &str) -> Option<Names> {
+        if self.unless.iter().any(|pattern| pattern.is_match(prompt)) {
+            return None;
+        }
+        let mut names = Names::new();
+        for pattern in &self.when {
+            let captures = pattern.captures(prompt)?;
+            for name in pattern.capture_names().flatten() {
+                let text = captures.name(name).map_or("", |group| group.as_str());
+                names.insert(name.to_owned(), text.to_owned());
+            }
+        }
+        Some(names)
+    }
+
+    fn check(authored: AuthoredRule) -> Result<Self, ScriptError> {
+        let AuthoredRule { name, when, unless, times, run, say, fault } = authored;
+        let compile = |pattern: String| {
+            Regex::new(&format!("(?m){pattern}")).map_err(|source| ScriptError::Pattern {
+                rule: name.clone(),
+                source: Box::new(source),
+            })
+        };
+        let when = when.into_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+        let unless = unless.into_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+        let deed = match (say, fault) {
+            (Some(say), None) => {
+                let run = run.into_iter().map(Lines::join).collect();
+                Deed::Answer { run, say: say.join() }
+            }
+            (None, Some(fault)) if run.is_empty() => Deed::Fault(fault),
+            _ => return Err(ScriptError::Deed { rule: name }),
+        };
+        let rule = Self { name, times, deed, when, unless };
+        rule.placeholders_known()?;
+        Ok(rule)
+    }
+
+    fn placeholders_known(&self) -> Result<(), ScriptError> {
+        let Deed::Answer { run, say } = &self.deed else { return Ok(()) };
+        let known = |name: &str| {
+            name == OUTPUT
+                || self.when.iter().any(|w| w.capture_names().flatten().any(|n| n == name))
+        };
+        let unknown = run
+            .iter()
+            .chain([say])
+            .flat_map(|template| PLACEHOLDER.captures_iter(template))
+            .find(|place| !known(&place[1]));
+        match unknown {
+            None => Ok(()),
+            Some(place) => Err(ScriptError::Placeholder {
+                rule: self.name.clone(),
+                placeholder: place[1].to_owned(),
+            }),
+        }
+    }
+}
+
+/// A template with its placeholders filled in; an unknown one becomes empty.
+pub(super) fn render(template: &str, names: &Names) -> String {
+    let value = |place: &Captures<'_>| names.get(&place[1]).cloned().unwrap_or_default();
+    PLACEHOLDER.replace_all(template, value).into_owned()
+}
+
+/// A rule as the file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthoredRule {
+    name: String,
+    when: Vec<String>,
+    #[serde(default)]
+    unless: Vec<String>,
+    times: Option<u32>,
+    #[serde(default)]
+    run: Vec<Lines>,
+    say: Option<Lines>,
+    fault: Option<Fault>,
+}
+
+/// Text, as one string or as its lines.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lines {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Lines {
+    fn join(self) -> String {
+        match self {
+            Self::One(text) => text,
+            Self::Many(lines) => lines.join("\n"),
+        }
+    }
+}
+
+/// The name under which templates find what the last command printed.
+pub(super) const OUTPUT: &str = "output";
+
+#[expect(clippy::expect_used, reason = "a constant pattern; the script tests compile it")]
+static PLACEHOLDER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\{\{\s*(\w+)\s*\}\}").expect("a valid pattern"));

@@ -1,0 +1,77 @@
+//! Answers as the event stream of the Responses API.
+
+use serde_json::{Value, json};
+
+use super::turn::Reply;
+
+/// The whole event stream for one reply; for a cut one, its beginning.
+///
+/// # Source
+/// The event names and fields that Codex CLI 0.169.0 was observed to accept.
+pub(super) fn stream(reply: &Reply, serial: u64, model: &Value) -> Vec<u8> {
+    let id = format!("resp_{serial}");
+    let response = |status: &str, output: &[Value]| {
+        json!({
+            "id": id, "object": "response", "model": model, "status": status, "output": output,
+        })
+    };
+    let mut out = Vec::new();
+    event(&mut out, "response.created", json!({ "response": response("in_progress", &[]) }));
+    let item = match reply {
+        Reply::Call { id, tool, arguments } => call(&mut out, id, tool, arguments),
+        Reply::Say(text) => message(&mut out, serial, text),
+        Reply::Cut | Reply::Refuse { .. } => return out,
+    };
+    event(
+        &mut out,
+        "response.output_item.done",
+        json!({ "output_index": 0, "item": item.clone() }),
+    );
+    let mut response = response("completed", &[item]);
+    response["usage"] = json!({
+        "input_tokens": 100, "input_tokens_details": { "cached_tokens": 0 },
+        "output_tokens": 20, "output_tokens_details": { "reasoning_tokens": 0 },
+        "total_tokens": 120,
+    });
+    event(&mut out, "response.completed", json!({ "response": response }));
+    out
+}
+
+fn call(out: &mut Vec<u8>, id: &str, tool: &str, arguments: &Value) -> Value {
+    let item = |arguments: &str| {
+        json!({
+            "type": "function_call", "id": format!("fc_{id}"), "call_id": id,
+            "name": tool, "arguments": arguments,
+        })
+    };
+    event(out, "response.output_item.added", json!({ "output_index": 0, "item": item("") }));
+    item(&arguments.to_string())
+}
+
+fn message(out: &mut Vec<u8>, serial: u64, text: &str) -> Value {
+    let id = format!("msg_{serial}");
+    let item = |status: &str, content: Value| {
+        json!({
+            "type": "message", "id": id, "role": "assistant", "status": status,
+            "content": content,
+        })
+    };
+    let empty = item("in_progress", json!([]));
+    event(out, "response.output_item.added", json!({ "output_index": 0, "item": empty }));
+    let letters: Vec<char> = text.chars().collect();
+    for piece in letters.chunks(DELTA_CHARS) {
+        let delta: String = piece.iter().collect();
+        let fields =
+            json!({ "item_id": id, "output_index": 0, "content_index": 0, "delta": delta });
+        event(out, "response.output_text.delta", fields);
+    }
+    item("completed", json!([{ "type": "output_text", "text": text, "annotations": [] }]))
+}
+
+fn event(out: &mut Vec<u8>, name: &str, mut fields: Value) {
+    fields["type"] = name.into();
+    out.extend_from_slice(format!("event: {name}\ndata: {fields}\n\n").as_bytes());
+}
+
+/// Characters a text event carries.
+const DELTA_CHARS: usize = 48;
