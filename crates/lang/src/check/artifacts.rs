@@ -1,0 +1,129 @@
+//! Rule: what a step requires was written before, on every way to it.
+
+use std::collections::BTreeSet;
+
+use botpipe_kernel::ids::ArtifactName;
+
+use super::flow::{Edge, edges, is_whole};
+use crate::diagnostic::{Code, Problem, Report};
+use crate::document::{ActionDecl, Document, RouteDecl, StepDecl, WorkDecl};
+use crate::source::Span;
+
+type Names<'d> = BTreeSet<&'d ArtifactName>;
+
+pub(super) fn check(document: &Document, report: &mut Report<'_>) {
+    if !is_whole(document) || !document.artifacts_known {
+        return;
+    }
+    let at_entry = written_before(document);
+    for (step, before) in document.steps.iter().zip(at_entry) {
+        // A step that cannot be reached is reported as that.
+        let Some(before) = before else { continue };
+        for (name, span) in demands(document, step) {
+            demand(document, step, name, span, &before, report);
+        }
+        if let WorkDecl::ProduceVerify { producer, verifier, .. } = &step.work {
+            let mut between = before.clone();
+            between.extend(producer.writes.iter().map(|name| &name.value));
+            for name in &verifier.requires {
+                demand(document, step, &name.value, name.span, &between, report);
+            }
+        }
+    }
+}
+
+/// What must be there when the step is entered, and where it says so.
+fn demands<'d>(document: &'d Document, step: &'d StepDecl) -> Vec<(&'d ArtifactName, Span)> {
+    let mut demands: Vec<_> = step.requires.iter().map(|name| (&name.value, name.span)).collect();
+    if let Some(scope) = &step.scope
+        && let Some(worklist) =
+            document.worklists.iter().find(|worklist| worklist.name.value == scope.value)
+        && let Some(from) = &worklist.from
+    {
+        demands.push((&from.value, scope.span));
+    }
+    demands
+}
+
+fn demand(
+    document: &Document,
+    step: &StepDecl,
+    name: &ArtifactName,
+    span: Span,
+    before: &Names<'_>,
+    report: &mut Report<'_>,
+) {
+    if before.contains(name) || document.artifact(name).is_none() {
+        return;
+    }
+    let id = &step.id.value;
+    let writer =
+        document.steps.iter().find(|step| step.work.writes().any(|write| &write.value == name));
+    let problem = match writer {
+        None => Problem::new(
+            Code::NeverWritten,
+            span,
+            format!("step `{id}` requires `{name}`, which no step writes"),
+        )
+        .help("add it to the writes of an earlier step"),
+        Some(writer) => Problem::new(
+            Code::NeverWritten,
+            span,
+            format!("step `{id}` requires `{name}`, which may not be there yet"),
+        )
+        .also(writer.id.span, format!("`{}` writes it", writer.id.value))
+        .help(format!(
+            "let every way to `{id}` pass a step that writes `{name}`, by a route that requires it \
+             (`required: true` on the artifact, or `required_writes` on the route)"
+        )),
+    };
+    report.push(problem);
+}
+
+/// For each step what is certainly written when it is entered; `None`: never entered.
+fn written_before(document: &Document) -> Vec<Option<Names<'_>>> {
+    let mut before: Vec<Option<Names<'_>>> = vec![None; document.steps.len()];
+    let Some(entry) = document.entry_index() else { return before };
+    before[entry] = Some(Names::new());
+    let mut open = vec![entry];
+    while let Some(from) = open.pop() {
+        let step = &document.steps[from];
+        let Some(known) = before[from].clone() else { continue };
+        for route in &step.routes {
+            let mut after = known.clone();
+            after.extend(ensured(document, step, route));
+            for edge in edges(document, from, route) {
+                let Edge::Step(to) = edge else { continue };
+                let met = match &before[to] {
+                    None => after.clone(),
+                    Some(met) => met.intersection(&after).copied().collect(),
+                };
+                if before[to].as_ref() != Some(&met) {
+                    before[to] = Some(met);
+                    open.push(to);
+                }
+            }
+        }
+    }
+    before
+}
+
+/// What a route makes sure of.
+fn ensured<'d>(
+    document: &'d Document,
+    step: &'d StepDecl,
+    route: &'d RouteDecl,
+) -> Vec<&'d ArtifactName> {
+    // A path that names the item says nothing of the next item's file.
+    let advances = matches!(route.action, ActionDecl::CompleteAndAdvance { .. });
+    let lasting = |name: &&ArtifactName| {
+        !advances || document.artifact(name).is_none_or(|it| !super::paths::names_item(it))
+    };
+    let required = |name: &&ArtifactName| document.artifact(name).is_some_and(|it| it.required);
+    match &route.required_writes {
+        Some(names) => names.iter().map(|name| &name.value).filter(lasting).collect(),
+        None => {
+            step.work.writes().map(|name| &name.value).filter(required).filter(lasting).collect()
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The rules a document must keep before it becomes a plan; one rule, one file.
+
+mod artifacts;
+mod flow;
+mod names;
+mod paths;
+mod reach;
+mod routes;
+mod targets;
+mod templates;
+mod turns;
+mod variables;
+
+pub use turns::WorstCase;
+pub(crate) use turns::worst_case;
+
+use crate::diagnostic::Report;
+use crate::document::Document;
+
+/// Every rule.
+const RULES: [fn(&Document, &mut Report<'_>); 7] = [
+    names::check,
+    targets::check,
+    routes::check,
+    reach::check,
+    artifacts::check,
+    paths::check,
+    templates::check,
+];
+
+/// A document that kept every rule.
+#[derive(Debug)]
+pub(crate) struct Checked(pub(crate) Document);
+
+/// Holds every rule against the document; nothing comes of one with errors.
+pub(crate) fn check(document: Document, report: &mut Report<'_>) -> Option<Checked> {
+    for rule in RULES {
+        rule(&document, report);
+    }
+    (!report.has_errors()).then_some(Checked(document))
+}

@@ -1,0 +1,61 @@
+//! Rule: every step can be reached, and from every step the run can end.
+
+use super::flow::{Edge, edges, is_whole};
+use crate::diagnostic::{Code, Problem, Report};
+use crate::document::Document;
+
+pub(super) fn check(document: &Document, report: &mut Report<'_>) {
+    let Some(entry) = document.entry_index() else { return };
+    if !is_whole(document) {
+        return;
+    }
+    let count = document.steps.len();
+    let mut next = vec![Vec::new(); count];
+    let mut ends = vec![false; count];
+    for (from, step) in document.steps.iter().enumerate() {
+        for edge in step.routes.iter().flat_map(|route| edges(document, from, route)) {
+            match edge {
+                Edge::Step(to) => next[from].push(to),
+                Edge::End => ends[from] = true,
+            }
+        }
+    }
+    let mut reached = vec![false; count];
+    let mut open = vec![entry];
+    while let Some(at) = open.pop() {
+        if !std::mem::replace(&mut reached[at], true) {
+            open.extend(&next[at]);
+        }
+    }
+    loop {
+        let before = ends.clone();
+        for from in 0..count {
+            ends[from] |= next[from].iter().any(|to| before[*to]);
+        }
+        if ends == before {
+            break;
+        }
+    }
+    for (n, step) in document.steps.iter().enumerate() {
+        let id = &step.id.value;
+        if !reached[n] {
+            report.push(
+                Problem::new(
+                    Code::Unreachable,
+                    step.id.span,
+                    format!("no route leads to step `{id}`"),
+                )
+                .also(document.steps[entry].id.span, "a run begins here"),
+            );
+        } else if !ends[n] {
+            report.push(
+                Problem::new(
+                    Code::NoWayOut,
+                    step.id.span,
+                    format!("from step `{id}` the run can never end"),
+                )
+                .help("let some route lead to FINISH, FAIL or AWAIT_INPUT"),
+            );
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What a template may name, by where it stands.
+
+use serde_json::Value as Json;
+
+use crate::document::{Document, StepDecl};
+
+/// Where a template is rendered.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'d> {
+    /// A prompt, a command, a path, an expression.
+    Step(&'d StepDecl),
+    /// A route's handoff, which also knows the outcome.
+    Handoff(&'d StepDecl),
+    /// The path of a workflow's artifact; the steps that use it say whether there is an item.
+    WorkflowPath,
+}
+
+/// What is wrong with a variable.
+pub(super) enum Fault {
+    /// There is no such root; these are.
+    Root { roots: Vec<String> },
+    /// The root has no such field; these are.
+    Field { of: String, field: String, known: Vec<String> },
+    /// There is one only in a scoped step.
+    NoItem,
+}
+
+const PLAIN: [&str; 12] = [
+    "message",
+    "request",
+    "input",
+    "params",
+    "artifacts",
+    "run",
+    "task",
+    "workflow",
+    "step",
+    "checks",
+    "item",
+    "worklist",
+];
+const ITEM: [&str; 7] = ["id", "title", "status", "payload", "index", "count", "dir_key"];
+const WORKLIST: [&str; 4] = ["name", "total", "completed", "remaining"];
+
+/// Judges a dotted variable such as `input.request`.
+pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Option<Fault> {
+    let mut parts = variable.split('.');
+    let root = parts.next().unwrap_or_default();
+    let rest: Vec<&str> = parts.collect();
+    let step = match place {
+        Place::Step(step) | Place::Handoff(step) => Some(step),
+        Place::WorkflowPath => None,
+    };
+    let scope = step.and_then(|step| step.scope.as_ref());
+    let is_alias = scope.is_some_and(|scope| scope.value.as_str() == root);
+    match root {
+        "message" | "request" => none_of(root, &rest),
+        "run" | "task" => one_of(root, &rest, &["id"]),
+        "workflow" => one_of(root, &rest, &["name", "folder"]),
+        "step" if step.is_some() => one_of(root, &rest, &["id", "visit"]),
+        "input" if document.input_known => by_schema(root, &rest, &document.input.json),
+        "params" if document.params_known => by_schema(root, &rest, &document.params.json),
+        "input" | "params" => None,
+        "artifacts" => artifacts(document, root, &rest),
+        "checks" => step.and_then(|step| checks(step, root, &rest)),
+        "route" | "outcome" if matches!(place, Place::Handoff(_)) => match rest.as_slice() {
+            ["payload" | "route_fields", ..] => None,
+            _ => one_of(root, &rest, &["tag", "payload", "route_fields"]),
+        },
+        "item" | "worklist" if step.is_some() && scope.is_none() => Some(Fault::NoItem),
+        "worklist" => one_of(root, &rest, &WORKLIST),
+        _ if root == "item" || is_alias => match rest.as_slice() {
+            ["payload", ..] => None,
+            _ => one_of(root, &rest, &ITEM),
+        },
+        _ => {
+            let mut roots: Vec<String> = PLAIN.map(str::to_owned).to_vec();
+            if scope.is_none() && step.is_some() {
+                roots.truncate(PLAIN.len() - 2);
+            }
+            if matches!(place, Place::Handoff(_)) {
+                roots.extend(["route".to_owned(), "outcome".to_owned()]);
+            }
+            Some(Fault::Root { roots })
+        }
+    }
+}
+
+fn field_fault(of: &str, field: &str, known: Vec<String>) -> Option<Fault> {
+    Some(Fault::Field { of: of.to_owned(), field: field.to_owned(), known })
+}
+
+/// A plain text has no fields.
+fn none_of(root: &str, rest: &[&str]) -> Option<Fault> {
+    field_fault(root, rest.first()?, Vec::new())
+}
+
+fn one_of(root: &str, rest: &[&str], known: &[&str]) -> Option<Fault> {
+    let first = rest.first()?;
+    if known.contains(first) {
+        return none_of(&format!("{root}.{first}"), &rest[1..]);
+    }
+    field_fault(root, first, known.iter().map(|&name| name.to_owned()).collect())
+}
+
+fn artifacts(document: &Document, root: &str, rest: &[&str]) -> Option<Fault> {
+    if !document.artifacts_known {
+        return None;
+    }
+    let names: Vec<&str> =
+        document.artifacts.iter().map(|artifact| artifact.name.value.as_str()).collect();
+    let first = rest.first()?;
+    if !names.contains(first) {
+        return field_fault(root, first, names.into_iter().map(str::to_owned).collect());
+    }
+    one_of(&format!("{root}.{first}"), &rest[1..], &["path"])
+}
+
+fn checks(step: &StepDecl, root: &str, rest: &[&str]) -> Option<Fault> {
+    let names: Vec<String> =
+        step.work.checks().iter().map(|check| check.name.value.to_string()).collect();
+    let first = rest.first()?;
+    if !names.iter().any(|name| name == first) {
+        return field_fault(root, first, names);
+    }
+    one_of(&format!("{root}.{first}"), &rest[1..], &["status", "output"])
+}
+
+/// Follows the properties of a schema as far as it closes them.
+fn by_schema(root: &str, rest: &[&str], schema: &Json) -> Option<Fault> {
+    let mut path = root.to_owned();
+    let mut schema = schema;
+    for part in rest {
+        let closed = schema.get("additionalProperties") == Some(&Json::Bool(false))
+            && schema.get("patternProperties").is_none();
+        let properties = schema.get("properties").and_then(Json::as_object);
+        match properties.and_then(|properties| properties.get(*part)) {
+            Some(next) => schema = next,
+            // Branches of a schema may bring properties of their own.
+            None if closed && !has_branches(schema) => {
+                let known = properties.into_iter().flat_map(|all| all.keys().cloned()).collect();
+                return field_fault(&path, part, known);
+            }
+            None => return None,
+        }
+        path = format!("{path}.{part}");
+    }
+    None
+}
+
+fn has_branches(schema: &Json) -> bool {
+    ["$ref", "allOf", "anyOf", "oneOf", "if"].iter().any(|key| schema.get(key).is_some())
+}

@@ -1,0 +1,111 @@
+//! The catalogue of diagnostic codes: a number, a title, one line of explanation each.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+macro_rules! codes {
+    ($($name:ident $number:literal $title:literal, $explanation:literal;)*) => {
+        /// A rule a file may break; the number is stable and never used again for another rule.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $name,)*
+        }
+
+        impl Code {
+            /// Every code, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The number as printed: `BP0201`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $number,)*
+                }
+            }
+
+            /// What is wrong, in a few words.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+
+            /// What the rule is, and why.
+            pub fn explanation(self) -> &'static str {
+                match self {
+                    $(Self::$name => $explanation,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    Syntax "BP0101" "not YAML", "The text does not follow YAML 1.2; the parser's words say where it gave up.";
+    Tab "BP0102" "tab in the indentation", "YAML indents with spaces only.";
+    DuplicateKey "BP0103" "key given twice", "A key stands once in a map; of two, one would be lost.";
+    Anchor "BP0104" "anchor, alias or merge key", "Workflow files say everything in place; `&`, `*` and `<<` are not read.";
+    Tag "BP0105" "YAML tag", "Values have the type they are written with; `!tags` are not read.";
+    ManyDocuments "BP0106" "more than one document", "A workflow file holds one YAML document.";
+    Empty "BP0107" "empty file", "A workflow file holds a map that begins with `sop: 1`.";
+    KeyNotText "BP0108" "key is not a name", "Keys are plain words.";
+    TooDeep "BP0109" "nested too deeply", "No workflow nests deeper than 64 levels.";
+
+    UnknownKey "BP0201" "unknown key", "Only the keys of the format are allowed, so that a slip is found here and not in a run.";
+    WrongType "BP0202" "wrong type of value", "The key takes another type of value.";
+    MissingKey "BP0203" "missing key", "The map needs this key.";
+    UnknownChoice "BP0204" "not one of the choices", "The key takes one of a few words.";
+    FormatVersion "BP0205" "unsupported version of the format", "This program reads `sop: 1`.";
+    NotInThisVersion "BP0206" "not in this version", "The word belongs to the language, but this version does not run it; ignoring it would be worse.";
+    PolicyNotEnforced "BP0207" "policy is not enforced yet", "A protection that nobody enforces is refused, never ignored.";
+    BadName "BP0208" "not a valid name", "Names stand in paths, tags and messages, so few characters are allowed.";
+    ReservedName "BP0209" "reserved name", "The name means something else already.";
+    StepKind "BP0210" "a step has exactly one kind", "One of `prompt`, `produce` with `verify`, or `run` says what a step does.";
+    WrongKind "BP0211" "key of another kind of step", "The key exists, but not for this kind of step.";
+    Duration "BP0212" "not a duration", "Durations are a number and a unit: `500ms`, `30s`, `20m`, `2h`.";
+    Range "BP0213" "number out of range", "The number is too small or too large to mean anything.";
+    NothingThere "BP0214" "empty value", "The value must hold something.";
+
+    UnknownArtifact "BP0301" "unknown artifact", "Artifacts are declared under `artifacts`, or in place where a step writes them.";
+    UnknownWorklist "BP0302" "unknown worklist", "Worklists are declared under `worklists`.";
+    UnknownCheck "BP0303" "unknown check", "A route can require only the checks of its own step.";
+    UnknownTarget "BP0304" "unknown target", "A target is a step's id, SELF, FINISH, FAIL or AWAIT_INPUT.";
+    DuplicateName "BP0305" "name given twice", "Ids of steps, names of artifacts and names of a step's checks are unique.";
+    NotWrittenHere "BP0306" "not a write of this step", "A route can require only what its own step may write.";
+
+    Unreachable "BP0401" "step cannot be reached", "No route leads from the entry to the step.";
+    NoWayOut "BP0402" "no way to an end", "From every step some chain of routes must lead to FINISH, FAIL or AWAIT_INPUT.";
+    NotScoped "BP0403" "advances no worklist", "`complete_and_advance` completes the current item, so the step needs a `scope`.";
+    RouteForm "BP0404" "route says where in no one way", "A route has either `to`, or `complete_and_advance` together with `exhausted`.";
+    AnswerNotAsked "BP0405" "answer without a question", "`answer` describes what a person replies to AWAIT_INPUT.";
+    VerdictNotEnding "BP0406" "verdict on a route that does not end", "`verdict` belongs to routes to FINISH or FAIL.";
+    NeverWritten "BP0407" "required before it is written", "On every way to a step, an earlier step must have been obliged to write what it requires.";
+    SessionScope "BP0408" "session per item without items", "`continuity: work_item` needs a step with a `scope`.";
+
+    FileUnreadable "BP0501" "file cannot be read", "Paths are relative to the workflow's own file.";
+    FileOutside "BP0502" "path leaves the workflow's folder", "A workflow reads only what lies beside it.";
+    NotJson "BP0503" "not JSON", "A schema file holds one JSON document.";
+    BadSchema "BP0504" "not a valid JSON Schema", "Schemas are checked before a run, against the standard's own schema.";
+    BadDefault "BP0505" "default does not fit", "A default must satisfy the schema it stands in.";
+    BadTemplate "BP0506" "template does not parse", "Prompts, paths and commands are MiniJinja templates.";
+    UnknownRoot "BP0507" "unknown template variable", "Templates see a fixed set of variables; anything else would stop the run when rendered.";
+    UnknownField "BP0508" "unknown field in a template", "The variable is there, but it has no such field.";
+    NoItem "BP0509" "no current item", "`item` and `worklist` exist only in steps with a `scope`.";
+    BadPath "BP0510" "artifact path is not allowed", "Artifact paths are relative and stay inside the workflow's folder.";
+    SchemaNotJson "BP0511" "schema without JSON", "Only a `json` artifact has content a schema can check.";
+    WorklistNotJson "BP0512" "worklist of a file that is not JSON", "A worklist is read from a `json` artifact.";
+    Include "BP0513" "template names another template", "A prompt is one text; `include`, `import` and `extends` have nothing to read.";
+    NoCassette "BP0514" "recording cannot be read", "The `replay` provider plays a recording that lies beside the workflow; another provider may be chosen instead.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}

@@ -1,0 +1,35 @@
+//! Did you mean: the nearest of the names that would have been right.
+
+/// The candidate nearest to what was written, if one is near enough to be meant.
+pub(crate) fn nearest<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let low = fold(written);
+    let allowed = (low.chars().count() / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&low, &fold(candidate)), candidate))
+        .filter(|(distance, candidate)| *distance <= allowed && *candidate != written)
+        .min_by_key(|(distance, candidate)| (*distance, *candidate))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Case and the kind of dash are slips of the hand.
+fn fold(name: &str) -> String {
+    name.to_lowercase().replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let names = ["routes", "requires", "FINISH", "max_visits"];
+        assert_eq!(nearest("route", names), Some("routes"));
+        assert_eq!(nearest("finish", names), Some("FINISH"));
+        assert_eq!(nearest("max-visits", names), Some("max_visits"));
+        assert_eq!(nearest("colour", names), None);
+    }
+}

@@ -1,0 +1,283 @@
+//! Reading a map key by key: types, choices, names, durations; and what was never asked for.
+
+use std::str::FromStr;
+
+use botpipe_kernel::ids::IdError;
+
+use crate::diagnostic::{Code, Problem, Report};
+use crate::source::{Span, Spanned};
+use crate::yaml::{Entry, Node, Value};
+
+/// A map being read; [`Fields::close`] reports the keys nobody asked for.
+pub(crate) struct Fields<'n> {
+    what: &'static str,
+    place: Span,
+    entries: &'n [Entry],
+    asked: Vec<&'static str>,
+}
+
+impl<'n> Fields<'n> {
+    /// Begins to read a map; `what` is how a person calls it, `place` where its key stands.
+    pub(crate) fn of(
+        node: &'n Node,
+        what: &'static str,
+        place: Span,
+        report: &mut Report<'_>,
+    ) -> Option<Self> {
+        match &node.value {
+            Value::Map(entries) => Some(Self { what, place, entries, asked: Vec::new() }),
+            _ => {
+                wrong_type(node, place, &format!("{what} as a map"), report);
+                None
+            }
+        }
+    }
+
+    /// The entry of a key, if written.
+    pub(crate) fn get(&mut self, key: &'static str) -> Option<&'n Entry> {
+        self.asked.push(key);
+        self.peek(key)
+    }
+
+    /// The entry of a key without counting it as read.
+    pub(crate) fn peek(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The entry of a key that must be there.
+    pub(crate) fn need(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<&'n Entry> {
+        let entry = self.get(key);
+        if entry.is_none() {
+            report.push(Problem::new(
+                Code::MissingKey,
+                self.place,
+                format!("{} needs `{key}`", self.what),
+            ));
+        }
+        entry
+    }
+
+    /// Reports what was not asked for; `later` are keys of the language that this version lacks.
+    pub(crate) fn close(self, later: &[&'static str], report: &mut Report<'_>) {
+        for entry in self.entries {
+            let key = entry.key.as_str();
+            if self.asked.contains(&key) {
+                continue;
+            }
+            if key == "policy" {
+                report.push(policy(entry.key_span));
+            } else if later.contains(&key) {
+                report.push(not_yet(key, entry.key_span));
+            } else {
+                let known = self.asked.iter().copied();
+                report.push(
+                    Problem::new(
+                        Code::UnknownKey,
+                        entry.key_span,
+                        format!("{} has no key `{key}`", self.what),
+                    )
+                    .suggest(key, known),
+                );
+            }
+        }
+    }
+}
+
+/// The diagnostic for a word of the language that this version does not run.
+pub(crate) fn not_yet(word: &str, span: Span) -> Problem {
+    Problem::new(
+        Code::NotInThisVersion,
+        span,
+        format!("`{word}` is part of the language, but this version of botpipe does not run it"),
+    )
+}
+
+fn policy(span: Span) -> Problem {
+    Problem::new(
+        Code::PolicyNotEnforced,
+        span,
+        "`policy` is part of the language, but nothing enforces it yet, so it is refused",
+    )
+    .help("remove `policy` and protect the workspace by other means, such as a container")
+    .refused()
+}
+
+/// Reports that a value is not what its key takes.
+pub(crate) fn wrong_type(node: &Node, place: Span, expected: &str, report: &mut Report<'_>) {
+    if matches!(node.value, Value::Broken) {
+        return;
+    }
+    let span = if matches!(node.value, Value::Null) { place } else { node.span };
+    let mut problem = Problem::new(
+        Code::WrongType,
+        span,
+        format!("expected {expected}, found {}", node.describe()),
+    );
+    if expected.starts_with("text") && matches!(node.value, Value::Int(_) | Value::Bool(_)) {
+        problem = problem.help("put it in quotes to make it a text");
+    }
+    if let Value::Text(text) = &node.value {
+        let word = text.to_lowercase();
+        if expected == "true or false" && matches!(word.as_str(), "yes" | "on" | "no" | "off") {
+            let meant = if matches!(word.as_str(), "yes" | "on") { "true" } else { "false" };
+            problem = problem.help(format!("write `{meant}`"));
+        }
+    }
+    report.push(problem);
+}
+
+/// A text.
+pub(crate) fn text<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<Spanned<&'n str>> {
+    text_of(&entry.value, entry.key_span, report)
+}
+
+/// A text that is not empty.
+pub(crate) fn text_of<'n>(
+    node: &'n Node,
+    place: Span,
+    report: &mut Report<'_>,
+) -> Option<Spanned<&'n str>> {
+    let Some(text) = node.as_text() else {
+        wrong_type(node, place, "text", report);
+        return None;
+    };
+    if text.trim().is_empty() {
+        report.push(Problem::new(Code::NothingThere, node.span, "this text is empty"));
+        return None;
+    }
+    Some(Spanned::new(text, node.span))
+}
+
+/// True or false.
+pub(crate) fn boolean(entry: &Entry, report: &mut Report<'_>) -> Option<bool> {
+    if let Value::Bool(value) = entry.value.value {
+        return Some(value);
+    }
+    wrong_type(&entry.value, entry.key_span, "true or false", report);
+    None
+}
+
+/// A whole number of at least 1.
+pub(crate) fn count(entry: &Entry, most: u32, report: &mut Report<'_>) -> Option<u32> {
+    let Value::Int(value) = entry.value.value else {
+        wrong_type(&entry.value, entry.key_span, "a whole number", report);
+        return None;
+    };
+    match u32::try_from(value) {
+        Ok(value) if (1..=most).contains(&value) => Some(value),
+        _ => {
+            report.push(Problem::new(
+                Code::Range,
+                entry.value.span,
+                format!("`{}` is a number from 1 to {most}", entry.key),
+            ));
+            None
+        }
+    }
+}
+
+/// One of a few words; `later` are words that this version lacks.
+pub(crate) fn choice<T: Copy>(
+    entry: &Entry,
+    words: &[(&'static str, T)],
+    later: &[&'static str],
+    report: &mut Report<'_>,
+) -> Option<T> {
+    let written = text(entry, report)?;
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == written.value) {
+        return Some(*value);
+    }
+    if later.contains(&written.value) {
+        report.push(not_yet(written.value, written.span));
+        return None;
+    }
+    report.push(
+        Problem::new(
+            Code::UnknownChoice,
+            written.span,
+            format!("`{}` is no choice for `{}`", written.value, entry.key),
+        )
+        .suggest(written.value, words.iter().map(|(word, _)| *word)),
+    );
+    None
+}
+
+/// A duration, in milliseconds: `500ms`, `30s`, `20m`, `2h`.
+pub(crate) fn duration(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
+    let help = "a duration is a whole number and a unit: `500ms`, `30s`, `20m`, `2h`";
+    let Some(written) = entry.value.as_text() else {
+        let message = format!("expected a duration, found {}", entry.value.describe());
+        if !matches!(entry.value.value, Value::Broken) {
+            report.push(Problem::new(Code::Duration, entry.value.span, message).help(help));
+        }
+        return None;
+    };
+    let digits = written.bytes().take_while(u8::is_ascii_digit).count();
+    let unit = match &written[digits..] {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let value = written[..digits].parse::<u64>().ok();
+    match value.zip(unit).and_then(|(value, unit)| value.checked_mul(unit)) {
+        Some(millis) if (1..=MAX_DURATION_MS).contains(&millis) => Some(millis),
+        Some(_) => {
+            report.push(Problem::new(
+                Code::Range,
+                entry.value.span,
+                "a duration is longer than nothing and not longer than 30 days",
+            ));
+            None
+        }
+        None => {
+            let message = format!("`{written}` is no duration");
+            report.push(Problem::new(Code::Duration, entry.value.span, message).help(help));
+            None
+        }
+    }
+}
+
+/// 30 days.
+const MAX_DURATION_MS: u64 = 30 * 24 * 3_600_000;
+
+/// A name, by the rules of its kind.
+pub(crate) fn name<T: FromStr<Err = IdError>>(
+    written: &str,
+    span: Span,
+    report: &mut Report<'_>,
+) -> Option<Spanned<T>> {
+    match written.parse() {
+        Ok(value) => Some(Spanned::new(value, span)),
+        Err(IdError { what, value, rule }) => {
+            let message = format!("`{}` is no {what}", value.escape_debug());
+            report.push(Problem::new(Code::BadName, span, message).help(rule));
+            None
+        }
+    }
+}
+
+/// A list; anything else is reported and read as empty.
+pub(crate) fn list<'n>(entry: &'n Entry, of: &str, report: &mut Report<'_>) -> &'n [Node] {
+    if let Value::List(items) = &entry.value.value {
+        return items;
+    }
+    wrong_type(&entry.value, entry.key_span, &format!("a list of {of}"), report);
+    &[]
+}
+
+/// A list of names; those that are none are reported and left out.
+pub(crate) fn names<T: FromStr<Err = IdError>>(
+    entry: &Entry,
+    of: &str,
+    report: &mut Report<'_>,
+) -> Vec<Spanned<T>> {
+    list(entry, of, report)
+        .iter()
+        .filter_map(|item| {
+            let written = text_of(item, item.span, report)?;
+            name(written.value, written.span, report)
+        })
+        .collect()
+}

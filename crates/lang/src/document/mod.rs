@@ -1,0 +1,75 @@
+//! What the author wrote, section by section, every part with its place.
+
+mod artifact;
+mod field;
+mod route;
+mod schema;
+mod step;
+mod text;
+mod work;
+mod workflow;
+mod worklist;
+
+use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
+use botpipe_kernel::plan::Provider;
+
+pub(crate) use artifact::ArtifactDecl;
+pub(crate) use route::{ActionDecl, RouteDecl};
+pub(crate) use schema::SchemaDecl;
+pub(crate) use step::StepDecl;
+pub(crate) use text::TextDecl;
+pub(crate) use work::{CheckDecl, TurnDecl, WorkDecl};
+pub(crate) use workflow::read;
+pub(crate) use worklist::WorklistDecl;
+
+use crate::diagnostic::Report;
+use crate::files::Files;
+use crate::source::Spanned;
+
+/// A workflow as authored. What was reported while reading is left out, and the `…_known` flags say
+/// so: rules that would then accuse the innocent stay silent.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) name: Option<WorkflowName>,
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) input: SchemaDecl,
+    pub(crate) params: SchemaDecl,
+    pub(crate) artifacts: Vec<ArtifactDecl>,
+    pub(crate) artifacts_known: bool,
+    pub(crate) worklists: Vec<WorklistDecl>,
+    pub(crate) worklists_known: bool,
+    pub(crate) steps: Vec<StepDecl>,
+    pub(crate) steps_known: bool,
+    /// Whether `input` and `params` were read whole.
+    pub(crate) input_known: bool,
+    pub(crate) params_known: bool,
+    pub(crate) entry: Option<Spanned<StepId>>,
+    pub(crate) max_steps: u32,
+    pub(crate) provider: Option<Provider>,
+}
+
+impl Document {
+    pub(crate) fn artifact(&self, name: &ArtifactName) -> Option<&ArtifactDecl> {
+        self.artifacts.iter().find(|artifact| &artifact.name.value == name)
+    }
+
+    pub(crate) fn step_index(&self, id: &StepId) -> Option<usize> {
+        self.steps.iter().position(|step| &step.id.value == id)
+    }
+
+    /// Where a run begins: the step named by `entry`, else the first.
+    pub(crate) fn entry_index(&self) -> Option<usize> {
+        match &self.entry {
+            Some(entry) => self.step_index(&entry.value),
+            None => (!self.steps.is_empty()).then_some(0),
+        }
+    }
+}
+
+/// What the sections are read with.
+struct Reader<'r, 's> {
+    report: &'r mut Report<'s>,
+    files: &'r dyn Files,
+    document: Document,
+}

@@ -1,0 +1,247 @@
+//! Routes as authored, and those a step has when it names none.
+
+use botpipe_kernel::ids::{ArtifactName, CheckName, RouteTag};
+use botpipe_kernel::plan::Target;
+use botpipe_kernel::run::Verdict;
+
+use super::field::{Fields, choice, name, names, not_yet, text, text_of, wrong_type};
+use super::schema::SchemaDecl;
+use super::step::StepDecl;
+use super::text::TextDecl;
+use super::work::WorkDecl;
+use super::{Document, Reader};
+use crate::diagnostic::{Code, Problem};
+use crate::source::{Span, Spanned};
+use crate::yaml::{Entry, Node, Value};
+
+/// A named exit of a step.
+#[derive(Debug)]
+pub(crate) struct RouteDecl {
+    pub(crate) tag: Spanned<RouteTag>,
+    pub(crate) action: ActionDecl,
+    pub(crate) summary: Option<String>,
+    pub(crate) required_writes: Option<Vec<Spanned<ArtifactName>>>,
+    pub(crate) required_checks: Vec<Spanned<CheckName>>,
+    pub(crate) payload: Option<SchemaDecl>,
+    pub(crate) handoff: Option<TextDecl>,
+    pub(crate) answer: Option<(Span, SchemaDecl)>,
+    pub(crate) verdict: Option<(Span, Verdict)>,
+}
+
+/// What taking the route does.
+#[derive(Debug)]
+pub(crate) enum ActionDecl {
+    To(Spanned<Target>),
+    CompleteAndAdvance {
+        key: Span,
+        next: Spanned<Target>,
+        exhausted: Spanned<Target>,
+    },
+    /// Reported.
+    Unknown,
+}
+
+impl ActionDecl {
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Spanned<Target>> {
+        let (first, second) = match self {
+            Self::To(target) => (Some(target), None),
+            Self::CompleteAndAdvance { next, exhausted, .. } => (Some(next), Some(exhausted)),
+            Self::Unknown => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+/// Keys of routes that this version does not run.
+const LATER: [&str; 7] =
+    ["when", "set", "on_taken", "visibility", "advance", "complete_current", "refresh"];
+
+impl RouteDecl {
+    fn bare(tag: Spanned<RouteTag>, action: ActionDecl) -> Self {
+        Self {
+            tag,
+            action,
+            summary: None,
+            required_writes: None,
+            required_checks: Vec::new(),
+            payload: None,
+            handoff: None,
+            answer: None,
+            verdict: None,
+        }
+    }
+}
+
+impl Reader<'_, '_> {
+    pub(super) fn routes(&mut self, entry: &Entry, step: &mut StepDecl) {
+        let Value::Map(entries) = &entry.value.value else {
+            wrong_type(&entry.value, entry.key_span, "routes as a map", self.report);
+            step.routes_known = false;
+            return;
+        };
+        if entries.is_empty() {
+            let message = "a step has at least one route";
+            self.report.push(
+                Problem::new(Code::NothingThere, entry.key_span, message)
+                    .help("without `routes` a step has its default routes"),
+            );
+            step.routes_known = false;
+        }
+        for route in entries {
+            let decl = self.route(route);
+            let known = decl.as_ref().is_some_and(|it| !matches!(it.action, ActionDecl::Unknown));
+            step.routes_known &= known;
+            step.routes.extend(decl);
+        }
+    }
+
+    fn route(&mut self, entry: &Entry) -> Option<RouteDecl> {
+        let tag = name(&entry.key, entry.key_span, self.report);
+        let tag = tag.or_else(|| Some(Spanned::new("unnamed".parse().ok()?, entry.key_span)))?;
+        match &entry.value.value {
+            Value::Text(_) => {
+                let target = self.target(&entry.value, entry.key_span);
+                let action = target.map_or(ActionDecl::Unknown, ActionDecl::To);
+                Some(RouteDecl::bare(tag, action))
+            }
+            Value::Map(_) => self.route_map(entry, tag),
+            _ => {
+                wrong_type(&entry.value, entry.key_span, "a target or a map", self.report);
+                None
+            }
+        }
+    }
+
+    fn route_map(&mut self, entry: &Entry, tag: Spanned<RouteTag>) -> Option<RouteDecl> {
+        let mut fields = Fields::of(&entry.value, "a route", entry.key_span, self.report)?;
+        let action = self.action(&mut fields, entry);
+        let mut route = RouteDecl::bare(tag, action);
+        if let Some(summary) = fields.get("summary") {
+            route.summary = text(summary, self.report).map(|it| it.value.trim_end().to_owned());
+        }
+        if let Some(writes) = fields.get("required_writes") {
+            route.required_writes = Some(names(writes, "artifacts", self.report));
+        }
+        if let Some(checks) = fields.get("required_checks") {
+            route.required_checks = names(checks, "checks", self.report);
+        }
+        if let Some(payload) = fields.get("payload") {
+            route.payload = self.schema(payload);
+        }
+        if let Some(handoff) = fields.get("handoff") {
+            route.handoff = Some(self.prompt_text(&handoff.value, handoff.key_span));
+        }
+        if let Some(answer) = fields.get("answer") {
+            route.answer = self.schema(answer).map(|schema| (answer.key_span, schema));
+        }
+        if let Some(verdict) = fields.get("verdict") {
+            let words = [
+                ("accepted", Verdict::Accepted),
+                ("rejected", Verdict::Rejected),
+                ("none", Verdict::None),
+            ];
+            route.verdict =
+                choice(verdict, &words, &[], self.report).map(|value| (verdict.key_span, value));
+        }
+        fields.close(&LATER, self.report);
+        Some(route)
+    }
+
+    fn action(&mut self, fields: &mut Fields<'_>, route: &Entry) -> ActionDecl {
+        let to = fields.get("to");
+        let complete = fields.get("complete_and_advance");
+        let exhausted = fields.get("exhausted");
+        let later = LATER[4..].iter().any(|key| fields.peek(key).is_some());
+        let problem = match (to, complete, exhausted) {
+            (Some(to), None, None) => {
+                let target = self.target(&to.value, to.key_span);
+                return target.map_or(ActionDecl::Unknown, ActionDecl::To);
+            }
+            (None, Some(complete), Some(exhausted)) => {
+                let next = self.target(&complete.value, complete.key_span);
+                let last = self.target(&exhausted.value, exhausted.key_span);
+                return match (next, last) {
+                    (Some(next), Some(exhausted)) => {
+                        ActionDecl::CompleteAndAdvance { key: complete.key_span, next, exhausted }
+                    }
+                    _ => ActionDecl::Unknown,
+                };
+            }
+            (Some(to), Some(complete), _) => Problem::new(
+                Code::RouteForm,
+                complete.key_span,
+                "a route has `to` or `complete_and_advance`, not both",
+            )
+            .also(to.key_span, "the other"),
+            (None, Some(complete), None) => Problem::new(
+                Code::RouteForm,
+                complete.key_span,
+                "`complete_and_advance` needs `exhausted`: where to go after the last item",
+            )
+            .help("add `exhausted: FINISH`, or the step that follows the worklist"),
+            (_, None, Some(exhausted)) if !later => Problem::new(
+                Code::RouteForm,
+                exhausted.key_span,
+                "`exhausted` belongs to `complete_and_advance`",
+            ),
+            (None, None, _) if !later => {
+                Problem::new(Code::RouteForm, route.key_span, "this route leads nowhere")
+                    .help("add `to:` with a step's id, SELF, FINISH, FAIL or AWAIT_INPUT")
+            }
+            // A form that comes later is reported as such.
+            _ => return ActionDecl::Unknown,
+        };
+        self.report.push(problem);
+        ActionDecl::Unknown
+    }
+
+    fn target(&mut self, node: &Node, place: Span) -> Option<Spanned<Target>> {
+        let written = text_of(node, place, self.report)?;
+        let target = match written.value {
+            "SELF" => Target::SelfStep,
+            "FINISH" => Target::Finish,
+            "FAIL" => Target::Fail,
+            "AWAIT_INPUT" => Target::AwaitInput,
+            "disabled" => {
+                self.report.push(not_yet("disabled", written.span));
+                return None;
+            }
+            id => Target::Step(name(id, written.span, self.report)?.value),
+        };
+        Some(Spanned::new(target, written.span))
+    }
+}
+
+/// Gives every step without `routes` those of its kind.
+pub(super) fn fill_routes(document: &mut Document) {
+    let nexts: Vec<Target> = (0..document.steps.len())
+        .map(|n| match document.steps.get(n + 1) {
+            Some(step) => Target::Step(step.id.value.clone()),
+            None => Target::Finish,
+        })
+        .collect();
+    for (step, next) in document.steps.iter_mut().zip(nexts) {
+        if !step.routes.is_empty() || !step.routes_known {
+            continue;
+        }
+        let place = step.id.span;
+        let routes = match step.work {
+            WorkDecl::ProduceVerify { .. } => {
+                vec![("accepted", next), ("needs_rework", Target::SelfStep)]
+            }
+            WorkDecl::Prompt { .. } | WorkDecl::Run { .. } => vec![("done", next)],
+            WorkDecl::Unknown => {
+                step.routes_known = false;
+                continue;
+            }
+        };
+        step.routes = routes
+            .into_iter()
+            .filter_map(|(tag, target)| {
+                let tag = Spanned::new(tag.parse().ok()?, place);
+                let action = ActionDecl::To(Spanned::new(target, place));
+                Some(RouteDecl::bare(tag, action))
+            })
+            .collect();
+    }
+}

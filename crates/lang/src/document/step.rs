@@ -1,0 +1,190 @@
+//! A step: what all kinds have in common.
+
+use botpipe_kernel::ids::{ArtifactName, StepId, WorklistName};
+use botpipe_kernel::plan::{Clocks, OnInterrupt, Step};
+
+use super::Reader;
+use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
+use super::route::RouteDecl;
+use super::work::WorkDecl;
+use crate::diagnostic::{Code, Problem};
+use crate::source::Spanned;
+use crate::yaml::{Entry, Node, Value};
+
+/// A step as authored, defaults filled in.
+#[derive(Debug)]
+pub(crate) struct StepDecl {
+    pub(crate) id: Spanned<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) work: WorkDecl,
+    pub(crate) scope: Option<Spanned<WorklistName>>,
+    pub(crate) requires: Vec<Spanned<ArtifactName>>,
+    pub(crate) reads: Vec<Spanned<ArtifactName>>,
+    pub(crate) routes: Vec<RouteDecl>,
+    /// Whether `routes` (or the key itself) were read whole.
+    pub(crate) routes_known: bool,
+    pub(crate) max_visits: u32,
+    pub(crate) max_attempts: u32,
+    pub(crate) on_interrupt: OnInterrupt,
+    pub(crate) clocks: Clocks,
+}
+
+/// Keys of the language that this version does not run, but for the kinds of step.
+const LATER: [&str; 15] = [
+    "before",
+    "after",
+    "before_producer",
+    "after_producer",
+    "before_verifier",
+    "after_verifier",
+    "control_schema",
+    "limits",
+    "budget",
+    "on_limit",
+    "control_routes",
+    "provider",
+    "verifier_reads",
+    "protect",
+    "isolation",
+];
+
+/// Kinds of step that this version does not run.
+pub(super) const LATER_KINDS: [&str; 9] =
+    ["llm", "classify", "call", "validate", "workflow", "parallel", "fan_out", "ask", "wait"];
+
+/// Words that are a target, or a folder of the workflow, and so no step's id.
+const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
+
+impl Reader<'_, '_> {
+    /// `steps:` at the top.
+    pub(super) fn steps(&mut self, entry: &Entry) {
+        let Value::List(items) = &entry.value.value else {
+            wrong_type(&entry.value, entry.key_span, "a list of steps", self.report);
+            self.document.steps_known = false;
+            return;
+        };
+        if items.is_empty() {
+            let message = "a workflow has at least one step";
+            self.report.push(Problem::new(Code::NothingThere, entry.key_span, message));
+        }
+        for item in items {
+            match self.step(item) {
+                Some(step) => self.document.steps.push(step),
+                None => self.document.steps_known = false,
+            }
+        }
+    }
+
+    fn step(&mut self, node: &Node) -> Option<StepDecl> {
+        let mut fields = Fields::of(node, "a step", node.span, self.report)?;
+        let id = self.step_id(&mut fields);
+        // Without an id the rest is read all the same: its problems are worth telling.
+        let known = id.is_some();
+        let id = id.or_else(|| Some(Spanned::new("unnamed".parse().ok()?, node.span)))?;
+        let title = fields
+            .get("title")
+            .and_then(|title| text(title, self.report))
+            .map(|title| title.value.to_owned());
+        let work = self.work(&mut fields, &id);
+        let scope = fields.get("scope").and_then(|scope| {
+            let scope = text(scope, self.report)?;
+            name(scope.value, scope.span, self.report)
+        });
+        let mut artifacts = |key, report: &mut _| {
+            fields.get(key).map(|entry| names(entry, "artifacts", report)).unwrap_or_default()
+        };
+        let requires = artifacts("requires", self.report);
+        let reads = artifacts("reads", self.report);
+        let routes = fields.get("routes");
+        let mut step = StepDecl {
+            id,
+            title,
+            work,
+            scope,
+            requires,
+            reads,
+            routes: Vec::new(),
+            routes_known: true,
+            max_visits: Step::DEFAULT_MAX_VISITS,
+            max_attempts: Step::DEFAULT_MAX_ATTEMPTS,
+            on_interrupt: OnInterrupt::Resume,
+            clocks: Clocks::default(),
+        };
+        if let Some(routes) = routes {
+            self.routes(routes, &mut step);
+        }
+        self.bounds(&mut fields, &mut step);
+        let later: Vec<&'static str> = LATER.iter().chain(&LATER_KINDS).copied().collect();
+        fields.close(&later, self.report);
+        known.then_some(step)
+    }
+
+    fn step_id(&mut self, fields: &mut Fields<'_>) -> Option<Spanned<StepId>> {
+        let written = text(fields.need("id", self.report)?, self.report)?;
+        if RESERVED.contains(&written.value) {
+            let message = format!("`{}` cannot be a step's id", written.value);
+            let help = if written.value == "runs" {
+                "a step's id is the name of its folder, and `runs` holds the runs"
+            } else {
+                "the word is a target of routes"
+            };
+            self.report.push(Problem::new(Code::ReservedName, written.span, message).help(help));
+        }
+        let id: Spanned<StepId> = name(written.value, written.span, self.report)?;
+        if let Some(first) = self.document.step_index(&id.value) {
+            let first = self.document.steps[first].id.span;
+            self.report.push(
+                Problem::new(
+                    Code::DuplicateName,
+                    id.span,
+                    format!("step `{}` is there twice", id.value),
+                )
+                .also(first, "first here"),
+            );
+        }
+        Some(id)
+    }
+
+    /// How often, how long, and what after an interruption.
+    fn bounds(&mut self, fields: &mut Fields<'_>, step: &mut StepDecl) {
+        if let Some(entry) = fields.get("max_visits") {
+            step.max_visits = count(entry, 100_000, self.report).unwrap_or(step.max_visits);
+        }
+        if let Some(retry) = fields.get("retry")
+            && let Some(mut fields) = Fields::of(&retry.value, "retry", retry.key_span, self.report)
+        {
+            if let Some(entry) = fields.get("max_attempts") {
+                step.max_attempts = count(entry, 100, self.report).unwrap_or(step.max_attempts);
+            }
+            fields.close(&[], self.report);
+        }
+        if let Some(entry) = fields.get("on_interrupt") {
+            let words = [
+                ("resume", OnInterrupt::Resume),
+                ("restart", OnInterrupt::Restart),
+                ("ask", OnInterrupt::Ask),
+            ];
+            step.on_interrupt =
+                choice(entry, &words, &[], self.report).unwrap_or(OnInterrupt::Resume);
+        }
+        let mut clock =
+            |key, report: &mut _| fields.get(key).and_then(|entry| duration(entry, report));
+        step.clocks.wall_ms = clock("timeout", self.report);
+        step.clocks.idle_ms = clock("idle_timeout", self.report);
+    }
+
+    /// The items of a list of one-key maps; others are reported.
+    pub(super) fn one_key_maps<'n>(&mut self, entry: &'n Entry, of: &str) -> Vec<&'n Entry> {
+        let mut found = Vec::new();
+        for item in list(entry, of, self.report) {
+            match &item.value {
+                Value::Map(entries) if entries.len() == 1 => found.push(&entries[0]),
+                _ => {
+                    let expected = format!("a map of one name, as in a list of {of}");
+                    wrong_type(item, item.span, &expected, self.report);
+                }
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,190 @@
+//! A checked document to the kernel's plan; long texts go beside it, by digest.
+
+use std::collections::BTreeMap;
+
+use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
+use botpipe_kernel::plan::{
+    Action, Artifact, Check, Input, Limits, Plan, Program, Route, Step, TurnPlan, Work, Worklist,
+};
+use serde_json::Value as Json;
+
+use crate::canonical::{canonical_json, digest_of};
+use crate::check::Checked;
+use crate::document::{
+    ActionDecl, ArtifactDecl, CheckDecl, Document, RouteDecl, SchemaDecl, StepDecl, TextDecl,
+    TurnDecl, WorkDecl, WorklistDecl,
+};
+use crate::source::Spanned;
+
+/// The texts a plan names.
+pub(crate) type Texts = BTreeMap<Digest, String>;
+
+/// `None` only for a document whose gaps were reported, which is never checked.
+pub(crate) fn lower(checked: Checked) -> Option<(Plan, Texts)> {
+    let mut texts = TextStore::default();
+    let document = checked.0;
+    let plan = texts.plan(document)?;
+    Some((plan, texts.texts))
+}
+
+#[derive(Default)]
+struct TextStore {
+    texts: Texts,
+}
+
+impl TextStore {
+    fn keep(&mut self, text: String) -> Digest {
+        let digest = digest_of(&text);
+        self.texts.insert(digest.clone(), text);
+        digest
+    }
+
+    fn text(&mut self, text: &TextDecl) -> Digest {
+        self.keep(text.text.clone())
+    }
+
+    fn schema(&mut self, schema: &SchemaDecl) -> Digest {
+        self.keep(canonical_json(&schema.json))
+    }
+
+    fn plan(&mut self, document: Document) -> Option<Plan> {
+        let entry = document.entry_index()?;
+        let input = Input {
+            schema: self.schema(&document.input),
+            message_field: message_field(&document.input.json),
+        };
+        let params = self.schema(&document.params);
+        let artifacts = document
+            .artifacts
+            .iter()
+            .map(|artifact| self.artifact(artifact))
+            .collect::<Option<_>>()?;
+        let steps =
+            document.steps.iter().map(|step| self.step(step)).collect::<Option<Vec<_>>>()?;
+        let worklists = document.worklists.into_iter().map(worklist).collect::<Option<_>>()?;
+        Some(Plan {
+            format: Plan::FORMAT,
+            name: document.name?,
+            title: document.title,
+            description: document.description,
+            entry: steps.get(entry)?.id.clone(),
+            input,
+            params,
+            artifacts,
+            worklists,
+            steps,
+            limits: Limits { max_steps: document.max_steps },
+            provider: document.provider,
+        })
+    }
+
+    fn artifact(&mut self, decl: &ArtifactDecl) -> Option<(ArtifactName, Artifact)> {
+        let (format, path) = decl.file.clone()?;
+        let owner: Option<StepId> = decl.owner.clone();
+        let schema = decl.schema.as_ref().map(|schema| self.schema(schema));
+        let artifact =
+            Artifact { format, path: path.value, owner, schema, required: decl.required };
+        Some((decl.name.value.clone(), artifact))
+    }
+
+    fn step(&mut self, decl: &StepDecl) -> Option<Step> {
+        let work = match &decl.work {
+            WorkDecl::Prompt { turn } => Work::Prompt { turn: self.turn(turn) },
+            WorkDecl::ProduceVerify { producer, checks, verifier } => Work::ProduceVerify {
+                producer: self.turn(producer),
+                checks: checks.iter().map(|check| self.check(check)).collect(),
+                verifier: self.turn(verifier),
+            },
+            WorkDecl::Run { command, writes } => Work::Run {
+                program: Program { command: self.text(command), writes: plain(writes) },
+            },
+            WorkDecl::Unknown => return None,
+        };
+        let routes =
+            decl.routes.iter().map(|route| self.route(route)).collect::<Option<Vec<_>>>()?;
+        Some(Step {
+            id: decl.id.value.clone(),
+            title: decl.title.clone(),
+            work,
+            scope: decl.scope.as_ref().map(|scope| scope.value.clone()),
+            requires: plain(&decl.requires),
+            reads: plain(&decl.reads),
+            routes,
+            max_visits: decl.max_visits,
+            max_attempts: decl.max_attempts,
+            on_interrupt: decl.on_interrupt,
+            clocks: decl.clocks,
+        })
+    }
+
+    fn turn(&mut self, decl: &TurnDecl) -> TurnPlan {
+        TurnPlan {
+            prompt: self.text(&decl.prompt),
+            writes: plain(&decl.writes),
+            requires: plain(&decl.requires),
+            session: decl.session.value,
+        }
+    }
+
+    fn check(&mut self, decl: &CheckDecl) -> Check {
+        Check {
+            name: decl.name.value.clone(),
+            command: self.text(&decl.command),
+            when: decl.when.as_ref().map(|when| self.text(when)),
+            timeout_ms: decl.timeout_ms,
+        }
+    }
+
+    fn route(&mut self, decl: &RouteDecl) -> Option<Route> {
+        let action = match &decl.action {
+            ActionDecl::To(target) => Action::To(target.value.clone()),
+            ActionDecl::CompleteAndAdvance { next, exhausted, .. } => Action::CompleteAndAdvance {
+                next: next.value.clone(),
+                exhausted: exhausted.value.clone(),
+            },
+            ActionDecl::Unknown => return None,
+        };
+        Some(Route {
+            tag: decl.tag.value.clone(),
+            action,
+            summary: decl.summary.clone(),
+            required_writes: decl.required_writes.as_deref().map(plain),
+            required_checks: plain(&decl.required_checks),
+            payload: decl.payload.as_ref().map(|payload| self.schema(payload)),
+            handoff: decl.handoff.as_ref().map(|handoff| self.text(handoff)),
+            answer: decl.answer.as_ref().map(|(_, answer)| self.schema(answer)),
+            verdict: decl.verdict.map(|(_, verdict)| verdict),
+        })
+    }
+}
+
+/// The names without their places, each once.
+fn plain<T: Clone + PartialEq>(names: &[Spanned<T>]) -> Vec<T> {
+    let mut plain: Vec<T> = Vec::with_capacity(names.len());
+    for name in names {
+        if !plain.contains(&name.value) {
+            plain.push(name.value.clone());
+        }
+    }
+    plain
+}
+
+fn worklist(decl: WorklistDecl) -> Option<(botpipe_kernel::ids::WorklistName, Worklist)> {
+    let worklist = Worklist {
+        from: decl.from?.value,
+        collection: decl.collection,
+        id: decl.id,
+        title: decl.title,
+        status: decl.status,
+    };
+    Some((decl.name.value, worklist))
+}
+
+/// The one required field, when it is a text: what a run's message fills.
+fn message_field(schema: &Json) -> Option<String> {
+    let required = schema.get("required")?.as_array()?;
+    let [only] = required.as_slice() else { return None };
+    let name = only.as_str()?;
+    let property = schema.get("properties")?.get(name)?;
+    (property.get("type")?.as_str()? == "string").then(|| name.to_owned())
+}
