@@ -1,5 +1,7 @@
 //! The step contract: what the engine appends to the author's prompt, so that a turn knows what binds it.
 
+#![expect(clippy::format_push_string, reason = "a line of text reads best as one format")]
+
 use botpipe_kernel::ids::{Role, TurnId};
 use botpipe_kernel::run::Feedback;
 use serde_json::Value;
@@ -141,8 +143,10 @@ impl Contract {
         };
         let mut out = "# Step contract\n\n".to_owned();
         out += &format!("- Step: `{}` · visit {} · turn `{turn}`\n", self.step, self.visit_n);
-        let title = self.title.as_ref().map(|it| format!(" — {}", one_line(it, TITLE_LIMIT)));
-        out += &format!("- Workflow: `{}`{}\n", self.workflow, title.unwrap_or_default());
+        out += &format!("- Workflow: `{}`\n", self.workflow);
+        if let Some(title) = self.title.as_ref().filter(|title| !title.trim().is_empty()) {
+            out += &format!("- Title: {}\n", one_line(title, TITLE_LIMIT));
+        }
         if let Some(item) = &self.item {
             let title = item.title.as_ref().filter(|title| !title.trim().is_empty());
             let title = title.map(|it| format!(" — {}", one_line(it, TITLE_LIMIT)));
@@ -185,15 +189,12 @@ impl Contract {
         }
         for read in &self.reads {
             let absent = if read.exists { "" } else { " — not there yet" };
-            text +=
-                &format!("- Read `{}` ({}): `{}`{absent}\n", read.name, read.format, read.path);
+            text += &format!("- Read `{}` ({}): `{}`{absent}\n", read.name, read.format, read.path);
         }
         for write in &self.writes {
             let need = if write.required { "required" } else { "optional" };
-            text += &format!(
-                "- Write `{}` ({}): `{}` — {need}",
-                write.name, write.format, write.path
-            );
+            text +=
+                &format!("- Write `{}` ({}): `{}` — {need}", write.name, write.format, write.path);
             if let Some(schema) = &write.schema {
                 text += &format!("; must fit schema {}", schemas.number(schema));
             }
@@ -221,7 +222,7 @@ impl Contract {
         if self.routes.is_empty() {
             let text = match self.role {
                 Role::Producer => {
-                    "No outcome is needed in your answer: when the files are written, say in a few \
+                    "No outcome is needed in your answer: when the work is done, say in a few \
                      words what you did. A verifier decides what comes next.\n"
                 }
                 Role::Worker | Role::Verifier | Role::Script => return,
@@ -294,7 +295,7 @@ fn route_line(route: &OfferedRoute, schemas: &mut Schemas) -> String {
         line += &format!("; needs {} written in this visit", quoted(&route.required_writes));
     }
     if !route.required_checks.is_empty() {
-        line += &format!("; needs {} passed", quoted(&route.required_checks));
+        line += &format!("; needs check {} passed", quoted(&route.required_checks));
     }
     if let Some(schema) = &route.payload_schema {
         line += &format!("; payload: schema {}", schemas.number(schema));
@@ -360,13 +361,11 @@ impl Schemas {
         let same = |(value, known): &(Option<Value>, String)| {
             known == text || (value.is_some() && *value == parsed)
         };
-        match self.texts.iter().position(same) {
-            Some(index) => index + 1,
-            None => {
-                self.texts.push((parsed, text.to_owned()));
-                self.texts.len()
-            }
+        if let Some(index) = self.texts.iter().position(same) {
+            return index + 1;
         }
+        self.texts.push((parsed, text.to_owned()));
+        self.texts.len()
     }
 
     fn render(&self, out: &mut String) {

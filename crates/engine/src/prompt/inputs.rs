@@ -187,9 +187,10 @@ fn schema_problems(
     match error.kind() {
         ValidationErrorKind::Required { property } if place.is_empty() => {
             let name = property.as_str().unwrap_or_default();
-            let message = match message_field == Some(name) {
-                true => "missing; the run's message fills it",
-                false => "missing, and it is required",
+            let message = if message_field == Some(name) {
+                "missing; the run's message fills it"
+            } else {
+                "missing, and it is required"
             };
             vec![problem(name, message)]
         }

@@ -53,11 +53,8 @@ pub fn read(text: &str) -> Result<Envelope, String> {
 /// # Errors
 /// When that line is no valid envelope.
 pub fn script_outcome(stdout: &str, exit: i32) -> Result<Envelope, String> {
-    let plain = |tag: &str| Envelope {
-        tag: tag.to_owned(),
-        payload: Value::Null,
-        fields: Map::new(),
-    };
+    let plain =
+        |tag: &str| Envelope { tag: tag.to_owned(), payload: Value::Null, fields: Map::new() };
     if exit != 0 {
         return Ok(plain("failed"));
     }
@@ -199,7 +196,9 @@ fn strict(outcome: &Value) -> Result<Envelope, String> {
     let fields = match object.get("route_fields") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(fields)) => fields.clone(),
-        Some(other) => return Err(format!("`outcome.route_fields` must be an object, not {other}")),
+        Some(other) => {
+            return Err(format!("`outcome.route_fields` must be an object, not {other}"));
+        }
     };
     Ok(Envelope { tag, payload: object.get("payload").cloned().unwrap_or(Value::Null), fields })
 }

@@ -57,6 +57,8 @@ static START: LazyLock<Regex> =
 
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled by every test")]
 static TASK_LINE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)^(\s*(?:[-*]\s+)?(?:the )?task(?: id)?(?: is)?\s*[:=]?\s*`?)([^`\s]+?)(`?\.?\s*)$")
-        .expect("the pattern of a task line compiles")
+    Regex::new(
+        r"(?i)^(\s*(?:[-*]\s+)?(?:the )?task(?: id)?(?: is)?\s*[:=]?\s*`?)([^`\s]+?)(`?\.?\s*)$",
+    )
+    .expect("the pattern of a task line compiles")
 });

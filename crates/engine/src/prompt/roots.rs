@@ -107,8 +107,8 @@ impl Roots {
         put("input", serialized(&self.input));
         put("params", serialized(&self.params));
         put("artifacts", self.artifact_places());
-        put("run", Jinja::from_iter([("id", Jinja::from(&self.run))]));
-        put("task", Jinja::from_iter([("id", Jinja::from(&self.task))]));
+        put("run", Jinja::from_pairs([("id", Jinja::from(&self.run))]));
+        put("task", Jinja::from_pairs([("id", Jinja::from(&self.task))]));
         put("workflow", serialized(&self.workflow));
         put("checks", serialized(&self.checks));
         if let Some(step) = &self.step {
@@ -139,10 +139,11 @@ impl Roots {
     }
 
     fn artifact_places(&self) -> Jinja {
-        self.artifacts
-            .iter()
-            .map(|(name, path)| (name.as_str(), Jinja::from_object(Place { path: path.clone() })))
-            .collect()
+        Jinja::from_pairs(
+            self.artifacts.iter().map(|(name, path)| {
+                (name.as_str(), Jinja::from_object(Place { path: path.clone() }))
+            }),
+        )
     }
 }
 

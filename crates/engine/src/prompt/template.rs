@@ -1,5 +1,7 @@
-//! Templates and expressions of a workflow, rendered by MiniJinja with nothing undefined let through.
+//! Templates and expressions of a workflow, rendered by `MiniJinja` with nothing undefined let through.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use botpipe_kernel::ids::Digest;
@@ -25,7 +27,7 @@ pub struct RenderError {
 pub fn render(what: &str, text: &str, roots: &Roots) -> Result<String, RenderError> {
     let context = roots.context();
     environment()
-        .render_named_str("template", text, Jinja::from_iter(context.clone()))
+        .render_named_str("template", text, Jinja::from(context.clone()))
         .map_err(|error| explain(what, &error, &context))
 }
 
@@ -38,7 +40,7 @@ pub fn evaluate(what: &str, expression: &str, roots: &Roots) -> Result<bool, Ren
     let environment = environment();
     let value = environment
         .compile_expression(expression)
-        .and_then(|compiled| compiled.eval(Jinja::from_iter(context.clone())))
+        .and_then(|compiled| compiled.eval(Jinja::from(context.clone())))
         .map_err(|error| explain(what, &error, &context))?;
     if value.is_undefined() {
         let message = undefined(expression.trim(), &context);
@@ -77,7 +79,7 @@ impl Templates {
         }
         parsed
             .get_template(digest.as_str())
-            .and_then(|template| template.render(Jinja::from_iter(context.clone())))
+            .and_then(|template| template.render(Jinja::from(context.clone())))
             .map_err(|error| explain(what, &error, &context))
     }
 }
@@ -87,22 +89,27 @@ fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_debug(true);
-    environment.set_formatter(|out, state, value| {
-        let structured =
-            matches!(value.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable);
-        match structured.then(|| serde_json::to_string(value)) {
-            Some(Ok(json)) => out.write_str(&json).map_err(minijinja::Error::from),
-            _ => escape_formatter(out, state, value),
+    environment.set_formatter(|out, state, value| match value.kind() {
+        ValueKind::Map
+        | ValueKind::Seq
+        | ValueKind::Iterable
+        | ValueKind::Bool
+        | ValueKind::None => {
+            let json = serde_json::to_string(value)
+                .map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))?;
+            out.write_str(&json).map_err(minijinja::Error::from)
         }
+        _ => escape_formatter(out, state, value),
     });
     environment
 }
 
-type Context = std::collections::BTreeMap<String, Jinja>;
+type Context = BTreeMap<String, Jinja>;
 
 fn explain(what: &str, error: &minijinja::Error, context: &Context) -> RenderError {
     let message = if error.kind() == ErrorKind::UndefinedError {
-        match error.template_source().zip(error.range()).and_then(|(text, at)| text.get(at)) {
+        match error.template_source().zip(error.range()).and_then(|(text, at)| whole_path(text, at))
+        {
             Some(expression) => undefined(expression.trim(), context),
             None => "something undefined is used".to_owned(),
         }
@@ -115,6 +122,17 @@ fn explain(what: &str, error: &minijinja::Error, context: &Context) -> RenderErr
     RenderError { what: what.to_owned(), message, line: error.line() }
 }
 
+/// The expression at a place of a template; one that is only the end of a path, with its start.
+fn whole_path(text: &str, at: Range<usize>) -> Option<&str> {
+    let found = text.get(at.clone())?;
+    if !found.starts_with('.') {
+        return Some(found);
+    }
+    let before = &text[..at.start];
+    let start = before.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
+    text.get(start.len()..at.end)
+}
+
 /// Says what is undefined, and the name that was perhaps meant.
 fn undefined(expression: &str, context: &Context) -> String {
     let path: Vec<&str> = expression.split('.').map(str::trim).collect();
@@ -124,24 +142,23 @@ fn undefined(expression: &str, context: &Context) -> String {
     if !is_path {
         return format!("something in `{expression}` is undefined");
     }
-    let mut message = format!("`{expression}` is undefined");
     let Some(root) = context.get(path[0]) else {
-        message += &did_you_mean(path[0], context.keys().map(String::as_str));
-        return message;
+        let meant = did_you_mean(path[0], context.keys().map(String::as_str));
+        return format!("`{expression}` is undefined{meant}");
     };
     let mut place = root.clone();
-    for part in &path[1..] {
+    for (depth, part) in path.iter().enumerate().skip(1) {
         match place.get_attr(part) {
             Ok(next) if !next.is_undefined() => place = next,
             _ => {
                 let keys: Vec<String> =
                     place.try_iter().into_iter().flatten().map(|key| key.to_string()).collect();
-                message += &did_you_mean(part, keys.iter().map(String::as_str));
-                break;
+                let meant = did_you_mean(part, keys.iter().map(String::as_str));
+                return format!("`{}` is undefined{meant}", path[..=depth].join("."));
             }
         }
     }
-    message
+    format!("`{expression}` is undefined")
 }
 
 fn at(line: Option<usize>) -> String {
