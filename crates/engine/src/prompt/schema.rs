@@ -30,10 +30,11 @@ impl Validators {
     /// # Errors
     /// Also when the schema itself is none.
     pub fn validate(&self, schema: &str, value: &Value) -> Result<(), String> {
-        problems(&*self.compiled(schema)?, value)
+        problems(&*self.validator(schema)?, value)
     }
 
-    fn compiled(&self, schema: &str) -> Result<Arc<Validator>, String> {
+    /// The validator of a schema's text, compiled when first asked for.
+    pub fn validator(&self, schema: &str) -> Result<Arc<Validator>, String> {
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(validator) = compiled.get(schema) {
             return Ok(Arc::clone(validator));

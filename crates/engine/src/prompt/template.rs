@@ -36,17 +36,7 @@ pub fn render(what: &str, text: &str, roots: &Roots) -> Result<String, RenderErr
 /// # Errors
 /// When it does not parse, fails, or names something undefined.
 pub fn evaluate(what: &str, expression: &str, roots: &Roots) -> Result<bool, RenderError> {
-    let context = roots.context();
-    let environment = environment();
-    let value = environment
-        .compile_expression(expression)
-        .and_then(|compiled| compiled.eval(Jinja::from(context.clone())))
-        .map_err(|error| explain(what, &error, &context))?;
-    if value.is_undefined() {
-        let message = undefined(expression.trim(), &context);
-        return Err(RenderError { what: what.to_owned(), message, line: None });
-    }
-    Ok(value.is_true())
+    evaluated(&environment(), what, expression, roots)
 }
 
 /// Templates parsed once and rendered often, known by the digest of their text.
@@ -82,6 +72,49 @@ impl Templates {
             .and_then(|template| template.render(Jinja::from(context.clone())))
             .map_err(|error| explain(what, &error, &context))
     }
+
+    /// Renders a text that is nobody's digest, such as an artifact's path; it is not kept.
+    pub fn render_text(
+        &self,
+        what: &str,
+        text: &str,
+        roots: &Roots,
+    ) -> Result<String, RenderError> {
+        let context = roots.context();
+        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        parsed
+            .render_named_str("template", text, Jinja::from(context.clone()))
+            .map_err(|error| explain(what, &error, &context))
+    }
+
+    /// The same as [`evaluate`], without setting up an environment each time.
+    pub fn evaluate(
+        &self,
+        what: &str,
+        expression: &str,
+        roots: &Roots,
+    ) -> Result<bool, RenderError> {
+        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        evaluated(&parsed, what, expression, roots)
+    }
+}
+
+fn evaluated(
+    environment: &Environment<'static>,
+    what: &str,
+    expression: &str,
+    roots: &Roots,
+) -> Result<bool, RenderError> {
+    let context = roots.context();
+    let value = environment
+        .compile_expression_owned(expression.to_owned())
+        .and_then(|compiled| compiled.eval(Jinja::from(context.clone())))
+        .map_err(|error| explain(what, &error, &context))?;
+    if value.is_undefined() {
+        let message = undefined(expression.trim(), &context);
+        return Err(RenderError { what: what.to_owned(), message, line: None });
+    }
+    Ok(value.is_true())
 }
 
 fn environment() -> Environment<'static> {

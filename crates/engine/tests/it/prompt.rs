@@ -145,6 +145,9 @@ fn a_template_seen_before_is_not_parsed_again() {
     assert_eq!(again.unwrap(), "Do Parser");
     let broken = templates.render("a prompt", &Digest::from_bytes([8; 32]), "{{", &roots());
     assert_eq!(broken.unwrap_err().what, "a prompt");
+    assert!(templates.evaluate("a `when`", "item.index == 1", &roots()).unwrap());
+    let path = templates.render_text("a path", "items/{{ item.dir_key }}/x.md", &roots());
+    assert_eq!(path.unwrap(), "items/item-1/x.md");
 }
 
 fn contract(role: Role, turn: &str) -> Contract {
