@@ -49,18 +49,18 @@ impl Files for Folder {
         if !stays_inside(relative) {
             return Err(FileProblem::Outside);
         }
-        let root = self.root.canonicalize().map_err(problem)?;
-        let path = root.join(relative).canonicalize().map_err(problem)?;
+        let root = self.root.canonicalize().map_err(|error| problem(&error))?;
+        let path = root.join(relative).canonicalize().map_err(|error| problem(&error))?;
         if !path.starts_with(&root) {
             return Err(FileProblem::Outside);
         }
-        let about = path.metadata().map_err(problem)?;
+        let about = path.metadata().map_err(|error| problem(&error))?;
         if !about.is_file() {
             return Err(FileProblem::Unreadable { reason: "it is not a regular file".to_owned() });
         }
-        let file = std::fs::File::open(&path).map_err(problem)?;
+        let file = std::fs::File::open(&path).map_err(|error| problem(&error))?;
         let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(problem)?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| problem(&error))?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(FileProblem::TooLarge);
         }
@@ -68,7 +68,7 @@ impl Files for Folder {
     }
 }
 
-fn problem(error: std::io::Error) -> FileProblem {
+fn problem(error: &std::io::Error) -> FileProblem {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => FileProblem::Missing,
         _ => FileProblem::Unreadable { reason: error.to_string() },

@@ -49,11 +49,9 @@ impl TextStore {
 
     fn plan(&mut self, document: Document) -> Option<Plan> {
         let entry = document.entry_index()?;
-        let input = Input {
-            schema: self.schema(&document.input),
-            message_field: message_field(&document.input.json),
-        };
-        let params = self.schema(&document.params);
+        let (input, params) = (document.input.as_ref()?, document.params.as_ref()?);
+        let input = Input { schema: self.schema(input), message_field: message_field(&input.json) };
+        let params = self.schema(params);
         let artifacts = document
             .artifacts
             .iter()

@@ -58,9 +58,8 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
         "run" | "task" => one_of(root, &rest, &["id"]),
         "workflow" => one_of(root, &rest, &["name", "folder"]),
         "step" if step.is_some() => one_of(root, &rest, &["id", "visit"]),
-        "input" if document.input_known => by_schema(root, &rest, &document.input.json),
-        "params" if document.params_known => by_schema(root, &rest, &document.params.json),
-        "input" | "params" => None,
+        "input" => by_schema(root, &rest, &document.input.as_ref()?.json),
+        "params" => by_schema(root, &rest, &document.params.as_ref()?.json),
         "artifacts" => artifacts(document, root, &rest),
         "checks" => step.and_then(|step| checks(step, root, &rest)),
         "route" | "outcome" if matches!(place, Place::Handoff(_)) => match rest.as_slice() {
@@ -86,13 +85,13 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
     }
 }
 
-fn field_fault(of: &str, field: &str, known: Vec<String>) -> Option<Fault> {
-    Some(Fault::Field { of: of.to_owned(), field: field.to_owned(), known })
+fn field_fault(of: &str, field: &str, known: Vec<String>) -> Fault {
+    Fault::Field { of: of.to_owned(), field: field.to_owned(), known }
 }
 
 /// A plain text has no fields.
 fn none_of(root: &str, rest: &[&str]) -> Option<Fault> {
-    field_fault(root, rest.first()?, Vec::new())
+    Some(field_fault(root, rest.first()?, Vec::new()))
 }
 
 fn one_of(root: &str, rest: &[&str], known: &[&str]) -> Option<Fault> {
@@ -100,7 +99,7 @@ fn one_of(root: &str, rest: &[&str], known: &[&str]) -> Option<Fault> {
     if known.contains(first) {
         return none_of(&format!("{root}.{first}"), &rest[1..]);
     }
-    field_fault(root, first, known.iter().map(|&name| name.to_owned()).collect())
+    Some(field_fault(root, first, known.iter().map(|&name| name.to_owned()).collect()))
 }
 
 fn artifacts(document: &Document, root: &str, rest: &[&str]) -> Option<Fault> {
@@ -111,7 +110,7 @@ fn artifacts(document: &Document, root: &str, rest: &[&str]) -> Option<Fault> {
         document.artifacts.iter().map(|artifact| artifact.name.value.as_str()).collect();
     let first = rest.first()?;
     if !names.contains(first) {
-        return field_fault(root, first, names.into_iter().map(str::to_owned).collect());
+        return Some(field_fault(root, first, names.into_iter().map(str::to_owned).collect()));
     }
     one_of(&format!("{root}.{first}"), &rest[1..], &["path"])
 }
@@ -121,7 +120,7 @@ fn checks(step: &StepDecl, root: &str, rest: &[&str]) -> Option<Fault> {
         step.work.checks().iter().map(|check| check.name.value.to_string()).collect();
     let first = rest.first()?;
     if !names.iter().any(|name| name == first) {
-        return field_fault(root, first, names);
+        return Some(field_fault(root, first, names));
     }
     one_of(&format!("{root}.{first}"), &rest[1..], &["status", "output"])
 }
@@ -139,7 +138,7 @@ fn by_schema(root: &str, rest: &[&str], schema: &Json) -> Option<Fault> {
             // Branches of a schema may bring properties of their own.
             None if closed && !has_branches(schema) => {
                 let known = properties.into_iter().flat_map(|all| all.keys().cloned()).collect();
-                return field_fault(&path, part, known);
+                return Some(field_fault(&path, part, known));
             }
             None => return None,
         }

@@ -24,13 +24,11 @@ impl<'n> Fields<'n> {
         place: Span,
         report: &mut Report<'_>,
     ) -> Option<Self> {
-        match &node.value {
-            Value::Map(entries) => Some(Self { what, place, entries, asked: Vec::new() }),
-            _ => {
-                wrong_type(node, place, &format!("{what} as a map"), report);
-                None
-            }
+        if let Value::Map(entries) = &node.value {
+            return Some(Self { what, place, entries, asked: Vec::new() });
         }
+        wrong_type(node, place, &format!("{what} as a map"), report);
+        None
     }
 
     /// The entry of a key, if written.

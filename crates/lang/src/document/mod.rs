@@ -33,17 +33,16 @@ pub(crate) struct Document {
     pub(crate) name: Option<WorkflowName>,
     pub(crate) title: Option<String>,
     pub(crate) description: Option<String>,
-    pub(crate) input: SchemaDecl,
-    pub(crate) params: SchemaDecl,
+    /// `None`: reported.
+    pub(crate) input: Option<SchemaDecl>,
+    /// `None`: reported.
+    pub(crate) params: Option<SchemaDecl>,
     pub(crate) artifacts: Vec<ArtifactDecl>,
     pub(crate) artifacts_known: bool,
     pub(crate) worklists: Vec<WorklistDecl>,
     pub(crate) worklists_known: bool,
     pub(crate) steps: Vec<StepDecl>,
     pub(crate) steps_known: bool,
-    /// Whether `input` and `params` were read whole.
-    pub(crate) input_known: bool,
-    pub(crate) params_known: bool,
     pub(crate) entry: Option<Spanned<StepId>>,
     pub(crate) max_steps: u32,
     pub(crate) provider: Option<Provider>,

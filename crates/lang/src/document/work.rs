@@ -78,7 +78,7 @@ impl WorkDecl {
 }
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&'static str, &str, [bool; 3]); 7] = [
+const OWNED_KEYS: [(&str, &str, [bool; 3]); 7] = [
     // prompt, produce + verify, run
     ("writes", "`prompt` and `run`", [true, false, true]),
     ("session", "`prompt` and `produce`", [true, true, false]),

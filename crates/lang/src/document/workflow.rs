@@ -21,14 +21,10 @@ pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> O
     let mut reader = Reader { report, files, document: Document::empty() };
     reader.head(&mut fields);
     if let Some(input) = fields.get("input") {
-        let schema = reader.object_schema(input);
-        reader.document.input_known = schema.is_some();
-        reader.document.input = schema.unwrap_or_default();
+        reader.document.input = reader.object_schema(input);
     }
     if let Some(params) = fields.get("params") {
-        let schema = reader.object_schema(params);
-        reader.document.params_known = schema.is_some();
-        reader.document.params = schema.unwrap_or_default();
+        reader.document.params = reader.object_schema(params);
     }
     if let Some(artifacts) = fields.get("artifacts") {
         reader.artifacts(artifacts);
@@ -61,16 +57,14 @@ impl Document {
             name: None,
             title: None,
             description: None,
-            input: SchemaDecl::default(),
-            params: SchemaDecl::default(),
+            input: Some(SchemaDecl::default()),
+            params: Some(SchemaDecl::default()),
             artifacts: Vec::new(),
             artifacts_known: true,
             worklists: Vec::new(),
             worklists_known: true,
             steps: Vec::new(),
             steps_known: true,
-            input_known: true,
-            params_known: true,
             entry: None,
             max_steps: Limits::DEFAULT_MAX_STEPS,
             provider: None,

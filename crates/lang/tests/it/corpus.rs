@@ -1,0 +1,103 @@
+//! Every file of the corpus compiles, or says exactly what its snapshot says.
+//!
+//! After a wanted change: `UPDATE_SNAPSHOTS=1 cargo test -p botpipe-lang`, then read the difference.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use botpipe_lang::{Code, Compiled, Folder, Severity, SourceFile, compile};
+
+use crate::render::render_plain;
+
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name)
+}
+
+/// Path and text of every workflow of a folder, by name.
+pub fn workflows(name: &str) -> Vec<(PathBuf, String)> {
+    let mut found: Vec<_> = std::fs::read_dir(folder(name))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".sop.yaml"))
+        .map(|path| (path.clone(), std::fs::read_to_string(&path).unwrap()))
+        .collect();
+    found.sort();
+    found
+}
+
+fn compiled(path: &Path, text: &str) -> Compiled {
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    compile(&SourceFile { name, text: text.to_owned() }, &Folder::new(path.parent().unwrap()))
+}
+
+/// Compares with the file beside the workflow; collects what differs.
+fn snapshot(path: &Path, found: &str, differing: &mut Vec<String>) {
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(path, found).unwrap();
+    } else if std::fs::read_to_string(path).unwrap_or_default() != found {
+        differing.push(format!("{} differs; now:\n{found}", path.display()));
+    }
+}
+
+#[test]
+fn good_files_compile_to_the_plan_of_their_snapshot() {
+    let mut differing = Vec::new();
+    for (path, text) in workflows("ok") {
+        let compiled = compiled(&path, &text);
+        let rendered = render_plain(&text, &compiled.diagnostics);
+        assert!(compiled.diagnostics.is_empty(), "{}:\n{rendered}", path.display());
+        let plan = compiled.plan.unwrap();
+        let shown = serde_json::to_string_pretty(&plan).unwrap() + "\n";
+        snapshot(&path.with_extension("plan.json"), &shown, &mut differing);
+        let read: botpipe_kernel::plan::Plan = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, plan, "{}: a plan reads back", path.display());
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn bad_files_say_what_their_snapshot_says() {
+    let mut differing = Vec::new();
+    for (path, text) in workflows("bad") {
+        let compiled = compiled(&path, &text);
+        let rendered = render_plain(&text, &compiled.diagnostics);
+        assert!(!compiled.diagnostics.is_empty(), "{} has no problem", path.display());
+        let errors = compiled.diagnostics.iter().any(|found| found.severity == Severity::Error);
+        assert_eq!(compiled.plan.is_none(), errors, "{}", path.display());
+        snapshot(&path.with_extension("txt"), &rendered, &mut differing);
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn every_code_has_a_bad_file() {
+    let shown: BTreeSet<Code> = workflows("bad")
+        .iter()
+        .flat_map(|(path, text)| compiled(path, text).diagnostics)
+        .map(|diagnostic| diagnostic.code)
+        .collect();
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !shown.contains(code)).collect();
+    assert!(missing.is_empty(), "no file in tests/corpus/bad shows {missing:?}");
+}
+
+#[test]
+fn codes_are_in_order_and_explained() {
+    let numbers: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    for code in Code::ALL {
+        assert!(!code.title().is_empty() && code.explanation().ends_with('.'), "{code}");
+    }
+}
+
+#[test]
+fn every_place_lies_on_one_line_of_its_file() {
+    for (path, text) in workflows("bad") {
+        for diagnostic in compiled(&path, &text).diagnostics {
+            assert!(diagnostic.labels[0].primary);
+            for label in diagnostic.labels {
+                let shown = text.get(label.span.start..label.span.end);
+                assert!(shown.is_some_and(|it| !it.contains('\n')), "{}", path.display());
+            }
+        }
+    }
+}

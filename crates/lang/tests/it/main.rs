@@ -1,0 +1,7 @@
+//! The behaviour of the language, from outside.
+
+mod corpus;
+mod door;
+mod files;
+mod mutations;
+mod render;
