@@ -7,7 +7,7 @@ use botpipe_kernel::ids::ArtifactName;
 use super::flow::{Edge, edges, is_whole};
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{ActionDecl, Document, RouteDecl, StepDecl, WorkDecl};
-use crate::source::Span;
+use crate::source::Spanned;
 
 type Names<'d> = BTreeSet<&'d ArtifactName>;
 
@@ -19,40 +19,38 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for (step, before) in document.steps.iter().zip(at_entry) {
         // A step that cannot be reached is reported as that.
         let Some(before) = before else { continue };
-        for (name, span) in demands(document, step) {
-            demand(document, step, name, span, &before, report);
+        for name in &step.requires {
+            demand(document, step, "requires", name, &before, report);
+        }
+        if let Some(source) = worklist_source(document, step) {
+            demand(document, step, "works on the items of", &source, &before, report);
         }
         if let WorkDecl::ProduceVerify { producer, verifier, .. } = &step.work {
             let mut between = before.clone();
             between.extend(producer.writes.iter().map(|name| &name.value));
             for name in &verifier.requires {
-                demand(document, step, &name.value, name.span, &between, report);
+                demand(document, step, "requires", name, &between, report);
             }
         }
     }
 }
 
-/// What must be there when the step is entered, and where it says so.
-fn demands<'d>(document: &'d Document, step: &'d StepDecl) -> Vec<(&'d ArtifactName, Span)> {
-    let mut demands: Vec<_> = step.requires.iter().map(|name| (&name.value, name.span)).collect();
-    if let Some(scope) = &step.scope
-        && let Some(worklist) =
-            document.worklists.iter().find(|worklist| worklist.name.value == scope.value)
-        && let Some(from) = &worklist.from
-    {
-        demands.push((&from.value, scope.span));
-    }
-    demands
+/// The artifact a scoped step reads its items from, placed where the step says so.
+fn worklist_source(document: &Document, step: &StepDecl) -> Option<Spanned<ArtifactName>> {
+    let scope = step.scope.as_ref()?;
+    let worklist = document.worklists.iter().find(|it| it.name.value == scope.value)?;
+    Some(Spanned::new(worklist.from.as_ref()?.value.clone(), scope.span))
 }
 
 fn demand(
     document: &Document,
     step: &StepDecl,
-    name: &ArtifactName,
-    span: Span,
+    does: &str,
+    name: &Spanned<ArtifactName>,
     before: &Names<'_>,
     report: &mut Report<'_>,
 ) {
+    let (name, span) = (&name.value, name.span);
     if before.contains(name) || document.artifact(name).is_none() {
         return;
     }
@@ -63,13 +61,13 @@ fn demand(
         None => Problem::new(
             Code::NeverWritten,
             span,
-            format!("step `{id}` requires `{name}`, which no step writes"),
+            format!("step `{id}` {does} `{name}`, which no other step writes"),
         )
         .help("add it to the writes of an earlier step"),
         Some(writer) => Problem::new(
             Code::NeverWritten,
             span,
-            format!("step `{id}` requires `{name}`, which may not be there yet"),
+            format!("step `{id}` {does} `{name}`, which may not be there yet"),
         )
         .also(writer.id.span, format!("`{}` writes it", writer.id.value))
         .help(format!(

@@ -16,16 +16,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
         let Some((_, path)) = &artifact.file else { continue };
         let text = TextDecl { text: path.value.clone(), span: path.span, file: None };
         let owner = artifact.owner.as_ref().and_then(|owner| document.step_index(owner));
-        match owner {
-            Some(owner) => {
-                let step = &document.steps[owner];
-                // That there is no item is said where the step names the artifact.
-                let place =
-                    if step.scope.is_some() { Place::Step(step) } else { Place::WorkflowPath };
-                rule.template(&text, place);
-            }
-            None => rule.template(&text, Place::WorkflowPath),
-        }
+        rule.template(&text, Place::Path(owner.map(|owner| &document.steps[owner])));
     }
     for step in &document.steps {
         rule.step(step);
@@ -113,8 +104,7 @@ impl Rule<'_, '_> {
                     near(problem, &field, &known, span, text.span)
                 }
                 Fault::NoItem => {
-                    let root = variable.split('.').next().unwrap_or(variable);
-                    let message = format!("`{root}` is not there without a worklist{at}");
+                    let message = format!("`{variable}` is there only for a current item{at}");
                     Problem::new(Code::NoItem, span, message).help("give the step a `scope`")
                 }
             };

@@ -2,17 +2,19 @@
 
 use serde_json::Value as Json;
 
+use super::paths::names_item;
 use crate::document::{Document, StepDecl};
 
 /// Where a template is rendered.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'d> {
-    /// A prompt, a command, a path, an expression.
+    /// A prompt, a command, an expression.
     Step(&'d StepDecl),
     /// A route's handoff, which also knows the outcome.
     Handoff(&'d StepDecl),
-    /// The path of a workflow's artifact; the steps that use it say whether there is an item.
-    WorkflowPath,
+    /// The path of an artifact, with the step it belongs to. The steps that use it say whether
+    /// there is an item.
+    Path(Option<&'d StepDecl>),
 }
 
 /// What is wrong with a variable.
@@ -49,9 +51,11 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
     let rest: Vec<&str> = parts.collect();
     let step = match place {
         Place::Step(step) | Place::Handoff(step) => Some(step),
-        Place::WorkflowPath => None,
+        Place::Path(owner) => owner,
     };
-    let scope = step.and_then(|step| step.scope.as_ref());
+    let is_path = matches!(place, Place::Path(_));
+    // In a path there is one word for the item, so that it can be seen which paths have a part of it.
+    let scope = step.and_then(|step| step.scope.as_ref()).filter(|_| !is_path);
     let is_alias = scope.is_some_and(|scope| scope.value.as_str() == root);
     match root {
         "message" | "request" => none_of(root, &rest),
@@ -60,23 +64,27 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
         "step" if step.is_some() => one_of(root, &rest, &["id", "visit"]),
         "input" => by_schema(root, &rest, &document.input.as_ref()?.json),
         "params" => by_schema(root, &rest, &document.params.as_ref()?.json),
-        "artifacts" => artifacts(document, root, &rest),
-        "checks" => step.and_then(|step| checks(step, root, &rest)),
+        "artifacts" if !is_path => artifacts(document, step, root, &rest),
+        "checks" if !is_path => step.and_then(|step| checks(step, root, &rest)),
         "route" | "outcome" if matches!(place, Place::Handoff(_)) => match rest.as_slice() {
             ["payload" | "route_fields", ..] => None,
             _ => one_of(root, &rest, &["tag", "payload", "route_fields"]),
         },
-        "item" | "worklist" if step.is_some() && scope.is_none() => Some(Fault::NoItem),
+        "item" | "worklist" if !is_path && scope.is_none() => Some(Fault::NoItem),
         "worklist" => one_of(root, &rest, &WORKLIST),
         _ if root == "item" || is_alias => match rest.as_slice() {
             ["payload", ..] => None,
             _ => one_of(root, &rest, &ITEM),
         },
         _ => {
-            let mut roots: Vec<String> = PLAIN.map(str::to_owned).to_vec();
-            if scope.is_none() && step.is_some() {
-                roots.truncate(PLAIN.len() - 2);
-            }
+            let absent = |name: &str| match name {
+                "artifacts" | "checks" => is_path,
+                "item" | "worklist" => !is_path && scope.is_none(),
+                "step" => step.is_none(),
+                _ => false,
+            };
+            let there = PLAIN.iter().filter(|name| !absent(name));
+            let mut roots: Vec<String> = there.map(|&name| name.to_owned()).collect();
             if matches!(place, Place::Handoff(_)) {
                 roots.extend(["route".to_owned(), "outcome".to_owned()]);
             }
@@ -102,13 +110,22 @@ fn one_of(root: &str, rest: &[&str], known: &[&str]) -> Option<Fault> {
     Some(field_fault(root, first, known.iter().map(|&name| name.to_owned()).collect()))
 }
 
-fn artifacts(document: &Document, root: &str, rest: &[&str]) -> Option<Fault> {
+fn artifacts(
+    document: &Document,
+    step: Option<&StepDecl>,
+    root: &str,
+    rest: &[&str],
+) -> Option<Fault> {
     if !document.artifacts_known {
         return None;
     }
     let names: Vec<&str> =
         document.artifacts.iter().map(|artifact| artifact.name.value.as_str()).collect();
     let first = rest.first()?;
+    let found = document.artifacts.iter().find(|artifact| artifact.name.value.as_str() == *first);
+    if found.is_some_and(names_item) && step.is_some_and(|step| step.scope.is_none()) {
+        return Some(Fault::NoItem);
+    }
     if !names.contains(first) {
         return Some(field_fault(root, first, names.into_iter().map(str::to_owned).collect()));
     }

@@ -6,7 +6,11 @@ pub(crate) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let low = fold(written);
-    let allowed = (low.chars().count() / 3).clamp(1, 3);
+    // In a short name every change makes another name.
+    let allowed = match low.chars().count() {
+        0..=2 => 0,
+        length => (length / 3).clamp(1, 3),
+    };
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&low, &fold(candidate)), candidate))
@@ -31,5 +35,6 @@ mod tests {
         assert_eq!(nearest("finish", names), Some("FINISH"));
         assert_eq!(nearest("max-visits", names), Some("max_visits"));
         assert_eq!(nearest("colour", names), None);
+        assert_eq!(nearest("d", ["a", "b"]), None);
     }
 }

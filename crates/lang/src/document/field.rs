@@ -14,6 +14,7 @@ pub(crate) struct Fields<'n> {
     place: Span,
     entries: &'n [Entry],
     asked: Vec<&'static str>,
+    forgiving: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -25,7 +26,7 @@ impl<'n> Fields<'n> {
         report: &mut Report<'_>,
     ) -> Option<Self> {
         if let Value::Map(entries) = &node.value {
-            return Some(Self { what, place, entries, asked: Vec::new() });
+            return Some(Self { what, place, entries, asked: Vec::new(), forgiving: false });
         }
         wrong_type(node, place, &format!("{what} as a map"), report);
         None
@@ -33,7 +34,9 @@ impl<'n> Fields<'n> {
 
     /// The entry of a key, if written.
     pub(crate) fn get(&mut self, key: &'static str) -> Option<&'n Entry> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.peek(key)
     }
 
@@ -55,6 +58,11 @@ impl<'n> Fields<'n> {
         entry
     }
 
+    /// Says nothing of unknown keys: they may belong to something this version does not know.
+    pub(crate) fn forgive_unknown(&mut self) {
+        self.forgiving = true;
+    }
+
     /// Reports what was not asked for; `later` are keys of the language that this version lacks.
     pub(crate) fn close(self, later: &[&'static str], report: &mut Report<'_>) {
         for entry in self.entries {
@@ -66,7 +74,7 @@ impl<'n> Fields<'n> {
                 report.push(policy(entry.key_span));
             } else if later.contains(&key) {
                 report.push(not_yet(key, entry.key_span));
-            } else {
+            } else if !self.forgiving {
                 let known = self.asked.iter().copied();
                 report.push(
                     Problem::new(

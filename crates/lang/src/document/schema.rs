@@ -110,8 +110,9 @@ impl Reader<'_, '_> {
         }
         if let Err(error) = jsonschema::validator_for(&json) {
             let pointer = error.instance_path().to_string();
-            let message = format!("not a valid JSON Schema{}: {error}", place.words(&pointer));
-            self.report.push(Problem::new(Code::BadSchema, place.of(&pointer), message));
+            let wrong = json.pointer(&pointer).filter(|_| pointer.ends_with("/type"));
+            let problem = bad_schema(&pointer, wrong, place, &error.to_string());
+            self.report.push(problem);
             return None;
         }
         self.check_defaults(&json, place);
@@ -133,6 +134,24 @@ impl Reader<'_, '_> {
         }
     }
 }
+
+/// The diagnostic for a schema that breaks the standard's own; `wrong` is a `type` that is none.
+fn bad_schema(pointer: &str, wrong: Option<&Json>, place: &Place<'_>, words: &str) -> Problem {
+    let (at, within) = (place.of(pointer), place.words(pointer));
+    let Some(wrong) = wrong.and_then(Json::as_str) else {
+        let message = format!("not a valid JSON Schema{within}: {words}");
+        return Problem::new(Code::BadSchema, at, message);
+    };
+    let message = format!("`{wrong}` is no type of JSON{within}");
+    let problem = Problem::new(Code::BadSchema, at, message);
+    match place {
+        Place::File { .. } => problem.help_known(TYPES),
+        Place::Inline(_) | Place::Properties(_) => problem.suggest(wrong, TYPES),
+    }
+}
+
+/// The types of JSON Schema.
+const TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object", "array", "null"];
 
 /// Where a schema stands, to find the place of a pointer into it.
 enum Place<'n> {

@@ -110,6 +110,9 @@ impl Reader<'_, '_> {
             _ => {
                 let later = LATER_KINDS.iter().any(|kind| fields.peek(kind).is_some());
                 self.report_kind([prompt, produce.or(verify), run], later, id.span);
+                if later {
+                    fields.forgive_unknown();
+                }
                 return WorkDecl::Unknown;
             }
         };

@@ -64,12 +64,14 @@ fn report_syntax(report: &mut Report<'_>, at: usize, words: &str) {
         return;
     }
     let words = words.trim_end_matches('.');
-    report.push(
-        Problem::new(Code::Syntax, Span { start: at, end: at + 1 }, format!("not YAML: {words}"))
-            .help(
-                "a text that holds `: `, `#`, `{{` or begins with a special sign stands in quotes",
-            ),
-    );
+    let problem =
+        Problem::new(Code::Syntax, Span { start: at, end: at + 1 }, format!("not YAML: {words}"));
+    report.push(if words.starts_with("mapping values") {
+        problem
+            .help("a text that holds `: ` or ` #`, or begins with a special sign, stands in quotes")
+    } else {
+        problem
+    });
 }
 
 /// Tabs before the first word of a line, but for those inside a text.

@@ -9,12 +9,12 @@ use botpipe_lang::{Code, Compiled, Folder, Severity, SourceFile, compile};
 
 use crate::render::render_plain;
 
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name)
 }
 
 /// Path and text of every workflow of a folder, by name.
-pub fn workflows(name: &str) -> Vec<(PathBuf, String)> {
+pub(crate) fn workflows(name: &str) -> Vec<(PathBuf, String)> {
     let mut found: Vec<_> = std::fs::read_dir(folder(name))
         .unwrap()
         .map(|entry| entry.unwrap().path())

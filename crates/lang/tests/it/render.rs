@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use botpipe_lang::{Diagnostic, Severity};
 
 /// All diagnostics of a file.
-pub fn render_plain(text: &str, diagnostics: &[Diagnostic]) -> String {
+pub(crate) fn render_plain(text: &str, diagnostics: &[Diagnostic]) -> String {
     let mut out = String::new();
     for diagnostic in diagnostics {
         let severity = match diagnostic.severity {
