@@ -1,6 +1,7 @@
 //! Snapshots of the workspace tree in a private git repository.
 
 mod apply;
+mod objects;
 mod restore;
 mod rules;
 mod scan;

@@ -9,12 +9,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use botpipe_kernel::run::SnapshotId;
-use git2::{ObjectType, Odb, Oid};
+use git2::{ObjectType, Oid};
 use rustix::fs::{FileType, Mode};
 
 use super::apply::{self, Place};
+use super::objects::Objects;
 use super::scan::{FOLDER_FLAGS, is_repository, stamp_of};
-use super::store::{self, Snapshots};
+use super::store::Snapshots;
 use super::tree::{self, Leaf, Paths};
 use crate::workspace::Error;
 
@@ -78,9 +79,9 @@ impl Snapshots {
         to: &'p SnapshotId,
         before: &SnapshotId,
     ) -> Result<Plan<'p>, Error> {
-        let odb = self.odb()?;
-        let wanted = tree::flatten(&odb, to)?;
-        let before = tree::flatten(&odb, before)?;
+        let objects = self.objects()?;
+        let wanted = tree::flatten(&objects, to)?;
+        let before = tree::flatten(&objects, before)?;
         let remove = before.keys().filter(|path| !wanted.contains_key(*path)).cloned().collect();
         let write: BTreeSet<Vec<u8>> = wanted
             .iter()
@@ -170,18 +171,16 @@ impl Snapshots {
             }
             _ => fs::create_dir(&folder).map_err(Error::io("make", &folder))?,
         }
-        let odb = self.odb()?;
+        let objects = self.objects()?;
         for (n, path) in plan.write.iter().enumerate() {
             let leaf = plan.wanted[path];
             let damaged = |what: &str| {
                 tree::damaged(plan.to, format!("its `{}`: {what}", String::from_utf8_lossy(path)))
             };
-            let object = odb.read(leaf.id).map_err(|error| damaged(error.message()))?;
-            if object.kind() != ObjectType::Blob {
-                return Err(damaged("is no file content"));
-            }
+            let content =
+                objects.read(leaf.id, ObjectType::Blob).map_err(|broken| damaged(&broken.0))?;
             let place = folder.join(n.to_string());
-            apply::stage(&place, leaf.mode, object.data())
+            apply::stage(&place, leaf.mode, &content)
                 .map_err(Error::io("write beforehand", place))?;
         }
         Ok(folder)
@@ -193,11 +192,14 @@ impl Snapshots {
         let mut endangered: Vec<Oid> = Vec::new();
         let gone = plan.before.iter().filter(|(path, leaf)| plan.wanted.get(*path) != Some(leaf));
         endangered.extend(gone.map(|(_, leaf)| leaf.id));
-        if self.odb().map(|odb| endangered.iter().any(|id| odb.read_header(*id).is_err()))? {
-            // Somebody removed objects meanwhile; the files are still here.
+        if self.discard_broken(&endangered)? {
+            // The files are still here: they are read and stored again.
             self.scan.forget();
             if self.take()? != before {
                 return Err(disturbed(plan, &before, Vec::new()));
+            }
+            if self.discard_broken(&endangered)? {
+                return Err(tree::damaged(&before, "an object borrowed for it is not whole"));
             }
         }
         let mut kept = before;
@@ -207,9 +209,9 @@ impl Snapshots {
                 paths.insert(path.clone(), self.store_ignored(path)?);
             }
             endangered.extend(plan.ignored.iter().filter_map(|path| paths.get(path)).map(|l| l.id));
-            kept = SnapshotId(write_paths(&self.odb()?, &paths)?.to_string());
+            kept = SnapshotId(write_paths(&self.objects()?, &paths)?.to_string());
         }
-        if self.borrows {
+        if self.borrows() {
             self.own(&kept, &endangered)?;
         }
         self.name_kept(&kept)?;
@@ -217,6 +219,13 @@ impl Snapshots {
         let folder = fs::File::open(&objects).map_err(Error::io("open", objects))?;
         sync(&folder.into());
         Ok(kept)
+    }
+
+    /// Drops those contents that are not whole; tells whether there were any.
+    fn discard_broken(&self, contents: &[Oid]) -> Result<bool, Error> {
+        let objects = self.objects()?;
+        let broken = contents.iter().filter(|id| objects.read(**id, ObjectType::Blob).is_err());
+        Ok(broken.inspect(|id| objects.discard(**id)).count() > 0)
     }
 
     /// A file or link read as a snapshot has it, whether it is ignored or not.
@@ -234,7 +243,9 @@ impl Snapshots {
 
     fn store_ignored(&self, path: &[u8]) -> Result<Leaf, Error> {
         let (mode, bytes) = self.read_leaf(path)?;
-        let id = store::write(&self.odb()?, ObjectType::Blob, &bytes)
+        let id = self
+            .objects()?
+            .write(ObjectType::Blob, &bytes)
             .map_err(Error::git("write a file's content"))?;
         Ok(Leaf { mode, id })
     }
@@ -250,7 +261,7 @@ impl Snapshots {
     /// Copies a kept tree's folders and the endangered contents into a pack of our own, where the
     /// user's repository cannot drop them.
     fn own(&self, kept: &SnapshotId, endangered: &[Oid]) -> Result<(), Error> {
-        let odb = self.odb()?;
+        let objects = self.objects()?;
         let pack = || {
             let mut builder = self.repository.packbuilder()?;
             builder.set_threads(1);
@@ -262,8 +273,9 @@ impl Snapshots {
         let mut builder = pack().map_err(Error::git("copy what is kept"))?;
         let mut open = vec![(Vec::new(), tree::id_of(kept)?)];
         while let Some((folder, id)) = open.pop() {
+            // Read, and so proven, before libgit2 reads it.
+            let below = tree::read(&objects, kept, &folder, id)?.into_iter();
             builder.insert_object(id, None).map_err(Error::git("copy a kept folder"))?;
-            let below = tree::read(&odb, kept, &folder, id)?.into_iter();
             open.extend(
                 below
                     .filter(|entry| entry.mode == tree::FOLDER)
@@ -334,7 +346,7 @@ impl Snapshots {
 
     fn confirm(&mut self, plan: &Plan<'_>, kept: SnapshotId) -> Result<Restored, Error> {
         let now = self.take()?;
-        let different = tree::differences(&self.odb()?, plan.to, &now)?;
+        let different = tree::differences(&self.objects()?, plan.to, &now)?;
         let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
         let mut wrong = Vec::new();
         let mut left = Vec::new();
@@ -350,10 +362,6 @@ impl Snapshots {
             return Err(disturbed(plan, &kept, wrong));
         }
         Ok(Restored { kept, tree: now, left })
-    }
-
-    fn odb(&self) -> Result<Odb<'_>, Error> {
-        self.repository.odb().map_err(Error::git("open the objects"))
     }
 
     fn look(&self, root: &OwnedFd, path: &[u8]) -> Result<Place, Error> {
@@ -390,7 +398,7 @@ fn disturbed(plan: &Plan<'_>, kept: &SnapshotId, paths: Vec<String>) -> Error {
 }
 
 /// Writes the trees of a whole list of paths.
-fn write_paths(odb: &Odb<'_>, paths: &Paths) -> Result<Oid, Error> {
+fn write_paths(objects: &Objects<'_>, paths: &Paths) -> Result<Oid, Error> {
     let mut folders: std::collections::BTreeMap<&[u8], Vec<tree::Entry>> =
         std::iter::once((&b""[..], Vec::new())).collect();
     for (path, leaf) in paths {
@@ -407,7 +415,7 @@ fn write_paths(odb: &Odb<'_>, paths: &Paths) -> Result<Oid, Error> {
     let mut top = None;
     while let Some((folder, mut entries)) = folders.pop_last() {
         let bytes = tree::encode(&mut entries);
-        let id = store::write(odb, ObjectType::Tree, &bytes).map_err(Error::git("write a tree"))?;
+        let id = objects.write(ObjectType::Tree, &bytes).map_err(Error::git("write a tree"))?;
         if folder.is_empty() {
             top = Some(id);
             break;
@@ -417,10 +425,7 @@ fn write_paths(odb: &Odb<'_>, paths: &Paths) -> Result<Oid, Error> {
         let entry = tree::Entry { mode: tree::FOLDER, name, id };
         folders.entry(parent).or_default().push(entry);
     }
-    top.map_or_else(
-        || store::write(odb, ObjectType::Tree, b"").map_err(Error::git("write a tree")),
-        Ok,
-    )
+    top.map_or_else(|| objects.write(ObjectType::Tree, b"").map_err(Error::git("write a tree")), Ok)
 }
 
 /// Makes sure that a power cut finds what was written.

@@ -9,12 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use git2::{ObjectType, Odb, Oid};
+use git2::{ObjectType, Oid};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::objects::Objects;
 use super::rules::{Rules, is_ignored};
-use super::{store, tree};
+use super::tree;
 use crate::workspace::Error;
 use crate::workspace::layout::Layout;
 
@@ -86,7 +87,7 @@ pub(super) struct Scan {
 
 /// One walk under way.
 struct Walk<'w> {
-    odb: &'w Odb<'w>,
+    objects: &'w Objects<'w>,
     root: &'w Path,
     chain: Vec<Arc<Rules>>,
     /// Where it stands: the full path, of which the first `prefix` bytes lead to the workspace.
@@ -127,7 +128,7 @@ impl Scan {
     }
 
     /// Walks, writes what is new, and gives the tree's id.
-    pub(super) fn take(&mut self, odb: &Odb<'_>) -> Result<Oid, Error> {
+    pub(super) fn take(&mut self, objects: &Objects<'_>) -> Result<Oid, Error> {
         let fail = |error: Errno| Error::io("read the workspace", &self.root)(error.into());
         let now = self.file_system_time().map_err(fail)?;
         let root = fs::open(&self.root, FOLDER_FLAGS, Mode::empty()).map_err(fail)?;
@@ -135,7 +136,7 @@ impl Scan {
         let fresh = self.walk == 0;
         self.walk += 1;
         let mut walk = Walk {
-            odb,
+            objects,
             root: &self.root,
             chain: self.outer.clone(),
             path: self.prefix.clone(),
@@ -149,7 +150,7 @@ impl Scan {
         self.unsaved += walk.hashed;
         match done? {
             Some(id) => Ok(id),
-            None => store::write(odb, ObjectType::Tree, b"").map_err(Error::git("write a tree")),
+            None => objects.write(ObjectType::Tree, b"").map_err(Error::git("write a tree")),
         }
     }
 
@@ -215,7 +216,7 @@ impl Walk<'_> {
             return Ok(Some(*id));
         }
         let id =
-            store::write(self.odb, ObjectType::Tree, &bytes).map_err(Error::git("write a tree"))?;
+            self.objects.write(ObjectType::Tree, &bytes).map_err(Error::git("write a tree"))?;
         known.tree = Some((bytes, id));
         Ok(Some(id))
     }
@@ -305,7 +306,9 @@ impl Walk<'_> {
             Err(error) => return self.unless_gone(error).map(|()| None),
         };
         let Some(stamp) = stamp_of(&stat) else { return Ok(None) };
-        let id = store::write(self.odb, ObjectType::Blob, &bytes)
+        let id = self
+            .objects
+            .write(ObjectType::Blob, &bytes)
             .map_err(Error::git("write a file's content"))?;
         self.hashed += 1;
         let settled = self.is_settled(&stat);

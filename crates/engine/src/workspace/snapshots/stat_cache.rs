@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use git2::{Index, IndexEntry, IndexTime, Odb, OdbLookupFlags};
+use git2::{Index, IndexEntry, IndexTime};
 
+use super::objects::Objects;
 use super::scan::{Folder, Known, Stamp};
 
 /// Its name in the snapshot repository.
@@ -11,11 +12,11 @@ pub(super) const NAME: &str = "index";
 
 /// Reads it; an index that cannot be read is as good as none. Entries whose object is gone are left
 /// out, so that the file is read and stored again.
-pub(super) fn load(path: &Path, odb: &Odb<'_>) -> Folder {
+pub(super) fn load(path: &Path, objects: &Objects<'_>) -> Folder {
     let mut top = Folder::default();
     let Ok(index) = Index::open(path) else { return top };
     for entry in index.iter() {
-        if !odb.exists_ext(entry.id, OdbLookupFlags::NO_REFRESH) {
+        if !objects.has(entry.id) {
             continue;
         }
         let mut names: Vec<&[u8]> = entry.path.split(|byte| *byte == b'/').collect();

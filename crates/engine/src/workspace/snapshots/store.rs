@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::run::SnapshotId;
-use git2::{Config, ObjectType, Odb, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
+use git2::{Config, ObjectType, Repository, RepositoryInitOptions};
 
+use super::objects::Objects;
 use super::scan::Scan;
 use super::surroundings::Surroundings;
 use super::{rules, stat_cache, tree};
@@ -34,7 +35,8 @@ pub struct Snapshots {
     pub(super) folder: PathBuf,
     pub(super) repository: Repository,
     pub(super) scan: Scan,
-    pub(super) borrows: bool,
+    /// Object folders: our own, then the one borrowed from.
+    places: Vec<PathBuf>,
 }
 
 impl std::fmt::Debug for Snapshots {
@@ -60,12 +62,23 @@ impl Snapshots {
         let repository =
             Repository::open_bare(&folder).map_err(Error::git("open what is stored"))?;
         let (outer, prefix) = rules::from_outside(layout.root(), &around);
-        let odb = repository.odb().map_err(Error::git("open the objects"))?;
-        let known = stat_cache::load(&folder.join(stat_cache::NAME), &odb);
+        let places: Vec<PathBuf> =
+            std::iter::once(folder.join("objects")).chain(around.objects).collect();
+        let known = {
+            let odb = repository.odb().map_err(Error::git("open the objects"))?;
+            stat_cache::load(&folder.join(stat_cache::NAME), &Objects::new(odb, &places))
+        };
         let scan = Scan::new(layout.root(), &folder, outer, prefix, known)?;
-        drop(odb);
-        let borrows = around.objects.is_some();
-        Ok(Self { root: layout.root().to_owned(), folder, repository, scan, borrows })
+        Ok(Self { root: layout.root().to_owned(), folder, repository, scan, places })
+    }
+
+    pub(super) fn objects(&self) -> Result<Objects<'_>, Error> {
+        objects(&self.repository, &self.places)
+    }
+
+    /// Whether the user's repository lends us objects.
+    pub(super) fn borrows(&self) -> bool {
+        self.places.len() > 1
     }
 
     /// Takes a snapshot of the tree as it is. Files that did not change since they were last read
@@ -74,9 +87,7 @@ impl Snapshots {
     /// # Errors
     /// [`Error::Io`] when a file or folder that is not ignored cannot be read.
     pub fn take(&mut self) -> Result<SnapshotId, Error> {
-        let odb = self.repository.odb().map_err(Error::git("open the objects"))?;
-        let id = self.scan.take(&odb)?;
-        drop(odb);
+        let id = self.scan.take(&objects(&self.repository, &self.places)?)?;
         if self.scan.unsaved() > SAVE_AFTER {
             self.save();
         }
@@ -88,8 +99,7 @@ impl Snapshots {
     /// # Errors
     /// [`Error::Damaged`] when one of them cannot be read.
     pub fn changed(&self, a: &SnapshotId, b: &SnapshotId) -> Result<Vec<String>, Error> {
-        let odb = self.repository.odb().map_err(Error::git("open the objects"))?;
-        let paths = tree::differences(&odb, a, b)?;
+        let paths = tree::differences(&self.objects()?, a, b)?;
         Ok(paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect())
     }
 
@@ -98,13 +108,13 @@ impl Snapshots {
     /// # Errors
     /// [`Error::Damaged`] when the snapshot or the content cannot be read.
     pub fn read(&self, snapshot: &SnapshotId, path: &Path) -> Result<Option<Vec<u8>>, Error> {
-        let odb = self.repository.odb().map_err(Error::git("open the objects"))?;
-        let paths = tree::flatten(&odb, snapshot)?;
+        let objects = self.objects()?;
+        let paths = tree::flatten(&objects, snapshot)?;
         let Some(leaf) = paths.get(path.as_os_str().as_bytes()) else { return Ok(None) };
-        let object = odb.read(leaf.id).map_err(|error| {
-            tree::damaged(snapshot, format!("its `{}`: {}", path.display(), error.message()))
+        let content = objects.read(leaf.id, ObjectType::Blob).map_err(|broken| {
+            tree::damaged(snapshot, format!("its `{}`: {}", path.display(), broken.0))
         })?;
-        Ok(Some(object.data().to_vec()))
+        Ok(Some(content))
     }
 
     /// Writes down what is known of the files, so that the next process need not read them again.
@@ -123,10 +133,9 @@ impl Drop for Snapshots {
     }
 }
 
-/// Writes an object unless it is there already, borrowed ones included.
-pub(super) fn write(odb: &Odb<'_>, kind: ObjectType, bytes: &[u8]) -> Result<Oid, git2::Error> {
-    let id = Oid::hash_object(kind, bytes)?;
-    if odb.exists_ext(id, OdbLookupFlags::NO_REFRESH) { Ok(id) } else { odb.write(kind, bytes) }
+fn objects<'r>(repository: &'r Repository, places: &'r [PathBuf]) -> Result<Objects<'r>, Error> {
+    let odb = repository.odb().map_err(Error::git("open the objects"))?;
+    Ok(Objects::new(odb, places))
 }
 
 fn create(folder: &Path) -> Result<(), Error> {

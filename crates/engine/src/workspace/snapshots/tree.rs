@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::run::SnapshotId;
-use git2::{ObjectType, Odb, Oid};
+use git2::{ObjectType, Oid};
 
+use super::objects::Objects;
 use crate::workspace::Error;
 
 /// Modes of git tree entries.
@@ -78,11 +79,11 @@ pub(super) fn damaged(snapshot: &SnapshotId, what: impl Into<String>) -> Error {
 }
 
 /// All files and links of a snapshot. Names that could lead elsewhere make it a damaged one.
-pub(super) fn flatten(odb: &Odb<'_>, snapshot: &SnapshotId) -> Result<Paths, Error> {
+pub(super) fn flatten(objects: &Objects<'_>, snapshot: &SnapshotId) -> Result<Paths, Error> {
     let mut paths = Paths::new();
     let mut open: Vec<(Vec<u8>, Oid)> = vec![(Vec::new(), id_of(snapshot)?)];
     while let Some((folder, id)) = open.pop() {
-        for entry in read(odb, snapshot, &folder, id)? {
+        for entry in read(objects, snapshot, &folder, id)? {
             let path = join(&folder, &entry.name);
             match entry.mode {
                 FOLDER => open.push((path, entry.id)),
@@ -101,7 +102,7 @@ pub(super) fn flatten(odb: &Odb<'_>, snapshot: &SnapshotId) -> Result<Paths, Err
 
 /// The paths at which two snapshots differ, in order. Folders equal on both sides are not opened.
 pub(super) fn differences(
-    odb: &Odb<'_>,
+    objects: &Objects<'_>,
     before: &SnapshotId,
     after: &SnapshotId,
 ) -> Result<Vec<Vec<u8>>, Error> {
@@ -113,7 +114,7 @@ pub(super) fn differences(
             continue;
         }
         let entries = |snapshot, id: Option<Oid>| match id {
-            Some(id) => read(odb, snapshot, &folder, id),
+            Some(id) => read(objects, snapshot, &folder, id),
             None => Ok(Vec::new()),
         };
         let mut sides: BTreeMap<Vec<u8>, [Option<(u32, Oid)>; 2]> = BTreeMap::new();
@@ -143,7 +144,7 @@ pub(super) fn differences(
 
 /// One folder of a snapshot.
 pub(super) fn read(
-    odb: &Odb<'_>,
+    objects: &Objects<'_>,
     snapshot: &SnapshotId,
     folder: &[u8],
     id: Oid,
@@ -152,10 +153,10 @@ pub(super) fn read(
         top if top.is_empty() => "its top folder".to_owned(),
         folder => format!("its folder `{folder}`"),
     };
-    let object = odb
-        .read(id)
-        .map_err(|error| damaged(snapshot, format!("{}: {}", place(), error.message())))?;
-    let entries = (object.kind() == ObjectType::Tree).then(|| decode(object.data())).flatten();
+    let bytes = objects
+        .read(id, ObjectType::Tree)
+        .map_err(|broken| damaged(snapshot, format!("{}: {}", place(), broken.0)))?;
+    let entries = decode(&bytes);
     let entries = entries.ok_or_else(|| damaged(snapshot, format!("{} is no tree", place())))?;
     let top = folder.is_empty();
     if let Some(bad) = entries.iter().find(|entry| !is_plain_name(&entry.name, top)) {
