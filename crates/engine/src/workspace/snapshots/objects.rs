@@ -1,11 +1,16 @@
 //! The objects of the snapshot repository and those it borrows: read with proof, written once.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use flate2::read::ZlibDecoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use git2::{ObjectType, Odb, OdbLookupFlags, Oid};
+
+use crate::workspace::Error;
 
 /// An object that is not there or not whole.
 #[derive(Debug)]
@@ -14,7 +19,7 @@ pub(super) struct Broken(pub(super) String);
 /// Reads and writes objects.
 ///
 /// Loose objects are read here and not by libgit2, which as of 1.9 never returns from reading one
-/// that was cut short.
+/// that was cut short; and written here in four system calls.
 pub(super) struct Objects<'r> {
     odb: Odb<'r>,
     /// Object folders: our own, then the borrowed one.
@@ -45,9 +50,14 @@ impl<'r> Objects<'r> {
     }
 
     /// Writes an object unless it is there already, borrowed ones included.
-    pub(super) fn write(&self, kind: ObjectType, bytes: &[u8]) -> Result<Oid, git2::Error> {
-        let id = Oid::hash_object(kind, bytes)?;
-        if self.has(id) { Ok(id) } else { self.odb.write(kind, bytes) }
+    pub(super) fn write(&self, kind: ObjectType, bytes: &[u8]) -> Result<Oid, Error> {
+        let id = Oid::hash_object(kind, bytes).map_err(Error::git("hash an object"))?;
+        if !self.has(id)
+            && let Some(place) = self.places.first()
+        {
+            deflate(place, id, kind, bytes).map_err(Error::io("write a snapshot to", place))?;
+        }
+        Ok(id)
     }
 
     /// An object's content, proven by its hash.
@@ -72,6 +82,52 @@ fn loose(place: &Path, id: Oid) -> PathBuf {
     let hex = id.to_string();
     let (folder, name) = hex.split_at(2);
     place.join(folder).join(name)
+}
+
+/// Writes a loose object: first beside the others under a name that a killed process may leave.
+fn deflate(place: &Path, id: Oid, kind: ObjectType, bytes: &[u8]) -> io::Result<()> {
+    let temporary = place.join("tmp_obj_botpipe");
+    let create = || OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary);
+    let file = match create() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&temporary)?;
+            create()?
+        }
+        file => file?,
+    };
+    let header = format!("{} {}\0", kind.str(), bytes.len());
+    (&file).write_all(&compressed(&[header.as_bytes(), bytes].concat())?)?;
+    let path = loose(place, id);
+    match fs::rename(&temporary, &path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::rename(&temporary, &path)
+        }
+        done => done,
+    }
+}
+
+fn compressed(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    thread_local! {
+        // Making one costs more than most objects do.
+        static COMPRESS: RefCell<Compress> =
+            RefCell::new(Compress::new(Compression::fast(), true));
+    }
+    COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 8 + 128);
+        loop {
+            let from = usize::try_from(compress.total_in()).map_err(io::Error::other)?;
+            if compress.compress_vec(&bytes[from..], &mut out, FlushCompress::Finish)?
+                == Status::StreamEnd
+            {
+                return Ok(out);
+            }
+            out.reserve(out.len() / 2 + 128);
+        }
+    })
 }
 
 fn inflate(file: File, id: Oid, kind: ObjectType) -> Result<Vec<u8>, Broken> {

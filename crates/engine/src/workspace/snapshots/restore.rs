@@ -243,10 +243,7 @@ impl Snapshots {
 
     fn store_ignored(&self, path: &[u8]) -> Result<Leaf, Error> {
         let (mode, bytes) = self.read_leaf(path)?;
-        let id = self
-            .objects()?
-            .write(ObjectType::Blob, &bytes)
-            .map_err(Error::git("write a file's content"))?;
+        let id = self.objects()?.write(ObjectType::Blob, &bytes)?;
         Ok(Leaf { mode, id })
     }
 
@@ -415,7 +412,7 @@ fn write_paths(objects: &Objects<'_>, paths: &Paths) -> Result<Oid, Error> {
     let mut top = None;
     while let Some((folder, mut entries)) = folders.pop_last() {
         let bytes = tree::encode(&mut entries);
-        let id = objects.write(ObjectType::Tree, &bytes).map_err(Error::git("write a tree"))?;
+        let id = objects.write(ObjectType::Tree, &bytes)?;
         if folder.is_empty() {
             top = Some(id);
             break;
@@ -425,7 +422,7 @@ fn write_paths(objects: &Objects<'_>, paths: &Paths) -> Result<Oid, Error> {
         let entry = tree::Entry { mode: tree::FOLDER, name, id };
         folders.entry(parent).or_default().push(entry);
     }
-    top.map_or_else(|| objects.write(ObjectType::Tree, b"").map_err(Error::git("write a tree")), Ok)
+    top.map_or_else(|| objects.write(ObjectType::Tree, b""), Ok)
 }
 
 /// Makes sure that a power cut finds what was written.

@@ -150,7 +150,7 @@ impl Scan {
         self.unsaved += walk.hashed;
         match done? {
             Some(id) => Ok(id),
-            None => objects.write(ObjectType::Tree, b"").map_err(Error::git("write a tree")),
+            None => objects.write(ObjectType::Tree, b""),
         }
     }
 
@@ -215,8 +215,7 @@ impl Walk<'_> {
         {
             return Ok(Some(*id));
         }
-        let id =
-            self.objects.write(ObjectType::Tree, &bytes).map_err(Error::git("write a tree"))?;
+        let id = self.objects.write(ObjectType::Tree, &bytes)?;
         known.tree = Some((bytes, id));
         Ok(Some(id))
     }
@@ -306,10 +305,7 @@ impl Walk<'_> {
             Err(error) => return self.unless_gone(error).map(|()| None),
         };
         let Some(stamp) = stamp_of(&stat) else { return Ok(None) };
-        let id = self
-            .objects
-            .write(ObjectType::Blob, &bytes)
-            .map_err(Error::git("write a file's content"))?;
+        let id = self.objects.write(ObjectType::Blob, &bytes)?;
         self.hashed += 1;
         let settled = self.is_settled(&stat);
         known.files.insert(name.into(), Known { stamp, id, settled, seen: self.number });
