@@ -56,6 +56,11 @@ impl Contained {
     pub fn kill(&self) {
         match self.never {}
     }
+
+    /// See the Linux implementation.
+    pub fn abandon(&self) {
+        match self.never {}
+    }
 }
 
 pub(crate) fn start(_launch: &Launch) -> Result<Contained, Error> {

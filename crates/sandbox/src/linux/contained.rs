@@ -1,6 +1,7 @@
 //! Botpipe's side of a contained program: it starts stage 1, talks to it, and ends it.
 
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -131,6 +132,13 @@ impl Contained {
         self.say(init::KILL);
     }
 
+    /// Gives up on an orderly end: stage 1 itself is killed, and with it everything below it.
+    /// For a stage 1 that does not answer, such as one that somebody stopped.
+    pub fn abandon(&self) {
+        // Whoever waits hears the silence, and kills stage 1.
+        drop(self.socket.shutdown(Shutdown::Both));
+    }
+
     fn say(&self, word: u8) {
         // A stage 1 that is gone has already ended everything.
         drop((&self.socket).write_all(&[word]));
@@ -192,6 +200,8 @@ impl Stage1 {
                 Some(Message::Ended(exit)) => break exit,
                 Some(_) => {}
                 None => {
+                    // Killed by others, or given up by us: in either case this ends the rest.
+                    drop(self.child.kill());
                     break Exit { how: How::Signalled(sys::SIGKILL), leftover: 0, survivors: 0 };
                 }
             }
@@ -207,7 +217,7 @@ impl Stage1 {
         if self.exit.is_some() {
             return;
         }
-        drop(self.words.get_ref().shutdown(std::net::Shutdown::Both));
+        drop(self.words.get_ref().shutdown(Shutdown::Both));
         let deadline = Instant::now() + STAGE1_PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_micros(500));

@@ -73,6 +73,16 @@ fn an_escaped_process_ends_when_its_handle_is_dropped() {
 }
 
 #[test]
+fn an_escaped_process_ends_though_stage_1_does_not_answer() {
+    each(|user, containment| {
+        let stage = Stage::new();
+        let said = escape(&stage, user, containment, "abandon", "sleep 60");
+        assert!(said.contains("end Exit { how: Signalled(9)"), "{said}");
+        until("nothing is left", || stage.marked().is_empty());
+    });
+}
+
+#[test]
 fn an_escaped_process_ends_when_the_parent_is_killed() {
     each(|user, containment| {
         let stage = Stage::new();

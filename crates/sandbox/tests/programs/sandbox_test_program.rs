@@ -46,6 +46,13 @@ fn contain(containment: &str, end: &str, ready: &Path, command: &[OsString]) {
     match end {
         "kill" => contained.kill(),
         "terminate" => contained.terminate(),
+        "abandon" => {
+            // Stage 1 cannot answer any more.
+            let pid = contained.pid().to_string();
+            assert!(Command::new("kill").args(["-STOP", &pid]).status().is_ok_and(|s| s.success()));
+            contained.kill();
+            contained.abandon();
+        }
         "drop" => return drop(contained),
         _ => {}
     }
