@@ -1,0 +1,15 @@
+//! One program run to its end: clocks, streams, stopping. No other module starts a process.
+
+mod flight;
+mod lines;
+mod output;
+mod pumps;
+mod spec;
+mod stop;
+mod supervise;
+
+pub use flight::in_flight;
+pub use output::Output;
+pub use spec::{Clock, Ended, How, LINE_LIMIT, Spec, Stream, Watch};
+pub use stop::StopSwitch;
+pub use supervise::run;

@@ -1,0 +1,105 @@
+//! What to run and what became of it: plain data.
+
+use std::time::Duration;
+
+use botpipe_sandbox::{Identity, Launch, Used};
+
+use super::output::Output;
+
+/// A program to run to its end.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// What to start and how it is contained.
+    pub launch: Launch,
+    /// Everything it can read on its standard input.
+    pub stdin: Vec<u8>,
+    /// How long it may take in all.
+    pub wall: Option<Duration>,
+    /// How long it may be silent on both streams.
+    pub idle: Option<Duration>,
+    /// Bytes of one line that are delivered; the rest of it is counted and dropped.
+    pub line_limit: usize,
+    /// Bytes of each stream that are kept for the result: its head and its tail.
+    pub capture_limit: usize,
+    /// How long it may take to end after SIGTERM, before everything is killed.
+    pub grace: Duration,
+}
+
+/// Bytes of one line that are delivered when nothing else is asked for: 16 MiB.
+pub const LINE_LIMIT: usize = 16 << 20;
+
+/// Where a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Who looks on while a program runs. Called on the thread of [`super::run`]; as long as a call
+/// takes, the program is held back by its full pipes, and the idle clock stands still.
+pub trait Watch {
+    /// The program runs; this identifies the stage 1 that everything of it ends with. Comes first.
+    fn started(&mut self, stage1: &Identity);
+
+    /// A line, without its end. Bytes that are not UTF-8 are replaced; a line over the limit is cut
+    /// and ends in a mark that says so.
+    fn line(&mut self, stream: Stream, line: &str);
+}
+
+/// What became of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub how: How,
+    /// What it wrote to standard output.
+    pub stdout: Output,
+    /// What it wrote to standard error.
+    pub stderr: Output,
+    /// Processes it left behind; they were killed.
+    pub leftover: u32,
+    /// Processes that could not be killed.
+    pub survivors: u32,
+    /// From before its start until everything of it had ended.
+    pub elapsed: Duration,
+    /// What contained it; `None` when it was never started.
+    pub contained: Option<Used>,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By a signal that was not ours.
+    Signalled(i32),
+    /// It never started.
+    SpawnFailed {
+        /// What could not be done, with the reason.
+        what: String,
+        /// The kernel's error number, where it gave one.
+        errno: Option<i32>,
+    },
+    /// It was ended because a clock ran out.
+    TimedOut {
+        /// Which one.
+        clock: Clock,
+        /// What that clock was set to.
+        after: Duration,
+    },
+    /// It was ended, or not started at all, because the switch asked for it.
+    Stopped {
+        /// The signal the switch was given.
+        signal: i32,
+    },
+}
+
+/// A clock that a program runs under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Time in all.
+    Wall,
+    /// Time without output.
+    Idle,
+}
