@@ -32,7 +32,10 @@ impl Stage {
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
         let program = folder.join("program");
-        fs::copy(env!("CARGO_BIN_EXE_sandbox-test-program"), &program).unwrap();
+        // Not by this process: while a test beside this one forks, a file written here is held open
+        // by that child too, and cannot be executed.
+        let from = env!("CARGO_BIN_EXE_sandbox-test-program");
+        assert!(Command::new("cp").arg(from).arg(&program).status().unwrap().success());
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         Self { folder, program, marker }
     }
