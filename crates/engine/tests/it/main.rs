@@ -1,6 +1,7 @@
 //! Behaviour of the engine.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod catalog;
 mod process;
 mod prompt;
 mod prompt_answer;

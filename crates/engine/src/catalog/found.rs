@@ -1,0 +1,98 @@
+//! A workflow that was found: its names and words, where it lies, its text.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use botpipe_lang::{FileProblem, Files, Folder, InMemory, SourceFile};
+
+use super::error::Error;
+use super::shipped::shipped;
+
+/// A workflow of the catalogue; not checked, perhaps not even well-formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// As its file says, else as the file or folder is called.
+    pub name: String,
+    /// What the file or folder is called.
+    pub stem: String,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub aliases: Vec<String>,
+    pub origin: Origin,
+    /// Its file; relative to the shipped root for a shipped one.
+    pub path: PathBuf,
+    /// The place of the workflow that is found by this name instead.
+    pub shadowed_by: Option<String>,
+}
+
+/// Where a workflow comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// `.botpipe/workflows/`.
+    Workspace,
+    /// `workflows/`: came with the repository.
+    Repo,
+    /// Named by its path.
+    Path,
+    /// Inside the program.
+    Shipped,
+}
+
+impl Origin {
+    /// The word shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace",
+            Self::Repo => "repo",
+            Self::Path => "path",
+            Self::Shipped => "shipped",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Found {
+    /// Where it lies, for people: a path, or `shipped:ralph_loop/sop.yaml`.
+    pub fn place(&self) -> String {
+        let path = self.path.display();
+        if self.origin == Origin::Shipped { format!("shipped:{path}") } else { path.to_string() }
+    }
+
+    /// Its text and the files beside it, for `botpipe_lang::compile`.
+    ///
+    /// # Errors
+    /// [`Error::NoFile`] and [`Error::Unreadable`], when the file is gone or cannot be read.
+    pub fn load(&self) -> Result<(SourceFile, Box<dyn Files>), Error> {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let files: Box<dyn Files> = if self.origin == Origin::Shipped {
+            let prefix = format!("{}/", folder.display());
+            let prefix = if folder.as_os_str().is_empty() { String::new() } else { prefix };
+            let files: InMemory = shipped(&prefix).map(|file| (file.path, file.text)).collect();
+            Box::new(files)
+        } else if folder.as_os_str().is_empty() {
+            Box::new(Folder::new("."))
+        } else {
+            Box::new(Folder::new(folder))
+        };
+        let text = files.read(&file).map_err(|problem| self.unreadable(problem))?;
+        Ok((SourceFile { name: self.place(), text }, files))
+    }
+
+    fn unreadable(&self, problem: FileProblem) -> Error {
+        let path = self.path.clone();
+        let why = match problem {
+            FileProblem::Missing => return Error::NoFile { path },
+            FileProblem::Outside => "a link on its path leads out of its folder".to_owned(),
+            FileProblem::NotText => "it is not UTF-8 text".to_owned(),
+            FileProblem::TooLarge => "it is too large".to_owned(),
+            FileProblem::Unreadable { reason } => reason,
+        };
+        Error::Unreadable { path, why }
+    }
+}
