@@ -17,11 +17,12 @@ fn main() -> io::Result<()> {
     files.sort();
     let mut code = String::from("&[\n");
     for path in files {
-        let relative = path.strip_prefix(&root).map_err(io::Error::other)?;
+        let relative = text(path.strip_prefix(&root).map_err(io::Error::other)?)?;
         let executable = fs::metadata(&path)?.permissions().mode() & 0o111 != 0;
+        let place = text(&path)?;
         let _ = writeln!(
             code,
-            "    ShippedFile {{ path: {relative:?}, text: include_str!({path:?}), executable: {executable} }},"
+            "    ShippedFile {{ path: {relative:?}, text: include_str!({place:?}), executable: {executable} }},"
         );
     }
     code.push_str("]\n");
@@ -30,6 +31,10 @@ fn main() -> io::Result<()> {
 
 fn variable(name: &str) -> io::Result<String> {
     std::env::var(name).map_err(io::Error::other)
+}
+
+fn text(path: &Path) -> io::Result<&str> {
+    path.to_str().ok_or_else(|| io::Error::other(format!("{} is not UTF-8", path.display())))
 }
 
 fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
