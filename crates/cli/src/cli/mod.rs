@@ -1,0 +1,135 @@
+//! The commands: one file each; this is the table.
+
+#![expect(clippy::doc_markdown, reason = "the doc comments are help text, with commands in it")]
+
+mod answer;
+mod cancel;
+mod check;
+mod demo;
+mod logs;
+mod options;
+mod resume;
+mod run;
+mod runs;
+mod workflows;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::term::exit;
+use crate::term::failure::Failure;
+use crate::term::output::{Form, result, tell};
+
+/// Runs standard operating procedures on coding agents.
+///
+/// A workflow says which steps there are, what each must leave behind and where it leads; an agent
+/// does the work; botpipe governs the run, records it, and takes it up again after any interruption.
+#[derive(Debug, Parser)]
+#[command(name = "botpipe", version, after_long_help = exit::TABLE, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Resume(resume::Args),
+    Answer(answer::Args),
+    Cancel(cancel::Args),
+    #[command(subcommand)]
+    Runs(runs::Command),
+    Logs(logs::Args),
+    #[command(subcommand)]
+    Workflows(workflows::Command),
+    Check(check::Args),
+    Demo(demo::Args),
+}
+
+/// Does what the command line says; the process's exit code.
+pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let parsed = Cli::command()
+        .try_get_matches_from(spell_out(args))
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that nobody reads is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { exit::OK };
+        }
+    };
+    let json = cli.command.json();
+    match cli.command.run() {
+        Ok(code) => code,
+        Err(failure) => {
+            tell(&failure.to_string());
+            if let Some(json) = json
+                && Form::choose(json).is_json()
+            {
+                result(Form::Json, String::new, || failure.to_json());
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<u8, Failure> {
+        match self {
+            Self::Run(args) => args.run(),
+            Self::Resume(args) => args.run(),
+            Self::Answer(args) => args.run(),
+            Self::Cancel(args) => args.run(),
+            Self::Runs(command) => command.run(),
+            Self::Logs(args) => args.run(),
+            Self::Workflows(command) => command.run(),
+            Self::Check(args) => args.run(),
+            Self::Demo(args) => args.run(),
+        }
+    }
+
+    /// Whether `--json` was given; `None` for a command whose output is lines.
+    fn json(&self) -> Option<bool> {
+        match self {
+            Self::Run(args) => Some(args.json()),
+            Self::Resume(args) => Some(args.json()),
+            Self::Answer(args) => Some(args.json()),
+            Self::Cancel(args) => Some(args.json()),
+            Self::Runs(command) => Some(command.json()),
+            Self::Workflows(command) => Some(command.json()),
+            Self::Check(args) => Some(args.json()),
+            Self::Demo(args) => Some(args.json()),
+            Self::Logs(_) => None,
+        }
+    }
+}
+
+/// `-wf`, a short option of two letters, which the parser does not know, as `--wf`.
+fn spell_out(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut ours = true;
+    let spell = |arg: OsString| {
+        ours &= arg != "--";
+        if ours && arg == "-wf" { "--wf".into() } else { arg }
+    };
+    args.into_iter().map(spell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_short_option_of_two_letters_is_spelt_out_before_the_agents_own_words() {
+        let args = ["botpipe", "run", "x", "-wf", "a", "b", "--", "agent", "-wf"];
+        let spelt = spell_out(args.map(OsString::from));
+        assert_eq!(spelt[3], "--wf");
+        assert_eq!(spelt[8], "-wf");
+    }
+}

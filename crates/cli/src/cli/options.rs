@@ -1,0 +1,113 @@
+//! Options that several commands share, and what they lead to.
+
+use std::path::{Path, PathBuf};
+
+use botpipe_engine::Engine;
+use botpipe_engine::catalog;
+use botpipe_engine::process::StopSwitch;
+use botpipe_engine::request::RunRef;
+use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
+use clap::Args;
+
+use crate::signals;
+use crate::term::failure::Failure;
+use crate::term::output::Form;
+use crate::term::progress::Volume;
+
+/// Where to work.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Workspace {
+    /// The folder to work in; it must exist
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) workspace: PathBuf,
+}
+
+impl Workspace {
+    pub(super) fn path(&self) -> &Path {
+        &self.workspace
+    }
+
+    /// The engine of a workspace that has runs.
+    pub(super) fn engine(&self) -> Result<Engine, Failure> {
+        Engine::open_existing(&self.workspace)?.ok_or_else(|| {
+            Failure::not_found(format!("no runs yet in `{}`", self.workspace.display()))
+                .hint("start one with `botpipe run WORKFLOW \"what to do\"`")
+        })
+    }
+}
+
+/// Which run.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Which {
+    /// The workflow: its name or an alias
+    #[arg(value_name = "REF")]
+    pub(super) reference: String,
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(super) task: TaskId,
+    /// A run of that task; without it, the newest
+    #[arg(long, value_name = "RUN")]
+    pub(super) run_id: Option<RunId>,
+    #[command(flatten)]
+    pub(super) workspace: Workspace,
+}
+
+impl Which {
+    /// The run that is meant. It is found although its workflow's file is gone: by its name.
+    pub(super) fn run(&self) -> Result<RunRef, Failure> {
+        let name = match catalog::find(self.workspace.path(), &self.reference) {
+            Ok(found) => found.name,
+            Err(catalog::Error::Workspace(error)) => {
+                return Err(catalog::Error::Workspace(error).into());
+            }
+            Err(_) => self.reference.clone(),
+        };
+        let workflow: WorkflowName = name.parse().map_err(|error| {
+            Failure::not_found(format!("{error}"))
+                .hint("`botpipe runs list` shows the runs of a workspace")
+        })?;
+        Ok(RunRef { workflow, task: self.task.clone(), run: self.run_id.clone() })
+    }
+}
+
+/// In which form the result is given.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Json {
+    /// Print the result as one JSON document, also at a terminal
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Json {
+    pub(super) fn form(self) -> Form {
+        Form::choose(self.json)
+    }
+}
+
+/// How a command that moves a run speaks.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Speech {
+    #[command(flatten)]
+    pub(super) json: Json,
+    /// No progress on standard error
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Speech {
+    pub(super) fn form(self) -> Form {
+        self.json.form()
+    }
+
+    pub(super) fn volume(self) -> Volume {
+        if self.quiet { Volume::Quiet } else { Volume::Normal }
+    }
+}
+
+/// A switch that signals throw.
+pub(super) fn switch() -> Result<StopSwitch, Failure> {
+    let stop = StopSwitch::new();
+    signals::forward(&stop)
+        .map_err(|error| Failure::error(format!("could not listen for signals: {error}")))?;
+    Ok(stop)
+}

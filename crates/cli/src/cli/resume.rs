@@ -1,0 +1,62 @@
+//! `botpipe resume`: takes a run up where it stands.
+
+use botpipe_engine::request::ResumeRequest;
+use botpipe_kernel::ids::StepId;
+use botpipe_kernel::run::Raise;
+
+use super::options::{Speech, Which, switch};
+use crate::term::end::End;
+use crate::term::failure::Failure;
+use crate::term::progress::watcher;
+
+/// Take up a run that was stopped, or whose owner died
+///
+/// Everything that was recorded stands: a finished turn is never asked again. A run that waits for an
+/// answer, or is over, stays as it is.
+///
+/// Examples:
+///   botpipe resume ralph_loop csv-export
+///   botpipe resume ralph_loop csv-export --max-visits implement=12
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Raise the run's bound of steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_steps: Option<u32>,
+    /// Raise a step's bound of visits; may be given again
+    #[arg(long, value_name = "STEP=N", value_parser = step_bound)]
+    max_visits: Vec<(StepId, u32)>,
+    #[command(flatten)]
+    speech: Speech,
+}
+
+impl Args {
+    pub(super) fn json(&self) -> bool {
+        self.speech.json.json
+    }
+
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        let which = self.which.run()?;
+        let engine = self.which.workspace.engine()?;
+        let max_visits = self.max_visits.into_iter().collect();
+        let request = ResumeRequest { raise: Raise { max_steps: self.max_steps, max_visits } };
+        let stop = switch()?;
+        let progress = watcher(self.speech.volume());
+        let end = engine.resume(&which, request, progress.as_ref(), &stop);
+        drop(progress);
+        let end = end?;
+        let end = End::of(&end, self.which.workspace.path(), Some(&which));
+        Ok(end.print(self.speech.form(), self.speech.volume()))
+    }
+}
+
+fn step_bound(text: &str) -> Result<(StepId, u32), String> {
+    let (step, n) = text.split_once('=').ok_or("write STEP=N, as in implement=12")?;
+    let step = step.parse().map_err(|error| format!("{error}"))?;
+    match n.parse() {
+        Ok(n) if n > 0 => Ok((step, n)),
+        _ => Err(format!("`{n}` is no number of visits")),
+    }
+}

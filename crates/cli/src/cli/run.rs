@@ -1,0 +1,198 @@
+//! `botpipe run`: starts a run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use botpipe_engine::Engine;
+use botpipe_engine::catalog;
+use botpipe_engine::request::{ProviderChoice, StartRequest};
+use botpipe_kernel::ids::TaskId;
+use botpipe_lang::{Compiled, SourceFile, compile};
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::options::{Speech, Workspace, switch};
+use crate::term::diagnostic;
+use crate::term::end::End;
+use crate::term::exit;
+use crate::term::failure::Failure;
+use crate::term::output::tell;
+use crate::term::progress::watcher;
+
+/// Start a run of a workflow
+///
+/// The message fills the workflow's one required text input; `--input` and `-i` fill any. The run is
+/// recorded in `.botpipe/` of the workspace; whatever stops it, `botpipe resume` takes it up again.
+///
+/// Examples:
+///   botpipe run ralph_loop "Add a CSV export" --task csv-export --provider command -- codex exec -
+///   botpipe run ralph_loop -i request "Add a CSV export" -wf test_command "make test"
+///   botpipe run ./release.sop.yaml --input release.json --json
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// The workflow: a name, an alias, or a path to its file or folder
+    #[arg(value_name = "REF")]
+    reference: String,
+    /// What to do, in words
+    message: Option<String>,
+    /// The same, as an option
+    #[arg(long = "message", value_name = "TEXT", conflicts_with = "message")]
+    message_option: Option<String>,
+    /// The task's id, a name for this piece of work; without it one is made of the message
+    #[arg(long, visible_alias = "task-id", value_name = "TASK")]
+    task: Option<TaskId>,
+    /// The whole input: JSON, or a file of JSON (`@FILE`, or a path ending in .json)
+    #[arg(long, value_name = "JSON|FILE")]
+    input: Option<String>,
+    /// One field of the input; may be given again
+    #[arg(short = 'i', num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
+    input_field: Vec<String>,
+    /// One parameter of the workflow, also written `-wf NAME VALUE`; may be given again
+    #[arg(long = "wf", num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
+    param: Vec<String>,
+    #[command(flatten)]
+    workspace: Workspace,
+    /// The agent: `command` runs the program after `--`, `replay` plays a recording
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<String>,
+    /// The recording that `--provider replay` plays
+    #[arg(long, value_name = "FILE")]
+    cassette: Option<PathBuf>,
+    /// Play the recording although the prompts are not those it was made with
+    #[arg(long, requires = "cassette")]
+    loose: bool,
+    /// An environment variable that agents and scripts may see; may be given again
+    #[arg(long, value_name = "NAME")]
+    pass_env: Vec<String>,
+    /// Stop after so many steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_steps: Option<u32>,
+    #[command(flatten)]
+    speech: Speech,
+    /// The agent's program and its arguments: prompt on stdin, answer on stdout
+    #[arg(last = true, value_name = "PROGRAM")]
+    program: Vec<String>,
+}
+
+/// The agents of this version.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Provider {
+    Command,
+    Replay,
+}
+
+impl Args {
+    pub(super) fn json(&self) -> bool {
+        self.speech.json.json
+    }
+
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        let workspace = self.workspace.path().to_owned();
+        let found = catalog::find(&workspace, &self.reference)?;
+        let (source, files) = found.load()?;
+        let compiled = compile(&source, files.as_ref());
+        report(&source, &compiled)?;
+        let speech = self.speech;
+        let request = self.request()?;
+        let stop = switch()?;
+        let engine = Engine::open(&workspace)?;
+        let progress = watcher(speech.volume());
+        let end = engine.start(&compiled, request, progress.as_ref(), &stop);
+        drop(progress);
+        Ok(End::of(&end?, &workspace, None).print(speech.form(), speech.volume()))
+    }
+
+    fn request(self) -> Result<StartRequest, Failure> {
+        Ok(StartRequest {
+            provider: self.provider()?,
+            task: self.task,
+            message: self.message.or(self.message_option),
+            input: self.input.as_deref().map(input).transpose()?,
+            input_fields: pairs(&self.input_field),
+            params: pairs(&self.param),
+            pass_env: self.pass_env,
+            max_steps: self.max_steps,
+        })
+    }
+
+    fn provider(&self) -> Result<Option<ProviderChoice>, Failure> {
+        let Some(name) = &self.provider else {
+            if !self.program.is_empty() || self.cassette.is_some() {
+                return Err(Failure::usage("an agent program or a recording needs `--provider`")
+                    .hint("`--provider command -- PROGRAM ARGS…`")
+                    .hint("`--provider replay --cassette FILE`"));
+            }
+            return Ok(None);
+        };
+        let provider = Provider::from_str(name, false).map_err(|_| {
+            Failure::usage(format!(
+                "there is no provider `{}`: this version has `command` and `replay`",
+                name.escape_debug()
+            ))
+            .hint("any agent that reads a prompt on stdin: `--provider command -- codex exec -`")
+        })?;
+        match provider {
+            Provider::Command => {
+                let Some((program, args)) = self.program.split_first() else {
+                    return Err(Failure::usage("`--provider command` needs a program after `--`")
+                        .hint("`--provider command -- codex exec -`"));
+                };
+                if self.cassette.is_some() {
+                    return Err(Failure::usage("`--cassette` belongs to `--provider replay`"));
+                }
+                Ok(Some(ProviderChoice::Command { program: program.clone(), args: args.to_vec() }))
+            }
+            Provider::Replay => {
+                let Some(path) = &self.cassette else {
+                    return Err(Failure::usage("`--provider replay` needs `--cassette FILE`"));
+                };
+                if !self.program.is_empty() {
+                    return Err(Failure::usage("a program belongs to `--provider command`"));
+                }
+                let origin = path.display().to_string();
+                let cassette = read(path)?;
+                Ok(Some(ProviderChoice::Replay { cassette, origin, loose: self.loose }))
+            }
+        }
+    }
+}
+
+/// Shows what is wrong with the file; a file with errors is not run.
+fn report(source: &SourceFile, compiled: &Compiled) -> Result<(), Failure> {
+    if !compiled.diagnostics.is_empty() {
+        tell(diagnostic::render(source, &compiled.diagnostics).trim_end());
+    }
+    if compiled.plan.is_some() {
+        return Ok(());
+    }
+    let message =
+        format!("`{}` does not check: {}", source.name, diagnostic::count(&compiled.diagnostics));
+    let failure = Failure::usage(message).hint(format!("`botpipe check {}`", source.name));
+    let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.refused);
+    Err(if refused { failure.code(exit::POLICY) } else { failure })
+}
+
+/// JSON as typed, or from a file.
+fn input(text: &str) -> Result<Value, Failure> {
+    let is_file = Path::new(text).extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    let (origin, json) = match text.strip_prefix('@') {
+        Some(path) => (path, read(Path::new(path))?),
+        None if is_file && !text.trim_start().starts_with(['{', '[', '"']) => {
+            (text, read(Path::new(text))?)
+        }
+        None => ("--input", text.to_owned()),
+    };
+    serde_json::from_str(&json)
+        .map_err(|error| Failure::usage(format!("`{origin}` is no JSON: {error}")))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("could not read `{}`: {error}", path.display())))
+}
+
+/// What an option with a name and a value was given.
+fn pairs(words: &[String]) -> Vec<(String, String)> {
+    words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+}

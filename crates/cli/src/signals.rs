@@ -1,0 +1,45 @@
+//! Signals that end the owner of a run: told to the run's switch, so that it stops and can be resumed.
+
+use std::fs;
+use std::io;
+use std::thread;
+
+use botpipe_engine::process::StopSwitch;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+
+use crate::term::exit;
+
+/// Throws the switch at SIGINT, SIGTERM and SIGHUP; a second SIGINT ends this process at once (what
+/// it started ends with it).
+///
+/// A SIGHUP that is ignored, as under `nohup`, stays ignored.
+///
+/// # Errors
+/// The system refuses a handler or a thread.
+pub(crate) fn forward(stop: &StopSwitch) -> io::Result<()> {
+    let mut wanted = vec![SIGINT, SIGTERM];
+    if !is_ignored(SIGHUP) {
+        wanted.push(SIGHUP);
+    }
+    let mut signals = Signals::new(wanted)?;
+    let stop = stop.clone();
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            if signal == SIGINT && stop.requested().is_some() {
+                low_level::exit(exit::by_signal(SIGINT).into());
+            }
+            stop.request(signal);
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether this process was started with the signal ignored, as `/proc` has it.
+fn is_ignored(signal: i32) -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}

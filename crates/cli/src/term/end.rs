@@ -1,0 +1,197 @@
+//! Where a run stood when a command let go of it: as text, as JSON, and the next command to type.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use botpipe_engine::request::{RunEnd, RunRef, RunStatus};
+use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
+use botpipe_kernel::run::{FailureClass, Lifecycle, Question, Run, Stop};
+use serde_json::{Value, json};
+
+use super::exit;
+use super::output::{Form, printable, result, shell_word, tell};
+use super::progress::Volume;
+use super::words;
+
+/// A run at rest, and how the person named its workspace.
+pub(crate) struct End<'a> {
+    pub(crate) run: &'a RunId,
+    pub(crate) task: &'a TaskId,
+    pub(crate) workflow: &'a WorkflowName,
+    pub(crate) state: &'a Run,
+    /// The workflow's folder, relative to the workspace.
+    pub(crate) folder: &'a Path,
+    pub(crate) workspace: &'a Path,
+    /// The run was named by its id, so the next command names it too.
+    pub(crate) named: bool,
+    /// It is recorded as running, and nobody moves it.
+    pub(crate) owner_lost: bool,
+}
+
+impl<'a> End<'a> {
+    pub(crate) fn of(end: &'a RunEnd, workspace: &'a Path, which: Option<&RunRef>) -> Self {
+        Self {
+            run: &end.run,
+            task: &end.task,
+            workflow: &end.workflow,
+            state: &end.state,
+            folder: &end.folder,
+            workspace,
+            named: which.is_some_and(|which| which.run.is_some()),
+            owner_lost: false,
+        }
+    }
+
+    /// Prints it; the exit code it stands for.
+    pub(crate) fn print(&self, form: Form, volume: Volume) -> u8 {
+        let code = exit::of_lifecycle(&self.state.lifecycle);
+        if form.is_json() && volume == Volume::Normal {
+            tell(self.text().trim_end());
+        }
+        result(form, || self.text(), || self.to_json(code));
+        code
+    }
+
+    /// # Shape
+    /// `{"run", "task", "workflow", "state", "exit_code", "steps_taken", "folder", "question"?,
+    /// "stop"?, "next"?}`
+    pub(crate) fn to_json(&self, code: u8) -> Value {
+        let mut view = json!({
+            "run": self.run,
+            "task": self.task,
+            "workflow": self.workflow,
+            "state": self.word(),
+            "steps_taken": self.state.steps_taken,
+            "folder": self.folder,
+            "exit_code": code,
+        });
+        match &self.state.lifecycle {
+            Lifecycle::Waiting(question) => {
+                view["question"] = json!({ "text": question.text, "choices": question.choices });
+            }
+            Lifecycle::Stopped(stop) => {
+                view["stop"] = json!(stop);
+                view["reason"] = json!(stop.to_string());
+            }
+            _ => {}
+        }
+        if let Some(next) = self.next() {
+            view["next"] = json!(next);
+        }
+        view
+    }
+
+    /// # Shape
+    /// `run R of task T (workflow W) finished: accepted`, then what it waits for or why it stopped,
+    /// its folder and the next command.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("run {} of task {} ({}) ", self.run, self.task, self.workflow);
+        let _ = match &self.state.lifecycle {
+            Lifecycle::Finished(verdict) => {
+                writeln!(
+                    text,
+                    "{} after {} steps",
+                    words::finished(*verdict),
+                    self.state.steps_taken
+                )
+            }
+            Lifecycle::Cancelled => writeln!(text, "was cancelled"),
+            Lifecycle::Waiting(question) => {
+                text.push_str("waits for an answer\n");
+                text.push_str(&question_text(question));
+                Ok(())
+            }
+            Lifecycle::Stopped(stop) => {
+                writeln!(text, "stopped\n  reason: {}", printable(&stop.to_string()))
+            }
+            Lifecycle::Unstarted | Lifecycle::Running => writeln!(text, "is {}", self.word()),
+        };
+        let _ = writeln!(text, "  folder: {}", self.workspace.join(self.folder).display());
+        if let Some(next) = self.next() {
+            let _ = writeln!(text, "  next: {next}");
+        }
+        if is_mismatch(&self.state.lifecycle) {
+            text.push_str(
+                "  hint: the workflow or its input is not what was recorded; run it anew with \
+                 `--loose` to play the recording all the same, or record it again\n",
+            );
+        }
+        text
+    }
+
+    fn word(&self) -> &'static str {
+        match &self.state.lifecycle {
+            Lifecycle::Finished(verdict) => words::finished(*verdict),
+            Lifecycle::Cancelled => "cancelled",
+            Lifecycle::Waiting(_) => "waiting",
+            Lifecycle::Stopped(_) => "stopped",
+            Lifecycle::Unstarted | Lifecycle::Running if self.owner_lost => {
+                RunStatus::OwnerLost.as_str()
+            }
+            Lifecycle::Unstarted | Lifecycle::Running => RunStatus::Running.as_str(),
+        }
+    }
+
+    /// The command that moves the run on.
+    pub(crate) fn next(&self) -> Option<String> {
+        match &self.state.lifecycle {
+            Lifecycle::Waiting(question) => {
+                let answer = match question.choices.first() {
+                    Some(choice) => shell_word(&printable(choice)),
+                    None => "'…'".to_owned(),
+                };
+                Some(self.command("answer", &format!(" --answer {answer}")))
+            }
+            Lifecycle::Stopped(stop) => Some(self.command("resume", &raise(stop, self.state))),
+            Lifecycle::Unstarted | Lifecycle::Running if self.owner_lost => {
+                Some(self.command("resume", ""))
+            }
+            Lifecycle::Unstarted | Lifecycle::Running => Some(self.command("logs", " -f")),
+            Lifecycle::Finished(_) | Lifecycle::Cancelled => None,
+        }
+    }
+
+    fn command(&self, verb: &str, rest: &str) -> String {
+        let workspace = shell_word(&self.workspace.display().to_string());
+        let mut text = format!("botpipe {verb} {} {}", self.workflow, self.task);
+        if self.named {
+            let _ = write!(text, " --run-id {}", self.run);
+        }
+        let _ = write!(text, " --workspace {workspace}{rest}");
+        text
+    }
+}
+
+/// The option that gets a run over the limit it stands at: twice what it was.
+fn raise(stop: &Stop, run: &Run) -> String {
+    match stop {
+        Stop::MaxSteps { limit } => {
+            format!(" --max-steps {}", limit.max(&run.steps_taken).saturating_mul(2).max(1))
+        }
+        Stop::MaxVisits { step, limit } => {
+            format!(" --max-visits {step}={}", limit.saturating_mul(2).max(1))
+        }
+        Stop::Policy { .. } | Stop::Signal { .. } | Stop::Provider { .. } | Stop::Error { .. } => {
+            String::new()
+        }
+    }
+}
+
+fn question_text(question: &Question) -> String {
+    let mut text = String::new();
+    for line in printable(&question.text).lines() {
+        let _ = writeln!(text, "  question: {line}");
+    }
+    if !question.choices.is_empty() {
+        let choices: Vec<String> = question.choices.iter().map(|it| printable(it)).collect();
+        let _ = writeln!(text, "  choices: {}", choices.join(" · "));
+    }
+    text
+}
+
+fn is_mismatch(lifecycle: &Lifecycle) -> bool {
+    matches!(
+        lifecycle,
+        Lifecycle::Stopped(Stop::Provider { class: FailureClass::ReplayMismatch, .. })
+    )
+}

@@ -1,0 +1,12 @@
+//! What every command shares at the terminal.
+
+pub(crate) mod clock;
+pub(crate) mod diagnostic;
+pub(crate) mod end;
+pub(crate) mod exit;
+pub(crate) mod failure;
+pub(crate) mod output;
+pub(crate) mod progress;
+pub(crate) mod story;
+pub(crate) mod table;
+pub(crate) mod words;

@@ -1,0 +1,173 @@
+//! A run as it moves, on standard error: plain lines, and at a terminal a line that refreshes itself.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use botpipe_engine::request::{Notice, Progress, Silent};
+use botpipe_kernel::ids::TurnId;
+
+use super::clock::span;
+use super::output::one_line;
+use super::words;
+
+/// Whether a person wants to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Volume {
+    Quiet,
+    Normal,
+}
+
+/// Who watches a run that this command moves.
+pub(crate) fn watcher(volume: Volume) -> Box<dyn Progress> {
+    match volume {
+        Volume::Quiet => Box::new(Silent),
+        Volume::Normal => Box::new(Live::begin()),
+    }
+}
+
+/// The lines of a run that moves now.
+struct Live {
+    board: Arc<Mutex<Board>>,
+    /// Refreshes the status line; only at a terminal.
+    ticker: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+/// What is on the screen.
+struct Board {
+    start: Instant,
+    terminal: bool,
+    /// Where the run stands; empty when nothing is to be shown below the lines.
+    standing: String,
+    /// The last line an agent printed.
+    activity: String,
+    /// The turn whose output was last shown as a line of its own, and when.
+    shown: Option<(TurnId, Instant)>,
+}
+
+impl Live {
+    fn begin() -> Self {
+        let terminal = io::stderr().is_terminal();
+        let board = Arc::new(Mutex::new(Board {
+            start: Instant::now(),
+            terminal,
+            standing: String::new(),
+            activity: String::new(),
+            shown: None,
+        }));
+        let ticker = if terminal { tick(&board) } else { None };
+        Self { board, ticker }
+    }
+}
+
+/// Refreshes the elapsed time. Without a thread for it the line is refreshed only by events.
+fn tick(board: &Arc<Mutex<Board>>) -> Option<(Sender<()>, JoinHandle<()>)> {
+    let (sender, done) = channel::<()>();
+    let board = Arc::clone(board);
+    let thread = thread::Builder::new().name("status".to_owned()).spawn(move || {
+        while done.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
+            lock(&board).refresh();
+        }
+    });
+    Some((sender, thread.ok()?))
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some((sender, thread)) = self.ticker.take() {
+            drop(sender);
+            // It holds nothing that could be lost.
+            let _ = thread.join();
+        }
+        lock(&self.board).clear();
+    }
+}
+
+impl Progress for Live {
+    fn notice(&self, notice: &Notice<'_>) {
+        let mut board = lock(&self.board);
+        match notice {
+            Notice::Recorded { event, run, .. } => {
+                if let Some(words) = words::of(event, run) {
+                    board.line(&words);
+                }
+                board.standing = words::standing(run).unwrap_or_default();
+                board.refresh();
+            }
+            Notice::Activity { turn, line } => board.activity(*turn, line),
+            Notice::Note { text } => board.line(&format!("note: {}", one_line(text, 400))),
+        }
+    }
+}
+
+impl Board {
+    /// A line that stays.
+    fn line(&mut self, words: &str) {
+        self.clear();
+        self.activity.clear();
+        write(&format!("[{:>6}] {words}\n", span(self.start.elapsed())));
+    }
+
+    /// What an agent prints: on the status line, or as a line now and then where there is none.
+    fn activity(&mut self, turn: Option<&TurnId>, line: &str) {
+        let words = one_line(line, 160);
+        if words.is_empty() {
+            return;
+        }
+        if self.terminal {
+            self.activity = words;
+            self.refresh();
+            return;
+        }
+        let due = match (&self.shown, turn) {
+            (Some((shown, at)), Some(turn)) => shown != turn || at.elapsed() >= QUIET_TIME,
+            _ => true,
+        };
+        if due {
+            self.shown = turn.map(|turn| (turn.clone(), Instant::now()));
+            write(&format!("[{:>6}]   | {words}\n", span(self.start.elapsed())));
+        }
+    }
+
+    fn refresh(&self) {
+        if !self.terminal || self.standing.is_empty() {
+            return;
+        }
+        let mut status = format!("[{:>6}] {}", span(self.start.elapsed()), self.standing);
+        if !self.activity.is_empty() {
+            status.push_str(" | ");
+            status.push_str(&self.activity);
+        }
+        let width = columns().saturating_sub(1);
+        write(&format!("\r\x1b[2K{}", one_line(&status, width)));
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            write("\r\x1b[2K");
+        }
+    }
+}
+
+fn write(text: &str) {
+    let mut err = io::stderr().lock();
+    // A terminal that is gone ends us by SIGHUP; nobody else needs to read this.
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
+fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The terminal's width in characters.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80)
+}
+
+/// How often the elapsed time moves.
+const REFRESH: Duration = Duration::from_millis(500);
+/// How long an agent's further output is passed over where each of its lines would stay.
+const QUIET_TIME: Duration = Duration::from_secs(2);

@@ -1,0 +1,179 @@
+//! What happened in a run, said in one line each.
+
+use botpipe_kernel::ids::{Role, TurnId, VisitId};
+use botpipe_kernel::plan::Target;
+use botpipe_kernel::run::{
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, ResumeCause, Run, TurnResult,
+    Verdict, WorklistState,
+};
+
+use super::output::one_line;
+
+/// An event in words, given the run after it; `None` for one that only the record needs.
+pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
+    let words = match event {
+        Event::RunCreated { run, task, workflow, .. } => {
+            format!("run {run} of workflow {workflow} for task {task}")
+        }
+        Event::ItemsRead { worklist, .. } => {
+            let list = run.worklists.get(worklist)?;
+            let done = list.done.iter().filter(|done| **done).count();
+            format!("worklist {worklist}: {} items, {done} done", list.items.len())
+        }
+        Event::ItemsRejected { worklist, why } => format!("worklist {worklist} is no good: {why}"),
+        Event::ItemsExhausted { worklist, to, .. } => {
+            format!("worklist {worklist} has no item left, on to {}", target(to))
+        }
+        Event::VisitEntered { visit, .. } => entered(visit, run),
+        Event::TurnOwed { turn, .. } => format!("{} at work", speaker(turn)),
+        Event::TurnEnded { turn, result, leftover, .. } => ended(turn, result, *leftover),
+        Event::TurnInterrupted { turn, cause, .. } => {
+            format!("{} was interrupted: {}", speaker(turn), interruption(cause))
+        }
+        Event::TreeRestored { visit, .. } => format!("files put back to the start of {visit}"),
+        Event::RestoreRefused { changed, .. } => {
+            format!("files left as they are, somebody changed {}", changed.join(", "))
+        }
+        Event::ChecksEnded { checks, .. } if checks.is_empty() => return None,
+        Event::ChecksEnded { checks, .. } => {
+            let said = checks.iter().map(|check| match &check.status {
+                CheckStatus::Passed => format!("{} passed", check.name),
+                CheckStatus::Failed { why } => format!("{} failed ({why})", check.name),
+                CheckStatus::Skipped => format!("{} skipped", check.name),
+            });
+            format!("checks: {}", said.collect::<Vec<_>>().join(", "))
+        }
+        Event::OutcomeForced { tag, .. } => format!("only route {tag} is left, so it is taken"),
+        Event::AttemptRejected { turn, feedback } => {
+            format!("{} has to try again: {}", speaker(turn), reason(feedback))
+        }
+        Event::RouteTaken { tag, to, completed, .. } => match completed {
+            Some(item) => format!("{tag}: item {item} completed, on to {}", target(to)),
+            None => format!("{tag}: on to {}", target(to)),
+        },
+        Event::StatusWritten { worklist, drift: Some(drift), .. } => {
+            format!("worklist {worklist} had changed since it was read: {drift}")
+        }
+        Event::QuestionAsked { question } => format!("question: {}", question.text),
+        Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
+        Event::RunStopped { stop } => format!("stopped, {stop}"),
+        Event::RunResumed { cause: ResumeCause::Asked, .. } => "resumed".to_owned(),
+        Event::RunResumed { cause: ResumeCause::OwnerLost, .. } => {
+            "resumed after its owner had died".to_owned()
+        }
+        Event::RunFinished { verdict } => finished(*verdict).to_owned(),
+        Event::RunCancelled => "cancelled".to_owned(),
+        Event::BaselineTaken { .. }
+        | Event::TurnStarted { .. }
+        | Event::SessionKnown { .. }
+        | Event::Sealed { .. }
+        | Event::OutcomeAccepted { .. }
+        | Event::ArtifactsAccepted { .. }
+        | Event::StatusWritten { .. } => return None,
+    };
+    Some(one_line(&words, 400))
+}
+
+/// Where a run stands, for a status line: `implement (visit 2, item 1 of 2: Add it), producer`.
+pub(crate) fn standing(run: &Run) -> Option<String> {
+    let visit = run.visit.as_ref()?;
+    Some(entered(&visit.id, run))
+}
+
+/// A verdict as a sentence's end.
+pub(crate) fn finished(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted => "finished: accepted",
+        Verdict::Rejected => "finished: rejected",
+        Verdict::None => "finished",
+    }
+}
+
+fn entered(visit: &VisitId, run: &Run) -> String {
+    let step = run.plan.step(&visit.step);
+    let list = step.and_then(|step| run.worklists.get(step.scope.as_ref()?));
+    let again = if visit.n > 1 { format!(", visit {}", visit.n) } else { String::new() };
+    match (&visit.item, list.and_then(position)) {
+        (Some(_), Some((at, of, title))) => {
+            format!("step {}, item {at} of {of}{again}: {title}", visit.step)
+        }
+        (Some(item), None) => format!("step {}, item {item}{again}", visit.step),
+        (None, _) => format!("step {}{again}", visit.step),
+    }
+}
+
+/// The current item's place in its worklist, and its title.
+fn position(list: &WorklistState) -> Option<(usize, usize, String)> {
+    let item = list.item()?;
+    let title = item.title.clone().unwrap_or_else(|| item.id.to_string());
+    Some((list.current? + 1, list.items.len(), one_line(&title, 60)))
+}
+
+fn speaker(turn: &TurnId) -> String {
+    let again = match (turn.n, turn.start) {
+        (1, 1) => String::new(),
+        (n, 1) => format!(", turn {n}"),
+        (1, start) => format!(", start {start}"),
+        (n, start) => format!(", turn {n}, start {start}"),
+    };
+    let who = match turn.role {
+        Role::Worker => "agent",
+        Role::Producer => "producer",
+        Role::Verifier => "verifier",
+        Role::Script => "script",
+    };
+    format!("{who}{again}")
+}
+
+fn ended(turn: &TurnId, result: &TurnResult, leftover: u32) -> String {
+    let who = speaker(turn);
+    let left = match leftover {
+        0 => String::new(),
+        n => format!(" ({n} processes it left behind were ended)"),
+    };
+    match result {
+        TurnResult::Completed { exit: Some(code), .. } => {
+            format!("{who} ended with exit code {code}{left}")
+        }
+        TurnResult::Completed { .. } => format!("{who} done{left}"),
+        TurnResult::Failed { message, .. } => format!("{who} failed: {message}{left}"),
+    }
+}
+
+fn interruption(cause: &InterruptCause) -> String {
+    match cause {
+        InterruptCause::OwnerLost => "its owner died".to_owned(),
+        InterruptCause::Signal(signal) => format!("signal {signal}"),
+        InterruptCause::Cancelled => "the run was cancelled".to_owned(),
+        InterruptCause::Stopped => "its owner could not go on".to_owned(),
+    }
+}
+
+fn reason(feedback: &Feedback) -> String {
+    match feedback {
+        Feedback::Outcome { why } => why.clone(),
+        Feedback::Failure { message, .. } => message.clone(),
+        Feedback::Artifacts { findings } => {
+            let said = findings.iter().filter(|finding| !finding.is_good()).map(|finding| {
+                let name = &finding.artifact;
+                match &finding.state {
+                    FindingState::Good { .. } => format!("{name} is good"),
+                    FindingState::Stale { .. } => format!("{name} was not written anew"),
+                    FindingState::Missing => format!("{name} is missing"),
+                    FindingState::Invalid { why } => format!("{name} is invalid: {why}"),
+                }
+            });
+            said.collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+fn target(to: &Target) -> String {
+    match to {
+        Target::Step(step) => step.to_string(),
+        Target::SelfStep => "the same step".to_owned(),
+        Target::Finish => "the end".to_owned(),
+        Target::Fail => "the end, failed".to_owned(),
+        Target::AwaitInput => "a question".to_owned(),
+    }
+}

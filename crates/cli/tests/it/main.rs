@@ -1,0 +1,8 @@
+//! The command as a person uses it: the built binary in scratch workspaces.
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+mod commands;
+mod demo;
+mod place;
+mod runs;
+mod signals;

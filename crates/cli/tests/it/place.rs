@@ -1,0 +1,132 @@
+//! A scratch workspace, and the built binary run in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A scratch workspace.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// With a workflow file in `workflows/`.
+    pub(crate) fn with(name: &str, text: &str) -> Self {
+        let place = Self::new();
+        place.write(&format!("workflows/{name}.sop.yaml"), text);
+        place
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write(&self, relative: &str, text: &str) -> PathBuf {
+        let path = self.path().join(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The binary with these arguments, standing in the workspace.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
+        command.args(args).current_dir(self.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn say(&self, args: &[&str]) -> Said {
+        said(&self.command(args).output().unwrap())
+    }
+
+    /// `run` with a shell script as the agent.
+    pub(crate) fn run(&self, reference: &str, agent: &str, more: &[&str]) -> Said {
+        let mut args = vec!["run", reference, "say hello", "--task", "t1", "--provider", "command"];
+        args.extend(more);
+        args.extend(["--", "sh", "-c", agent]);
+        self.say(&args)
+    }
+}
+
+pub(crate) fn said(output: &Output) -> Said {
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout.clone()).unwrap(),
+        err: String::from_utf8(output.stderr.clone()).unwrap(),
+    }
+}
+
+impl Said {
+    /// The one JSON document on standard output.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Fails with everything that was said unless the code is this one.
+    #[track_caller]
+    pub(crate) fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// All files below a folder but for those of `skip`, by relative path.
+pub(crate) fn tree(root: &Path, skip: &[&str]) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let relative = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            if skip.contains(&relative.as_str()) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push((relative, fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// One prompt; the agent's answer picks how the run ends.
+pub(crate) const HELLO: &str = "\
+sop: 1
+name: hello
+title: Say hello
+aliases: [hi]
+input:
+  request: { type: string }
+steps:
+  - id: greet
+    prompt: \"Greet as asked: {{ input.request }}\"
+    routes:
+      done: FINISH
+      again: SELF
+      refused: FAIL
+      ask: AWAIT_INPUT
+";
+
+/// An agent that answers with a tag.
+pub(crate) fn answers(tag: &str) -> String {
+    format!(r#"cat > /dev/null; echo '{{"outcome": {{"tag": "{tag}"}}}}'"#)
+}
