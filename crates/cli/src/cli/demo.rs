@@ -23,7 +23,7 @@ use serde_json::json;
 use super::options::{Speech, switch};
 use crate::term::end::End;
 use crate::term::failure::Failure;
-use crate::term::output::{result, tell};
+use crate::term::output::{result, shell_word, tell};
 use crate::term::progress::{Volume, watcher};
 use crate::term::{exit, story};
 
@@ -84,9 +84,9 @@ impl Args {
         };
         let code = self.print(&dir, &end)?;
         if let (Some(at), false) = (self.kill_at, reached) {
-            return Err(Failure::usage(format!(
-                "the run has no event {at}, so nothing was killed"
-            )));
+            // The run's result stands on standard output already.
+            tell(&Failure::usage(format!("no event {at} came, so nothing was killed")).to_string());
+            return Ok(exit::USAGE);
         }
         Ok(code)
     }
@@ -269,7 +269,7 @@ fn summary(dir: &Path, end: &End<'_>, view: &RunView, changed: &[(char, String)]
     for (mark, path) in changed {
         let _ = writeln!(text, "    {mark} {path}");
     }
-    let place = dir.display();
+    let place = shell_word(&dir.display().to_string());
     let _ = writeln!(text, "\n  look: botpipe runs show {WORKFLOW} {TASK} --workspace {place}");
     let _ = writeln!(text, "        botpipe logs {WORKFLOW} {TASK} --workspace {place}");
     let _ = writeln!(text, "        git -C {place} diff");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use botpipe_engine::request::{RunEnd, RunRef, RunStatus};
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
-use botpipe_kernel::run::{FailureClass, Lifecycle, Question, Run, Stop};
+use botpipe_kernel::run::{FailureClass, Lifecycle, Question, Run, Stop, Verdict};
 use serde_json::{Value, json};
 
 use super::exit;
@@ -88,12 +88,11 @@ impl<'a> End<'a> {
         let mut text = format!("run {} of task {} ({}) ", self.run, self.task, self.workflow);
         let _ = match &self.state.lifecycle {
             Lifecycle::Finished(verdict) => {
-                writeln!(
-                    text,
-                    "{} after {} steps",
-                    words::finished(*verdict),
-                    self.state.steps_taken
-                )
+                let steps = match self.state.steps_taken {
+                    1 => "1 step".to_owned(),
+                    n => format!("{n} steps"),
+                };
+                writeln!(text, "{} after {steps}", words::finished(*verdict))
             }
             Lifecycle::Cancelled => writeln!(text, "was cancelled"),
             Lifecycle::Waiting(question) => {
@@ -119,17 +118,19 @@ impl<'a> End<'a> {
         text
     }
 
+    /// The same word that a list of runs shows.
     fn word(&self) -> &'static str {
-        match &self.state.lifecycle {
-            Lifecycle::Finished(verdict) => words::finished(*verdict),
-            Lifecycle::Cancelled => "cancelled",
-            Lifecycle::Waiting(_) => "waiting",
-            Lifecycle::Stopped(_) => "stopped",
-            Lifecycle::Unstarted | Lifecycle::Running if self.owner_lost => {
-                RunStatus::OwnerLost.as_str()
-            }
-            Lifecycle::Unstarted | Lifecycle::Running => RunStatus::Running.as_str(),
-        }
+        let status = match &self.state.lifecycle {
+            Lifecycle::Finished(Verdict::Accepted) => RunStatus::Accepted,
+            Lifecycle::Finished(Verdict::Rejected) => RunStatus::Rejected,
+            Lifecycle::Finished(Verdict::None) => RunStatus::Finished,
+            Lifecycle::Cancelled => RunStatus::Cancelled,
+            Lifecycle::Waiting(_) => RunStatus::Waiting,
+            Lifecycle::Stopped(_) => RunStatus::Stopped,
+            Lifecycle::Unstarted | Lifecycle::Running if self.owner_lost => RunStatus::OwnerLost,
+            Lifecycle::Unstarted | Lifecycle::Running => RunStatus::Running,
+        };
+        status.as_str()
     }
 
     /// The command that moves the run on.

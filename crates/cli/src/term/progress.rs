@@ -135,13 +135,14 @@ impl Board {
         if !self.terminal || self.standing.is_empty() {
             return;
         }
-        let mut status = format!("[{:>6}] {}", span(self.start.elapsed()), self.standing);
+        let mut status = self.standing.clone();
         if !self.activity.is_empty() {
             status.push_str(" | ");
             status.push_str(&self.activity);
         }
-        let width = columns().saturating_sub(1);
-        write(&format!("\r\x1b[2K{}", one_line(&status, width)));
+        let width = columns().saturating_sub(CLOCK_WIDTH + 1);
+        let elapsed = span(self.start.elapsed());
+        write(&format!("\r\x1b[2K[{elapsed:>6}] {}", one_line(&status, width)));
     }
 
     fn clear(&self) {
@@ -167,6 +168,8 @@ fn columns() -> usize {
     size.ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0).unwrap_or(80)
 }
 
+/// Columns of the elapsed time in front of a line.
+const CLOCK_WIDTH: usize = 9;
 /// How often the elapsed time moves.
 const REFRESH: Duration = Duration::from_millis(500);
 /// How long an agent's further output is passed over where each of its lines would stay.

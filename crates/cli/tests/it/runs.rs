@@ -13,7 +13,7 @@ fn a_run_finishes_and_can_be_looked_at() {
     assert_eq!(end["workflow"], "hello");
     assert_eq!(end["state"], "finished");
     assert!(said.err.contains("step greet"), "{}", said.err);
-    assert!(said.err.contains("finished after 1 steps"), "{}", said.err);
+    assert!(said.err.contains("finished after 1 step\n"), "{}", said.err);
 
     let list = place.say(&["runs", "list"]).ends(0).json();
     assert_eq!(list["runs"][0]["run"], end["run"]);
@@ -48,7 +48,7 @@ fn quiet_says_nothing_but_the_result() {
 fn a_failed_run_is_rejected() {
     let place = Place::with("hello", HELLO);
     let said = place.run("hello", &answers("refused"), &[]).ends(4);
-    assert_eq!(said.json()["state"], "finished: rejected");
+    assert_eq!(said.json()["state"], "finished (rejected)");
 }
 
 #[test]
