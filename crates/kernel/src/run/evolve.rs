@@ -32,8 +32,9 @@ impl Run {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
             }
             Event::BaselineTaken { baseline, .. } => self.baseline_taken(baseline),
-            Event::TurnOwed { turn, prompt, session, .. } => self.with_visit(|visit| {
+            Event::TurnOwed { turn, prompt, session, request, .. } => self.with_visit(|visit| {
                 visit.turns.insert(turn.role, turn.n);
+                visit.request.clone_from(request);
                 visit.phase = Phase::Turning {
                     turn: turn.clone(),
                     prompt: prompt.clone(),
@@ -186,6 +187,7 @@ impl Run {
             checks: Vec::new(),
             findings: Vec::new(),
             sealed: None,
+            request: None,
             restarting: None,
         });
     }
@@ -371,6 +373,9 @@ impl Run {
 
     fn status_written(&mut self, worklist: &WorklistName, stamp: Option<&FileStamp>) {
         self.status_owed = None;
+        if let (Some(state), Some(stamp)) = (self.worklists.get_mut(worklist), stamp) {
+            state.source = stamp.digest.clone();
+        }
         let source = self.plan.worklists.get(worklist).map(|list| list.from.clone());
         if let (Some(source), Some(stamp), Some(next)) = (source, stamp, &mut self.next)
             && let Some(files) = &mut next.files

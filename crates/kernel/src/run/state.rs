@@ -160,6 +160,8 @@ pub struct Visit {
     pub findings: Vec<Finding>,
     /// The producer's tree.
     pub sealed: Option<SnapshotId>,
+    /// Digest of the request of the turn that is owed.
+    pub request: Option<Digest>,
     /// The turn to go on with once a restored tree has its baseline.
     pub restarting: Option<(TurnId, InterruptCause)>,
 }

@@ -1,0 +1,143 @@
+//! The loop: input, decide, append, evolve, perform what is owed. Resume is the same loop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use botpipe_journal::Lease;
+use botpipe_kernel::run::{Event, Input, InterruptCause, Lifecycle, Run, decide, outstanding};
+
+use crate::engine::Parts;
+use crate::error::Error;
+use crate::perform::{self, Desk};
+use crate::process::StopSwitch;
+use crate::projection;
+use crate::request::{Notice, Progress};
+
+/// One owner moving one run.
+pub(crate) struct Driver<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) lease: &'a Lease,
+    pub(crate) run: Run,
+    /// Sequence number of the last event.
+    pub(crate) seq: u64,
+    pub(crate) desk: Desk,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) stop: &'a StopSwitch,
+    /// Set when somebody asked the owner to cancel; `stop` is thrown with it.
+    pub(crate) cancelled: &'a AtomicBool,
+}
+
+impl Driver<'_> {
+    /// Moves the run until it owes nothing: ended, stopped or waiting.
+    pub(crate) fn drive(&mut self) -> Result<(), Error> {
+        let result = self.turn_over();
+        if let Err(error) = projection::write(self) {
+            let text = format!("the run's files could not be rewritten: {error}");
+            self.progress.notice(&Notice::Note { text: &text });
+        }
+        result
+    }
+
+    fn turn_over(&mut self) -> Result<(), Error> {
+        loop {
+            if self.interrupted()? {
+                return Ok(());
+            }
+            let Some(effect) = outstanding(&self.run).into_iter().next() else { return Ok(()) };
+            match perform::perform(self, effect.clone()) {
+                Ok(input) => {
+                    if !self.tell(input)? {
+                        return Err(Error::Internal {
+                            message: format!("effect {} was answered in vain", effect.id()),
+                        });
+                    }
+                }
+                Err(perform::Trouble::Stuck { message }) => {
+                    self.tell(Input::Stuck { message })?;
+                }
+                Err(perform::Trouble::Policy { message }) => {
+                    self.tell(Input::PolicyRefused { message })?;
+                }
+                Err(perform::Trouble::Stopped) => {
+                    self.interrupted()?;
+                    return Ok(());
+                }
+                Err(perform::Trouble::Fatal(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends the owner's work when it was told to stop. True when it was.
+    fn interrupted(&mut self) -> Result<bool, Error> {
+        let Some(signal) = self.stop.requested() else { return Ok(false) };
+        if outstanding(&self.run).is_empty() {
+            return Ok(false);
+        }
+        if self.cancelled.load(Ordering::SeqCst) {
+            self.tell(Input::Cancel)?;
+        } else {
+            let tree = self.desk.snapshots.take().ok();
+            self.tell(Input::Stop { cause: InterruptCause::Signal(signal), tree })?;
+        }
+        Ok(true)
+    }
+
+    /// Tells the kernel something; what follows is durable when this returns. False: nothing follows.
+    pub(crate) fn tell(&mut self, input: Input) -> Result<bool, Error> {
+        let events = decide(&self.run, input).map_err(|refusal| Error::Refused { refusal })?;
+        self.record(&events, Wait::Durable)?;
+        Ok(!events.is_empty())
+    }
+
+    /// The same, for facts that only need to be durable with the next ones.
+    pub(crate) fn tell_soon(&mut self, input: Input) -> Result<(), Error> {
+        let events = decide(&self.run, input).map_err(|refusal| Error::Refused { refusal })?;
+        self.record(&events, Wait::Later)
+    }
+
+    fn record(&mut self, events: &[Event], wait: Wait) -> Result<(), Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        // If the append fails this driver is done, so its state may run ahead.
+        for event in events {
+            self.run.evolve(event);
+        }
+        match wait {
+            Wait::Durable => {
+                let summary = projection::summary(&self.run);
+                self.parts.journal.append(self.lease, now(), events, Some(&summary))?;
+            }
+            Wait::Later => self.parts.journal.append_soon(self.lease, now(), events)?,
+        }
+        for event in events {
+            self.seq += 1;
+            self.progress.notice(&Notice::Recorded { seq: self.seq, event, run: &self.run });
+        }
+        Ok(())
+    }
+
+    /// Whether the run is over, waiting or stopped.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        !matches!(self.run.lifecycle, Lifecycle::Running)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Wait {
+    Durable,
+    Later,
+}
+
+/// Milliseconds since the epoch; only ever shown, never compared.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The side file of a turn, relative to its run's folder.
+pub(crate) fn activity_name(turn: &botpipe_kernel::ids::TurnId) -> std::path::PathBuf {
+    let name = turn.to_string().replace('/', ".");
+    std::path::Path::new("turns").join(format!("{name}.jsonl"))
+}

@@ -1,0 +1,463 @@
+//! Start, resume, answer, cancel, look: all a face needs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, Request, RunFilter, RunRow, Stored};
+use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
+use botpipe_kernel::plan::Plan;
+use botpipe_kernel::run::{Event, Input, Lifecycle, Phase, Raise, Ref, Run};
+use botpipe_lang::Compiled;
+use serde_json::Value;
+
+use crate::driver::{Driver, now};
+use crate::error::Error;
+use crate::perform::{About, Desk};
+use crate::process::StopSwitch;
+use crate::request::{
+    CancelResult, Notice, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, Silent,
+    StartRequest,
+};
+use crate::start;
+use crate::workspace::layout::Layout;
+
+/// One workspace's runs.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What every run of a workspace shares.
+pub(crate) struct Parts {
+    pub(crate) layout: Layout,
+    pub(crate) journal: Journal,
+    pub(crate) objects: Objects,
+    /// The binary that becomes stage 1; without one, the running binary.
+    pub(crate) stage1: Option<PathBuf>,
+}
+
+/// A run in full.
+#[derive(Debug)]
+pub struct RunView {
+    pub summary: RunSummary,
+    pub state: Run,
+    pub events: Vec<Stored>,
+    /// The workflow's folder, relative to the workspace.
+    pub folder: PathBuf,
+}
+
+impl Engine {
+    /// Opens a workspace, and makes its `.botpipe` folder where there is none.
+    ///
+    /// # Errors
+    /// A workspace that does not exist, a folder that cannot be written, a damaged or newer journal.
+    pub fn open(workspace: &Path) -> Result<Self, Error> {
+        let layout = Layout::open(workspace)?;
+        layout.create()?;
+        let journal = Journal::open(&layout.botpipe())?;
+        Ok(Self::of(layout, journal))
+    }
+
+    /// Opens a workspace that has runs; `None`, and nothing made, when it has none.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_existing(workspace: &Path) -> Result<Option<Self>, Error> {
+        let layout = Layout::open(workspace)?;
+        let journal = Journal::open_existing(&layout.botpipe())?;
+        Ok(journal.map(|journal| Self::of(layout, journal)))
+    }
+
+    fn of(layout: Layout, journal: Journal) -> Self {
+        let objects = Objects::open(&layout.botpipe());
+        Self { parts: Arc::new(Parts { layout, journal, objects, stage1: None }) }
+    }
+
+    /// The workspace's absolute path.
+    pub fn workspace(&self) -> &Path {
+        self.parts.layout.root()
+    }
+
+    /// Creates a run and moves it until it ends, stops or waits.
+    ///
+    /// # Errors
+    /// Bad input, no provider, a task or tree that another run holds; or what kept the owner from
+    /// recording anything more.
+    pub fn start(
+        &self,
+        compiled: &Compiled,
+        request: StartRequest,
+        progress: &dyn Progress,
+        stop: &StopSwitch,
+    ) -> Result<RunEnd, Error> {
+        let new = start::prepare(&self.parts, compiled, request)?;
+        let run = Run::new(new.plan.clone());
+        let lease = self.parts.journal.create_run(
+            NewRun {
+                run: new.run.clone(),
+                task: new.task.clone(),
+                workflow: new.plan.name.clone(),
+                at: now(),
+            },
+            &owner("run"),
+        )?;
+        let desk = Desk::set_up(&self.parts, new.about)?;
+        self.own(&lease, run, 0, desk, progress, stop, |driver| {
+            driver.tell(new.input).map(drop)
+        })
+    }
+
+    /// Takes a run up where it stands and moves it on.
+    ///
+    /// A run that is over or waits for a person is returned as it is.
+    ///
+    /// # Errors
+    /// No such run, a living owner, a damaged journal, a limit that was not raised.
+    pub fn resume(
+        &self,
+        which: &RunRef,
+        request: ResumeRequest,
+        progress: &dyn Progress,
+        stop: &StopSwitch,
+    ) -> Result<RunEnd, Error> {
+        let row = self.find(which)?;
+        let (run, _) = self.fold(&row.run)?;
+        if run.lifecycle.is_ended() {
+            return Ok(self.end_of(&row, run));
+        }
+        let lease = self.parts.journal.acquire(&row.run, &owner("resume"))?;
+        // Folded again under the lease: the last owner may have written until just now.
+        let (run, seq) = self.fold(&row.run)?;
+        let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
+        self.own(&lease, run, seq, desk, progress, stop, |driver| {
+            driver.take_up(request.raise.clone())
+        })
+    }
+
+    /// Answers what a run asks, and moves it on.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] when the answer is none the question allows: the run still waits.
+    pub fn answer(
+        &self,
+        which: &RunRef,
+        text: &str,
+        progress: &dyn Progress,
+        stop: &StopSwitch,
+    ) -> Result<RunEnd, Error> {
+        let row = self.find(which)?;
+        let lease = self.parts.journal.acquire(&row.run, &owner("answer"))?;
+        let (run, seq) = self.fold(&row.run)?;
+        let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
+        self.own(&lease, run, seq, desk, progress, stop, |driver| driver.take_answer(text))
+    }
+
+    /// Ends a run for good; a living owner is told to.
+    ///
+    /// # Errors
+    /// No such run, or one that is over.
+    pub fn cancel(&self, which: &RunRef) -> Result<CancelResult, Error> {
+        let row = self.find(which)?;
+        match self.parts.journal.acquire(&row.run, &owner("cancel")) {
+            Ok(lease) => {
+                let (run, seq) = self.fold(&row.run)?;
+                let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
+                let stop = StopSwitch::new();
+                self.own(&lease, run, seq, desk, &Silent, &stop, |driver| {
+                    driver.tell(Input::Cancel).map(drop)
+                })?;
+                Ok(CancelResult::Cancelled)
+            }
+            Err(botpipe_journal::Error::Busy { run, .. }) if run == row.run => {
+                self.parts.journal.request(&row.run, Request::Cancel)?;
+                for _ in 0..CANCEL_PATIENCE_TENTHS {
+                    thread::sleep(Duration::from_millis(100));
+                    if self.fold(&row.run)?.0.lifecycle.is_ended() {
+                        return Ok(CancelResult::ByOwner);
+                    }
+                }
+                Ok(CancelResult::Requested)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The workspace's runs, newest first.
+    ///
+    /// # Errors
+    /// A journal that cannot be read.
+    pub fn runs(
+        &self,
+        workflow: Option<&WorkflowName>,
+        task: Option<&TaskId>,
+    ) -> Result<Vec<RunSummary>, Error> {
+        let filter = RunFilter { workflow: workflow.cloned(), task: task.cloned() };
+        Ok(self.parts.journal.runs(&filter)?.iter().map(summary_of).collect())
+    }
+
+    /// A run with its state and its events.
+    ///
+    /// # Errors
+    /// No such run; a damaged or newer journal.
+    pub fn show(&self, which: &RunRef) -> Result<RunView, Error> {
+        let row = self.find(which)?;
+        let events = self.parts.journal.read(&row.run)?;
+        let state = self.fold_events(&row.run, &events)?;
+        let folder = self.parts.layout.workflow_folder(&row.task, &row.workflow).relative.into();
+        Ok(RunView { summary: summary_of(&row), state, events, folder })
+    }
+
+    /// The events of a run after a sequence number: for followers.
+    ///
+    /// # Errors
+    /// A journal that cannot be read.
+    pub fn events_after(&self, run: &RunId, seq: u64) -> Result<Vec<Stored>, Error> {
+        Ok(self.parts.journal.read_after(run, seq)?)
+    }
+
+    /// The text a reference stands for.
+    ///
+    /// # Errors
+    /// An object that is missing or damaged.
+    pub fn text(&self, text: &Ref) -> Result<String, Error> {
+        self.parts.text(text)
+    }
+
+    /// The side file with everything a turn said, when there is one.
+    pub fn activity_file(
+        &self,
+        run: &RunSummary,
+        turn: &botpipe_kernel::ids::TurnId,
+    ) -> Option<PathBuf> {
+        let folder = self.parts.layout.run_folder(&run.task, &run.workflow, &run.run);
+        let path = folder.absolute.join(crate::driver::activity_name(turn));
+        path.is_file().then_some(path)
+    }
+
+    /// The run that is meant.
+    fn find(&self, which: &RunRef) -> Result<RunRow, Error> {
+        let RunRef { workflow, task, run } = which;
+        let Some(run) = run else {
+            return self.parts.journal.latest_run(workflow, Some(task))?.ok_or_else(|| Error::NoRun {
+                workflow: workflow.clone(),
+                task: task.clone(),
+                workspace: self.workspace().to_owned(),
+            });
+        };
+        let filter = RunFilter { workflow: Some(workflow.clone()), task: Some(task.clone()) };
+        let rows = self.parts.journal.runs(&filter)?;
+        rows.into_iter().find(|row| row.run == *run).ok_or_else(|| Error::NoSuchRun {
+            workflow: workflow.clone(),
+            task: task.clone(),
+            run: run.clone(),
+        })
+    }
+
+    fn fold(&self, run: &RunId) -> Result<(Run, u64), Error> {
+        let events = self.parts.journal.read(run)?;
+        let seq = events.last().map_or(0, |stored| stored.seq);
+        Ok((self.fold_events(run, &events)?, seq))
+    }
+
+    fn fold_events(&self, run: &RunId, events: &[Stored]) -> Result<Run, Error> {
+        let Some(Event::RunCreated { plan, .. }) = events.first().map(|stored| &stored.event) else {
+            return Err(Error::Record {
+                run: run.clone(),
+                what: "its first event".to_owned(),
+                message: "the journal has no `run_created` for it".to_owned(),
+            });
+        };
+        let mut state = Run::new(Arc::new(self.plan(run, plan)?));
+        for stored in events {
+            state.evolve(&stored.event);
+        }
+        Ok(state)
+    }
+
+    fn plan(&self, run: &RunId, digest: &Digest) -> Result<Plan, Error> {
+        let record = |message: String| Error::Record {
+            run: run.clone(),
+            what: format!("its plan {}", digest.short()),
+            message,
+        };
+        let bytes = self.parts.objects.get(digest).map_err(|error| record(error.to_string()))?;
+        let value: Value =
+            serde_json::from_slice(&bytes).map_err(|error| record(error.to_string()))?;
+        let format = value.get("format").and_then(Value::as_u64).unwrap_or(0);
+        if format > u64::from(Plan::FORMAT) {
+            return Err(record(format!(
+                "it has format {format}, and this version reads up to {}; use a newer botpipe",
+                Plan::FORMAT
+            )));
+        }
+        serde_json::from_value(value).map_err(|error| record(error.to_string()))
+    }
+
+    /// Owns a run: does `first`, then drives it until it rests, under a heartbeat.
+    #[expect(clippy::too_many_arguments, reason = "the one place where a run's parts meet")]
+    fn own(
+        &self,
+        lease: &Lease,
+        run: Run,
+        seq: u64,
+        desk: Desk,
+        progress: &dyn Progress,
+        stop: &StopSwitch,
+        first: impl FnOnce(&mut Driver<'_>) -> Result<(), Error>,
+    ) -> Result<RunEnd, Error> {
+        let cancelled = AtomicBool::new(false);
+        let done = StopSwitch::new();
+        let journal = &self.parts.journal;
+        thread::scope(|scope| {
+            scope.spawn(|| attend(journal, lease, &done, stop, &cancelled));
+            let mut driver = Driver {
+                parts: &self.parts,
+                lease,
+                run,
+                seq,
+                desk,
+                progress,
+                stop,
+                cancelled: &cancelled,
+            };
+            let result = first(&mut driver).and_then(|()| driver.drive());
+            done.request(0);
+            let end = RunEnd {
+                run: driver.desk.run_id.clone(),
+                task: driver.desk.task.clone(),
+                workflow: driver.run.plan.name.clone(),
+                folder: driver.desk.folder.clone().into(),
+                state: driver.run,
+            };
+            result.map(|()| end)
+        })
+    }
+
+    fn end_of(&self, row: &RunRow, state: Run) -> RunEnd {
+        RunEnd {
+            run: row.run.clone(),
+            task: row.task.clone(),
+            workflow: row.workflow.clone(),
+            folder: self.parts.layout.workflow_folder(&row.task, &row.workflow).relative.into(),
+            state,
+        }
+    }
+}
+
+impl Driver<'_> {
+    /// Tells the kernel that a new owner is here.
+    fn take_up(&mut self, raise: Raise) -> Result<(), Error> {
+        if matches!(self.run.lifecycle, Lifecycle::Waiting(_)) {
+            return Ok(());
+        }
+        let turning =
+            matches!(self.run.visit.as_ref().map(|v| &v.phase), Some(Phase::Turning { .. }));
+        let tree = if turning { self.desk.snapshots.take().ok() } else { None };
+        self.tell(Input::Resume { raise, tree }).map(drop)
+    }
+
+    fn take_answer(&mut self, text: &str) -> Result<(), Error> {
+        let answer = match &self.run.lifecycle {
+            Lifecycle::Waiting(question) => {
+                let schema = match &question.schema {
+                    Some(schema) => Some(self.parts.text(schema)?),
+                    None => None,
+                };
+                crate::prompt::check_answer(question, schema.as_deref(), text)
+                    .map_err(|why| Error::Answer { why })?
+            }
+            _ => Value::Null,
+        };
+        let shown = match &answer {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        let answer = self.parts.keep(&self.desk.redactor.redact(&shown))?;
+        self.tell(Input::Answer { answer, text: text.to_owned() }).map(drop)
+    }
+}
+
+impl Parts {
+    /// The text a reference stands for.
+    pub(crate) fn text(&self, text: &Ref) -> Result<String, Error> {
+        match text {
+            Ref::Inline(text) => Ok(text.clone()),
+            Ref::Object(digest) => self.text_of(digest),
+        }
+    }
+
+    /// The text of an object.
+    pub(crate) fn text_of(&self, digest: &Digest) -> Result<String, Error> {
+        let bytes = self.objects.get(digest)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Keeps a text: in place when small, else as an object.
+    pub(crate) fn keep(&self, text: &str) -> Result<Ref, Error> {
+        if text.len() <= INLINE_BYTES {
+            return Ok(Ref::Inline(text.to_owned()));
+        }
+        Ok(Ref::Object(self.objects.put(text.as_bytes())?))
+    }
+}
+
+/// The largest text kept in an event itself.
+const INLINE_BYTES: usize = 512;
+/// How long `cancel` waits for a living owner, in tenths of a second.
+const CANCEL_PATIENCE_TENTHS: u32 = 150;
+
+/// Keeps the lease visibly alive and listens for `cancel`, until `done`.
+fn attend(
+    journal: &Journal,
+    lease: &Lease,
+    done: &StopSwitch,
+    stop: &StopSwitch,
+    cancelled: &AtomicBool,
+) {
+    let mut beats = 0_u32;
+    while done.wait(Duration::from_millis(250)).is_none() {
+        beats = beats.wrapping_add(1);
+        // A beat that fails shows in the next append; a request that cannot be read is read later.
+        if beats.is_multiple_of(8) {
+            drop(journal.heartbeat(lease));
+        }
+        let requests = journal.take_requests(lease).unwrap_or_default();
+        if requests.contains(&Request::Cancel) && !cancelled.swap(true, Ordering::SeqCst) {
+            stop.request(SIGTERM);
+        }
+    }
+}
+
+const SIGTERM: i32 = 15;
+
+fn owner(command: &str) -> Owner {
+    Owner::current(format!("botpipe {command}"))
+}
+
+fn summary_of(row: &RunRow) -> RunSummary {
+    let value: Value = serde_json::from_str(&row.state).unwrap_or(Value::Null);
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let state = match text("state").as_str() {
+        "waiting" => RunStatus::Waiting,
+        "stopped" => RunStatus::Stopped,
+        "accepted" => RunStatus::Accepted,
+        "rejected" => RunStatus::Rejected,
+        "finished" => RunStatus::Finished,
+        "cancelled" => RunStatus::Cancelled,
+        _ if row.owner_alive == Some(true) => RunStatus::Running,
+        _ => RunStatus::OwnerLost,
+    };
+    RunSummary {
+        run: row.run.clone(),
+        task: row.task.clone(),
+        workflow: row.workflow.clone(),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        events: row.events,
+        state,
+        detail: text("detail"),
+    }
+}

@@ -1,0 +1,113 @@
+//! What can go wrong while runs are driven, in classes a face can map to exit codes.
+
+use std::path::PathBuf;
+
+use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
+use botpipe_kernel::run::Refusal;
+
+use crate::prompt::InputProblem;
+
+/// Something failed, or was asked for and cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Journal(#[from] botpipe_journal::Error),
+    #[error(transparent)]
+    Workspace(#[from] crate::workspace::Error),
+    #[error("task `{task}` has no run of workflow `{workflow}` in {}", workspace.display())]
+    NoRun { workflow: WorkflowName, task: TaskId, workspace: PathBuf },
+    #[error("task `{task}` has no run `{run}` of workflow `{workflow}`")]
+    NoSuchRun { workflow: WorkflowName, task: TaskId, run: RunId },
+    #[error("{}", refusal_text(.refusal))]
+    Refused { refusal: Refusal },
+    #[error("the workflow does not check; see its diagnostics")]
+    Unchecked,
+    #[error("the run's input cannot be used: {}", list(.problems))]
+    Input { problems: Vec<InputProblem> },
+    #[error("the answer cannot be accepted: {why}; the run still waits")]
+    Answer { why: String },
+    #[error(
+        "no agent program: workflow `{workflow}` names no provider and none was given; pass \
+         `--provider command -- PROGRAM ARGS…`, or `--provider replay --cassette FILE`"
+    )]
+    NoProvider { workflow: WorkflowName },
+    #[error("cassette {origin}: {message}")]
+    Cassette { origin: String, message: String },
+    #[error("run `{run}` refers to {what}, which is missing or damaged: {message}")]
+    Record { run: RunId, what: String, message: String },
+    #[error("internal error: {message}; please report it with the run's `logs --events`")]
+    Internal { message: String },
+}
+
+/// What kind of error it is: decides a command's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The run or workflow does not exist.
+    NotFound,
+    /// The request itself is wrong.
+    Usage,
+    /// Somebody else owns the run, the task or the tree.
+    Busy,
+    /// What is stored is damaged.
+    Damaged,
+    /// What is stored was written by a newer version.
+    Newer,
+    DiskFull,
+    NotWritable,
+    /// The run's state does not allow it.
+    Refused,
+    Internal,
+}
+
+impl Error {
+    /// The error's kind.
+    pub fn kind(&self) -> ErrorKind {
+        use botpipe_journal::Error as Journal;
+        match self {
+            Self::Journal(error) => match error {
+                Journal::Busy { .. } | Journal::Unfinished { .. } | Journal::LeaseLost { .. } => {
+                    ErrorKind::Busy
+                }
+                Journal::Damaged { .. } => ErrorKind::Damaged,
+                Journal::NewerFormat { .. } | Journal::NewerEvent { .. } => ErrorKind::Newer,
+                Journal::DiskFull { .. } => ErrorKind::DiskFull,
+                Journal::NotWritable { .. } => ErrorKind::NotWritable,
+                Journal::NoSuchRun { .. } => ErrorKind::NotFound,
+                _ => ErrorKind::Internal,
+            },
+            Self::Workspace(error) => error.kind(),
+            Self::NoRun { .. } | Self::NoSuchRun { .. } => ErrorKind::NotFound,
+            Self::Refused { .. } | Self::Answer { .. } => ErrorKind::Refused,
+            Self::Unchecked
+            | Self::Input { .. }
+            | Self::NoProvider { .. }
+            | Self::Cassette { .. } => ErrorKind::Usage,
+            Self::Record { .. } => ErrorKind::Damaged,
+            Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+}
+
+fn list(problems: &[InputProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn refusal_text(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::AlreadyStarted => "the run was started before".to_owned(),
+        Refusal::Ended => "the run is over".to_owned(),
+        Refusal::NotWaiting => "the run asks nothing; there is nothing to answer".to_owned(),
+        Refusal::WaitsForAnswer => "the run waits for an answer, which `resume` is not".to_owned(),
+        Refusal::NotAChoice { choices } => {
+            format!("the answer must be one of {}; the run still waits", quoted(choices))
+        }
+        Refusal::LimitNotRaised { stop } => {
+            format!("the run stands at a limit ({stop}); raise it to go on")
+        }
+        Refusal::UnknownStep { step } => format!("the workflow has no step `{step}`"),
+    }
+}
+
+fn quoted(words: &[String]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}

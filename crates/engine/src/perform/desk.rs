@@ -1,0 +1,134 @@
+//! What an owner has at hand for one run: its texts, its data, its agent, its places.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use botpipe_journal::RunRow;
+use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
+use botpipe_kernel::run::{Provider, Run};
+use botpipe_providers::Cassette;
+use serde_json::Value;
+
+use crate::engine::Parts;
+use crate::error::Error;
+use crate::prompt::{Schemas, Templates};
+use crate::workspace::layout::{Layout, WorkspacePath};
+use crate::workspace::redact::Redactor;
+use crate::workspace::snapshots::Snapshots;
+
+/// A run's fixed data: what it was created with.
+pub(crate) struct About {
+    pub(crate) run: RunId,
+    pub(crate) task: TaskId,
+    pub(crate) workflow: WorkflowName,
+    pub(crate) message: String,
+    pub(crate) input: Value,
+    pub(crate) params: Value,
+    pub(crate) provider: Option<Provider>,
+}
+
+impl About {
+    /// The data of a run that was folded from its events.
+    pub(crate) fn of(parts: &Parts, row: &RunRow, run: &Run) -> Result<Self, Error> {
+        let record = |what: &str| {
+            let (run, what) = (row.run.clone(), what.to_owned());
+            move |message: String| Error::Record { run, what, message }
+        };
+        let text = |text: &Option<_>| match text {
+            Some(text) => parts.text(text),
+            None => Ok(String::new()),
+        };
+        let json = |what: &str, text: String| {
+            serde_json::from_str(&text).map_err(|error| record(what)(error.to_string()))
+        };
+        Ok(Self {
+            run: row.run.clone(),
+            task: row.task.clone(),
+            workflow: row.workflow.clone(),
+            message: text(&run.message)?,
+            input: json("its input", text(&run.input)?)?,
+            params: json("its parameters", text(&run.params)?)?,
+            provider: run.provider.clone(),
+        })
+    }
+}
+
+/// The agent program of a run, ready to be asked.
+#[derive(Clone)]
+pub(crate) enum Agent {
+    Command { program: String, args: Vec<String> },
+    Replay { cassette: Arc<Cassette>, loose: bool },
+}
+
+/// What one owner works with.
+pub(crate) struct Desk {
+    pub(crate) run_id: RunId,
+    pub(crate) task: TaskId,
+    pub(crate) layout: Layout,
+    /// The workflow's folder, relative to the workspace.
+    pub(crate) folder: String,
+    pub(crate) run_folder: WorkspacePath,
+    pub(crate) message: String,
+    pub(crate) input: Value,
+    pub(crate) params: Value,
+    pub(crate) agent: Option<Agent>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) redactor: Redactor,
+    pub(crate) templates: Templates,
+    pub(crate) schemas: Schemas,
+    texts: BTreeMap<Digest, Arc<str>>,
+}
+
+impl Desk {
+    /// Lays everything out for a run.
+    pub(crate) fn set_up(parts: &Parts, about: About) -> Result<Self, Error> {
+        let layout = parts.layout.clone();
+        let agent = match &about.provider {
+            Some(Provider::Command { program, args }) => {
+                Some(Agent::Command { program: program.clone(), args: args.clone() })
+            }
+            Some(Provider::Replay { cassette, loose }) => {
+                let text = parts.text_of(cassette)?;
+                let cassette = Cassette::parse(&text).map_err(|error| Error::Cassette {
+                    origin: format!("object {}", cassette.short()),
+                    message: error.to_string(),
+                })?;
+                Some(Agent::Replay { cassette: Arc::new(cassette), loose: *loose })
+            }
+            None => None,
+        };
+        let folder = layout.workflow_folder(&about.task, &about.workflow);
+        std::fs::create_dir_all(&folder.absolute).map_err(crate::workspace::Error::io(
+            "create",
+            folder.absolute.clone(),
+        ))?;
+        Ok(Self {
+            run_folder: layout.run_folder(&about.task, &about.workflow, &about.run),
+            folder: folder.relative,
+            snapshots: Snapshots::open(&layout)?,
+            redactor: Redactor::new(std::env::vars_os().filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            })),
+            layout,
+            run_id: about.run,
+            task: about.task,
+            message: about.message,
+            input: about.input,
+            params: about.params,
+            agent,
+            templates: Templates::default(),
+            schemas: Schemas::default(),
+            texts: BTreeMap::new(),
+        })
+    }
+
+    /// A text of the plan, read once.
+    pub(crate) fn plan_text(&mut self, parts: &Parts, digest: &Digest) -> Result<Arc<str>, Error> {
+        if let Some(text) = self.texts.get(digest) {
+            return Ok(text.clone());
+        }
+        let text: Arc<str> = parts.text_of(digest)?.into();
+        self.texts.insert(digest.clone(), text.clone());
+        Ok(text)
+    }
+}

@@ -1,0 +1,52 @@
+//! Worklists: items read from their artifact, status written back to it.
+
+use botpipe_kernel::ids::{ItemId, WorklistName};
+use botpipe_kernel::run::{Input, Item, ItemStatus};
+
+use super::Trouble;
+use crate::driver::Driver;
+use crate::workspace::worklists;
+
+/// Reads a worklist; what is wrong with it goes back to the step that wrote it.
+pub(super) fn read(driver: &mut Driver<'_>, worklist: WorklistName) -> Result<Input, Trouble> {
+    let plan = driver.run.plan.clone();
+    let Some(list) = plan.worklists.get(&worklist) else {
+        return Err(Trouble::Stuck { message: format!("the plan has no worklist `{worklist}`") });
+    };
+    let place = driver.artifact_place(&list.from)?;
+    let (source, raw) = match worklists::read_items(&place.absolute, list) {
+        Ok(read) => read,
+        Err(problem) => {
+            let file = place.absolute.display().to_string();
+            let why = problem.to_string().replace(&file, &place.relative);
+            let why = driver.desk.redactor.redact(&why).into_owned();
+            return Ok(Input::ItemsRejected { worklist, why });
+        }
+    };
+    let mut items = Vec::with_capacity(raw.len());
+    for item in raw {
+        let payload = driver.keep(&item.payload.to_string())?;
+        items.push(Item { id: item.id, title: item.title, status: item.status, payload });
+    }
+    Ok(Input::ItemsRead { worklist, source, items })
+}
+
+/// Tells the source file what the journal decided.
+pub(super) fn write_status(
+    driver: &mut Driver<'_>,
+    worklist: WorklistName,
+    item: ItemId,
+    status: ItemStatus,
+) -> Result<Input, Trouble> {
+    let plan = driver.run.plan.clone();
+    let Some(list) = plan.worklists.get(&worklist) else {
+        return Err(Trouble::Stuck { message: format!("the plan has no worklist `{worklist}`") });
+    };
+    let place = driver.artifact_place(&list.from)?;
+    let expected = driver.run.worklists.get(&worklist).map(|state| state.source.clone());
+    let written = worklists::write_status(&place.absolute, list, &item, status, expected.as_ref())
+        .map_err(Trouble::stuck)?;
+    let file = place.absolute.display().to_string();
+    let drift = written.drift.map(|text| text.replace(&file, &place.relative));
+    Ok(Input::StatusWritten { worklist, item, status, stamp: written.stamp, drift })
+}

@@ -1,0 +1,206 @@
+//! Reading the answer of a deciding turn, and what it hands on.
+
+use botpipe_kernel::ids::{Role, RouteTag, TurnId, VisitId};
+use botpipe_kernel::plan::{Action, Route, Step, Target};
+use botpipe_kernel::run::{AskedQuestion, CheckStatus, FindingState, Input, Judged, Outcome, Ref};
+use serde_json::Value;
+
+use super::Trouble;
+use crate::driver::Driver;
+use crate::prompt::{Envelope, OutcomeRoot, question, read, script_outcome};
+
+/// Reads and validates the outcome of a turn; the kernel decides whether its route is legal.
+pub(super) fn judge(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    offered: &[RouteTag],
+) -> Result<Input, Trouble> {
+    let step = driver.current_step()?;
+    let (text, exit) = driver.answer_of(&turn)?;
+    let envelope = match exit {
+        Some(exit) => match script_outcome(&text, exit) {
+            Ok(envelope) if exit != 0 && step.routes.iter().all(|r| r.tag.as_str() != "failed") => {
+                drop(envelope);
+                let why = format!(
+                    "the command of step `{}` ended with exit code {exit}, and the step has no \
+                     route `failed`{}",
+                    step.id,
+                    last_lines(&text)
+                );
+                return Ok(Input::Judged { turn, judged: Judged::ScriptFailed { why } });
+            }
+            read => read,
+        },
+        None => read(&text),
+    };
+    let judged = match envelope {
+        Ok(envelope) => accept(driver, &step, turn.role, envelope, offered)?,
+        Err(why) => Judged::Malformed { why },
+    };
+    let judged = match judged {
+        // A script is not asked again: it would only say the same.
+        Judged::Malformed { why } if turn.role == Role::Script => Judged::ScriptFailed {
+            why: format!("the outcome printed by step `{}` cannot be used: {why}", step.id),
+        },
+        judged => judged,
+    };
+    Ok(Input::Judged { turn, judged })
+}
+
+fn accept(
+    driver: &mut Driver<'_>,
+    step: &Step,
+    role: Role,
+    envelope: Envelope,
+    offered: &[RouteTag],
+) -> Result<Judged, Trouble> {
+    let findings = super::enter::findings(driver, role)?;
+    let fields = Value::Object(envelope.fields.clone());
+    let mut outcome = Outcome {
+        tag: envelope.tag.clone(),
+        payload: keep_json(driver, &envelope.payload)?,
+        fields: if envelope.fields.is_empty() { None } else { keep_json(driver, &fields)? },
+        findings,
+        handoff: None,
+        question: None,
+    };
+    let route = step.routes.iter().find(|route| route.tag.as_str() == envelope.tag);
+    let Some(route) = route.filter(|route| offered.contains(&route.tag)) else {
+        return Ok(Judged::Outcome(outcome));
+    };
+    if let Some(schema) = &route.payload {
+        let schema = driver.plan_text(schema)?;
+        if let Err(why) = driver.desk.schemas.validate(&schema, &envelope.payload) {
+            return Ok(Judged::Malformed { why: format!("payload of `{}`: {why}", route.tag) });
+        }
+    }
+    if matches!(route.action, Action::To(Target::AwaitInput)) && role != Role::Script {
+        let schema = match &route.answer {
+            Some(schema) => Some(driver.plan_text(schema)?),
+            None => None,
+        };
+        match question(&envelope.fields, schema.as_deref()) {
+            Ok(asked) => {
+                let schema = match asked.schema {
+                    Some(schema) => Some(driver.keep(&schema)?),
+                    None => None,
+                };
+                outcome.question =
+                    Some(AskedQuestion { text: asked.text, choices: asked.choices, schema });
+            }
+            Err(why) => return Ok(Judged::Malformed { why }),
+        }
+    }
+    let root = OutcomeRoot {
+        tag: envelope.tag,
+        payload: envelope.payload,
+        route_fields: fields,
+    };
+    outcome.handoff = handoff(driver, step, route, &root, &outcome)?;
+    Ok(Judged::Outcome(outcome))
+}
+
+/// The handoff of a route that checks left as the only one.
+pub(super) fn hand(
+    driver: &mut Driver<'_>,
+    visit: VisitId,
+    tag: &RouteTag,
+) -> Result<Input, Trouble> {
+    let step = driver.current_step()?;
+    let failed = failed_checks(driver)?;
+    let handoff = match step.route(tag).and_then(|route| route.handoff.clone()) {
+        Some(_) => {
+            let root = OutcomeRoot {
+                tag: tag.to_string(),
+                payload: Value::Null,
+                route_fields: Value::Object(serde_json::Map::new()),
+            };
+            match step.route(tag) {
+                Some(route) => rendered(driver, route, root)?,
+                None => None,
+            }
+        }
+        None => Some(driver.keep(&failed)?),
+    };
+    Ok(Input::HandoffRendered { visit, handoff })
+}
+
+/// The text a route hands to the next visit: its template's, or for a step that is repeated what its
+/// judge said.
+fn handoff(
+    driver: &mut Driver<'_>,
+    step: &Step,
+    route: &Route,
+    root: &OutcomeRoot,
+    outcome: &Outcome,
+) -> Result<Option<Ref>, Trouble> {
+    if route.handoff.is_some() {
+        return rendered(driver, route, root.clone());
+    }
+    let repeats = matches!(&route.action, Action::To(Target::SelfStep))
+        || matches!(&route.action, Action::To(Target::Step(id)) if *id == step.id);
+    if !repeats || step.deciding_role() == Role::Script {
+        return Ok(None);
+    }
+    let mut parts = Vec::new();
+    match &root.payload {
+        Value::Null => {}
+        Value::String(text) => parts.push(text.clone()),
+        payload => parts.push(serde_json::to_string_pretty(payload).unwrap_or_default()),
+    }
+    for finding in &outcome.findings {
+        if matches!(finding.state, FindingState::Good { .. }) {
+            parts.push(format!("Read `{}` ({}).", finding.path, finding.artifact));
+        }
+    }
+    let failed = failed_checks(driver)?;
+    if !failed.is_empty() {
+        parts.push(failed);
+    }
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    driver.keep(&parts.join("\n\n")).map(Some)
+}
+
+fn rendered(
+    driver: &mut Driver<'_>,
+    route: &Route,
+    root: OutcomeRoot,
+) -> Result<Option<Ref>, Trouble> {
+    let Some(template) = &route.handoff else { return Ok(None) };
+    let text = driver.plan_text(template)?;
+    let mut roots = driver.roots()?;
+    roots.outcome = Some(root);
+    let what = format!("handoff of route `{}`", route.tag);
+    let text = driver.desk.templates.render(&what, template, &text, &roots).map_err(Trouble::stuck)?;
+    driver.keep(&text).map(Some)
+}
+
+/// What the failed checks printed.
+fn failed_checks(driver: &Driver<'_>) -> Result<String, Trouble> {
+    let mut parts = Vec::new();
+    for check in &driver.current_visit()?.checks {
+        if let CheckStatus::Failed { why } = &check.status {
+            let output = match &check.output {
+                Some(output) => driver.text_of(output)?,
+                None => String::new(),
+            };
+            parts.push(format!("Check `{}` failed: {why}\n\n{}", check.name, output.trim_end()));
+        }
+    }
+    Ok(parts.join("\n\n"))
+}
+
+fn keep_json(driver: &Driver<'_>, value: &Value) -> Result<Option<Ref>, Trouble> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    driver.keep(&value.to_string()).map(Some)
+}
+
+fn last_lines(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>();
+    let last = lines[lines.len().saturating_sub(5)..].join("\n");
+    if last.is_empty() { String::new() } else { format!(": {last}") }
+}

@@ -1,0 +1,64 @@
+//! Effects done: one file an effect, each comes back as an input.
+
+mod checks;
+mod desk;
+mod enter;
+mod items;
+mod judge;
+mod prepare;
+mod replay;
+mod restore;
+mod roots;
+mod turn;
+
+pub(crate) use desk::{About, Agent, Desk};
+
+use botpipe_kernel::run::{Effect, Input};
+
+use crate::driver::Driver;
+use crate::error::Error;
+
+/// Why an effect has no answer.
+pub(crate) enum Trouble {
+    /// It cannot be done now; the run stops and says so, and can be resumed.
+    Stuck { message: String },
+    /// A policy forbids it.
+    Policy { message: String },
+    /// The owner was told to stop while it was done.
+    Stopped,
+    /// The owner itself cannot go on: nothing more can be recorded.
+    Fatal(Error),
+}
+
+impl Trouble {
+    /// Something that failed, in the words of its error.
+    pub(crate) fn stuck(error: impl std::fmt::Display) -> Self {
+        Self::Stuck { message: error.to_string() }
+    }
+}
+
+impl From<botpipe_journal::Error> for Trouble {
+    fn from(error: botpipe_journal::Error) -> Self {
+        Self::Fatal(Error::Journal(error))
+    }
+}
+
+/// Does what is owed.
+pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, Trouble> {
+    match effect {
+        Effect::ReadItems { worklist } => items::read(driver, worklist),
+        Effect::WriteStatus { worklist, item, status } => {
+            items::write_status(driver, worklist, item, status)
+        }
+        Effect::Enter { visit } => enter::enter(driver, visit),
+        Effect::Prepare { turn, cause, feedback, offered, session } => {
+            prepare::prepare(driver, turn, &cause, feedback, &offered, session)
+        }
+        Effect::RunTurn { turn, prompt, session } => turn::run(driver, turn, &prompt, session),
+        Effect::RunChecks { visit, checks } => checks::run(driver, visit, &checks),
+        Effect::Seal { visit } => enter::seal(driver, visit),
+        Effect::Judge { turn, offered } => judge::judge(driver, turn, &offered),
+        Effect::Hand { visit, tag } => judge::hand(driver, visit, &tag),
+        Effect::Restore { turn, to, expected } => restore::restore(driver, turn, &to, expected.as_ref()),
+    }
+}

@@ -1,0 +1,254 @@
+//! The prompt of a turn (or the command of a script), with the contract of its step.
+
+use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
+use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
+use botpipe_kernel::run::{
+    CheckStatus, Feedback, FindingState, Input, InterruptCause, SessionUse, TurnCause,
+};
+use botpipe_kernel::ids::Role;
+
+use super::Trouble;
+use crate::driver::Driver;
+use crate::prompt::{
+    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
+    request_text,
+};
+
+/// Renders what a turn is asked.
+pub(super) fn prepare(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    cause: &TurnCause,
+    feedback: Vec<Feedback>,
+    offered: &[RouteTag],
+    session: Option<SessionUse>,
+) -> Result<Input, Trouble> {
+    let step = driver.current_step()?;
+    if let Work::Run { program } = &step.work {
+        let command = driver.render(&program.command, &format!("command of step `{}`", step.id))?;
+        let prompt = driver.keep(&command)?;
+        return Ok(Input::TurnPrepared { turn, prompt, request: None, policy: None, session });
+    }
+    let Some(planned) = step.turn(turn.role).cloned() else {
+        return Err(Trouble::Stuck { message: format!("step `{}` has no such turn", step.id) });
+    };
+    let what = format!("prompt of step `{}` ({})", step.id, turn.role);
+    let asked = driver.render(&planned.prompt, &what)?;
+    let contract = contract(driver, &step, &turn, cause, feedback, offered, session.as_ref())?;
+    let join = |part| format!("{}\n\n{}", asked.trim_end(), contract.render(part));
+    let text = request_text(
+        &join(Part::WithoutInterruption),
+        &driver.desk.folder,
+        driver.desk.run_id.as_str(),
+        driver.desk.task.as_str(),
+    );
+    let request = Some(botpipe_journal::digest_of(text.as_bytes()));
+    let prompt = driver.keep(&join(Part::Whole))?;
+    Ok(Input::TurnPrepared { turn, prompt, request, policy: None, session })
+}
+
+fn contract(
+    driver: &mut Driver<'_>,
+    step: &Step,
+    turn: &TurnId,
+    cause: &TurnCause,
+    feedback: Vec<Feedback>,
+    offered: &[RouteTag],
+    session: Option<&SessionUse>,
+) -> Result<Contract, Trouble> {
+    let visit = driver.current_visit()?.clone();
+    let extra = step.turn(turn.role).map(|planned| planned.requires.clone()).unwrap_or_default();
+    let mut required = step.requires.clone();
+    required.extend(extra);
+    let mut contract = Contract {
+        workflow: driver.run.plan.name.to_string(),
+        step: step.id.to_string(),
+        title: step.title.clone(),
+        role: turn.role,
+        turn: turn.clone(),
+        visit_n: visit.id.n,
+        max_visits: driver.run.max_visits(step),
+        item: driver.run.item_of(step).map(|item| ItemLine {
+            id: item.id.to_string(),
+            title: item.title.clone(),
+        }),
+        input: Some(driver.desk.input.clone()),
+        reads: read_lines(driver, &step.reads)?,
+        requires: read_lines(driver, &required)?,
+        writes: write_lines(driver, step, turn.role)?,
+        checks: Vec::new(),
+        routes: Vec::new(),
+        handoff: None,
+        answer: None,
+        feedback,
+        interruption: interruption(driver, cause, session)?,
+    };
+    for check in &visit.checks {
+        let output = match &check.output {
+            Some(output) => driver.text_of(output)?,
+            None => String::new(),
+        };
+        let status = match &check.status {
+            CheckStatus::Passed => "passed".to_owned(),
+            CheckStatus::Failed { why } => format!("failed: {why}"),
+            CheckStatus::Skipped => "skipped".to_owned(),
+        };
+        contract.checks.push(CheckLine { name: check.name.to_string(), status, output });
+    }
+    if let Some(handoff) = &visit.handoff {
+        contract.handoff = Some(driver.text_of(handoff)?);
+    }
+    if let Some(answer) = &visit.answer {
+        contract.answer = Some(driver.text_of(answer)?);
+    }
+    for route in step.routes.iter().filter(|route| offered.contains(&route.tag)) {
+        let line = route_line(driver, step, route)?;
+        contract.routes.push(line);
+    }
+    Ok(contract)
+}
+
+fn read_lines(driver: &mut Driver<'_>, names: &[ArtifactName]) -> Result<Vec<ReadLine>, Trouble> {
+    let mut lines = Vec::with_capacity(names.len());
+    for name in names {
+        let place = driver.artifact_place(name)?;
+        lines.push(ReadLine {
+            name: name.to_string(),
+            format: format_of(driver, name),
+            exists: place.absolute.is_file(),
+            path: place.relative,
+        });
+    }
+    Ok(lines)
+}
+
+fn write_lines(
+    driver: &mut Driver<'_>,
+    step: &Step,
+    role: Role,
+) -> Result<Vec<WriteLine>, Trouble> {
+    let plan = driver.run.plan.clone();
+    let mut lines = Vec::new();
+    for name in step.writes_of(role) {
+        let place = driver.artifact_place(name)?;
+        if let Some(folder) = place.absolute.parent() {
+            std::fs::create_dir_all(folder).map_err(Trouble::stuck)?;
+        }
+        let artifact = plan.artifacts.get(name);
+        let schema = match artifact.and_then(|artifact| artifact.schema.as_ref()) {
+            Some(schema) => Some(driver.plan_text(schema)?.to_string()),
+            None => None,
+        };
+        lines.push(WriteLine {
+            name: name.to_string(),
+            format: format_of(driver, name),
+            path: place.relative,
+            required: artifact.is_some_and(|artifact| artifact.required),
+            schema,
+        });
+    }
+    Ok(lines)
+}
+
+fn format_of(driver: &Driver<'_>, name: &ArtifactName) -> String {
+    driver.run.plan.artifacts.get(name).map_or("raw", |artifact| artifact.format.as_str()).to_owned()
+}
+
+fn route_line(
+    driver: &mut Driver<'_>,
+    step: &Step,
+    route: &Route,
+) -> Result<OfferedRoute, Trouble> {
+    let plan = driver.run.plan.clone();
+    let required_writes = match &route.required_writes {
+        Some(names) => names.iter().map(ToString::to_string).collect(),
+        None => step
+            .writes()
+            .filter(|name| plan.artifacts.get(*name).is_some_and(|artifact| artifact.required))
+            .map(ToString::to_string)
+            .collect(),
+    };
+    let payload_schema = match &route.payload {
+        Some(schema) => Some(driver.plan_text(schema)?.to_string()),
+        None => None,
+    };
+    Ok(OfferedRoute {
+        tag: route.tag.to_string(),
+        summary: route.summary.clone(),
+        target: target_words(&route.action),
+        required_writes,
+        required_checks: route.required_checks.iter().map(ToString::to_string).collect(),
+        payload_schema,
+        asks: matches!(route.action, Action::To(Target::AwaitInput)),
+    })
+}
+
+fn target_words(action: &Action) -> String {
+    let of = |target: &Target| match target {
+        Target::Step(id) => format!("go to step `{id}`"),
+        Target::SelfStep => "repeat this step".to_owned(),
+        Target::Finish => "finish the run".to_owned(),
+        Target::Fail => "fail the run".to_owned(),
+        Target::AwaitInput => "pause for a person".to_owned(),
+    };
+    match action {
+        Action::To(target) => of(target),
+        Action::CompleteAndAdvance { next, exhausted } => {
+            let next = match next {
+                Target::SelfStep => "go on with the next".to_owned(),
+                other => of(other),
+            };
+            format!("complete the item and {next}; after the last item {}", of(exhausted))
+        }
+    }
+}
+
+/// What a turn that was interrupted is told.
+fn interruption(
+    driver: &mut Driver<'_>,
+    cause: &TurnCause,
+    session: Option<&SessionUse>,
+) -> Result<Option<InterruptionNote>, Trouble> {
+    let (why, restarted) = match cause {
+        TurnCause::First | TurnCause::Retry => return Ok(None),
+        TurnCause::Resumed { cause } => (cause, false),
+        TurnCause::Restarted { cause } => (cause, true),
+    };
+    let why = match why {
+        InterruptCause::OwnerLost => "the process that ran it died",
+        InterruptCause::Signal(_) => "the run was stopped by a signal",
+        InterruptCause::Cancelled => "the run was cancelled",
+        InterruptCause::Stopped => "the run could not go on",
+    };
+    let what_happened = if restarted {
+        format!("An earlier start of this turn was cut off: {why}. Files were put back to where the turn began; start over.")
+    } else {
+        format!("An earlier start of this turn was cut off: {why}. Files are as they were left: look at what is done, keep what is right, and finish the work.")
+    };
+    let baseline = driver.current_visit()?.baseline.tree.clone();
+    let changed = match (restarted, baseline) {
+        (false, Some(baseline)) => {
+            let now = driver.desk.snapshots.take().map_err(Trouble::stuck)?;
+            driver.desk.snapshots.changed(&baseline, &now).map_err(Trouble::stuck)?
+        }
+        _ => Vec::new(),
+    };
+    let session_continued = session.is_some_and(|session| session.token.is_some());
+    let summary = (!session_continued).then(|| earlier_work(driver)).transpose()?;
+    Ok(Some(InterruptionNote { what_happened, changed, session_continued, summary }))
+}
+
+/// What this visit had done before, for an agent without its conversation.
+fn earlier_work(driver: &Driver<'_>) -> Result<String, Trouble> {
+    let visit = driver.current_visit()?;
+    let mut lines = Vec::new();
+    for finding in &visit.findings {
+        if let FindingState::Good { .. } = finding.state {
+            lines.push(format!("artifact `{}` is written", finding.artifact));
+        }
+    }
+    for (role, n) in &visit.turns {
+        lines.push(format!("{role}: {n} turn(s) asked in this visit"));
+    }
+    Ok(lines.join("; "))
+}

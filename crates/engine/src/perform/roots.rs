@@ -1,0 +1,211 @@
+//! What the run knows, laid out for templates, contracts and programs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use botpipe_kernel::ids::{ArtifactName, Digest, TurnId};
+use botpipe_kernel::plan::Step;
+use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, Ref, Visit};
+use serde_json::{Value, json};
+
+use super::Trouble;
+use crate::driver::{Driver, activity_name};
+use crate::prompt::Roots;
+use crate::workspace::artifacts;
+use crate::workspace::layout::WorkspacePath;
+
+impl Driver<'_> {
+    /// The step in progress (or about to be entered).
+    pub(crate) fn current_step(&self) -> Result<Step, Trouble> {
+        let next = || self.run.next.as_ref().and_then(|next| self.run.plan.step(&next.step));
+        self.run
+            .current_step()
+            .or_else(next)
+            .cloned()
+            .ok_or_else(|| Trouble::Stuck { message: "no step is in progress".to_owned() })
+    }
+
+    pub(crate) fn current_visit(&self) -> Result<&Visit, Trouble> {
+        self.run
+            .visit
+            .as_ref()
+            .ok_or_else(|| Trouble::Stuck { message: "no visit is in progress".to_owned() })
+    }
+
+    /// Keeps a text in place when small, else as an object.
+    pub(crate) fn keep(&self, text: &str) -> Result<Ref, Trouble> {
+        self.parts.keep(text).map_err(Trouble::Fatal)
+    }
+
+    /// The text a reference stands for.
+    pub(crate) fn text_of(&self, text: &Ref) -> Result<String, Trouble> {
+        self.parts.text(text).map_err(Trouble::Fatal)
+    }
+
+    /// A text of the plan.
+    pub(crate) fn plan_text(&mut self, digest: &Digest) -> Result<std::sync::Arc<str>, Trouble> {
+        self.desk.plan_text(self.parts, digest).map_err(Trouble::Fatal)
+    }
+
+    /// Renders a template of the plan.
+    pub(crate) fn render(&mut self, template: &Digest, what: &str) -> Result<String, Trouble> {
+        let text = self.plan_text(template)?;
+        let roots = self.roots()?;
+        self.desk.templates.render(what, &text, &roots).map_err(Trouble::stuck)
+    }
+
+    /// Evaluates an expression of the plan.
+    pub(crate) fn evaluate(&mut self, expression: &Digest, what: &str) -> Result<bool, Trouble> {
+        let text = self.plan_text(expression)?;
+        let roots = self.roots()?;
+        self.desk.templates.evaluate(what, &text, &roots).map_err(Trouble::stuck)
+    }
+
+    /// Where an artifact lives now: its path may name the current item.
+    pub(crate) fn artifact_place(&mut self, name: &ArtifactName) -> Result<WorkspacePath, Trouble> {
+        let plan = self.run.plan.clone();
+        let Some(artifact) = plan.artifacts.get(name) else {
+            return Err(Trouble::Stuck { message: format!("the plan has no artifact `{name}`") });
+        };
+        let path = if artifact.path.contains("{{") || artifact.path.contains("{%") {
+            let roots = self.roots_without_artifacts()?;
+            let what = format!("path of artifact `{name}`");
+            self.desk.templates.render(&what, &artifact.path, &roots).map_err(Trouble::stuck)?
+        } else {
+            artifact.path.clone()
+        };
+        let (task, workflow) = (&self.desk.task, &plan.name);
+        let place = self.desk.layout.resolve_artifact(task, workflow, artifact, &path);
+        place.map_err(|error| Trouble::Stuck { message: format!("artifact `{name}`: {error}") })
+    }
+
+    /// What stands on disk of an artifact, against a baseline.
+    pub(crate) fn find(
+        &mut self,
+        name: &ArtifactName,
+        baseline: Option<&FileStamp>,
+    ) -> Result<Finding, Trouble> {
+        let place = self.artifact_place(name)?;
+        let plan = self.run.plan.clone();
+        let Some(artifact) = plan.artifacts.get(name) else {
+            return Err(Trouble::Stuck { message: format!("the plan has no artifact `{name}`") });
+        };
+        let validator = match &artifact.schema {
+            Some(schema) => {
+                let text = self.plan_text(schema)?;
+                Some(self.desk.schemas.validator(&text).map_err(Trouble::stuck)?)
+            }
+            None => None,
+        };
+        let state =
+            artifacts::inspect(&place.absolute, artifact.format, validator.as_deref(), baseline);
+        Ok(Finding { artifact: name.clone(), path: place.relative, state })
+    }
+
+    /// Everything a template may name.
+    pub(crate) fn roots(&mut self) -> Result<Roots, Trouble> {
+        let mut roots = self.roots_without_artifacts()?;
+        let plan = self.run.plan.clone();
+        let scoped = roots.item.is_some();
+        let mut paths = BTreeMap::new();
+        for (name, artifact) in &plan.artifacts {
+            // An artifact of an item has no place while there is no current item.
+            if scoped || !artifact.path.contains("item") {
+                paths.insert(name.to_string(), self.artifact_place(name)?.relative);
+            }
+        }
+        roots.artifacts = paths;
+        Ok(roots)
+    }
+
+    fn roots_without_artifacts(&self) -> Result<Roots, Trouble> {
+        let step = self.current_step()?;
+        let mut roots = Roots {
+            message: self.desk.message.clone(),
+            input: self.desk.input.clone(),
+            params: self.desk.params.clone(),
+            run: json!({ "id": self.desk.run_id }),
+            task: json!({ "id": self.desk.task }),
+            workflow: json!({ "name": self.run.plan.name, "folder": self.desk.folder }),
+            step: json!({
+                "id": step.id,
+                "visit": self.run.visit.as_ref().map_or(0, |visit| visit.id.n),
+            }),
+            ..Roots::default()
+        };
+        if let Some(worklist) = step.scope.as_ref().and_then(|name| self.run.worklists.get(name)) {
+            let completed = worklist.done.iter().filter(|done| **done).count();
+            roots.worklist = Some(json!({
+                "name": step.scope,
+                "total": worklist.items.len(),
+                "completed": completed,
+                "remaining": worklist.items.len() - completed,
+            }));
+            if let (Some(item), Some(at)) = (worklist.item(), worklist.current) {
+                let payload: Value =
+                    serde_json::from_str(&self.text_of(&item.payload)?).unwrap_or(Value::Null);
+                roots.item = Some(json!({
+                    "id": item.id,
+                    "title": item.title.clone().unwrap_or_else(|| item.id.to_string()),
+                    "status": item.status.as_str(),
+                    "payload": payload,
+                    "dir_key": item.id,
+                    "index": at + 1,
+                    "count": worklist.items.len(),
+                }));
+            }
+        }
+        roots.checks = self.check_roots()?;
+        Ok(roots)
+    }
+
+    fn check_roots(&self) -> Result<Value, Trouble> {
+        let mut checks = serde_json::Map::new();
+        for check in self.run.visit.iter().flat_map(|visit| &visit.checks) {
+            let status = match &check.status {
+                CheckStatus::Passed => "passed",
+                CheckStatus::Failed { .. } => "failed",
+                CheckStatus::Skipped => "skipped",
+            };
+            let output = match &check.output {
+                Some(output) => self.text_of(output)?,
+                None => String::new(),
+            };
+            checks.insert(check.name.to_string(), json!({ "status": status, "output": output }));
+        }
+        Ok(Value::Object(checks))
+    }
+
+    /// What a program of the current visit is told by its environment.
+    pub(crate) fn visit_environment(&self) -> Result<Vec<(String, String)>, Trouble> {
+        let visit = &self.current_visit()?.id;
+        let mut names = vec![
+            ("BOTPIPE_RUN", self.desk.run_id.to_string()),
+            ("BOTPIPE_TASK", self.desk.task.to_string()),
+            ("BOTPIPE_WORKFLOW", self.run.plan.name.to_string()),
+            ("BOTPIPE_WORKFLOW_FOLDER", self.desk.folder.clone()),
+            ("BOTPIPE_STEP", visit.step.to_string()),
+            ("BOTPIPE_VISIT", visit.n.to_string()),
+        ];
+        if let Some(item) = &visit.item {
+            names.push(("BOTPIPE_ITEM", item.to_string()));
+        }
+        Ok(names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// The same, and which turn it is.
+    pub(crate) fn turn_environment(
+        &self,
+        turn: &TurnId,
+    ) -> Result<Vec<(String, String)>, Trouble> {
+        let mut names = self.visit_environment()?;
+        names.push(("BOTPIPE_TURN".to_owned(), turn.to_string()));
+        names.push(("BOTPIPE_ROLE".to_owned(), turn.role.to_string()));
+        Ok(names)
+    }
+
+    /// The side file of a turn.
+    pub(crate) fn activity_path(&self, turn: &TurnId) -> PathBuf {
+        self.desk.run_folder.absolute.join(activity_name(turn))
+    }
+}

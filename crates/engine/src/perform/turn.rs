@@ -1,0 +1,223 @@
+//! Running a turn to its end: an agent's program, a script, or a recording.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use botpipe_kernel::ids::{Digest, Role, TurnId};
+use botpipe_kernel::run::{FailureClass, Input, Process, Ref, SessionUse, TurnResult};
+use botpipe_sandbox::{Containment, Identity, Launch};
+
+use super::Trouble;
+use super::desk::Agent;
+use crate::driver::Driver;
+use crate::process::{self, Clock, Ended, How, LINE_LIMIT, Spec, Stream, Watch};
+use crate::request::Notice;
+use crate::environment;
+
+/// Bytes of an answer that are kept.
+const ANSWER_LIMIT: usize = 16 << 20;
+/// How long a program may take to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs a turn.
+pub(super) fn run(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    prompt: &Ref,
+    session: Option<SessionUse>,
+) -> Result<Input, Trouble> {
+    let prompt = driver.text_of(prompt)?;
+    if turn.role == Role::Script {
+        let argv = vec!["sh".to_owned(), "-c".to_owned(), prompt];
+        return run_program(driver, turn, argv, Vec::new());
+    }
+    match driver.desk.agent.clone() {
+        Some(Agent::Command { program, args }) => {
+            let mut argv = vec![program];
+            argv.extend(args);
+            drop(session);
+            run_program(driver, turn, argv, prompt.into_bytes())
+        }
+        Some(Agent::Replay { cassette, loose }) => {
+            super::replay::play(driver, turn, &cassette, loose)
+        }
+        None => {
+            Err(Trouble::Stuck { message: "the run has no agent program to ask".to_owned() })
+        }
+    }
+}
+
+fn run_program(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    argv: Vec<String>,
+    stdin: Vec<u8>,
+) -> Result<Input, Trouble> {
+    let step = driver.current_step()?;
+    let extra = driver.turn_environment(&turn)?;
+    let spec = Spec {
+        launch: Launch {
+            program: PathBuf::from(&argv[0]),
+            args: argv[1..].iter().map(Into::into).collect(),
+            cwd: driver.desk.layout.root().to_owned(),
+            env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
+            containment: Containment::Auto,
+            stage1: driver.parts.stage1.clone(),
+        },
+        stdin,
+        wall: step.clocks.wall_ms.map(Duration::from_millis),
+        idle: step.clocks.idle_ms.map(Duration::from_millis),
+        line_limit: LINE_LIMIT,
+        capture_limit: ANSWER_LIMIT,
+        grace: GRACE,
+    };
+    let stop = driver.stop;
+    let log = Activity::create(driver, &turn)?;
+    let mut watcher = Watcher { driver, turn: &turn, log, trouble: None };
+    let ended = process::run(spec, &mut watcher, stop);
+    let (log, trouble) = (watcher.log, watcher.trouble);
+    if let Some(trouble) = trouble {
+        return Err(trouble);
+    }
+    if matches!(ended.how, How::Stopped { .. }) {
+        return Err(Trouble::Stopped);
+    }
+    let activity = log.finish()?;
+    let result = result_of(driver, &turn, &argv[0], &ended)?;
+    Ok(Input::TurnEnded { turn, result, activity, leftover: ended.leftover })
+}
+
+/// What the end of a program means for its turn.
+fn result_of(
+    driver: &mut Driver<'_>,
+    turn: &TurnId,
+    program: &str,
+    ended: &Ended,
+) -> Result<TurnResult, Trouble> {
+    let failed = |class, message: String| Ok(TurnResult::Failed { class, message });
+    match &ended.how {
+        How::Exited(code) if *code == 0 || turn.role == Role::Script => {
+            let text = driver.desk.redactor.redact(&ended.stdout.text).into_owned();
+            let text = driver.keep(&text)?;
+            let exit = (turn.role == Role::Script).then_some(*code);
+            Ok(TurnResult::Completed { text, exit })
+        }
+        How::Exited(code) => {
+            let message = format!("`{program}` ended with exit code {code}{}", tail(driver, ended));
+            failed(FailureClass::Crashed, message)
+        }
+        How::Signalled(signal) => {
+            let message = format!("`{program}` was ended by signal {signal}{}", tail(driver, ended));
+            failed(FailureClass::Crashed, message)
+        }
+        How::SpawnFailed { what, .. } => {
+            failed(FailureClass::Spawn, format!("`{program}` could not be started: {what}"))
+        }
+        How::TimedOut { clock: Clock::Wall, after } => failed(
+            FailureClass::WallTimeout,
+            format!("`{program}` was still running after {after:?} (its `timeout`) and was ended"),
+        ),
+        How::TimedOut { clock: Clock::Idle, after } => failed(
+            FailureClass::IdleTimeout,
+            format!("`{program}` said nothing for {after:?} (its `idle_timeout`) and was ended"),
+        ),
+        How::Stopped { .. } => Err(Trouble::Stopped),
+    }
+}
+
+/// The last lines of standard error, to say why.
+fn tail(driver: &Driver<'_>, ended: &Ended) -> String {
+    let text = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
+    let lines = text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>();
+    let last = lines[lines.len().saturating_sub(10)..].join("\n");
+    if last.is_empty() { String::new() } else { format!(": {last}") }
+}
+
+/// Looks on while a program runs: facts to the journal, lines to the side file and the watchers.
+struct Watcher<'d, 'a, 't> {
+    driver: &'d mut Driver<'a>,
+    turn: &'t TurnId,
+    log: Activity,
+    trouble: Option<Trouble>,
+}
+
+impl Watch for Watcher<'_, '_, '_> {
+    fn started(&mut self, stage1: &Identity) {
+        let process = Process {
+            pid: stage1.pid,
+            start_ticks: stage1.start_ticks,
+            boot_id: stage1.boot_id.clone(),
+        };
+        let turn = self.turn.clone();
+        if let Err(error) = self.driver.tell_soon(Input::TurnStarted { turn, process }) {
+            self.give_up(Trouble::Fatal(error));
+        }
+    }
+
+    fn line(&mut self, stream: Stream, line: &str) {
+        let line = self.driver.desk.redactor.redact(line).into_owned();
+        if let Err(trouble) = self.log.line(stream, &line) {
+            self.give_up(trouble);
+        }
+        self.driver.progress.notice(&Notice::Activity { turn: Some(self.turn), line: &line });
+    }
+}
+
+impl Watcher<'_, '_, '_> {
+    /// Nothing more can be written: the program is ended rather than run unrecorded.
+    fn give_up(&mut self, trouble: Trouble) {
+        if self.trouble.is_none() {
+            self.trouble = Some(trouble);
+            self.driver.stop.request(SIGTERM);
+        }
+    }
+}
+
+const SIGTERM: i32 = 15;
+
+/// The side file with everything a turn said, redacted; its digest is journalled with the end.
+pub(super) struct Activity {
+    path: PathBuf,
+    file: RefCell<Option<BufWriter<File>>>,
+}
+
+impl Activity {
+    pub(super) fn create(driver: &Driver<'_>, turn: &TurnId) -> Result<Self, Trouble> {
+        let path = driver.activity_path(turn);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Trouble::stuck)?;
+        }
+        Ok(Self { path, file: RefCell::new(None) })
+    }
+
+    /// Adds a line: `{"s":"out","l":"…"}`.
+    pub(super) fn line(&self, stream: Stream, line: &str) -> Result<(), Trouble> {
+        let mut slot = self.file.borrow_mut();
+        if slot.is_none() {
+            let file = File::create(&self.path).map_err(|error| self.trouble(&error))?;
+            *slot = Some(BufWriter::new(file));
+        }
+        let Some(file) = slot.as_mut() else { return Ok(()) };
+        let from = match stream {
+            Stream::Stdout => "out",
+            Stream::Stderr => "err",
+        };
+        let row = serde_json::json!({ "s": from, "l": line });
+        writeln!(file, "{row}").and_then(|()| file.flush()).map_err(|error| self.trouble(&error))
+    }
+
+    /// The digest of what was said; `None` when nothing was.
+    pub(super) fn finish(self) -> Result<Option<Digest>, Trouble> {
+        let Some(file) = self.file.take() else { return Ok(None) };
+        drop(file);
+        let bytes = std::fs::read(&self.path).map_err(|error| self.trouble(&error))?;
+        Ok(Some(botpipe_journal::digest_of(&bytes)))
+    }
+
+    fn trouble(&self, error: &std::io::Error) -> Trouble {
+        Trouble::Stuck { message: format!("could not write {}: {error}", self.path.display()) }
+    }
+}

@@ -1,0 +1,136 @@
+//! A run's files for people: rewritten from the database whenever an owner lets go of it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use botpipe_kernel::plan::{Plan, Target};
+use botpipe_kernel::run::{Lifecycle, Phase, Run, Verdict};
+use serde_json::json;
+
+use crate::driver::Driver;
+use crate::error::Error;
+
+/// A run's state in the few words a list shows, as JSON: `{"state":"running","detail":"…"}`.
+pub(crate) fn summary(run: &Run) -> String {
+    json!({ "state": word(&run.lifecycle), "detail": detail(run) }).to_string()
+}
+
+/// The lifecycle as one word.
+pub(crate) fn word(lifecycle: &Lifecycle) -> &'static str {
+    match lifecycle {
+        Lifecycle::Unstarted | Lifecycle::Running => "running",
+        Lifecycle::Waiting(_) => "waiting",
+        Lifecycle::Stopped(_) => "stopped",
+        Lifecycle::Finished(Verdict::Accepted) => "accepted",
+        Lifecycle::Finished(Verdict::Rejected) => "rejected",
+        Lifecycle::Finished(Verdict::None) => "finished",
+        Lifecycle::Cancelled => "cancelled",
+    }
+}
+
+/// What the run is at.
+pub(crate) fn detail(run: &Run) -> String {
+    match &run.lifecycle {
+        Lifecycle::Stopped(stop) => stop.to_string(),
+        Lifecycle::Waiting(question) => question.text.clone(),
+        Lifecycle::Finished(_) | Lifecycle::Cancelled => String::new(),
+        Lifecycle::Unstarted | Lifecycle::Running => match &run.visit {
+            Some(visit) => match &visit.phase {
+                Phase::Preparing { turn, .. }
+                | Phase::Turning { turn, .. }
+                | Phase::Judging { turn }
+                | Phase::Restoring { turn, .. }
+                | Phase::Asking { turn, .. } => turn.to_string(),
+                Phase::Checking => format!("{} checks", visit.id),
+                Phase::Entering | Phase::Sealing | Phase::Handing { .. } => visit.id.to_string(),
+            },
+            None => String::new(),
+        },
+    }
+}
+
+/// Rewrites the projections of the driver's run.
+pub(crate) fn write(driver: &Driver<'_>) -> Result<(), Error> {
+    let folder = &driver.desk.run_folder.absolute;
+    let made = fs::create_dir_all(folder);
+    made.map_err(|source| crate::workspace::Error::Io {
+        what: "create",
+        path: folder.clone(),
+        source,
+    })?;
+    let run = &driver.run;
+    let view = json!({
+        "format": 1,
+        "run": driver.desk.run_id,
+        "task": driver.desk.task,
+        "workflow": run.plan.name,
+        "plan": run.plan_digest,
+        "state": word(&run.lifecycle),
+        "detail": detail(run),
+        "events": driver.seq,
+        "steps_taken": run.steps_taken,
+        "provider": run.provider,
+        "visits": run.visits.iter().map(|(place, n)| (String::from(place.clone()), n)).collect::<std::collections::BTreeMap<_, _>>(),
+    });
+    let mut pretty = serde_json::to_string_pretty(&view).unwrap_or_default();
+    pretty.push('\n');
+    let message = driver.desk.message.clone() + "\n";
+    let stored = driver.parts.journal.read_after(&driver.desk.run_id, 0)?;
+    let mut events = String::new();
+    for row in stored {
+        let line = json!({ "seq": row.seq, "at": row.at, "event": row.event });
+        let _ = writeln!(events, "{line}");
+    }
+    let files = [
+        (folder.join("run.json"), pretty),
+        (folder.join("events.jsonl"), events),
+        (folder.join("request.md"), message.clone()),
+        (folder.join("graph.mmd"), graph(&run.plan)),
+        (driver.desk.layout.request(&driver.desk.task), message),
+    ];
+    for (path, text) in files {
+        replace(&path, &text).map_err(|source| crate::workspace::Error::Io {
+            what: "write",
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// A reader sees the old text or the new one, never half of it.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, text)?;
+    fs::rename(&fresh, path)
+}
+
+/// The plan as a Mermaid flowchart.
+pub fn graph(plan: &Plan) -> String {
+    let mut text = String::from("flowchart TD\n");
+    for step in &plan.steps {
+        let title = step.title.as_deref().unwrap_or(step.id.as_str()).replace('"', "'");
+        let _ = writeln!(text, "    {}[\"{title}\"]", step.id);
+    }
+    for step in &plan.steps {
+        for route in &step.routes {
+            let mut seen = Vec::new();
+            for target in route.action.targets() {
+                let to = match target {
+                    Target::Step(id) => id.to_string(),
+                    Target::SelfStep => step.id.to_string(),
+                    Target::Finish => "FINISH((FINISH))".to_owned(),
+                    Target::Fail => "FAIL((FAIL))".to_owned(),
+                    Target::AwaitInput => "AWAIT_INPUT[/AWAIT_INPUT/]".to_owned(),
+                };
+                if !seen.contains(&to) {
+                    let _ = writeln!(text, "    {} -->|{}| {to}", step.id, route.tag);
+                    seen.push(to);
+                }
+            }
+        }
+    }
+    text
+}

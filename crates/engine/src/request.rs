@@ -1,0 +1,149 @@
+//! What a face asks of the engine, and what it gets back.
+
+use std::path::PathBuf;
+
+use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::run::{Event, Lifecycle, Raise, Run};
+use serde_json::Value;
+
+/// A run to be started.
+#[derive(Debug, Clone, Default)]
+pub struct StartRequest {
+    /// The task; one is made up from the message when none is given.
+    pub task: Option<TaskId>,
+    pub message: Option<String>,
+    /// The whole input as JSON (`--input`).
+    pub input: Option<Value>,
+    /// Single input fields (`-i name value`).
+    pub input_fields: Vec<(String, String)>,
+    /// Parameters (`-wf name value`).
+    pub params: Vec<(String, String)>,
+    /// The agent program; without one, the workflow's own.
+    pub provider: Option<ProviderChoice>,
+    /// Environment variables that processes may see beside the built-in ones.
+    pub pass_env: Vec<String>,
+    pub max_steps: Option<u32>,
+}
+
+/// The agent program as a person chose it.
+#[derive(Debug, Clone)]
+pub enum ProviderChoice {
+    /// Any program: prompt on stdin, answer on stdout.
+    Command { program: String, args: Vec<String> },
+    /// The text of a cassette, and where it came from.
+    Replay { cassette: String, origin: String, loose: bool },
+}
+
+/// Which run is meant: the newest of a workflow and task, or a named one.
+#[derive(Debug, Clone)]
+pub struct RunRef {
+    pub workflow: WorkflowName,
+    pub task: TaskId,
+    pub run: Option<RunId>,
+}
+
+/// A run that was asked to go on.
+#[derive(Debug, Clone, Default)]
+pub struct ResumeRequest {
+    pub raise: Raise,
+}
+
+/// Where a run stood when the engine let go of it.
+#[derive(Debug, Clone)]
+pub struct RunEnd {
+    pub run: RunId,
+    pub task: TaskId,
+    pub workflow: WorkflowName,
+    pub state: Run,
+    /// The workflow's folder, relative to the workspace.
+    pub folder: PathBuf,
+}
+
+impl RunEnd {
+    /// The lifecycle in which it was left.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.state.lifecycle
+    }
+}
+
+/// A run as a list shows it.
+#[derive(Debug, Clone)]
+pub struct RunSummary {
+    pub run: RunId,
+    pub task: TaskId,
+    pub workflow: WorkflowName,
+    /// Milliseconds since the epoch.
+    pub created_at: u64,
+    pub updated_at: u64,
+    pub events: u64,
+    pub state: RunStatus,
+    /// Step, item and detail, in a few words.
+    pub detail: String,
+}
+
+/// A run's lifecycle as a word, owner included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunStatus {
+    Running,
+    /// Recorded as running, but its owner is dead.
+    OwnerLost,
+    Waiting,
+    Stopped,
+    Accepted,
+    Rejected,
+    /// Finished, and no step judged.
+    Finished,
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The word shown and printed as JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::OwnerLost => "running (owner lost)",
+            Self::Waiting => "waiting",
+            Self::Stopped => "stopped",
+            Self::Accepted => "finished (accepted)",
+            Self::Rejected => "finished (rejected)",
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What `cancel` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelResult {
+    /// The run had no living owner; it is cancelled.
+    Cancelled,
+    /// Its owner was told and has cancelled it.
+    ByOwner,
+    /// Its owner was told and has not answered yet.
+    Requested,
+}
+
+/// Something that happened while a run moves, for a person who watches.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// An event is durable and folded; `run` is the state after it.
+    Recorded { seq: u64, event: &'a Event, run: &'a Run },
+    /// A line that an agent, script or check printed; redacted.
+    Activity { turn: Option<&'a TurnId>, line: &'a str },
+    /// Something worth saying that is no event.
+    Note { text: &'a str },
+}
+
+/// Who watches a run.
+pub trait Progress {
+    /// Called on the engine's thread; must not block for long.
+    fn notice(&self, notice: &Notice<'_>);
+}
+
+/// Nobody watches.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn notice(&self, _: &Notice<'_>) {}
+}

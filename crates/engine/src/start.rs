@@ -1,0 +1,172 @@
+//! A new run: its input checked, its provider chosen, its texts kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use botpipe_kernel::ids::{Digest, RunId, TaskId};
+use botpipe_kernel::plan;
+use botpipe_kernel::run::{Input, Provider};
+use botpipe_lang::{Compiled, canonical_plan, digest_of};
+use botpipe_providers::Cassette;
+
+
+use crate::driver::now;
+use crate::engine::Parts;
+use crate::error::Error;
+use crate::perform::About;
+use crate::prompt::{RunData, run_input};
+use crate::request::{ProviderChoice, StartRequest};
+
+/// Everything a run starts with; nothing of it is recorded yet.
+pub(crate) struct NewRun {
+    pub(crate) run: RunId,
+    pub(crate) task: TaskId,
+    pub(crate) plan: Arc<plan::Plan>,
+    pub(crate) input: Input,
+    pub(crate) about: About,
+}
+
+/// Checks a request against its workflow and keeps the texts the run will need.
+pub(crate) fn prepare(
+    parts: &Parts,
+    compiled: &Compiled,
+    request: StartRequest,
+) -> Result<NewRun, Error> {
+    let plan = compiled.plan.clone().ok_or(Error::Unchecked)?;
+    let message = request.message.clone().unwrap_or_default();
+    let text_of = |digest: &Digest| compiled.texts.get(digest).map_or("{}", String::as_str);
+    let input = run_input(&RunData {
+        schema: text_of(&plan.input.schema),
+        message_field: plan.input.message_field.as_deref(),
+        message: request.message.as_deref(),
+        json: request.input.clone(),
+        fields: &request.input_fields,
+        what: "input",
+    });
+    let params = run_input(&RunData {
+        schema: text_of(&plan.params),
+        message_field: None,
+        message: None,
+        json: None,
+        fields: &request.params,
+        what: "parameter",
+    });
+    let (input, params) = match (input, params) {
+        (Ok(input), Ok(params)) => (input, params),
+        (input, params) => {
+            let mut problems = input.err().unwrap_or_default();
+            problems.extend(params.err().unwrap_or_default());
+            return Err(Error::Input { problems });
+        }
+    };
+    let provider = choose(parts, &plan, compiled, request.provider)?;
+    if provider.is_none() && needs_agent(&plan) {
+        return Err(Error::NoProvider { workflow: plan.name.clone() });
+    }
+    let run = new_run_id();
+    let task = request.task.unwrap_or_else(|| task_of(&message, &run));
+    for text in compiled.texts.values() {
+        parts.objects.put(text.as_bytes())?;
+    }
+    let plan_digest = parts.objects.put(canonical_plan(&plan).as_bytes())?;
+    debug_assert_eq!(plan_digest, digest_of(&canonical_plan(&plan)));
+    let start = Input::Start {
+        run: run.clone(),
+        task: task.clone(),
+        plan: plan_digest,
+        message: parts.keep(&message)?,
+        input: parts.keep(&input.to_string())?,
+        params: parts.keep(&params.to_string())?,
+        provider: provider.clone(),
+        pass_env: request.pass_env,
+        max_steps: request.max_steps,
+    };
+    let about = About {
+        run: run.clone(),
+        task: task.clone(),
+        workflow: plan.name.clone(),
+        message,
+        input,
+        params,
+        provider,
+    };
+    Ok(NewRun { run, task, plan: Arc::new(plan), input: start, about })
+}
+
+/// Whether any step asks an agent.
+fn needs_agent(plan: &plan::Plan) -> bool {
+    plan.steps.iter().any(|step| !matches!(step.work, plan::Work::Run { .. }))
+}
+
+/// The operator's choice, else the workflow's own.
+fn choose(
+    parts: &Parts,
+    plan: &plan::Plan,
+    compiled: &Compiled,
+    choice: Option<ProviderChoice>,
+) -> Result<Option<Provider>, Error> {
+    let (text, origin, loose) = match (choice, &plan.provider) {
+        (Some(ProviderChoice::Command { program, args }), _) => {
+            return Ok(Some(Provider::Command { program, args }));
+        }
+        (Some(ProviderChoice::Replay { cassette, origin, loose }), _) => (cassette, origin, loose),
+        (None, Some(plan::Provider::Command { program, args })) => {
+            let (program, args) = (program.clone(), args.clone());
+            return Ok(Some(Provider::Command { program, args }));
+        }
+        (None, Some(plan::Provider::Replay { cassette, loose })) => {
+            let text = compiled.cassette.clone().ok_or_else(|| Error::Cassette {
+                origin: cassette.clone(),
+                message: "it could not be read beside the workflow's file".to_owned(),
+            })?;
+            (text, cassette.clone(), *loose)
+        }
+        (None, None) => return Ok(None),
+    };
+    if let Err(error) = Cassette::parse(&text) {
+        return Err(Error::Cassette { origin, message: error.to_string() });
+    }
+    let cassette = parts.objects.put(text.as_bytes())?;
+    Ok(Some(Provider::Replay { cassette, loose }))
+}
+
+/// A run id: unique on this machine, and in order of time for a person who reads it.
+fn new_run_id() -> RunId {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let text = format!("r{:011x}-{:x}-{count}", now(), std::process::id());
+    #[expect(clippy::expect_used, reason = "hex digits and dashes are a run id")]
+    text.parse().expect("a run id of hex digits")
+}
+
+/// A task's id made of the message's first words and the run's number.
+fn task_of(message: &str, run: &RunId) -> TaskId {
+    let words = message
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .take(4)
+        .map(str::to_ascii_lowercase)
+        .collect::<Vec<_>>()
+        .join("-");
+    let tail = &run.as_str()[6..12];
+    let text: String = if words.is_empty() {
+        format!("task-{tail}")
+    } else {
+        format!("{}-{tail}", words.chars().take(60).collect::<String>())
+    };
+    #[expect(clippy::expect_used, reason = "letters, digits and dashes are a task id")]
+    text.parse().expect("a task id of words")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_named_after_its_message() {
+        let run = new_run_id();
+        let task = task_of("Add CSV export, please — now!", &run);
+        assert!(task.as_str().starts_with("add-csv-export-please-"), "{task}");
+        assert!(task_of("…", &run).as_str().starts_with("task-"));
+    }
+}
