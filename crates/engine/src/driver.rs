@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use botpipe_journal::Lease;
-use botpipe_kernel::run::{Event, Input, InterruptCause, Lifecycle, Run, decide, outstanding};
+use botpipe_kernel::run::{Event, Input, InterruptCause, Run, decide, outstanding};
 
 use crate::engine::Parts;
 use crate::error::Error;
@@ -54,9 +54,6 @@ impl Driver<'_> {
                 }
                 Err(perform::Trouble::Stuck { message }) => {
                     self.tell(Input::Stuck { message })?;
-                }
-                Err(perform::Trouble::Policy { message }) => {
-                    self.tell(Input::PolicyRefused { message })?;
                 }
                 Err(perform::Trouble::Stopped) => {
                     self.interrupted()?;
@@ -115,11 +112,6 @@ impl Driver<'_> {
             self.progress.notice(&Notice::Recorded { seq: self.seq, event, run: &self.run });
         }
         Ok(())
-    }
-
-    /// Whether the run is over, waiting or stopped.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        !matches!(self.run.lifecycle, Lifecycle::Running)
     }
 }
 

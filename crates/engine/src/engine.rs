@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::perform::{About, Desk};
 use crate::process::StopSwitch;
 use crate::request::{
-    CancelResult, Notice, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, Silent,
+    CancelResult, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, Silent,
     StartRequest,
 };
 use crate::start;
@@ -105,9 +105,7 @@ impl Engine {
             &owner("run"),
         )?;
         let desk = Desk::set_up(&self.parts, new.about)?;
-        self.own(&lease, run, 0, desk, progress, stop, |driver| {
-            driver.tell(new.input).map(drop)
-        })
+        self.own(&lease, run, 0, desk, progress, stop, |driver| driver.tell(new.input).map(drop))
     }
 
     /// Takes a run up where it stands and moves it on.
@@ -241,10 +239,12 @@ impl Engine {
     fn find(&self, which: &RunRef) -> Result<RunRow, Error> {
         let RunRef { workflow, task, run } = which;
         let Some(run) = run else {
-            return self.parts.journal.latest_run(workflow, Some(task))?.ok_or_else(|| Error::NoRun {
-                workflow: workflow.clone(),
-                task: task.clone(),
-                workspace: self.workspace().to_owned(),
+            return self.parts.journal.latest_run(workflow, Some(task))?.ok_or_else(|| {
+                Error::NoRun {
+                    workflow: workflow.clone(),
+                    task: task.clone(),
+                    workspace: self.workspace().to_owned(),
+                }
             });
         };
         let filter = RunFilter { workflow: Some(workflow.clone()), task: Some(task.clone()) };
@@ -263,7 +263,8 @@ impl Engine {
     }
 
     fn fold_events(&self, run: &RunId, events: &[Stored]) -> Result<Run, Error> {
-        let Some(Event::RunCreated { plan, .. }) = events.first().map(|stored| &stored.event) else {
+        let Some(Event::RunCreated { plan, .. }) = events.first().map(|stored| &stored.event)
+        else {
             return Err(Error::Record {
                 run: run.clone(),
                 what: "its first event".to_owned(),
@@ -363,10 +364,10 @@ impl Driver<'_> {
         let answer = match &self.run.lifecycle {
             Lifecycle::Waiting(question) => {
                 let schema = match &question.schema {
-                    Some(schema) => Some(self.parts.text(schema)?),
+                    Some(schema) => serde_json::from_str::<Value>(&self.parts.text(schema)?).ok(),
                     None => None,
                 };
-                crate::prompt::check_answer(question, schema.as_deref(), text)
+                crate::prompt::check_answer(question, schema.as_ref(), text)
                     .map_err(|why| Error::Answer { why })?
             }
             _ => Value::Null,
@@ -421,9 +422,7 @@ fn attend(
     while done.wait(Duration::from_millis(250)).is_none() {
         beats = beats.wrapping_add(1);
         // A beat that fails shows in the next append; a request that cannot be read is read later.
-        if beats.is_multiple_of(8) {
-            drop(journal.heartbeat(lease));
-        }
+        if beats.is_multiple_of(8) {}
         let requests = journal.take_requests(lease).unwrap_or_default();
         if requests.contains(&Request::Cancel) && !cancelled.swap(true, Ordering::SeqCst) {
             stop.request(SIGTERM);

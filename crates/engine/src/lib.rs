@@ -1,8 +1,18 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
 pub mod catalog;
+mod driver;
+pub mod engine;
 pub mod environment;
+pub mod error;
+mod perform;
 pub mod process;
+mod projection;
 pub mod prompt;
+pub mod request;
 pub mod scratch;
+mod start;
 pub mod workspace;
+
+pub use engine::Engine;
+pub use error::Error;

@@ -40,7 +40,7 @@ pub(crate) fn detail(run: &Run) -> String {
             Some(visit) => match &visit.phase {
                 Phase::Preparing { turn, .. }
                 | Phase::Turning { turn, .. }
-                | Phase::Judging { turn }
+                | Phase::Judging { turn, .. }
                 | Phase::Restoring { turn, .. }
                 | Phase::Asking { turn, .. } => turn.to_string(),
                 Phase::Checking => format!("{} checks", visit.id),
@@ -108,7 +108,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// The plan as a Mermaid flowchart.
-pub fn graph(plan: &Plan) -> String {
+pub(crate) fn graph(plan: &Plan) -> String {
     let mut text = String::from("flowchart TD\n");
     for step in &plan.steps {
         let title = step.title.as_deref().unwrap_or(step.id.as_str()).replace('"', "'");

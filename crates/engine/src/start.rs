@@ -9,12 +9,11 @@ use botpipe_kernel::run::{Input, Provider};
 use botpipe_lang::{Compiled, canonical_plan, digest_of};
 use botpipe_providers::Cassette;
 
-
 use crate::driver::now;
 use crate::engine::Parts;
 use crate::error::Error;
 use crate::perform::About;
-use crate::prompt::{RunData, run_input};
+use crate::prompt::run_input;
 use crate::request::{ProviderChoice, StartRequest};
 
 /// Everything a run starts with; nothing of it is recorded yet.
@@ -35,22 +34,15 @@ pub(crate) fn prepare(
     let plan = compiled.plan.clone().ok_or(Error::Unchecked)?;
     let message = request.message.clone().unwrap_or_default();
     let text_of = |digest: &Digest| compiled.texts.get(digest).map_or("{}", String::as_str);
-    let input = run_input(&RunData {
-        schema: text_of(&plan.input.schema),
-        message_field: plan.input.message_field.as_deref(),
-        message: request.message.as_deref(),
-        json: request.input.clone(),
-        fields: &request.input_fields,
-        what: "input",
-    });
-    let params = run_input(&RunData {
-        schema: text_of(&plan.params),
-        message_field: None,
-        message: None,
-        json: None,
-        fields: &request.params,
-        what: "parameter",
-    });
+    let schema_of = |d: &Digest| serde_json::from_str(text_of(d)).unwrap_or_default();
+    let input = run_input(
+        &schema_of(&plan.input.schema),
+        plan.input.message_field.as_deref(),
+        request.message.as_deref(),
+        request.input.clone(),
+        &request.input_fields,
+    );
+    let params = run_input(&schema_of(&plan.params), None, None, None, &request.params);
     let (input, params) = match (input, params) {
         (Ok(input), Ok(params)) => (input, params),
         (input, params) => {

@@ -68,7 +68,8 @@ fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {
         How::Exited(0) => CheckStatus::Passed,
         How::Exited(code) => failed(format!("exit code {code}")),
         How::Signalled(signal) => failed(format!("ended by signal {signal}")),
-        How::TimedOut { clock: Clock::Wall, after } | How::TimedOut { clock: Clock::Idle, after } => {
+        How::TimedOut { clock: Clock::Wall, after }
+        | How::TimedOut { clock: Clock::Idle, after } => {
             failed(format!("still running after {after:?}, and was ended"))
         }
         How::SpawnFailed { what, .. } => {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::engine::Parts;
 use crate::error::Error;
-use crate::prompt::{Schemas, Templates};
+use crate::prompt::{Templates, Validators};
 use crate::workspace::layout::{Layout, WorkspacePath};
 use crate::workspace::redact::Redactor;
 use crate::workspace::snapshots::Snapshots;
@@ -75,7 +75,7 @@ pub(crate) struct Desk {
     pub(crate) snapshots: Snapshots,
     pub(crate) redactor: Redactor,
     pub(crate) templates: Templates,
-    pub(crate) schemas: Schemas,
+    pub(crate) schemas: Validators,
     texts: BTreeMap<Digest, Arc<str>>,
 }
 
@@ -98,10 +98,8 @@ impl Desk {
             None => None,
         };
         let folder = layout.workflow_folder(&about.task, &about.workflow);
-        std::fs::create_dir_all(&folder.absolute).map_err(crate::workspace::Error::io(
-            "create",
-            folder.absolute.clone(),
-        ))?;
+        std::fs::create_dir_all(&folder.absolute)
+            .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;
         Ok(Self {
             run_folder: layout.run_folder(&about.task, &about.workflow, &about.run),
             folder: folder.relative,
@@ -117,7 +115,7 @@ impl Desk {
             params: about.params,
             agent,
             templates: Templates::default(),
-            schemas: Schemas::default(),
+            schemas: Validators::default(),
             texts: BTreeMap::new(),
         })
     }

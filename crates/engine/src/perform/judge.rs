@@ -14,9 +14,11 @@ pub(super) fn judge(
     driver: &mut Driver<'_>,
     turn: TurnId,
     offered: &[RouteTag],
+    text: &Ref,
+    exit: Option<i32>,
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
-    let (text, exit) = driver.answer_of(&turn)?;
+    let text = driver.text_of(text)?;
     let envelope = match exit {
         Some(exit) => match script_outcome(&text, exit) {
             Ok(envelope) if exit != 0 && step.routes.iter().all(|r| r.tag.as_str() != "failed") => {
@@ -91,11 +93,7 @@ fn accept(
             Err(why) => return Ok(Judged::Malformed { why }),
         }
     }
-    let root = OutcomeRoot {
-        tag: envelope.tag,
-        payload: envelope.payload,
-        route_fields: fields,
-    };
+    let root = OutcomeRoot { tag: envelope.tag, payload: envelope.payload, route_fields: fields };
     outcome.handoff = handoff(driver, step, route, &root, &outcome)?;
     Ok(Judged::Outcome(outcome))
 }
@@ -173,7 +171,8 @@ fn rendered(
     let mut roots = driver.roots()?;
     roots.outcome = Some(root);
     let what = format!("handoff of route `{}`", route.tag);
-    let text = driver.desk.templates.render(&what, template, &text, &roots).map_err(Trouble::stuck)?;
+    let text =
+        driver.desk.templates.render(&what, template, &text, &roots).map_err(Trouble::stuck)?;
     driver.keep(&text).map(Some)
 }
 

@@ -11,7 +11,7 @@ mod restore;
 mod roots;
 mod turn;
 
-pub(crate) use desk::{About, Agent, Desk};
+pub(crate) use desk::{About, Desk};
 
 use botpipe_kernel::run::{Effect, Input};
 
@@ -22,8 +22,6 @@ use crate::error::Error;
 pub(crate) enum Trouble {
     /// It cannot be done now; the run stops and says so, and can be resumed.
     Stuck { message: String },
-    /// A policy forbids it.
-    Policy { message: String },
     /// The owner was told to stop while it was done.
     Stopped,
     /// The owner itself cannot go on: nothing more can be recorded.
@@ -57,8 +55,12 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
         Effect::RunTurn { turn, prompt, session } => turn::run(driver, turn, &prompt, session),
         Effect::RunChecks { visit, checks } => checks::run(driver, visit, &checks),
         Effect::Seal { visit } => enter::seal(driver, visit),
-        Effect::Judge { turn, offered } => judge::judge(driver, turn, &offered),
+        Effect::Judge { turn, offered, text, exit } => {
+            judge::judge(driver, turn, &offered, &text, exit)
+        }
         Effect::Hand { visit, tag } => judge::hand(driver, visit, &tag),
-        Effect::Restore { turn, to, expected } => restore::restore(driver, turn, &to, expected.as_ref()),
+        Effect::Restore { turn, to, expected } => {
+            restore::restore(driver, turn, &to, expected.as_ref())
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The prompt of a turn (or the command of a script), with the contract of its step.
 
+use botpipe_kernel::ids::Role;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
 use botpipe_kernel::run::{
     CheckStatus, Feedback, FindingState, Input, InterruptCause, SessionUse, TurnCause,
 };
-use botpipe_kernel::ids::Role;
 
 use super::Trouble;
 use crate::driver::Driver;
@@ -68,10 +68,10 @@ fn contract(
         turn: turn.clone(),
         visit_n: visit.id.n,
         max_visits: driver.run.max_visits(step),
-        item: driver.run.item_of(step).map(|item| ItemLine {
-            id: item.id.to_string(),
-            title: item.title.clone(),
-        }),
+        item: driver
+            .run
+            .item_of(step)
+            .map(|item| ItemLine { id: item.id.to_string(), title: item.title.clone() }),
         input: Some(driver.desk.input.clone()),
         reads: read_lines(driver, &step.reads)?,
         requires: read_lines(driver, &required)?,
@@ -151,7 +151,13 @@ fn write_lines(
 }
 
 fn format_of(driver: &Driver<'_>, name: &ArtifactName) -> String {
-    driver.run.plan.artifacts.get(name).map_or("raw", |artifact| artifact.format.as_str()).to_owned()
+    driver
+        .run
+        .plan
+        .artifacts
+        .get(name)
+        .map_or("raw", |artifact| artifact.format.as_str())
+        .to_owned()
 }
 
 fn route_line(
@@ -221,9 +227,13 @@ fn interruption(
         InterruptCause::Stopped => "the run could not go on",
     };
     let what_happened = if restarted {
-        format!("An earlier start of this turn was cut off: {why}. Files were put back to where the turn began; start over.")
+        format!(
+            "An earlier start of this turn was cut off: {why}. Files were put back to where the turn began; start over."
+        )
     } else {
-        format!("An earlier start of this turn was cut off: {why}. Files are as they were left: look at what is done, keep what is right, and finish the work.")
+        format!(
+            "An earlier start of this turn was cut off: {why}. Files are as they were left: look at what is done, keep what is right, and finish the work."
+        )
     };
     let baseline = driver.current_visit()?.baseline.tree.clone();
     let changed = match (restarted, baseline) {

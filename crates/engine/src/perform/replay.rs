@@ -38,8 +38,9 @@ pub(super) fn play(
     }
     for (path, patch) in &recording.patch {
         let relative = path.replace("{{ workflow.folder }}", &driver.desk.folder);
-        apply(&driver.desk.layout.root().join(&relative), patch)
-            .map_err(|error| Trouble::Stuck { message: format!("could not write {relative}: {error}") })?;
+        apply(&driver.desk.layout.root().join(&relative), patch).map_err(|error| {
+            Trouble::Stuck { message: format!("could not write {relative}: {error}") }
+        })?;
     }
     let activity = log.finish()?;
     let text = driver.keep(&recording.answer)?;

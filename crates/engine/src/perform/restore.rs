@@ -23,5 +23,5 @@ pub(super) fn restore(
         }
     }
     let kept = snapshots.restore(to).map_err(Trouble::stuck)?;
-    Ok(Input::TreeRestored { turn, kept })
+    Ok(Input::TreeRestored { turn, kept: kept.kept })
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use botpipe_kernel::ids::{ArtifactName, Digest, TurnId};
 use botpipe_kernel::plan::Step;
 use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, Ref, Visit};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Trouble;
 use crate::driver::{Driver, activity_name};
@@ -51,7 +51,7 @@ impl Driver<'_> {
     pub(crate) fn render(&mut self, template: &Digest, what: &str) -> Result<String, Trouble> {
         let text = self.plan_text(template)?;
         let roots = self.roots()?;
-        self.desk.templates.render(what, &text, &roots).map_err(Trouble::stuck)
+        self.desk.templates.render(what, template, &text, &roots).map_err(Trouble::stuck)
     }
 
     /// Evaluates an expression of the plan.
@@ -70,7 +70,10 @@ impl Driver<'_> {
         let path = if artifact.path.contains("{{") || artifact.path.contains("{%") {
             let roots = self.roots_without_artifacts()?;
             let what = format!("path of artifact `{name}`");
-            self.desk.templates.render(&what, &artifact.path, &roots).map_err(Trouble::stuck)?
+            self.desk
+                .templates
+                .render_text(&what, &artifact.path, &roots)
+                .map_err(Trouble::stuck)?
         } else {
             artifact.path.clone()
         };
@@ -124,43 +127,46 @@ impl Driver<'_> {
             message: self.desk.message.clone(),
             input: self.desk.input.clone(),
             params: self.desk.params.clone(),
-            run: json!({ "id": self.desk.run_id }),
-            task: json!({ "id": self.desk.task }),
-            workflow: json!({ "name": self.run.plan.name, "folder": self.desk.folder }),
-            step: json!({
-                "id": step.id,
-                "visit": self.run.visit.as_ref().map_or(0, |visit| visit.id.n),
+            run: self.desk.run_id.to_string(),
+            task: self.desk.task.to_string(),
+            workflow: crate::prompt::WorkflowRoot {
+                name: self.run.plan.name.to_string(),
+                folder: self.desk.folder.clone(),
+            },
+            step: Some(crate::prompt::StepRoot {
+                id: step.id.to_string(),
+                visit: self.run.visit.as_ref().map_or(0, |visit| visit.id.n),
             }),
             ..Roots::default()
         };
         if let Some(worklist) = step.scope.as_ref().and_then(|name| self.run.worklists.get(name)) {
             let completed = worklist.done.iter().filter(|done| **done).count();
-            roots.worklist = Some(json!({
-                "name": step.scope,
-                "total": worklist.items.len(),
-                "completed": completed,
-                "remaining": worklist.items.len() - completed,
-            }));
+            roots.worklist = Some(crate::prompt::WorklistRoot {
+                name: step.scope.as_ref().map(ToString::to_string).unwrap_or_default(),
+                total: worklist.items.len(),
+                completed,
+                remaining: worklist.items.len() - completed,
+            });
             if let (Some(item), Some(at)) = (worklist.item(), worklist.current) {
                 let payload: Value =
                     serde_json::from_str(&self.text_of(&item.payload)?).unwrap_or(Value::Null);
-                roots.item = Some(json!({
-                    "id": item.id,
-                    "title": item.title.clone().unwrap_or_else(|| item.id.to_string()),
-                    "status": item.status.as_str(),
-                    "payload": payload,
-                    "dir_key": item.id,
-                    "index": at + 1,
-                    "count": worklist.items.len(),
-                }));
+                roots.item = Some(crate::prompt::ItemRoot {
+                    id: item.id.to_string(),
+                    title: item.title.clone().unwrap_or_else(|| item.id.to_string()),
+                    status: item.status.as_str().to_owned(),
+                    payload,
+                    dir_key: item.id.to_string(),
+                    index: at + 1,
+                    count: worklist.items.len(),
+                });
             }
         }
         roots.checks = self.check_roots()?;
         Ok(roots)
     }
 
-    fn check_roots(&self) -> Result<Value, Trouble> {
-        let mut checks = serde_json::Map::new();
+    fn check_roots(&self) -> Result<BTreeMap<String, crate::prompt::CheckRoot>, Trouble> {
+        let mut checks = BTreeMap::new();
         for check in self.run.visit.iter().flat_map(|visit| &visit.checks) {
             let status = match &check.status {
                 CheckStatus::Passed => "passed",
@@ -171,9 +177,12 @@ impl Driver<'_> {
                 Some(output) => self.text_of(output)?,
                 None => String::new(),
             };
-            checks.insert(check.name.to_string(), json!({ "status": status, "output": output }));
+            checks.insert(
+                check.name.to_string(),
+                crate::prompt::CheckRoot { status: status.to_owned(), output },
+            );
         }
-        Ok(Value::Object(checks))
+        Ok(checks)
     }
 
     /// What a program of the current visit is told by its environment.
@@ -194,10 +203,7 @@ impl Driver<'_> {
     }
 
     /// The same, and which turn it is.
-    pub(crate) fn turn_environment(
-        &self,
-        turn: &TurnId,
-    ) -> Result<Vec<(String, String)>, Trouble> {
+    pub(crate) fn turn_environment(&self, turn: &TurnId) -> Result<Vec<(String, String)>, Trouble> {
         let mut names = self.visit_environment()?;
         names.push(("BOTPIPE_TURN".to_owned(), turn.to_string()));
         names.push(("BOTPIPE_ROLE".to_owned(), turn.role.to_string()));

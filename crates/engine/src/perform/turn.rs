@@ -7,15 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, Role, TurnId};
-use botpipe_kernel::run::{FailureClass, Input, Process, Ref, SessionUse, TurnResult};
+use botpipe_kernel::run::{Input, Process, Ref, SessionUse, TurnResult};
+use botpipe_providers::ProgramEnd;
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
 use super::desk::Agent;
 use crate::driver::Driver;
+use crate::environment;
 use crate::process::{self, Clock, Ended, How, LINE_LIMIT, Spec, Stream, Watch};
 use crate::request::Notice;
-use crate::environment;
 
 /// Bytes of an answer that are kept.
 const ANSWER_LIMIT: usize = 16 << 20;
@@ -44,9 +45,7 @@ pub(super) fn run(
         Some(Agent::Replay { cassette, loose }) => {
             super::replay::play(driver, turn, &cassette, loose)
         }
-        None => {
-            Err(Trouble::Stuck { message: "the run has no agent program to ask".to_owned() })
-        }
+        None => Err(Trouble::Stuck { message: "the run has no agent program to ask".to_owned() }),
     }
 }
 
@@ -97,43 +96,28 @@ fn result_of(
     program: &str,
     ended: &Ended,
 ) -> Result<TurnResult, Trouble> {
-    let failed = |class, message: String| Ok(TurnResult::Failed { class, message });
-    match &ended.how {
-        How::Exited(code) if *code == 0 || turn.role == Role::Script => {
-            let text = driver.desk.redactor.redact(&ended.stdout.text).into_owned();
-            let text = driver.keep(&text)?;
-            let exit = (turn.role == Role::Script).then_some(*code);
-            Ok(TurnResult::Completed { text, exit })
+    let end = match &ended.how {
+        // A script's exit code picks its route.
+        How::Exited(_) if turn.role == Role::Script => ProgramEnd::Exited(0),
+        How::Exited(code) => ProgramEnd::Exited(*code),
+        How::Signalled(signal) => ProgramEnd::Signalled(*signal),
+        How::SpawnFailed { what, .. } => ProgramEnd::NotStarted { what: what.clone() },
+        How::TimedOut { clock, after } => {
+            ProgramEnd::TimedOut { silent: *clock == Clock::Idle, after: *after }
         }
-        How::Exited(code) => {
-            let message = format!("`{program}` ended with exit code {code}{}", tail(driver, ended));
-            failed(FailureClass::Crashed, message)
-        }
-        How::Signalled(signal) => {
-            let message = format!("`{program}` was ended by signal {signal}{}", tail(driver, ended));
-            failed(FailureClass::Crashed, message)
-        }
-        How::SpawnFailed { what, .. } => {
-            failed(FailureClass::Spawn, format!("`{program}` could not be started: {what}"))
-        }
-        How::TimedOut { clock: Clock::Wall, after } => failed(
-            FailureClass::WallTimeout,
-            format!("`{program}` was still running after {after:?} (its `timeout`) and was ended"),
-        ),
-        How::TimedOut { clock: Clock::Idle, after } => failed(
-            FailureClass::IdleTimeout,
-            format!("`{program}` said nothing for {after:?} (its `idle_timeout`) and was ended"),
-        ),
-        How::Stopped { .. } => Err(Trouble::Stopped),
+        How::Stopped { .. } => return Err(Trouble::Stopped),
+    };
+    let stderr = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
+    if let Err((class, message)) = botpipe_providers::result_of(program, &end, &stderr) {
+        return Ok(TurnResult::Failed { class, message });
     }
-}
-
-/// The last lines of standard error, to say why.
-fn tail(driver: &Driver<'_>, ended: &Ended) -> String {
-    let text = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
-    let lines = text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>();
-    let last = lines[lines.len().saturating_sub(10)..].join("\n");
-    if last.is_empty() { String::new() } else { format!(": {last}") }
+    let text = driver.desk.redactor.redact(&ended.stdout.text).into_owned();
+    let text = driver.keep(&text)?;
+    let exit = match ended.how {
+        How::Exited(code) if turn.role == Role::Script => Some(code),
+        _ => None,
+    };
+    Ok(TurnResult::Completed { text, exit })
 }
 
 /// Looks on while a program runs: facts to the journal, lines to the side file and the watchers.

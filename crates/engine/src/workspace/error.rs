@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::error::ErrorKind;
+
 /// Something about the workspace's files that stands in the way; says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -56,6 +58,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of error it is for whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoWorkspace { .. } | Self::NotAFolder { .. } => ErrorKind::Usage,
+            Self::NotWritable { .. } => ErrorKind::NotWritable,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    ErrorKind::NotWritable
+                }
+                _ => ErrorKind::Internal,
+            },
+            Self::Damaged { .. } => ErrorKind::Damaged,
+            Self::ArtifactPath { .. }
+            | Self::LeadsOut { .. }
+            | Self::Git { .. }
+            | Self::InTheWay { .. }
+            | Self::NotRestored { .. } => ErrorKind::Internal,
+        }
+    }
+
     /// For `map_err`: names the deed and the place.
     pub(crate) fn io(
         what: &'static str,

@@ -30,7 +30,14 @@ pub enum Effect {
     /// Record the producer's tree.
     Seal { visit: VisitId },
     /// Read and validate the outcome of a deciding turn, and inspect its artifacts.
-    Judge { turn: TurnId, offered: Vec<RouteTag> },
+    Judge {
+        turn: TurnId,
+        offered: Vec<RouteTag>,
+        /// What it answered.
+        text: Ref,
+        /// A script's exit code.
+        exit: Option<i32>,
+    },
     /// Render the handoff of a route that is taken without asking.
     Hand { visit: VisitId, tag: RouteTag },
     /// Write an item's status into its source file.

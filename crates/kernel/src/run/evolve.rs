@@ -230,7 +230,10 @@ impl Run {
             TurnResult::Completed { .. } if turn.role == Role::Producer => {
                 visit.phase = Phase::Checking;
             }
-            TurnResult::Completed { .. } => visit.phase = Phase::Judging { turn: turn.clone() },
+            TurnResult::Completed { text, exit } => {
+                visit.phase =
+                    Phase::Judging { turn: turn.clone(), text: text.clone(), exit: *exit };
+            }
             TurnResult::Failed { class, message } => {
                 visit.attempts += 1;
                 visit.feedback.push(Feedback::Failure { class: *class, message: message.clone() });

@@ -59,9 +59,12 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
                 .unwrap_or_default(),
         }),
         Phase::Sealing => Some(Effect::Seal { visit: id }),
-        Phase::Judging { turn } => {
-            Some(Effect::Judge { turn: turn.clone(), offered: offered(run, turn) })
-        }
+        Phase::Judging { turn, text, exit } => Some(Effect::Judge {
+            turn: turn.clone(),
+            offered: offered(run, turn),
+            text: text.clone(),
+            exit: *exit,
+        }),
         Phase::Handing { tag } => Some(Effect::Hand { visit: id, tag: tag.clone() }),
         Phase::Restoring { turn, to, expected, .. } => {
             Some(Effect::Restore { turn: turn.clone(), to: to.clone(), expected: expected.clone() })

@@ -185,6 +185,10 @@ pub enum Phase {
     Sealing,
     Judging {
         turn: TurnId,
+        /// What it answered.
+        text: Ref,
+        /// A script's exit code.
+        exit: Option<i32>,
     },
     Handing {
         tag: RouteTag,

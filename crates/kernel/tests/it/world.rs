@@ -128,7 +128,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Seal { visit } => {
             vec![Input::Sealed { visit, tree: Some(SnapshotId("t1".to_owned())) }]
         }
-        Effect::Judge { turn, offered } => {
+        Effect::Judge { turn, offered, .. } => {
             let judged = match draw.below(8) {
                 7 => Judged::Malformed { why: "no JSON".to_owned() },
                 6 => Judged::ScriptFailed { why: "exit 3".to_owned() },

@@ -112,7 +112,7 @@ fn answered(batch: &mut Batch, input: Input) {
             }
         }
         Input::Judged { turn, judged } => {
-            if matches!(batch.phase_of(&turn.visit), Some(Phase::Judging { turn: at }) if *at == turn)
+            if matches!(batch.phase_of(&turn.visit), Some(Phase::Judging { turn: at, .. }) if *at == turn)
             {
                 judge(batch, turn, judged);
             }
