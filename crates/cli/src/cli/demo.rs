@@ -289,7 +289,7 @@ fn which() -> Result<RunRef, Failure> {
 const WORKFLOW: &str = "ralph_loop";
 const TASK: &str = "demo";
 /// What the recording was made with.
-const MESSAGE: &str = "Add a greeting that knows whom it greets, with a test.";
+const MESSAGE: &str = "Add CSV export to the report and cover it with tests.";
 /// The repository as it is before the run.
 const TEMPLATE: &str = "ralph_loop/demo/";
 const CASSETTE: &str = "ralph_loop/demo.cassette.json";
