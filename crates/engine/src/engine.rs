@@ -117,7 +117,7 @@ impl Engine {
     pub fn resume(
         &self,
         which: &RunRef,
-        request: ResumeRequest,
+        request: &ResumeRequest,
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
@@ -410,7 +410,7 @@ const INLINE_BYTES: usize = 512;
 /// How long `cancel` waits for a living owner, in tenths of a second.
 const CANCEL_PATIENCE_TENTHS: u32 = 150;
 
-/// Keeps the lease visibly alive and listens for `cancel`, until `done`.
+/// Listens for `cancel`, until `done`; the journal itself keeps the lease visibly alive.
 fn attend(
     journal: &Journal,
     lease: &Lease,
@@ -418,11 +418,8 @@ fn attend(
     stop: &StopSwitch,
     cancelled: &AtomicBool,
 ) {
-    let mut beats = 0_u32;
     while done.wait(Duration::from_millis(250)).is_none() {
-        beats = beats.wrapping_add(1);
-        // A beat that fails shows in the next append; a request that cannot be read is read later.
-        if beats.is_multiple_of(8) {}
+        // A request that cannot be read now is read later.
         let requests = journal.take_requests(lease).unwrap_or_default();
         if requests.contains(&Request::Cancel) && !cancelled.swap(true, Ordering::SeqCst) {
             stop.request(SIGTERM);

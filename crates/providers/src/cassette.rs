@@ -162,7 +162,7 @@ fn recording(path: &str, turn: WrittenTurn) -> Result<Recording, CassetteError> 
     if turn.request.parse::<Digest>().is_err() {
         return Err(wrong("request", "it must be a SHA-256 in 64 hex digits"));
     }
-    let mut patch = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for (file, written) in turn.patch {
         let plain = file.strip_prefix("{{ workflow.folder }}/").unwrap_or(&file);
         let leaves = plain.is_empty()
@@ -179,10 +179,10 @@ fn recording(path: &str, turn: WrittenTurn) -> Result<Recording, CassetteError> 
             },
             None => FilePatch::Delete,
         };
-        patch.insert(file, written);
+        files.insert(file, written);
     }
     let answer = lines(&turn.answer).ok_or_else(|| wrong("answer", TEXT_RULE))?;
-    Ok(Recording { request: turn.request, activity: turn.activity, patch, answer })
+    Ok(Recording { request: turn.request, activity: turn.activity, patch: files, answer })
 }
 
 const TEXT_RULE: &str = "it must be a text, or a list of its lines";

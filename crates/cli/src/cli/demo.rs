@@ -111,7 +111,7 @@ impl Args {
         let engine = Engine::open(dir)?;
         let progress = watcher(self.speech.volume());
         let which = which()?;
-        let end = engine.resume(&which, ResumeRequest::default(), progress.as_ref(), stop)?;
+        let end = engine.resume(&which, &ResumeRequest::default(), progress.as_ref(), stop)?;
         Ok((end, reached))
     }
 

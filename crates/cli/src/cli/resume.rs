@@ -44,7 +44,7 @@ impl Args {
         let request = ResumeRequest { raise: Raise { max_steps: self.max_steps, max_visits } };
         let stop = switch()?;
         let progress = watcher(self.speech.volume());
-        let end = engine.resume(&which, request, progress.as_ref(), &stop);
+        let end = engine.resume(&which, &request, progress.as_ref(), &stop);
         drop(progress);
         let end = end?;
         let end = End::of(&end, self.which.workspace.path(), Some(&which));

@@ -11,13 +11,13 @@ use botpipe_sandbox::{Containment, Identity, Launch};
 use super::Trouble;
 use crate::driver::Driver;
 use crate::environment;
-use crate::process::{self, Clock, How, LINE_LIMIT, Spec, Stream, Watch};
+use crate::process::{self, How, LINE_LIMIT, Spec, Stream, Watch};
 use crate::request::Notice;
 
 /// Bytes of a check's output that are kept for feedback and evidence.
 const OUTPUT_LIMIT: usize = 64 << 10;
 /// How long a check may run when its author sets no `timeout`.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Inspects the producer's artifacts and runs the checks in file order.
@@ -68,8 +68,7 @@ fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {
         How::Exited(0) => CheckStatus::Passed,
         How::Exited(code) => failed(format!("exit code {code}")),
         How::Signalled(signal) => failed(format!("ended by signal {signal}")),
-        How::TimedOut { clock: Clock::Wall, after }
-        | How::TimedOut { clock: Clock::Idle, after } => {
+        How::TimedOut { after, .. } => {
             failed(format!("still running after {after:?}, and was ended"))
         }
         How::SpawnFailed { what, .. } => {

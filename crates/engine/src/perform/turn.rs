@@ -33,14 +33,14 @@ pub(super) fn run(
     let prompt = driver.text_of(prompt)?;
     if turn.role == Role::Script {
         let argv = vec!["sh".to_owned(), "-c".to_owned(), prompt];
-        return run_program(driver, turn, argv, Vec::new());
+        return run_program(driver, turn, &argv, Vec::new());
     }
     match driver.desk.agent.clone() {
         Some(Agent::Command { program, args }) => {
             let mut argv = vec![program];
             argv.extend(args);
             drop(session);
-            run_program(driver, turn, argv, prompt.into_bytes())
+            run_program(driver, turn, &argv, prompt.into_bytes())
         }
         Some(Agent::Replay { cassette, loose }) => {
             super::replay::play(driver, turn, &cassette, loose)
@@ -52,7 +52,7 @@ pub(super) fn run(
 fn run_program(
     driver: &mut Driver<'_>,
     turn: TurnId,
-    argv: Vec<String>,
+    argv: &[String],
     stdin: Vec<u8>,
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;

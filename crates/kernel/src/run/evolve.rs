@@ -1,5 +1,6 @@
 //! Event to state: total, infallible, and calls nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::effect::TurnCause;
@@ -9,7 +10,7 @@ use super::facts::{
     Question, QuestionKind, Raise, Ref, SnapshotId, TurnResult, Verdict,
 };
 use super::state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
-use crate::ids::{Digest, ItemId, Role, TurnId, VisitId, WorklistName};
+use crate::ids::{ArtifactName, Digest, ItemId, Role, StepId, TurnId, VisitId, WorklistName};
 use crate::plan::{OnInterrupt, Step, Target};
 
 impl Run {
@@ -18,7 +19,7 @@ impl Run {
         match event {
             Event::RunCreated { .. } => self.created(event),
             Event::ItemsRead { worklist, source, items } => {
-                self.items_read(worklist, source, items)
+                self.items_read(worklist, source, items);
             }
             Event::ItemsRejected { worklist, why } => self.items_rejected(worklist, why),
             Event::ItemsExhausted { step, to, .. } => {
@@ -73,11 +74,11 @@ impl Run {
                 let step = self.plan.clone().step(&visit.step).cloned();
                 if let Some(step) = step {
                     let verdict = step.route(tag).and_then(|route| route.verdict);
-                    self.route_taken(&step, to, completed.as_ref(), handoff.clone(), verdict);
+                    self.route_taken(&step, to, completed.as_ref(), handoff.as_ref(), verdict);
                 }
             }
             Event::StatusWritten { worklist, stamp, .. } => {
-                self.status_written(worklist, stamp.as_ref())
+                self.status_written(worklist, stamp.as_ref());
             }
             Event::QuestionAsked { question } => {
                 self.lifecycle = Lifecycle::Waiting(question.clone());
@@ -181,7 +182,7 @@ impl Run {
             answer,
             baseline: Baseline::default(),
             entry_files: files.filter(|_| again),
-            turns: std::collections::BTreeMap::new(),
+            turns: BTreeMap::new(),
             attempts: 0,
             feedback: Vec::new(),
             checks: Vec::new(),
@@ -324,7 +325,7 @@ impl Run {
         step: &Step,
         to: &Target,
         completed: Option<&ItemId>,
-        handoff: Option<Ref>,
+        handoff: Option<&Ref>,
         verdict: Option<Verdict>,
     ) {
         self.judged |= step.judges();
@@ -333,7 +334,7 @@ impl Run {
             self.complete(worklist.clone(), item);
         }
         let files = files.filter(|_| completed.is_none());
-        self.lead(step, to, handoff, files, verdict);
+        self.lead(step, to, handoff, files.as_ref(), verdict);
     }
 
     fn complete(&mut self, worklist: WorklistName, item: &ItemId) {
@@ -352,18 +353,18 @@ impl Run {
         &mut self,
         from: &Step,
         to: &Target,
-        handoff: Option<Ref>,
-        files: Option<std::collections::BTreeMap<crate::ids::ArtifactName, FileStamp>>,
+        handoff: Option<&Ref>,
+        files: Option<&BTreeMap<ArtifactName, FileStamp>>,
         verdict: Option<Verdict>,
     ) {
         let own = if self.judged { Verdict::Accepted } else { Verdict::None };
-        let enter = |step: &crate::ids::StepId, again: bool| {
+        let enter = |step: &StepId, again: bool| {
             Some(Entry {
                 step: step.clone(),
                 again,
-                handoff: handoff.clone(),
+                handoff: handoff.cloned(),
                 answer: None,
-                files: files.clone().filter(|_| again),
+                files: files.filter(|_| again).cloned(),
             })
         };
         match to {

@@ -300,7 +300,7 @@ impl Visit {
                 .is_none_or(Finding::is_good)
         };
         !route.required_checks.iter().any(failed)
-            && required_writes(plan, step, route).all(|name| produced(name))
+            && required_writes(plan, step, route).all(produced)
     }
 }
 

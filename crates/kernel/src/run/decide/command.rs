@@ -36,7 +36,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn answer(batch: &mut Batch, answer: Ref, text: String) -> Result<(), Refusal> {
+pub(super) fn answer(batch: &mut Batch, answer: Ref, text: &str) -> Result<(), Refusal> {
     let question = match &batch.run.lifecycle {
         Lifecycle::Waiting(question) => question.clone(),
         lifecycle if lifecycle.is_ended() => return Err(Refusal::Ended),

@@ -41,7 +41,7 @@ pub fn decide(run: &Run, input: Input) -> Result<Vec<Event>, Refusal> {
     let mut batch = Batch::new(run);
     match input {
         Input::Start { .. } => command::start(&mut batch, input)?,
-        Input::Answer { answer, text } => command::answer(&mut batch, answer, text)?,
+        Input::Answer { answer, text } => command::answer(&mut batch, answer, &text)?,
         Input::Resume { raise, tree } => command::resume(&mut batch, raise, tree)?,
         Input::Cancel => command::cancel(&mut batch)?,
         Input::Stop { cause, tree } => command::stop(&mut batch, cause, tree),
