@@ -1,4 +1,5 @@
 //! The kernel's behaviour, in laws and in scenarios.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
 mod laws;
 mod plans;
