@@ -141,11 +141,16 @@ fn turn_on_wal(conn: &Connection) -> rusqlite::Result<String> {
 
 /// The format of a database, 0 for an empty one; an error when it is newer or somebody else's.
 fn format(conn: &Connection, path: &Path) -> Result<u32, Error> {
-    let pragma =
-        |name| -> rusqlite::Result<i64> { conn.pragma_query_value(None, name, |r| r.get(0)) };
     let wrap = |source| Error::database(path, source);
-    let found = u32::try_from(pragma("user_version").map_err(wrap)?).unwrap_or(u32::MAX);
-    let application = pragma("application_id").map_err(wrap)?;
+    // Both in one statement: between two, somebody else may bring the database to its format.
+    let (found, application): (i64, i64) = conn
+        .query_row(
+            "SELECT user_version, application_id FROM pragma_user_version, pragma_application_id",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(wrap)?;
+    let found = u32::try_from(found).unwrap_or(u32::MAX);
     if application != if found == 0 { 0 } else { APPLICATION_ID } {
         return Err(Error::Damaged {
             path: path.to_path_buf(),
