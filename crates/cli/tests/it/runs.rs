@@ -109,7 +109,8 @@ fn a_run_that_fails_can_be_resumed_or_cancelled() {
 #[test]
 fn a_recording_that_does_not_fit_is_a_mismatch() {
     let place = Place::with("hello", HELLO);
-    let cassette = place.write("empty.json", r#"{"cassette": 1, "workflow": "ralph_loop", "turns": {}}"#);
+    let cassette =
+        place.write("empty.json", r#"{"cassette": 1, "workflow": "ralph_loop", "turns": {}}"#);
     let cassette = cassette.to_str().unwrap();
     let args = ["run", "hello", "hello", "--provider", "replay", "--cassette", cassette];
     place.say(&args).ends(9);
