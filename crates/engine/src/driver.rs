@@ -31,10 +31,14 @@ impl Driver<'_> {
     /// Moves the run until it owes nothing: ended, stopped or waiting.
     pub(crate) fn drive(&mut self) -> Result<(), Error> {
         let result = self.turn_over();
-        if let Err(error) = projection::write(self) {
-            let text = format!("the run's files could not be rewritten: {error}");
-            self.progress.notice(&Notice::Note { text: &text });
-        }
+        let view = projection::View {
+            id: &self.desk.run_id,
+            task: &self.desk.task,
+            message: &self.desk.message,
+            run: &self.run,
+            seq: self.seq,
+        };
+        projection::write_or_note(self.parts, &view, self.progress);
         result
     }
 

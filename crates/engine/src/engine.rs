@@ -17,6 +17,7 @@ use crate::driver::{Driver, now};
 use crate::error::Error;
 use crate::perform::{About, Desk};
 use crate::process::StopSwitch;
+use crate::projection::{self, View};
 use crate::request::{
     CancelResult, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, Silent,
     StartRequest,
@@ -122,8 +123,9 @@ impl Engine {
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
         let row = self.find(which)?;
-        let (run, _) = self.fold(&row.run)?;
+        let (run, seq) = self.fold(&row.run)?;
         if run.lifecycle.is_ended() {
+            self.project(&row, &run, seq, progress)?;
             return Ok(self.end_of(&row, run));
         }
         let lease = self.parts.journal.acquire(&row.run, &owner("resume"))?;
@@ -335,6 +337,27 @@ impl Engine {
             };
             result.map(|()| end)
         })
+    }
+
+    /// Rewrites the files of a run that is over: its owner may have died before it got to them.
+    ///
+    /// Left to the owner where there is one.
+    fn project(
+        &self,
+        row: &RunRow,
+        run: &Run,
+        seq: u64,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let lease = match self.parts.journal.acquire(&row.run, &owner("resume")) {
+            Err(botpipe_journal::Error::Busy { .. }) => return Ok(()),
+            lease => lease?,
+        };
+        let About { message, .. } = About::of(&self.parts, row, run)?;
+        let view = View { id: &row.run, task: &row.task, message: &message, run, seq };
+        projection::write_or_note(&self.parts, &view, progress);
+        drop(lease);
+        Ok(())
     }
 
     fn end_of(&self, row: &RunRow, state: Run) -> RunEnd {

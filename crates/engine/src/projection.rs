@@ -5,12 +5,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use botpipe_kernel::ids::{RunId, TaskId};
 use botpipe_kernel::plan::{Plan, Target};
 use botpipe_kernel::run::{Lifecycle, Phase, Run, Verdict};
 use serde_json::json;
 
-use crate::driver::Driver;
+use crate::engine::Parts;
 use crate::error::Error;
+use crate::request::{Notice, Progress};
 
 /// A run's state in the few words a list shows, as JSON: `{"state":"running","detail":"…"}`.
 pub(crate) fn summary(run: &Run) -> String {
@@ -51,33 +53,51 @@ pub(crate) fn detail(run: &Run) -> String {
     }
 }
 
-/// Rewrites the projections of the driver's run.
-pub(crate) fn write(driver: &Driver<'_>) -> Result<(), Error> {
-    let folder = &driver.desk.run_folder.absolute;
+/// What is projected.
+pub(crate) struct View<'a> {
+    pub(crate) id: &'a RunId,
+    pub(crate) task: &'a TaskId,
+    /// What the run was started with.
+    pub(crate) message: &'a str,
+    pub(crate) run: &'a Run,
+    /// Sequence number of the last event.
+    pub(crate) seq: u64,
+}
+
+/// Rewrites a run's projections, or says why not; only for who holds its lease.
+pub(crate) fn write_or_note(parts: &Parts, view: &View<'_>, progress: &dyn Progress) {
+    if let Err(error) = write(parts, view) {
+        let text = format!("the run's files could not be rewritten: {error}");
+        progress.notice(&Notice::Note { text: &text });
+    }
+}
+
+fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
+    let run = view.run;
+    let folder = &parts.layout.run_folder(view.task, &run.plan.name, view.id).absolute;
     let made = fs::create_dir_all(folder);
     made.map_err(|source| crate::workspace::Error::Io {
         what: "create",
         path: folder.clone(),
         source,
     })?;
-    let run = &driver.run;
-    let view = json!({
+    let shown = json!({
         "format": 1,
-        "run": driver.desk.run_id,
-        "task": driver.desk.task,
+        "run": view.id,
+        "task": view.task,
         "workflow": run.plan.name,
         "plan": run.plan_digest,
         "state": word(&run.lifecycle),
         "detail": detail(run),
-        "events": driver.seq,
+        "events": view.seq,
         "steps_taken": run.steps_taken,
         "provider": run.provider,
         "visits": run.visits.iter().map(|(place, n)| (String::from(place.clone()), n)).collect::<std::collections::BTreeMap<_, _>>(),
     });
-    let mut pretty = serde_json::to_string_pretty(&view).unwrap_or_default();
+    let mut pretty = serde_json::to_string_pretty(&shown).unwrap_or_default();
     pretty.push('\n');
-    let message = driver.desk.message.clone() + "\n";
-    let stored = driver.parts.journal.read_after(&driver.desk.run_id, 0)?;
+    let message = view.message.to_owned() + "\n";
+    let stored = parts.journal.read_after(view.id, 0)?;
     let mut events = String::new();
     for row in stored {
         let line = json!({ "seq": row.seq, "at": row.at, "event": row.event });
@@ -88,7 +108,7 @@ pub(crate) fn write(driver: &Driver<'_>) -> Result<(), Error> {
         (folder.join("events.jsonl"), events),
         (folder.join("request.md"), message.clone()),
         (folder.join("graph.mmd"), graph(&run.plan)),
-        (driver.desk.layout.request(&driver.desk.task), message),
+        (parts.layout.request(view.task), message),
     ];
     for (path, text) in files {
         replace(&path, &text).map_err(|source| crate::workspace::Error::Io {

@@ -1,4 +1,8 @@
 //! Test programs and builders; keeps test code out of production.
 
+pub mod agent;
 pub mod codex;
+pub mod kills;
 pub mod model;
+pub mod programs;
+pub mod script;

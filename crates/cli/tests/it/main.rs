@@ -3,6 +3,7 @@
 
 mod commands;
 mod demo;
+mod kills;
 mod place;
 mod runs;
 mod signals;

@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::http::{self, Request};
-use super::script::Script;
 use super::sse;
 use super::turn::{Answer, Model, Reply};
+use crate::script::Script;
 
 /// How to serve.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::script::{Deed, Fault, Names, OUTPUT, Rule, Script, render};
+use crate::script::{Deed, Fault, Names, OUTPUT, Rule, Script, render};
 
 /// A script together with how often each rule has played.
 ///

@@ -1,4 +1,4 @@
-//! The script of the loopback model: rules that say what to run and to answer for which prompt.
+//! A script for test agents and models: rules that say what to run and to answer for which prompt.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ use serde::Deserialize;
 /// ```
 /// `when`: all must match the prompt (multi-line mode; `[]` fits all); `unless`: none may.
 /// `times`: plays so often, then is passed over; without it, always. `run`: shell commands, one
-/// tool call after the other, while each succeeds; `say`: the last message. Both take text or a
-/// list of lines.
-/// Instead of them `fault`: `{"status": n}`, or `"cut"`, which ends the connection mid-answer.
+/// after the other, while each succeeds; `say`: the last message. Both take text or a list of lines.
+/// Instead of them `fault`: `{"status": n}` (the model's HTTP status, the fake agent's exit code), or
+/// `"cut"` (the model ends the connection mid-answer, the fake agent dies of SIGKILL).
 /// `{{name}}` is what a `when` captured by that name; `{{output}}` what the last command printed.
 #[derive(Debug)]
 pub struct Script {
@@ -88,24 +88,24 @@ impl Script {
         Ok(Self { rules })
     }
 
-    pub(super) fn rules(&self) -> &[Rule] {
+    pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }
 }
 
 /// One rule, checked.
 #[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) name: String,
-    pub(super) times: Option<u32>,
-    pub(super) deed: Deed,
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) times: Option<u32>,
+    pub(crate) deed: Deed,
     when: Vec<Regex>,
     unless: Vec<Regex>,
 }
 
 /// What a rule does.
 #[derive(Debug)]
-pub(super) enum Deed {
+pub(crate) enum Deed {
     /// Runs the commands one after the other, then says the text.
     Answer { run: Vec<String>, say: String },
     /// Breaks the exchange.
@@ -115,7 +115,7 @@ pub(super) enum Deed {
 /// How a rule breaks the exchange.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Answers with this HTTP status.
     Status(u16),
     /// Ends the connection in the middle of the answer.
@@ -123,11 +123,11 @@ pub(super) enum Fault {
 }
 
 /// What a template may name, by name.
-pub(super) type Names = BTreeMap<String, String>;
+pub(crate) type Names = BTreeMap<String, String>;
 
 impl Rule {
     /// What the rule captures from a prompt it fits, else nothing.
-    pub(super) fn fits(&self, prompt: &str) -> Option<Names> {
+    pub(crate) fn fits(&self, prompt: &str) -> Option<Names> {
         if self.unless.iter().any(|pattern| pattern.is_match(prompt)) {
             return None;
         }
@@ -187,7 +187,7 @@ impl Rule {
 }
 
 /// A template with its placeholders filled in; an unknown one becomes empty.
-pub(super) fn render(template: &str, names: &Names) -> String {
+pub(crate) fn render(template: &str, names: &Names) -> String {
     let value = |place: &Captures<'_>| names.get(&place[1]).cloned().unwrap_or_default();
     PLACEHOLDER.replace_all(template, value).into_owned()
 }
@@ -225,7 +225,7 @@ impl Lines {
 }
 
 /// The name under which templates find what the last command printed.
-pub(super) const OUTPUT: &str = "output";
+pub(crate) const OUTPUT: &str = "output";
 
 #[expect(clippy::expect_used, reason = "a constant pattern; the script tests compile it")]
 static PLACEHOLDER: LazyLock<Regex> =

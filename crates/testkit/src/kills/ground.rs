@@ -1,0 +1,221 @@
+//! The ground of one trial: a scratch repository with unfinished work of its owner, and the ledger beside it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::agent::Ledger;
+
+/// The programs of a proof.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The `botpipe` to be proved.
+    pub botpipe: PathBuf,
+    /// The `fake-agent` it drives.
+    pub agent: PathBuf,
+    /// The agent's script.
+    pub script: PathBuf,
+}
+
+/// A folder with a workspace in it, and beside it what must not be in the workspace.
+#[derive(Debug)]
+pub struct Ground {
+    folder: PathBuf,
+}
+
+/// Why a ground cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum GroundError {
+    /// A file or folder.
+    #[error("`{}` could not be used", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// A program did not do its work.
+    #[error("`{line}` could not be run: {why}")]
+    Program {
+        /// Its command line.
+        line: String,
+        /// What it said.
+        why: String,
+    },
+}
+
+/// What a tree holds: by path, the mode and the bytes of a file or the target of a link.
+pub(super) type Tree = BTreeMap<String, (u32, Vec<u8>)>;
+
+impl Ground {
+    /// Makes it: a repository with a commit, an edited, a staged, an untracked and an ignored file.
+    pub fn make(folder: &Path) -> Result<Self, GroundError> {
+        let ground = Self { folder: folder.to_owned() };
+        let file = |relative: &str, text: &str| ground.write(relative, text);
+        file("README.md", "# A small project\n")?;
+        file("NOTES.md", "Old notes.\n")?;
+        file(".gitignore", "*.log\n")?;
+        ground.git(&["init", "-q", "-b", "main"])?;
+        ground.git(&["add", "."])?;
+        ground.git(&["commit", "-q", "-m", "A small project"])?;
+        file("NOTES.md", "Old notes.\nEdited, not staged.\n")?;
+        file("staged.txt", "staged\n")?;
+        ground.git(&["add", "staged.txt"])?;
+        file("untracked.txt", "untracked\n")?;
+        file("own.log", "ignored\n")?;
+        Ok(ground)
+    }
+
+    /// A copy with the same bytes.
+    pub fn copy(&self, folder: &Path) -> Result<Self, GroundError> {
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(&self.folder).arg(folder);
+        run(&mut copy)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where Botpipe works.
+    pub fn workspace(&self) -> PathBuf {
+        self.folder.join("workspace")
+    }
+
+    /// What the agent was asked to do.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::at(&self.folder.join("ledger.jsonl"))
+    }
+
+    /// What grows while somebody who got away is alive.
+    pub fn beats(&self) -> PathBuf {
+        self.folder.join("beats")
+    }
+
+    /// `botpipe run ralph_loop` on this ground, the agent trying to escape.
+    pub fn run(&self, programs: &Programs) -> Command {
+        let mut command = self.botpipe(programs, &["run", "ralph_loop", "Greet by name"]);
+        command.args(["--task", TASK, "--provider", "command", "--"]);
+        command.arg(&programs.agent).arg("--script").arg(&programs.script);
+        command.arg("--ledger").arg(self.ledger().path()).arg("--escape").arg(self.beats());
+        command
+    }
+
+    /// `botpipe resume ralph_loop` on this ground.
+    pub fn resume(&self, programs: &Programs) -> Command {
+        self.botpipe(programs, &["resume", "ralph_loop", TASK])
+    }
+
+    /// The events that are recorded, as JSON lines; none when there is no run.
+    ///
+    /// Asked of a copy, so that looking changes nothing.
+    pub(super) fn events(&self, programs: &Programs) -> Result<Option<String>, GroundError> {
+        if !self.workspace().join(".botpipe").exists() {
+            return Ok(None);
+        }
+        let look = Self { folder: self.folder.join("look") };
+        remove(&look.folder)?;
+        fs::create_dir_all(look.workspace()).map_err(|source| error(&look.folder, source))?;
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(self.workspace().join(".botpipe")).arg(look.workspace());
+        run(&mut copy)?;
+        let mut logs = look.botpipe(programs, &["logs", "ralph_loop", TASK, "--events"]);
+        let output = logs.output().map_err(|source| error(&programs.botpipe, source))?;
+        let found = match output.status.code() {
+            Some(0) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Some(NOT_FOUND) => None,
+            _ => return Err(refused(&logs, &output)),
+        };
+        remove(&look.folder)?;
+        Ok(found)
+    }
+
+    /// All that the run leaves to its users: the workspace with `.git`, and of `.botpipe` the artifacts.
+    pub(super) fn tree(&self) -> Result<Tree, GroundError> {
+        let root = self.workspace();
+        let mut tree = Tree::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            let entries = fs::read_dir(&folder).map_err(|source| error(&folder, source))?;
+            for entry in entries {
+                let path = entry.map_err(|source| error(&folder, source))?.path();
+                let name = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
+                let private = name.starts_with(".botpipe") && !".botpipe/tasks".starts_with(&name);
+                let artifact = name.starts_with(".botpipe/tasks/") && !name.contains("/runs");
+                if private && !artifact {
+                    continue;
+                }
+                let meta = path.symlink_metadata().map_err(|source| error(&path, source))?;
+                let bytes = if meta.is_dir() {
+                    folders.push(path.clone());
+                    Ok(Vec::new())
+                } else if meta.is_symlink() {
+                    fs::read_link(&path).map(|to| to.display().to_string().into_bytes())
+                } else {
+                    fs::read(&path)
+                };
+                let bytes = bytes.map_err(|source| error(&path, source))?;
+                tree.insert(name, (meta.permissions().mode(), bytes));
+            }
+        }
+        Ok(tree)
+    }
+
+    /// Whether a run is recorded: its chain of events has an end.
+    pub(super) fn recorded(&self) -> bool {
+        let heads = fs::read_dir(self.workspace().join(".botpipe").join("heads"));
+        heads.is_ok_and(|mut heads| heads.next().is_some())
+    }
+
+    fn botpipe(&self, programs: &Programs, words: &[&str]) -> Command {
+        let mut command = Command::new(&programs.botpipe);
+        command.args(words).current_dir(self.workspace()).env("NO_COLOR", "1");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn write(&self, relative: &str, text: &str) -> Result<(), GroundError> {
+        let path = self.workspace().join(relative);
+        let folder = path.parent().unwrap_or(&path);
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+        written.map_err(|source| error(&path, source))
+    }
+
+    fn git(&self, words: &[&str]) -> Result<(), GroundError> {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]);
+        run(git.args(words).current_dir(self.workspace()))
+    }
+}
+
+/// Runs a program that must do well.
+fn run(command: &mut Command) -> Result<(), GroundError> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|source| error(Path::new(command.get_program()), source))?;
+    if output.status.success() { Ok(()) } else { Err(refused(command, &output)) }
+}
+
+fn refused(command: &Command, output: &Output) -> GroundError {
+    let why = format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    GroundError::Program { line: format!("{command:?}"), why }
+}
+
+fn remove(folder: &Path) -> Result<(), GroundError> {
+    match fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(error(folder, source)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn error(path: &Path, source: io::Error) -> GroundError {
+    GroundError::File { path: path.to_owned(), source }
+}
+
+const TASK: &str = "greet";
+/// Exit code of a command whose run is not there.
+const NOT_FOUND: i32 = 3;

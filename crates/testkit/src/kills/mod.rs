@@ -1,0 +1,14 @@
+//! The kill proof: runs cut off at chosen moments, resumed, and judged by what lies outside Botpipe.
+
+mod ground;
+mod judge;
+mod processes;
+mod proof;
+mod report;
+mod trace;
+mod trial;
+
+pub use ground::{Ground, GroundError, Programs};
+pub use proof::{Proof, Size, prove};
+pub use report::markdown;
+pub use trial::{Struck, Trial, Victim, When};
