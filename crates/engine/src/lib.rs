@@ -6,6 +6,7 @@ pub mod engine;
 pub mod environment;
 pub mod error;
 mod perform;
+mod policy;
 pub mod process;
 mod projection;
 pub mod prompt;

@@ -4,11 +4,12 @@ use botpipe_kernel::ids::Role;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
 use botpipe_kernel::run::{
-    CheckStatus, Feedback, FindingState, Input, InterruptCause, SessionUse, TurnCause,
+    CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, SessionUse, TurnCause,
 };
 
 use super::Trouble;
 use crate::driver::Driver;
+use crate::policy;
 use crate::prompt::{
     CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
     request_text,
@@ -27,7 +28,8 @@ pub(super) fn prepare(
     if let Work::Run { program } = &step.work {
         let command = driver.render(&program.command, &format!("command of step `{}`", step.id))?;
         let prompt = driver.keep(&command)?;
-        return Ok(Input::TurnPrepared { turn, prompt, request: None, policy: None, session });
+        let policy = Some(policy(driver)?);
+        return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session });
     }
     let Some(planned) = step.turn(turn.role).cloned() else {
         return Err(Trouble::Stuck { message: format!("step `{}` has no such turn", step.id) });
@@ -44,7 +46,15 @@ pub(super) fn prepare(
     );
     let request = Some(botpipe_journal::digest_of(text.as_bytes()));
     let prompt = driver.keep(&join(Part::Whole))?;
-    Ok(Input::TurnPrepared { turn, prompt, request, policy: None, session })
+    let policy = Some(policy(driver)?);
+    Ok(Input::TurnPrepared { turn, prompt, request, policy, session })
+}
+
+/// The policy in force; the same object for every turn, so that a turn records only its name.
+fn policy(driver: &Driver<'_>) -> Result<Ref, Trouble> {
+    let text = policy::in_force(&driver.run.pass_env);
+    let kept = driver.parts.objects.put(text.as_bytes());
+    kept.map(Ref::Object).map_err(|error| Trouble::Fatal(error.into()))
 }
 
 fn contract(
