@@ -3,6 +3,7 @@
 
 mod commands;
 mod demo;
+mod faults;
 mod place;
 mod runs;
 mod signals;
