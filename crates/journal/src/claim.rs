@@ -146,7 +146,7 @@ pub(crate) fn moment(conn: &Connection, row: i64) -> rusqlite::Result<Option<Hel
 }
 
 /// A run's row and last event.
-fn find(conn: &Connection, run: &RunId) -> rusqlite::Result<Option<(i64, u64)>> {
+pub(crate) fn find(conn: &Connection, run: &RunId) -> rusqlite::Result<Option<(i64, u64)>> {
     conn.prepare_cached("SELECT n, last_seq FROM runs WHERE run = ?1")?
         .query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()

@@ -112,6 +112,12 @@ impl Error {
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
                     Self::Locked { path: path.to_path_buf() }
                 }
+                // Its header says so (it is no newer SQLite's), although the file may be written.
+                ErrorCode::ReadOnly
+                    if failure.extended_code == SQLITE_READONLY && may_write(path) =>
+                {
+                    damaged("its header does not allow it to be written".to_owned())
+                }
                 ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
                     not_writable("it may only be read".to_owned())
                 }
@@ -133,6 +139,9 @@ impl Error {
         }
     }
 }
+
+/// The plain code, without a further cause.
+const SQLITE_READONLY: i32 = 8;
 
 fn place(run: Option<&RunId>, seq: Option<u64>) -> String {
     match (run, seq) {

@@ -249,6 +249,7 @@ impl Bench {
         let level = if durable { "FULL" } else { "NORMAL" };
         conn.pragma_update(None, "synchronous", level).map_err(wrap)?;
         conn.execute_batch("BEGIN IMMEDIATE").map_err(wrap)?;
+        let before = conn.total_changes();
         let mut refusals = Vec::with_capacity(batch.len());
         for job in batch {
             let mut desk = Desk { conn, heads: &mut *heads, held: &mut *held };
@@ -259,6 +260,9 @@ impl Bench {
             }
         }
         conn.execute_batch("COMMIT").map_err(wrap)?;
+        if conn.total_changes() > before {
+            open::may_tidy(conn);
+        }
         Ok(refusals)
     }
 
