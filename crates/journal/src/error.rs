@@ -50,6 +50,12 @@ pub enum Error {
         place = place(run.as_ref(), *seq)
     )]
     Damaged { path: PathBuf, run: Option<RunId>, seq: Option<u64>, what: String },
+    /// The file was taken away under us.
+    #[error(
+        "`{path}` was removed or replaced while it was used, so nothing more can be recorded; put the folder back as it was, or begin anew",
+        path = path.display()
+    )]
+    Gone { path: PathBuf },
     /// No space is left; the same call succeeds once there is.
     #[error("the disk of `{path}` is full; free some space and try again", path = path.display())]
     DiskFull { path: PathBuf },

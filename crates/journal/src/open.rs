@@ -1,6 +1,7 @@
 //! Opening the database: its settings, its format, and the refusal of newer ones.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,29 @@ impl Default for Options {
     fn default() -> Self {
         Self { beat: Duration::from_secs(2), patience: Duration::from_secs(6) }
     }
+}
+
+/// The database and its log, as they were opened.
+pub(crate) struct Files(Vec<(PathBuf, (u64, u64))>);
+
+impl Files {
+    pub(crate) fn of(path: &Path) -> Self {
+        let names = [path.to_path_buf(), with_suffix(path, "-wal")];
+        let known = names.into_iter().filter_map(|name| identity(&name).map(|known| (name, known)));
+        Self(known.collect())
+    }
+
+    /// Whether these are still the files that stand there.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.0.iter().find(|(path, known)| identity(path) != Some(*known)) {
+            Some((path, _)) => Err(Error::Gone { path: path.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// The newest format this program writes.

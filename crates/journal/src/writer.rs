@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::error::Error;
 use crate::mark::{Mark, Marks};
-use crate::open::{self, Options};
+use crate::open::{self, Files, Options};
 
 /// Jobs that may share one transaction.
 const MOST_TOGETHER: usize = 256;
@@ -99,6 +99,7 @@ impl Writer {
         let bench = Bench {
             path: path.clone(),
             conn: Some(conn),
+            files: Files::of(&path),
             marks,
             heads: HashMap::new(),
             held: HashMap::new(),
@@ -143,6 +144,8 @@ struct Bench {
     path: PathBuf,
     /// Gone after a failure, so that the next attempt starts from a clean connection.
     conn: Option<Connection>,
+    /// The files as this connection opened them.
+    files: Files,
     marks: Marks,
     heads: HashMap<RunId, Mark>,
     held: HashMap<i64, Held>,
@@ -263,6 +266,8 @@ impl Bench {
         if conn.total_changes() > before {
             open::may_tidy(conn);
         }
+        // What was written into a file that has no name any more is not kept.
+        self.files.check()?;
         Ok(refusals)
     }
 
@@ -278,7 +283,11 @@ impl Bench {
     fn connection(&mut self) -> Result<&Connection, Error> {
         let conn = match self.conn.take() {
             Some(conn) => conn,
-            None => open::for_writing(&self.path)?,
+            None => {
+                // A new connection would find whatever stands there now.
+                self.files.check()?;
+                open::for_writing(&self.path)?
+            }
         };
         Ok(self.conn.insert(conn))
     }
