@@ -54,11 +54,17 @@ impl Files {
 
     /// Whether these are still the files that stand there.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match self.0.iter().find(|(path, known)| identity(path) != Some(*known)) {
-            Some((path, _)) => Err(Error::Gone { path: path.clone() }),
-            None => Ok(()),
-        }
+        self.0.iter().try_for_each(check_file)
     }
+
+    /// The same of the database alone.
+    pub(crate) fn check_database(&self) -> Result<(), Error> {
+        self.0.first().map_or(Ok(()), check_file)
+    }
+}
+
+fn check_file((path, known): &(PathBuf, (u64, u64))) -> Result<(), Error> {
+    if identity(path) == Some(*known) { Ok(()) } else { Err(Error::Gone { path: path.clone() }) }
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {

@@ -274,20 +274,22 @@ impl Bench {
     /// Undoes an unfinished transaction. The connection is kept only where it is known to be sound:
     /// on a full disk a new one might not even find room for its index of the log.
     fn give_up(&mut self, error: &Error) {
-        let sound = matches!(error, Error::DiskFull { .. } | Error::Locked { .. });
+        let sound =
+            matches!(error, Error::DiskFull { .. } | Error::Locked { .. } | Error::Gone { .. });
         self.conn = self.conn.take().filter(|conn| {
             sound && (conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok())
         });
     }
 
     fn connection(&mut self) -> Result<&Connection, Error> {
-        let conn = match self.conn.take() {
-            Some(conn) => conn,
-            None => {
-                // A new connection would find whatever stands there now.
-                self.files.check()?;
-                open::for_writing(&self.path)?
-            }
+        let conn = if let Some(conn) = self.conn.take() {
+            conn
+        } else {
+            // A new connection would find whatever stands there now; only the log may be a new one.
+            self.files.check_database()?;
+            let conn = open::for_writing(&self.path)?;
+            self.files = Files::of(&self.path);
+            conn
         };
         Ok(self.conn.insert(conn))
     }

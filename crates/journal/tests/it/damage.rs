@@ -227,3 +227,30 @@ fn a_torn_mark_is_evidence_of_nothing() {
         assert_eq!(sayings(&journal, "r1").len() as u64, EVENTS);
     }
 }
+
+#[test]
+fn a_database_or_log_taken_away_under_its_writer_is_told() {
+    for name in ["botpipe.db", "botpipe.db-wal", ""] {
+        let scratch = Scratch::new();
+        let journal = Journal::open(&scratch.root()).unwrap();
+        let lease = journal.create_run(new_run("r1"), &me()).unwrap();
+        append(&journal, &lease, "first").unwrap();
+        if name.is_empty() {
+            fs::remove_dir_all(scratch.root()).unwrap();
+        } else {
+            fs::remove_file(scratch.root().join(name)).unwrap();
+        }
+        for _ in 0..2 {
+            let result = append(&journal, &lease, "second");
+            assert!(matches!(result, Err(Error::Gone { .. })), "{name}: {result:?}");
+        }
+        // Another one in its place is not ours.
+        fs::create_dir_all(scratch.root()).unwrap();
+        if name != "botpipe.db-wal" {
+            let _ = fs::remove_file(scratch.root().join("botpipe.db-wal"));
+            fs::write(scratch.root().join("botpipe.db"), "").unwrap();
+            let result = append(&journal, &lease, "third");
+            assert!(matches!(result, Err(Error::Gone { .. })), "{name}: {result:?}");
+        }
+    }
+}
