@@ -91,7 +91,7 @@ fn started(place: &Place, agent: &str) -> Command {
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
-        assert!(since.elapsed() < Duration::from_secs(60), "{what} never came");
+        assert!(since.elapsed() < Duration::from_mins(1), "{what} never came");
         thread::sleep(Duration::from_millis(5));
     }
 }
