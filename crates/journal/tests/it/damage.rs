@@ -254,3 +254,26 @@ fn a_database_or_log_taken_away_under_its_writer_is_told() {
         }
     }
 }
+
+#[test]
+fn an_altered_list_of_runs_is_told() {
+    for set in [
+        "state = 'finished'",
+        "updated_at = updated_at + 1",
+        "created_at = created_at + 1",
+        "ended = 1",
+        "task = 't2'",
+        "workflow = 'w2'",
+        "owner = replace(owner, '\"pid\":', '\"pid\":1')",
+        "fence = fence + 1",
+    ] {
+        let scratch = Scratch::new();
+        let folder = in_the_file(&scratch);
+        alter(&folder, &format!("UPDATE runs SET {set}"));
+        let journal = Journal::open(&folder).unwrap();
+        let listed = journal.runs(&RunFilter::default());
+        assert!(matches!(listed, Err(Error::Damaged { .. })), "{set}: {listed:?}");
+        let claimed = journal.acquire(&run("r1"), &me());
+        assert!(matches!(claimed, Err(Error::Damaged { .. })), "{set}: {claimed:?}");
+    }
+}
