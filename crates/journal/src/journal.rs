@@ -116,6 +116,8 @@ impl Journal {
     /// [`Error::NoSuchRun`]; [`Error::Damaged`] when events that were durable are gone.
     pub fn acquire(&self, run: &RunId, owner: &Owner) -> Result<Lease, Error> {
         let mark = mark::read(&self.shared.root, run);
+        // Damage that only a write would meet is met before anything is written.
+        self.reading(read::quick_check)?;
         self.claim(Target::Existing(run.clone()), owner, mark)
     }
 

@@ -259,6 +259,18 @@ fn hash_at(conn: &Connection, row: i64, seq: u64) -> rusqlite::Result<Option<[u8
         .optional()
 }
 
+/// Refuses a database whose pages are not sound; reads all of them.
+pub(crate) fn quick_check(conn: &Connection, path: &Path) -> Result<(), Error> {
+    let found: String = conn
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|source| Error::database(path, source))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let what = found.replace('\n', " ");
+    Err(Error::Damaged { path: path.to_path_buf(), run: None, seq: None, what })
+}
+
 /// Names the run in an error, and asks the database what is wrong with it when it hints at damage.
 fn located(conn: &Connection, path: &Path, run: &RunId, source: rusqlite::Error) -> Error {
     match Error::database(path, source) {
