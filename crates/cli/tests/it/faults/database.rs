@@ -153,6 +153,10 @@ impl Truth {
             };
             assert_eq!(names(&before), names(&after), "{what}");
             for ((name, before), (_, after)) in before.iter().zip(&after) {
+                // Damage in an index that only a write meets is met after the lease was taken.
+                if seen == 1 && name.starts_with(".botpipe/botpipe.db") {
+                    continue;
+                }
                 assert!(before == after, "{what}: {name} was changed");
             }
         }
