@@ -14,7 +14,7 @@ use botpipe_lang::Compiled;
 use serde_json::Value;
 
 use crate::driver::{Driver, now};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::perform::{About, Desk};
 use crate::process::StopSwitch;
 use crate::projection::{self, View};
@@ -328,6 +328,7 @@ impl Engine {
             };
             let result = first(&mut driver).and_then(|()| driver.drive());
             done.request(0);
+            let result = result.map_err(|error| driver.cut_off(error));
             let end = RunEnd {
                 run: driver.desk.run_id.clone(),
                 task: driver.desk.task.clone(),
@@ -372,6 +373,21 @@ impl Engine {
 }
 
 impl Driver<'_> {
+    /// Names the run in an error that left it where it stands.
+    fn cut_off(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Usage | ErrorKind::Refused | ErrorKind::NotFound => error,
+            // Nothing was recorded: there is no run.
+            _ if self.seq == 0 => error,
+            _ => Error::CutOff {
+                run: self.desk.run_id.clone(),
+                task: self.desk.task.clone(),
+                workflow: self.run.plan.name.clone(),
+                source: Box::new(error),
+            },
+        }
+    }
+
     /// Tells the kernel that a new owner is here.
     fn take_up(&mut self, raise: Raise) -> Result<(), Error> {
         if matches!(self.run.lifecycle, Lifecycle::Waiting(_)) {

@@ -35,6 +35,9 @@ pub enum Error {
     Cassette { origin: String, message: String },
     #[error("run `{run}` refers to {what}, which is missing or damaged: {message}")]
     Record { run: RunId, what: String, message: String },
+    /// The owner of a run could not go on, and could not even record that.
+    #[error("{source}")]
+    CutOff { run: RunId, task: TaskId, workflow: WorkflowName, source: Box<Error> },
     #[error("internal error: {message}; please report it with the run's `logs --events`")]
     Internal { message: String },
 }
@@ -68,7 +71,7 @@ impl Error {
                 Journal::Busy { .. } | Journal::Unfinished { .. } | Journal::LeaseLost { .. } => {
                     ErrorKind::Busy
                 }
-                Journal::Damaged { .. } => ErrorKind::Damaged,
+                Journal::Damaged { .. } | Journal::Gone { .. } => ErrorKind::Damaged,
                 Journal::NewerFormat { .. } | Journal::NewerEvent { .. } => ErrorKind::Newer,
                 Journal::DiskFull { .. } => ErrorKind::DiskFull,
                 Journal::NotWritable { .. } => ErrorKind::NotWritable,
@@ -83,6 +86,7 @@ impl Error {
             | Self::NoProvider { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,
+            Self::CutOff { source, .. } => source.kind(),
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }

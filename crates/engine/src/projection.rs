@@ -123,8 +123,10 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
 /// A reader sees the old text or the new one, never half of it.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    fs::write(&fresh, text)?;
-    fs::rename(&fresh, path)
+    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).inspect_err(|_| {
+        // Half a text is of use to nobody.
+        let _ = fs::remove_file(&fresh);
+    })
 }
 
 /// The plan as a Mermaid flowchart.

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::journal::Appended;
 use crate::lease::Grant;
 use crate::mark::Mark;
+use crate::seal;
 use crate::writer::{Desk, Job, Urgency};
 
 /// Events ready to be stored.
@@ -86,8 +87,8 @@ impl Entry {
                      state = coalesce(?6, state)
                  WHERE n = ?1",
             )?
-            .execute(params![self.grant.row, seq, head, self.at, self.ends, self.projection])
-            .map(drop)
+            .execute(params![self.grant.row, seq, head, self.at, self.ends, self.projection])?;
+        seal::put(desk.conn, self.grant.row)
     }
 }
 

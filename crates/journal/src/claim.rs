@@ -14,6 +14,7 @@ use crate::lease::Grant;
 use crate::mark::Mark;
 use crate::owner::Owner;
 use crate::read::text_id;
+use crate::seal;
 use crate::writer::{Desk, Held};
 
 /// What is claimed.
@@ -116,16 +117,22 @@ pub(crate) fn check_mark(
 }
 
 fn holders(conn: &Connection) -> rusqlite::Result<Vec<Holder>> {
-    conn.prepare_cached(
-        "SELECT n, fence, beat, run, task, workflow, owner FROM runs WHERE owner IS NOT NULL",
-    )?
+    conn.prepare_cached(&format!(
+        "SELECT {}, beat FROM runs WHERE owner IS NOT NULL",
+        seal::COLUMNS
+    ))?
     .query_map([], |row| {
+        seal::check(row)?;
         Ok(Holder {
-            grant: HeldGrant { row: row.get(0)?, fence: row.get(1)?, beat: row.get(2)? },
-            run: text_id(row, 3)?,
-            task: text_id(row, 4)?,
-            workflow: text_id(row, 5)?,
-            owner: json(row, 6)?,
+            grant: HeldGrant {
+                row: row.get("n")?,
+                fence: row.get("fence")?,
+                beat: row.get("beat")?,
+            },
+            run: text_id(row, 1)?,
+            task: text_id(row, 2)?,
+            workflow: text_id(row, 3)?,
+            owner: json(row, 9)?,
         })
     })?
     .collect()
@@ -146,7 +153,7 @@ pub(crate) fn moment(conn: &Connection, row: i64) -> rusqlite::Result<Option<Hel
 }
 
 /// A run's row and last event.
-fn find(conn: &Connection, run: &RunId) -> rusqlite::Result<Option<(i64, u64)>> {
+pub(crate) fn find(conn: &Connection, run: &RunId) -> rusqlite::Result<Option<(i64, u64)>> {
     conn.prepare_cached("SELECT n, last_seq FROM runs WHERE run = ?1")?
         .query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
@@ -191,9 +198,11 @@ fn grant(conn: &Connection, row: i64, owner: &Owner) -> rusqlite::Result<i64> {
     let owner = serde_json::to_string(owner)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     conn.execute("DELETE FROM requests WHERE run = ?1", [row])?;
-    conn.query_row(
+    let fence = conn.query_row(
         "UPDATE runs SET owner = ?2, fence = fence + 1 WHERE n = ?1 RETURNING fence",
         params![row, owner],
         |r| r.get(0),
-    )
+    )?;
+    seal::put(conn, row)?;
+    Ok(fence)
 }

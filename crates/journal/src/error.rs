@@ -50,6 +50,12 @@ pub enum Error {
         place = place(run.as_ref(), *seq)
     )]
     Damaged { path: PathBuf, run: Option<RunId>, seq: Option<u64>, what: String },
+    /// The file was taken away under us.
+    #[error(
+        "`{path}` was removed or replaced while it was used, so nothing more can be recorded; put the folder back as it was, or begin anew",
+        path = path.display()
+    )]
+    Gone { path: PathBuf },
     /// No space is left; the same call succeeds once there is.
     #[error("the disk of `{path}` is full; free some space and try again", path = path.display())]
     DiskFull { path: PathBuf },
@@ -112,6 +118,12 @@ impl Error {
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
                     Self::Locked { path: path.to_path_buf() }
                 }
+                // Its header says so (it is no newer SQLite's), although the file may be written.
+                ErrorCode::ReadOnly
+                    if failure.extended_code == SQLITE_READONLY && may_write(path) =>
+                {
+                    damaged("its header does not allow it to be written".to_owned())
+                }
                 ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
                     not_writable("it may only be read".to_owned())
                 }
@@ -133,6 +145,9 @@ impl Error {
         }
     }
 }
+
+/// The plain code, without a further cause.
+const SQLITE_READONLY: i32 = 8;
 
 fn place(run: Option<&RunId>, seq: Option<u64>) -> String {
     match (run, seq) {

@@ -30,11 +30,12 @@ struct Shared {
     root: PathBuf,
     path: PathBuf,
     options: Options,
+    /// Gone after a failure, so that the next attempt starts from a clean connection. Closed before
+    /// the writer, the one who tidies up.
+    reader: Mutex<Option<Connection>>,
     /// Started by the first who writes.
     writer: OnceLock<Writer>,
     starting: Mutex<()>,
-    /// Gone after a failure, so that the next attempt starts from a clean connection.
-    reader: Mutex<Option<Connection>>,
 }
 
 /// A run to be created.
@@ -115,6 +116,8 @@ impl Journal {
     /// [`Error::NoSuchRun`]; [`Error::Damaged`] when events that were durable are gone.
     pub fn acquire(&self, run: &RunId, owner: &Owner) -> Result<Lease, Error> {
         let mark = mark::read(&self.shared.root, run);
+        // Damage that only a write would meet is met before anything is written.
+        self.reading(read::quick_check)?;
         self.claim(Target::Existing(run.clone()), owner, mark)
     }
 
@@ -195,21 +198,43 @@ impl Journal {
     /// The runs that pass a filter, newest first.
     ///
     /// # Errors
-    /// [`Error::Damaged`], also when a run is missing of which events were durable.
+    /// [`Error::Damaged`], also when events are missing that were durable.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, Error> {
-        self.listing(|conn| read::runs(conn, filter))
+        // The marks first: they only ever name what was durable before.
+        let root = &self.shared.root;
+        let marks: Vec<_> =
+            mark::runs(root).into_iter().map(|r| (mark::read(root, &r), r)).collect();
+        self.reading(|conn, path| {
+            let wrap = |source| Error::database(path, source);
+            for (mark, run) in marks {
+                let found = claim::find(conn, &run).map_err(wrap)?;
+                claim::check_mark(path, &run, found, mark.as_ref())?;
+            }
+            read::runs(conn, filter).map_err(wrap)
+        })
     }
 
     /// The newest run of a workflow, of one task or of any.
     ///
     /// # Errors
-    /// As [`Journal::runs`].
+    /// [`Error::Damaged`], also when a run is missing of which events were durable.
     pub fn latest_run(
         &self,
         workflow: &WorkflowName,
         task: Option<&TaskId>,
     ) -> Result<Option<RunRow>, Error> {
-        self.listing(|conn| read::latest_run(conn, workflow, task))
+        let marked = mark::runs(&self.shared.root);
+        self.reading(|conn, path| {
+            let wrap = |source| Error::database(path, source);
+            for run in marked {
+                let found = claim::find(conn, &run).map_err(wrap)?;
+                if found.is_none_or(|(_, last)| last == 0) {
+                    let mark = mark::read(&self.shared.root, &run);
+                    claim::check_mark(path, &run, found, mark.as_ref())?;
+                }
+            }
+            read::latest_run(conn, workflow, task).map_err(wrap)
+        })
     }
 
     /// Asks the owner of a run for something.
@@ -288,27 +313,6 @@ impl Journal {
             *reader = Some(conn);
         }
         result
-    }
-
-    fn listing<T>(
-        &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, Error> {
-        let marked = mark::runs(&self.shared.root);
-        self.reading(|conn, path| {
-            let wrap = |source| Error::database(path, source);
-            for run in marked {
-                let known = conn
-                    .prepare_cached("SELECT 1 FROM runs WHERE run = ?1")
-                    .and_then(|mut query| query.exists([run.as_str()]))
-                    .map_err(wrap)?;
-                if !known {
-                    let mark = mark::read(&self.shared.root, &run);
-                    claim::check_mark(path, &run, None, mark.as_ref())?;
-                }
-            }
-            query(conn).map_err(wrap)
-        })
     }
 
     /// Whether the owner in the way is dead, watching its heartbeat when nothing else tells.

@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::seal;
 use crate::writer::Urgency;
 
 /// What proves a lease to the writer.
@@ -65,7 +66,7 @@ impl Lease {
                     "UPDATE runs SET owner = NULL WHERE n = ?1 AND fence = ?2",
                     params![row, fence],
                 )
-                .map(drop)
+                .and_then(|changed| if changed > 0 { seal::put(desk.conn, row) } else { Ok(()) })
                 .map_err(|source| Error::database(&path, source))
         })
     }

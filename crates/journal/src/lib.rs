@@ -17,6 +17,7 @@ mod open;
 mod owner;
 mod read;
 mod request;
+mod seal;
 mod writer;
 
 pub use codec::{decode, encode};

@@ -1,12 +1,15 @@
 //! Opening the database: its settings, its format, and the refusal of newer ones.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::error::Error;
+use crate::mark;
 
 /// The database's file name in a `.botpipe` folder.
 pub(crate) const FILE: &str = "botpipe.db";
@@ -39,6 +42,35 @@ impl Default for Options {
     }
 }
 
+/// The database and its log, as they were opened.
+pub(crate) struct Files(Vec<(PathBuf, (u64, u64))>);
+
+impl Files {
+    pub(crate) fn of(path: &Path) -> Self {
+        let names = [path.to_path_buf(), with_suffix(path, "-wal")];
+        let known = names.into_iter().filter_map(|name| identity(&name).map(|known| (name, known)));
+        Self(known.collect())
+    }
+
+    /// Whether these are still the files that stand there.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.0.iter().try_for_each(check_file)
+    }
+
+    /// The same of the database alone.
+    pub(crate) fn check_database(&self) -> Result<(), Error> {
+        self.0.first().map_or(Ok(()), check_file)
+    }
+}
+
+fn check_file((path, known): &(PathBuf, (u64, u64))) -> Result<(), Error> {
+    if identity(path) == Some(*known) { Ok(()) } else { Err(Error::Gone { path: path.clone() }) }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
 /// The newest format this program writes.
 pub(crate) fn supported() -> u32 {
     u32::try_from(FORMATS.len()).unwrap_or(u32::MAX)
@@ -53,6 +85,9 @@ pub(crate) fn path(root: &Path) -> PathBuf {
 pub(crate) fn prepare(root: &Path) -> Result<Connection, Error> {
     create_folder(root)?;
     let path = path(root);
+    if !path.exists() {
+        refuse_if_lost(&path, || Ok(!path.exists()))?;
+    }
     let mut conn = writable(&path, OpenFlags::SQLITE_OPEN_CREATE)?;
     if format(&conn, &path)? < supported() {
         migrate(&mut conn, &path)?;
@@ -67,12 +102,54 @@ pub(crate) fn for_writing(path: &Path) -> Result<Connection, Error> {
     Ok(conn)
 }
 
+/// Lets the connection write the log into the database when it closes.
+pub(crate) fn may_tidy(conn: &Connection) {
+    // Without it the next to open the database finds the log, as after a kill.
+    let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+}
+
+/// Keeps the connection from tidying a log away when it closes: of a damaged one it would keep only
+/// what comes before the damage. Who only looked has changed nothing.
+fn leave_log(conn: &Connection, path: &Path) -> rusqlite::Result<()> {
+    // A log is only made with the first statement, so this one was there before us.
+    let found = !is_empty(&with_suffix(path, "-wal"));
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, found).map(drop)
+}
+
+/// An empty journal beside marks of runs is no new one: it is what is left of one.
+///
+/// # Order
+/// `is_empty` looks again after the marks were read: they are written after the journal, perhaps just
+/// now and by somebody else.
+fn refuse_if_lost(
+    path: &Path,
+    is_empty: impl FnOnce() -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let root = path.parent().unwrap_or(path);
+    let marked = mark::runs(root).into_iter().find_map(|run| Some((mark::read(root, &run)?, run)));
+    let Some((mark, run)) = marked else { return Ok(()) };
+    if !is_empty()? {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        path: path.to_path_buf(),
+        run: None,
+        seq: None,
+        what: format!(
+            "nothing is left of the journal, but event {} of run `{run}` was recorded, as \
+             `heads/{run}` says; to begin anew all the same, delete the folder `heads`",
+            mark.seq
+        ),
+    })
+}
+
 /// Opens the database for reading; `None` when nothing was ever recorded there.
 ///
 /// Where nothing may be written, or nothing more fits, and no log stands beside the database, it is
 /// read as it is.
 pub(crate) fn for_reading(path: &Path) -> Result<Option<Connection>, Error> {
     if !path.exists() {
+        refuse_if_lost(path, || Ok(!path.exists()))?;
         return Ok(None);
     }
     let wrap = |source| Error::database(path, source);
@@ -84,6 +161,7 @@ pub(crate) fn for_reading(path: &Path) -> Result<Option<Connection>, Error> {
             Connection::open_with_flags(path, flags)
         };
         let conn = conn.map_err(wrap)?;
+        leave_log(&conn, path).map_err(wrap)?;
         conn.busy_timeout(LOCK_PATIENCE).map_err(wrap)?;
         let found = format(&conn, path)?;
         Ok((conn, found))
@@ -102,6 +180,9 @@ pub(crate) fn for_reading(path: &Path) -> Result<Option<Connection>, Error> {
             other => Err(other),
         });
     let (conn, found) = opened?;
+    if found == 0 {
+        refuse_if_lost(path, || Ok(format(&conn, path)? == 0))?;
+    }
     Ok((found > 0).then_some(conn))
 }
 
@@ -109,7 +190,12 @@ fn writable(path: &Path, extra: OpenFlags) -> Result<Connection, Error> {
     let wrap = |source| Error::database(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
     let conn = Connection::open_with_flags(path, flags).map_err(wrap)?;
+    leave_log(&conn, path).map_err(wrap)?;
     conn.busy_timeout(LOCK_PATIENCE).map_err(wrap)?;
+    // A newer or foreign database is not even brought to our way of writing.
+    if format(&conn, path)? == 0 {
+        refuse_if_lost(path, || Ok(format(&conn, path)? == 0))?;
+    }
     let mode = turn_on_wal(&conn).map_err(wrap)?;
     if mode != "wal" {
         return Err(Error::NotWritable {

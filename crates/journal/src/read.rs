@@ -14,6 +14,7 @@ use crate::codec;
 use crate::error::Error;
 use crate::mark::Mark;
 use crate::owner::{Liveness, Owner};
+use crate::seal;
 
 /// An event as it was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,12 +180,12 @@ impl Check<'_> {
 pub(crate) fn runs(conn: &Connection, filter: &RunFilter) -> rusqlite::Result<Vec<RunRow>> {
     let task = filter.task.as_ref().map(TaskId::as_str);
     let workflow = filter.workflow.as_ref().map(WorkflowName::as_str);
-    conn.prepare_cached(
-        "SELECT run, task, workflow, created_at, updated_at, last_seq, ended, state, owner
-         FROM runs
+    conn.prepare_cached(&format!(
+        "SELECT {} FROM runs
          WHERE last_seq > 0 AND (?1 IS NULL OR task = ?1) AND (?2 IS NULL OR workflow = ?2)
          ORDER BY n DESC",
-    )?
+        seal::COLUMNS
+    ))?
     .query_map([task, workflow], run_row)?
     .collect()
 }
@@ -195,33 +196,34 @@ pub(crate) fn latest_run(
     workflow: &WorkflowName,
     task: Option<&TaskId>,
 ) -> rusqlite::Result<Option<RunRow>> {
-    conn.prepare_cached(
-        "SELECT run, task, workflow, created_at, updated_at, last_seq, ended, state, owner
-         FROM runs
+    conn.prepare_cached(&format!(
+        "SELECT {} FROM runs
          WHERE last_seq > 0 AND workflow = ?1 AND (?2 IS NULL OR task = ?2)
          ORDER BY n DESC LIMIT 1",
-    )?
+        seal::COLUMNS
+    ))?
     .query_row([Some(workflow.as_str()), task.map(TaskId::as_str)], run_row)
     .optional()
 }
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    seal::check(row)?;
     let owner: Option<Owner> =
-        if row.get_ref(8)? == rusqlite::types::ValueRef::Null { None } else { Some(json(row, 8)?) };
+        if row.get_ref(9)? == rusqlite::types::ValueRef::Null { None } else { Some(json(row, 9)?) };
     let owner_alive = owner.as_ref().and_then(|owner| match owner.liveness() {
         Liveness::Alive => Some(true),
         Liveness::Dead => Some(false),
         Liveness::Unknown => None,
     });
     Ok(RunRow {
-        run: text_id(row, 0)?,
-        task: text_id(row, 1)?,
-        workflow: text_id(row, 2)?,
-        created_at: row.get(3)?,
-        updated_at: row.get(4)?,
-        events: row.get(5)?,
-        ended: row.get(6)?,
-        state: row.get(7)?,
+        run: text_id(row, 1)?,
+        task: text_id(row, 2)?,
+        workflow: text_id(row, 3)?,
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
+        events: row.get(6)?,
+        ended: row.get(7)?,
+        state: row.get(8)?,
         owner,
         owner_alive,
     })
@@ -255,6 +257,18 @@ fn hash_at(conn: &Connection, row: i64, seq: u64) -> rusqlite::Result<Option<[u8
     conn.prepare_cached("SELECT hash FROM events WHERE run = ?1 AND seq = ?2")?
         .query_row(params![row, seq], |r| r.get(0))
         .optional()
+}
+
+/// Refuses a database whose pages are not sound; reads all of them.
+pub(crate) fn quick_check(conn: &Connection, path: &Path) -> Result<(), Error> {
+    let found: String = conn
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|source| Error::database(path, source))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let what = found.replace('\n', " ");
+    Err(Error::Damaged { path: path.to_path_buf(), run: None, seq: None, what })
 }
 
 /// Names the run in an error, and asks the database what is wrong with it when it hints at damage.

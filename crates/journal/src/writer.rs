@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::error::Error;
 use crate::mark::{Mark, Marks};
-use crate::open::{self, Options};
+use crate::open::{self, Files, Options};
 
 /// Jobs that may share one transaction.
 const MOST_TOGETHER: usize = 256;
@@ -99,6 +99,7 @@ impl Writer {
         let bench = Bench {
             path: path.clone(),
             conn: Some(conn),
+            files: Files::of(&path),
             marks,
             heads: HashMap::new(),
             held: HashMap::new(),
@@ -143,6 +144,8 @@ struct Bench {
     path: PathBuf,
     /// Gone after a failure, so that the next attempt starts from a clean connection.
     conn: Option<Connection>,
+    /// The files as this connection opened them.
+    files: Files,
     marks: Marks,
     heads: HashMap<RunId, Mark>,
     held: HashMap<i64, Held>,
@@ -249,6 +252,7 @@ impl Bench {
         let level = if durable { "FULL" } else { "NORMAL" };
         conn.pragma_update(None, "synchronous", level).map_err(wrap)?;
         conn.execute_batch("BEGIN IMMEDIATE").map_err(wrap)?;
+        let before = conn.total_changes();
         let mut refusals = Vec::with_capacity(batch.len());
         for job in batch {
             let mut desk = Desk { conn, heads: &mut *heads, held: &mut *held };
@@ -259,22 +263,33 @@ impl Bench {
             }
         }
         conn.execute_batch("COMMIT").map_err(wrap)?;
+        if conn.total_changes() > before {
+            open::may_tidy(conn);
+        }
+        // What was written into a file that has no name any more is not kept.
+        self.files.check()?;
         Ok(refusals)
     }
 
     /// Undoes an unfinished transaction. The connection is kept only where it is known to be sound:
     /// on a full disk a new one might not even find room for its index of the log.
     fn give_up(&mut self, error: &Error) {
-        let sound = matches!(error, Error::DiskFull { .. } | Error::Locked { .. });
+        let sound =
+            matches!(error, Error::DiskFull { .. } | Error::Locked { .. } | Error::Gone { .. });
         self.conn = self.conn.take().filter(|conn| {
             sound && (conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok())
         });
     }
 
     fn connection(&mut self) -> Result<&Connection, Error> {
-        let conn = match self.conn.take() {
-            Some(conn) => conn,
-            None => open::for_writing(&self.path)?,
+        let conn = if let Some(conn) = self.conn.take() {
+            conn
+        } else {
+            // A new connection would find whatever stands there now; only the log may be a new one.
+            self.files.check_database()?;
+            let conn = open::for_writing(&self.path)?;
+            self.files = Files::of(&self.path);
+            conn
         };
         Ok(self.conn.insert(conn))
     }

@@ -18,11 +18,18 @@ pub struct IdError {
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no {}: {}", self.value.escape_debug(), self.what, self.rule)
+        let (shown, more) = match self.value.char_indices().nth(SHOWN_CHARS) {
+            Some((end, _)) => (&self.value[..end], "…"),
+            None => (self.value.as_str(), ""),
+        };
+        write!(f, "`{}{more}` is no {}: {}", shown.escape_debug(), self.what, self.rule)
     }
 }
 
 impl std::error::Error for IdError {}
+
+/// As much of a bad id as a message shows: it comes from people and agents, and may be of any length.
+const SHOWN_CHARS: usize = 120;
 
 /// Longest id in bytes: ids become file names beside other words.
 pub const MAX_ID_BYTES: usize = 100;

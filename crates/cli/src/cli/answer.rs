@@ -36,7 +36,7 @@ impl Args {
         let progress = watcher(self.speech.volume());
         let end = engine.answer(&which, &self.answer, progress.as_ref(), &stop);
         drop(progress);
-        let end = end?;
+        let end = end.map_err(|error| Failure::moving(error, self.which.workspace.path()))?;
         let end = End::of(&end, self.which.workspace.path(), Some(&which));
         Ok(end.print(self.speech.form(), self.speech.volume()))
     }

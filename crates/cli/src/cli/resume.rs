@@ -46,7 +46,7 @@ impl Args {
         let progress = watcher(self.speech.volume());
         let end = engine.resume(&which, &request, progress.as_ref(), &stop);
         drop(progress);
-        let end = end?;
+        let end = end.map_err(|error| Failure::moving(error, self.which.workspace.path()))?;
         let end = End::of(&end, self.which.workspace.path(), Some(&which));
         Ok(end.print(self.speech.form(), self.speech.volume()))
     }

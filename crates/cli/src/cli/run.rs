@@ -100,7 +100,8 @@ impl Args {
         let progress = watcher(speech.volume());
         let end = engine.start(&compiled, request, progress.as_ref(), &stop);
         drop(progress);
-        Ok(End::of(&end?, &workspace, None).print(speech.form(), speech.volume()))
+        let end = end.map_err(|error| Failure::moving(error, &workspace))?;
+        Ok(End::of(&end, &workspace, None).print(speech.form(), speech.volume()))
     }
 
     fn request(self) -> Result<StartRequest, Failure> {

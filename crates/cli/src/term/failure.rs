@@ -1,13 +1,14 @@
 //! A command that failed: what it says, what it hints at, its exit code.
 
 use std::fmt;
+use std::path::Path;
 
 use botpipe_engine::catalog;
 use botpipe_engine::error::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use super::exit;
-use super::output::printable;
+use super::output::{printable, shell_word};
 
 /// Why a command ends without its result.
 #[derive(Debug)]
@@ -43,6 +44,27 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// An error of a command that moves a run: where one was left standing, the next command to type.
+    pub(crate) fn moving(error: Error, workspace: &Path) -> Self {
+        let next = match &error {
+            Error::CutOff { run, task, workflow, source }
+                if source.kind() != ErrorKind::Damaged =>
+            {
+                Some(format!(
+                    "run {run} of task {task} stands where it was; then go on with \
+                 `botpipe resume {workflow} {task} --workspace {}`",
+                    shell_word(&workspace.display().to_string())
+                ))
+            }
+            _ => None,
+        };
+        let failure = Self::from(error);
+        match next {
+            Some(next) => failure.hint(next),
+            None => failure,
+        }
     }
 
     /// The process's exit code.

@@ -4,6 +4,7 @@
 mod commands;
 mod demo;
 mod kills;
+mod faults;
 mod place;
 mod runs;
 mod signals;

@@ -42,7 +42,7 @@ pub(super) fn play(
             Trouble::Stuck { message: format!("could not write {relative}: {error}") }
         })?;
     }
-    let activity = log.finish()?;
+    let activity = log.finish();
     let text = driver.keep(&recording.answer)?;
     let result = TurnResult::Completed { text, exit: None };
     Ok(Input::TurnEnded { turn, result, activity, leftover: 0 })

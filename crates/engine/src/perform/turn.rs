@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::driver::Driver;
 use crate::environment;
 use crate::process::{self, Clock, Ended, How, LINE_LIMIT, Spec, Stream, Watch};
 use crate::request::Notice;
+use crate::workspace::files::Hasher;
 
 /// Bytes of an answer that are kept.
 const ANSWER_LIMIT: usize = 16 << 20;
@@ -84,7 +85,7 @@ fn run_program(
     if matches!(ended.how, How::Stopped { .. }) {
         return Err(Trouble::Stopped);
     }
-    let activity = log.finish()?;
+    let activity = log.finish();
     let result = result_of(driver, &turn, &argv[0], &ended)?;
     Ok(Input::TurnEnded { turn, result, activity, leftover: ended.leftover })
 }
@@ -163,45 +164,57 @@ impl Watcher<'_, '_, '_> {
 const SIGTERM: i32 = 15;
 
 /// The side file with everything a turn said, redacted; its digest is journalled with the end.
+///
+/// It is made with the first line. An agent may remove it meanwhile, with the folder it lies in: what
+/// was said is digested as it is said, and nothing is read back.
 pub(super) struct Activity {
     path: PathBuf,
-    file: RefCell<Option<BufWriter<File>>>,
+    file: RefCell<Option<(File, Hasher)>>,
 }
 
 impl Activity {
     pub(super) fn create(driver: &Driver<'_>, turn: &TurnId) -> Result<Self, Trouble> {
-        let path = driver.activity_path(turn);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(Trouble::stuck)?;
-        }
-        Ok(Self { path, file: RefCell::new(None) })
+        let activity = Self { path: driver.activity_path(turn), file: RefCell::new(None) };
+        activity.make_folder().map_err(|error| activity.trouble(&error))?;
+        Ok(activity)
     }
 
     /// Adds a line: `{"s":"out","l":"…"}`.
     pub(super) fn line(&self, stream: Stream, line: &str) -> Result<(), Trouble> {
-        let mut slot = self.file.borrow_mut();
-        if slot.is_none() {
-            let file = File::create(&self.path).map_err(|error| self.trouble(&error))?;
-            *slot = Some(BufWriter::new(file));
-        }
-        let Some(file) = slot.as_mut() else { return Ok(()) };
         let from = match stream {
             Stream::Stdout => "out",
             Stream::Stderr => "err",
         };
-        let row = serde_json::json!({ "s": from, "l": line });
-        writeln!(file, "{row}").and_then(|()| file.flush()).map_err(|error| self.trouble(&error))
+        let row = format!("{}\n", serde_json::json!({ "s": from, "l": line }));
+        self.add(row.as_bytes()).map_err(|error| self.trouble(&error))
+    }
+
+    fn add(&self, row: &[u8]) -> io::Result<()> {
+        let mut slot = self.file.borrow_mut();
+        if slot.is_none() {
+            self.make_folder()?;
+            *slot = Some((File::create(&self.path)?, Hasher::default()));
+        }
+        let Some((file, digest)) = slot.as_mut() else { return Ok(()) };
+        file.write_all(row)?;
+        digest.update(row);
+        Ok(())
+    }
+
+    fn make_folder(&self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), std::fs::create_dir_all)
     }
 
     /// The digest of what was said; `None` when nothing was.
-    pub(super) fn finish(self) -> Result<Option<Digest>, Trouble> {
-        let Some(file) = self.file.take() else { return Ok(None) };
-        drop(file);
-        let bytes = std::fs::read(&self.path).map_err(|error| self.trouble(&error))?;
-        Ok(Some(botpipe_journal::digest_of(&bytes)))
+    pub(super) fn finish(self) -> Option<Digest> {
+        self.file.into_inner().map(|(_, digest)| digest.finish())
     }
 
-    fn trouble(&self, error: &std::io::Error) -> Trouble {
-        Trouble::Stuck { message: format!("could not write {}: {error}", self.path.display()) }
+    fn trouble(&self, error: &io::Error) -> Trouble {
+        let message = format!(
+            "could not write `{}`: {error}; see that it can be written, then go on",
+            self.path.display()
+        );
+        Trouble::Stuck { message }
     }
 }

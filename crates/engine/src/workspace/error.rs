@@ -14,12 +14,21 @@ pub enum Error {
     /// The workspace, or a folder of ours in it, is something else than a folder.
     #[error("`{}` is not a folder: move it away or name another workspace", path.display())]
     NotAFolder { path: PathBuf },
+    /// The workspace may not be read.
+    #[error(
+        "`{}` cannot be read ({source}): give this user permission to read and enter it",
+        path.display()
+    )]
+    NotReadable { path: PathBuf, source: io::Error },
     /// `.botpipe` cannot be written.
     #[error(
         "`{}` cannot be written ({source}): give this user write permission there",
         path.display()
     )]
     NotWritable { path: PathBuf, source: io::Error },
+    /// No space is left for what we must write.
+    #[error("the disk of `{}` is full; free some space and try again", path.display())]
+    DiskFull { path: PathBuf },
     /// An artifact's rendered path is no path within its folder.
     #[error("artifact path `{}` {rule}: change the artifact's `path`", path.escape_debug())]
     ArtifactPath { path: String, rule: &'static str },
@@ -62,7 +71,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoWorkspace { .. } | Self::NotAFolder { .. } => ErrorKind::Usage,
-            Self::NotWritable { .. } => ErrorKind::NotWritable,
+            Self::NotReadable { .. } | Self::NotWritable { .. } => ErrorKind::NotWritable,
+            Self::DiskFull { .. } => ErrorKind::DiskFull,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

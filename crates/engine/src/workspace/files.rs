@@ -72,6 +72,20 @@ pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
 }
 
+/// SHA-256 of bytes as they come.
+#[derive(Default)]
+pub(crate) struct Hasher(Sha256);
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        Digest::from_bytes(self.0.finalize().into())
+    }
+}
+
 /// SHA-256 of all that a reader gives.
 pub(crate) fn digest_read(reader: &mut impl Read) -> io::Result<Digest> {
     let mut hasher = Sha256::new();
@@ -104,9 +118,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .truncate(true)
         .custom_flags(flags)
         .open(&temporary)?;
-    file.write_all(bytes)?;
-    file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
+    let mut put = || {
+        file.write_all(bytes)?;
+        file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    put().inspect_err(|_| {
+        // Half a file is of use to nobody.
+        let _ = std::fs::remove_file(&temporary);
+    })?;
     File::open(folder)?.sync_all()
 }

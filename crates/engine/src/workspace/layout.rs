@@ -41,7 +41,7 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::NoWorkspace`] when it is not there (a typo must not create a folder),
-    /// [`Error::NotAFolder`] when it is a file.
+    /// [`Error::NotAFolder`] when it is a file, [`Error::NotReadable`] when it may not be entered.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let root = match root.canonicalize() {
             Ok(found) => found,
@@ -53,6 +53,11 @@ impl Layout {
         if !root.is_dir() {
             return Err(Error::NotAFolder { path: root });
         }
+        // Else everything in it would only seem not to be there.
+        let access = rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK;
+        if let Err(error) = rustix::fs::access(&root, access) {
+            return Err(Error::NotReadable { path: root, source: error.into() });
+        }
         Ok(Self { root })
     }
 
@@ -63,7 +68,12 @@ impl Layout {
     /// cannot be written.
     pub fn create(&self) -> Result<(), Error> {
         let folder = self.botpipe();
-        let not_writable = |source| Error::NotWritable { path: folder.clone(), source };
+        let not_writable = |source: io::Error| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Error::DiskFull { path: folder.clone() }
+            }
+            _ => Error::NotWritable { path: folder.clone(), source },
+        };
         match fs::create_dir(&folder) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

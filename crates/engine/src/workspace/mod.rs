@@ -2,7 +2,7 @@
 
 pub mod artifacts;
 mod error;
-mod files;
+pub(crate) mod files;
 pub mod layout;
 pub mod redact;
 pub mod snapshots;

@@ -82,13 +82,21 @@ pub fn read_items(
     let entries = collection.as_array().ok_or_else(|| {
         one(format!("`{key}` is {}: make it the array of items", kind(collection)))
     })?;
-    let (items, problems) = read_entries(entries, worklist);
+    let (items, mut problems) = read_entries(entries, worklist);
     if problems.is_empty() {
         Ok((files::digest_of(text.as_bytes()), items))
     } else {
+        let more = problems.len().saturating_sub(MAX_PROBLEMS);
+        problems.truncate(MAX_PROBLEMS);
+        if more > 0 {
+            problems.push(format!("and {more} more items like these"));
+        }
         Err(problem(problems))
     }
 }
+
+/// Most items whose problems are told one by one.
+const MAX_PROBLEMS: usize = 20;
 
 /// Every item that can be read, and what is wrong with the others.
 fn read_entries(entries: &[Value], worklist: &Worklist) -> (Vec<RawItem>, Vec<String>) {

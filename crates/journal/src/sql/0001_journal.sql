@@ -3,7 +3,8 @@ PRAGMA application_id = 0x626f7470;
 
 -- One row a run. `n` is the order of creation: nothing is ever ordered by a clock.
 -- `owner` is the lease: JSON of who may append, NULL when nobody does. `fence` counts every grant of
--- the lease, so that a writer who lost it is told; `beat` moves while its holder lives.
+-- the lease, so that a writer who lost it is told; `beat` moves while its holder lives. `seal` covers
+-- all of a row but `beat`.
 CREATE TABLE runs (
     n          INTEGER PRIMARY KEY,
     run        TEXT    NOT NULL UNIQUE,
@@ -17,7 +18,8 @@ CREATE TABLE runs (
     fence      INTEGER NOT NULL DEFAULT 0,
     beat       INTEGER NOT NULL DEFAULT 0,
     owner      TEXT,
-    state      TEXT    NOT NULL DEFAULT ''
+    state      TEXT    NOT NULL DEFAULT '',
+    seal       BLOB    NOT NULL DEFAULT x''
 ) STRICT;
 
 -- Used by claim.rs `unfinished`, read.rs `runs` and `latest_run`: the runs of a task and workflow.

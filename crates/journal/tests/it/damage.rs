@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use botpipe_journal::{Error, Journal, Owner, RunFilter, Stored};
+use botpipe_journal::{Error, Journal, Owner, Request, RunFilter, Stored};
 use rusqlite::Connection;
 
 use crate::scratch::{Scratch, append, copy_cold, me, new_run, run, sayings};
@@ -26,7 +26,9 @@ fn in_the_log(scratch: &Scratch) -> PathBuf {
 /// The same with all of them in the database file and no log.
 fn in_the_file(scratch: &Scratch) -> PathBuf {
     let copy = in_the_log(scratch);
-    Journal::open(&copy).unwrap().read(&run("r1")).unwrap();
+    let journal = Journal::open(&copy).unwrap();
+    journal.request(&run("r1"), Request::Cancel).unwrap();
+    drop(journal);
     assert!(!copy.join("botpipe.db-wal").exists());
     copy
 }
@@ -112,12 +114,57 @@ fn a_log_that_lost_its_tail_is_told_from_a_shorter_run() {
 #[test]
 fn a_lost_run_is_told_from_no_run() {
     let scratch = Scratch::new();
-    let folder = in_the_log(&scratch);
-    fs::remove_file(folder.join("botpipe.db-wal")).unwrap();
+    let folder = in_the_file(&scratch);
+    alter(&folder, "DELETE FROM runs; DELETE FROM events");
     let journal = Journal::open(&folder).unwrap();
     assert!(matches!(journal.runs(&RunFilter::default()), Err(Error::Damaged { .. })));
     assert!(matches!(journal.read(&run("r1")), Err(Error::Damaged { .. })));
     assert!(matches!(journal.acquire(&run("r1"), &me()), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn a_lost_journal_is_told_from_a_new_one() {
+    let scratch = Scratch::new();
+    // The log held all there was, its tables too.
+    let folder = in_the_log(&scratch);
+    let log = folder.join("botpipe.db-wal");
+    let lost = |folder: &Path| {
+        for opened in [Journal::open(folder).map(Some), Journal::open_existing(folder)] {
+            let Err(error @ Error::Damaged { .. }) = opened else { panic!("{opened:?}") };
+            let text = error.to_string();
+            assert!(text.contains("event 12 of run `r1` was recorded"), "{text}");
+        }
+    };
+    fs::remove_file(&log).unwrap();
+    lost(&folder);
+    fs::remove_file(folder.join("botpipe.db")).unwrap();
+    lost(&folder);
+    assert!(!folder.join("botpipe.db").exists());
+    // Told to, it begins anew.
+    fs::remove_dir_all(folder.join("heads")).unwrap();
+    assert!(Journal::open_existing(&folder).unwrap().is_none());
+    Journal::open(&folder).unwrap().create_run(new_run("r1"), &me()).unwrap();
+}
+
+#[test]
+fn looking_at_a_damaged_log_leaves_it_whole() {
+    let scratch = Scratch::new();
+    let folder = in_the_log(&scratch);
+    let log = folder.join("botpipe.db-wal");
+    let mut bytes = fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    let database = fs::read(folder.join("botpipe.db")).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(look(&folder), Err(Error::Damaged { .. })));
+        let journal = Journal::open(&folder).unwrap();
+        assert!(matches!(journal.runs(&RunFilter::default()), Err(Error::Damaged { .. })));
+        assert!(matches!(journal.acquire(&run("r1"), &me()), Err(Error::Damaged { .. })));
+        drop(journal);
+        assert!(fs::read(&log).unwrap() == bytes, "the log was changed");
+        assert!(fs::read(folder.join("botpipe.db")).unwrap() == database, "the file was changed");
+    }
 }
 
 #[test]
@@ -178,5 +225,55 @@ fn a_torn_mark_is_evidence_of_nothing() {
         fs::write(folder.join("heads/r1"), torn).unwrap();
         let journal = Journal::open(&folder).unwrap();
         assert_eq!(sayings(&journal, "r1").len() as u64, EVENTS);
+    }
+}
+
+#[test]
+fn a_database_or_log_taken_away_under_its_writer_is_told() {
+    for name in ["botpipe.db", "botpipe.db-wal", ""] {
+        let scratch = Scratch::new();
+        let journal = Journal::open(&scratch.root()).unwrap();
+        let lease = journal.create_run(new_run("r1"), &me()).unwrap();
+        append(&journal, &lease, "first").unwrap();
+        if name.is_empty() {
+            fs::remove_dir_all(scratch.root()).unwrap();
+        } else {
+            fs::remove_file(scratch.root().join(name)).unwrap();
+        }
+        for _ in 0..2 {
+            let result = append(&journal, &lease, "second");
+            assert!(matches!(result, Err(Error::Gone { .. })), "{name}: {result:?}");
+        }
+        // Another one in its place is not ours.
+        fs::create_dir_all(scratch.root()).unwrap();
+        if name != "botpipe.db-wal" {
+            let _ = fs::remove_file(scratch.root().join("botpipe.db-wal"));
+            fs::write(scratch.root().join("botpipe.db"), "").unwrap();
+            let result = append(&journal, &lease, "third");
+            assert!(matches!(result, Err(Error::Gone { .. })), "{name}: {result:?}");
+        }
+    }
+}
+
+#[test]
+fn an_altered_list_of_runs_is_told() {
+    for set in [
+        "state = 'finished'",
+        "updated_at = updated_at + 1",
+        "created_at = created_at + 1",
+        "ended = 1",
+        "task = 't2'",
+        "workflow = 'w2'",
+        "owner = replace(owner, '\"pid\":', '\"pid\":1')",
+        "fence = fence + 1",
+    ] {
+        let scratch = Scratch::new();
+        let folder = in_the_file(&scratch);
+        alter(&folder, &format!("UPDATE runs SET {set}"));
+        let journal = Journal::open(&folder).unwrap();
+        let listed = journal.runs(&RunFilter::default());
+        assert!(matches!(listed, Err(Error::Damaged { .. })), "{set}: {listed:?}");
+        let claimed = journal.acquire(&run("r1"), &me());
+        assert!(matches!(claimed, Err(Error::Damaged { .. })), "{set}: {claimed:?}");
     }
 }
