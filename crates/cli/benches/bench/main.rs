@@ -28,6 +28,9 @@ struct Asked {
     only: Option<String>,
 }
 
+/// One part of the bench.
+type Part = fn(&Asked) -> Vec<Line>;
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == agent::WORD) {
@@ -43,7 +46,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let parts: [(&str, fn(&Asked) -> Vec<Line>); 4] = [
+    let parts: [(&str, Part); 4] = [
         ("step", step::measure),
         ("cold", cold::measure),
         ("items", items::measure),
