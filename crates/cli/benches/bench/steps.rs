@@ -70,7 +70,9 @@ pub(crate) fn measure(asked: &Asked) -> Vec<Line> {
     }
     if asked.quick {
         // The goals are of long runs.
-        lines.iter_mut().for_each(|line| line.goal = None);
+        for line in &mut lines {
+            line.goal = None;
+        }
     }
     lines
 }
