@@ -50,7 +50,12 @@ impl Driver<'_> {
             let Some(effect) = outstanding(&self.run).into_iter().next() else { return Ok(()) };
             match perform::perform(self, effect.clone()) {
                 Ok(input) => {
-                    if !self.tell(input)? {
+                    // What a baseline owes only reads; the turn's own event waits for both.
+                    let wait = match input {
+                        Input::BaselineTaken { .. } => Wait::Later,
+                        _ => Wait::Durable,
+                    };
+                    if !self.tell_and(input, wait)? {
                         return Err(Error::Internal {
                             message: format!("effect {} was answered in vain", effect.id()),
                         });
@@ -85,15 +90,22 @@ impl Driver<'_> {
 
     /// Tells the kernel something; what follows is durable when this returns. False: nothing follows.
     pub(crate) fn tell(&mut self, input: Input) -> Result<bool, Error> {
-        let events = decide(&self.run, input).map_err(|refusal| Error::Refused { refusal })?;
-        self.record(&events, Wait::Durable)?;
-        Ok(!events.is_empty())
+        self.tell_and(input, Wait::Durable)
     }
 
     /// The same, for facts that only need to be durable with the next ones.
     pub(crate) fn tell_soon(&mut self, input: Input) -> Result<(), Error> {
+        self.tell_and(input, Wait::Later).map(drop)
+    }
+
+    fn tell_and(&mut self, input: Input, wait: Wait) -> Result<bool, Error> {
         let events = decide(&self.run, input).map_err(|refusal| Error::Refused { refusal })?;
-        self.record(&events, Wait::Later)
+        // A run that stops or waits may be left for good: nothing would follow to sync it.
+        let rests = events
+            .iter()
+            .any(|event| matches!(event, Event::RunStopped { .. } | Event::QuestionAsked { .. }));
+        self.record(&events, if rests { Wait::Durable } else { wait })?;
+        Ok(!events.is_empty())
     }
 
     fn record(&mut self, events: &[Event], wait: Wait) -> Result<(), Error> {

@@ -1,0 +1,89 @@
+//! The bench: what Botpipe costs, as ratios that were measured side by side in one run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench ends where it fails, and prints"
+)]
+
+mod agent;
+mod cold;
+mod items;
+mod line;
+mod place;
+mod step;
+mod steps;
+
+use std::process::ExitCode;
+
+use line::Line;
+
+/// What to do, from the command line.
+#[derive(Debug, Clone)]
+struct Asked {
+    json: bool,
+    check: bool,
+    /// Fewer rounds and steps: to see that it works, not to judge.
+    quick: bool,
+    only: Option<String>,
+}
+
+/// One part of the bench.
+type Part = fn(&Asked) -> Vec<Line>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == agent::WORD) {
+        agent::answer();
+        return ExitCode::SUCCESS;
+    }
+    let asked = match asked(&words) {
+        Ok(asked) => asked,
+        Err(message) => {
+            eprintln!(
+                "error: {message}\n  usage: tools/bench [--json] [--check] [--quick] [--only NAME]"
+            );
+            return ExitCode::from(2);
+        }
+    };
+    let parts: [(&str, Part); 4] = [
+        ("step", step::measure),
+        ("cold", cold::measure),
+        ("items", items::measure),
+        ("steps", steps::measure),
+    ];
+    let mut lines = Vec::new();
+    for (name, measure) in parts {
+        if asked.only.as_deref().is_none_or(|only| only == name) {
+            eprintln!("bench: {name}");
+            lines.extend(measure(&asked));
+        }
+    }
+    line::print(&lines, asked.json);
+    if asked.check && lines.iter().any(Line::misses) {
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn asked(words: &[String]) -> Result<Asked, String> {
+    let mut asked = Asked { json: false, check: false, quick: false, only: None };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--json" => asked.json = true,
+            "--check" => asked.check = true,
+            "--quick" => asked.quick = true,
+            // What `cargo bench` itself adds.
+            "--bench" => {}
+            "--only" => match words.next().map(String::as_str) {
+                Some(name @ ("step" | "cold" | "items" | "steps")) => {
+                    asked.only = Some(name.to_owned());
+                }
+                _ => return Err("`--only` takes step, cold, items or steps".to_owned()),
+            },
+            other => return Err(format!("`{}` is no option", other.escape_debug())),
+        }
+    }
+    Ok(asked)
+}

@@ -1,0 +1,115 @@
+//! A scratch workspace, and programs run in it with a clock and an eye on their memory.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The binary that is measured.
+pub(crate) const BOTPIPE: &str = env!("CARGO_BIN_EXE_botpipe");
+
+/// A scratch workspace with a workflow.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+/// What one process took.
+pub(crate) struct Took {
+    pub(crate) code: i32,
+    pub(crate) wall: Duration,
+}
+
+impl Place {
+    /// Beside the build, so that it lies on a disk and not in memory.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write(&self, relative: &str, text: &str) -> PathBuf {
+        let path = self.path().join(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The binary, to be run here.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(BOTPIPE);
+        command.args(args).current_dir(self.path());
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub(crate) fn botpipe(&self, args: &[&str]) -> Took {
+        took(&mut self.command(args), b"")
+    }
+
+    /// Bytes of the database and its log.
+    pub(crate) fn journal(&self) -> u64 {
+        ["botpipe.db", "botpipe.db-wal"]
+            .iter()
+            .filter_map(|name| fs::metadata(self.path().join(".botpipe").join(name)).ok())
+            .map(|file| file.len())
+            .sum()
+    }
+}
+
+/// Runs a program to its end, feeding it, with nothing shown.
+pub(crate) fn took(command: &mut Command, stdin: &[u8]) -> Took {
+    let start = Instant::now();
+    let child = start_of(command, stdin);
+    let code = end_of(child);
+    Took { code, wall: start.elapsed() }
+}
+
+/// The same with an eye on its memory: the most it ever had, in bytes, as last seen while it ran.
+pub(crate) fn watched(command: &mut Command) -> (Took, u64) {
+    let start = Instant::now();
+    let child = start_of(command, b"");
+    let pid = child.id();
+    let eye = thread::spawn(move || {
+        let mut most = 0;
+        while let Some(now) = high_water(pid) {
+            most = most.max(now);
+            thread::sleep(Duration::from_millis(25));
+        }
+        most
+    });
+    let code = end_of(child);
+    let took = Took { code, wall: start.elapsed() };
+    (took, eye.join().unwrap())
+}
+
+fn start_of(command: &mut Command, stdin: &[u8]) -> Child {
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // A program that does not read is not wrong.
+    let _unread = child.stdin.take().unwrap().write_all(stdin);
+    child
+}
+
+fn end_of(mut child: Child) -> i32 {
+    child.wait().unwrap().code().unwrap_or(-1)
+}
+
+/// `VmHWM` of a process; nothing once it has ended.
+fn high_water(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes << 10)
+}
+
+/// Milliseconds.
+pub(crate) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

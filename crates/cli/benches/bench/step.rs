@@ -1,0 +1,138 @@
+//! What one `run` step costs the engine, against one `fdatasync`.
+
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use botpipe_engine::process::{self, LINE_LIMIT, Spec, StopSwitch, Stream, Watch};
+use botpipe_engine::workspace::layout::Layout;
+use botpipe_engine::workspace::snapshots::Snapshots;
+use botpipe_sandbox::{Containment, Identity, Launch};
+
+use crate::Asked;
+use crate::line::{Line, median};
+use crate::place::{BOTPIPE, Place, ms};
+use crate::steps::TICKS;
+
+/// Two runs whose difference is free of start and end.
+const SHORT: u32 = 20;
+const LONG: u32 = 220;
+
+pub(crate) fn measure(asked: &Asked) -> Vec<Line> {
+    let rounds = if asked.quick { 2 } else { 9 };
+    let (mut syncs, mut spawns, mut snapshots) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut steps, mut engine, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let place = Place::new();
+        place.write("workflows/ticks.sop.yaml", TICKS);
+        place.write("README.md", "A file, so that the tree is not empty.\n");
+        let short = run(&place, "short", SHORT);
+        let sync = sync(&place.path().join("log"));
+        let spawn = spawn(place.path());
+        let long = run(&place, "long", LONG);
+        let snapshot = snapshot(place.path());
+        let step = (long - short) / f64::from(LONG - SHORT);
+        let own = step - spawn - snapshot;
+        syncs.push(sync);
+        spawns.push(spawn);
+        snapshots.push(snapshot);
+        steps.push(step);
+        engine.push(own);
+        ratio.push(own / sync);
+    }
+    vec![
+        Line::new("step: one fdatasync of 4 KiB appended", "ms", syncs, ""),
+        Line::new(
+            "step: a `run` step, whole",
+            "ms",
+            steps,
+            "(wall of 220 steps − wall of 20) / 200",
+        ),
+        Line::new("step: its spawn", "ms", spawns, "`sh -c true` through the same stage 1, alone"),
+        Line::new("step: its snapshot", "ms", snapshots, "of the same tree, unchanged, alone"),
+        Line::new("step: the engine's own", "ms", engine, "whole − spawn − snapshot, each round"),
+        Line::new("step: the engine's own / fdatasync", "×", ratio, "").goal(5.0),
+    ]
+}
+
+fn run(place: &Place, task: &str, steps: u32) -> f64 {
+    let most = steps.to_string();
+    let took = place.botpipe(&["run", "ticks", "--task", task, "--max-steps", &most, "-q"]);
+    assert_eq!(took.code, 6, "the run should have ended at its limit");
+    // The next run of this folder wants the tree; this one is not over.
+    let cancelled = place.botpipe(&["cancel", "ticks", task]);
+    assert!(cancelled.code == 0 || cancelled.code == 130, "cancel ended with {}", cancelled.code);
+    ms(took.wall)
+}
+
+fn sync(path: &Path) -> f64 {
+    let mut file = File::create(path).unwrap();
+    // As long as a log that is written over and over again.
+    file.write_all(&vec![0; 200 * 4096]).unwrap();
+    file.sync_all().unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let samples: Vec<f64> = (0..200)
+        .map(|_| {
+            let start = Instant::now();
+            file.write_all(&[7; 4096]).unwrap();
+            file.sync_data().unwrap();
+            ms(start.elapsed())
+        })
+        .collect();
+    std::fs::remove_file(path).unwrap();
+    median(&samples)
+}
+
+fn spawn(folder: &Path) -> f64 {
+    let stop = StopSwitch::new();
+    let env: Vec<_> = std::env::vars_os().filter(|(name, _)| name == "PATH").collect();
+    let samples: Vec<f64> = (0..100)
+        .map(|_| {
+            let spec = Spec {
+                launch: Launch {
+                    program: PathBuf::from("sh"),
+                    args: vec!["-c".into(), "true".into()],
+                    cwd: folder.to_owned(),
+                    env: env.clone(),
+                    containment: Containment::Auto,
+                    stage1: Some(PathBuf::from(BOTPIPE)),
+                },
+                stdin: Vec::new(),
+                wall: None,
+                idle: None,
+                line_limit: LINE_LIMIT,
+                capture_limit: 1 << 20,
+                grace: Duration::from_secs(1),
+            };
+            let start = Instant::now();
+            let ended = process::run(spec, &mut Blind, &stop);
+            let took = ms(start.elapsed());
+            assert_eq!(ended.how, process::How::Exited(0));
+            took
+        })
+        .collect();
+    median(&samples)
+}
+
+/// Nobody looks on.
+struct Blind;
+
+impl Watch for Blind {
+    fn started(&mut self, _stage1: &Identity) {}
+    fn line(&mut self, _stream: Stream, _line: &str) {}
+}
+
+fn snapshot(folder: &Path) -> f64 {
+    let layout = Layout::open(folder).unwrap();
+    let mut snapshots = Snapshots::open(&layout).unwrap();
+    snapshots.take().unwrap();
+    let samples: Vec<f64> = (0..100)
+        .map(|_| {
+            let start = Instant::now();
+            snapshots.take().unwrap();
+            ms(start.elapsed())
+        })
+        .collect();
+    median(&samples)
+}

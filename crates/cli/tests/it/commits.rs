@@ -1,0 +1,85 @@
+//! How many commits a step of each kind may take, counted by the steps themselves in the database's log.
+
+use std::fs;
+
+use crate::place::Place;
+
+/// Copies the log as it is while this visit runs.
+const LOOK: &str = "cp .botpipe/botpipe.db-wal log.$BOTPIPE_ROLE.$BOTPIPE_VISIT";
+
+/// Commits in a copied log: its frames that say how long the database is afterwards.
+fn commits(log: &[u8]) -> usize {
+    const HEAD: usize = 32;
+    const FRAME: usize = 24;
+    let word = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
+    let page = usize::try_from(word(8)).unwrap();
+    let salt = &log[16..24];
+    (HEAD..)
+        .step_by(FRAME + page)
+        .take_while(|at| at + FRAME + page <= log.len() && log[at + 8..at + 16] == *salt)
+        .filter(|at| word(at + 4) != 0)
+        .count()
+}
+
+/// Fails unless four visits took at most so many commits each, and at least so many.
+///
+/// A visit sees its own start in the log or does not yet, which moves the sum by one either way; and
+/// a program that takes seconds leaves time for a heartbeat. One commit more a visit is seen all the same.
+#[track_caller]
+fn expect(place: &Place, role: &str, least: usize, most: usize) {
+    let seen =
+        |visit: u32| commits(&fs::read(place.path().join(format!("log.{role}.{visit}"))).unwrap());
+    let counts: Vec<usize> = (1..=5).map(seen).collect();
+    assert!(counts.is_sorted(), "the log was begun anew, so it counts nothing: {counts:?}");
+    let taken = counts[4] - counts[0];
+    assert!(taken <= 4 * most + 2, "more than {most} commits a visit: {counts:?}");
+    assert!(taken + 1 >= 4 * least, "fewer than {least} commits a visit: {counts:?}");
+}
+
+/// Of these, two are not synced: that the tree was recorded, and that the program runs.
+#[test]
+fn a_run_step_takes_at_most_five_commits() {
+    let place = Place::with(
+        "looks",
+        &format!(
+            "sop: 1\nname: looks\ntitle: Look\nsteps:\n  - id: look\n    run: \"{LOOK}\"\n    \
+             max_visits: 9\n    routes: {{ done: SELF, failed: FAIL }}\n"
+        ),
+    );
+    place.say(&["run", "looks", "--task", "t", "--max-steps", "5"]).ends(6);
+    expect(&place, "script", 3, 5);
+}
+
+#[test]
+fn a_prompt_step_takes_at_most_five_commits() {
+    let place = Place::with(
+        "asks",
+        "sop: 1\nname: asks\ntitle: Ask\nsteps:\n  - id: ask\n    prompt: Look.\n    \
+         max_visits: 9\n    routes: { again: SELF, done: FINISH }\n",
+    );
+    let agent = format!("cat > /dev/null; {LOOK}; {AGAIN}");
+    run(&place, "asks", &agent);
+    expect(&place, "worker", 3, 5);
+}
+
+#[test]
+fn a_produced_and_verified_step_takes_at_most_ten_commits() {
+    let place = Place::with(
+        "makes",
+        "sop: 1\nname: makes\ntitle: Make\nsteps:\n  - id: make\n    produce: Make it.\n    \
+         verify: Judge it.\n    max_visits: 9\n    routes: { again: SELF, done: FINISH }\n",
+    );
+    let agent = format!("cat > /dev/null; {LOOK}; {AGAIN}");
+    run(&place, "makes", &agent);
+    for role in ["producer", "verifier"] {
+        expect(&place, role, 7, 10);
+    }
+}
+
+const AGAIN: &str = r#"echo '{"outcome": {"tag": "again"}}'"#;
+
+fn run(place: &Place, workflow: &str, agent: &str) {
+    let args = ["run", workflow, "--task", "t", "--max-steps", "5", "--provider", "command"];
+    let args = [&args[..], &["--", "sh", "-c", agent]].concat();
+    place.say(&args).ends(6);
+}
