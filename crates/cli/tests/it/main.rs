@@ -4,8 +4,8 @@
 mod commands;
 mod commits;
 mod demo;
-mod kills;
 mod faults;
+mod kills;
 mod place;
 mod runs;
 mod signals;
