@@ -1,4 +1,4 @@
-//! The loop: input, decide, append, evolve, perform what is owed. Resume is the same loop.
+//! The loop: input, decide, evolve, append, perform what is owed. Resume is the same loop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -50,12 +50,7 @@ impl Driver<'_> {
             let Some(effect) = outstanding(&self.run).into_iter().next() else { return Ok(()) };
             match perform::perform(self, effect.clone()) {
                 Ok(input) => {
-                    // What a baseline owes only reads; the turn's own event waits for both.
-                    let wait = match input {
-                        Input::BaselineTaken { .. } => Wait::Later,
-                        _ => Wait::Durable,
-                    };
-                    if !self.tell_and(input, wait)? {
+                    if !self.tell(input)? {
                         return Err(Error::Internal {
                             message: format!("effect {} was answered in vain", effect.id()),
                         });
@@ -88,53 +83,53 @@ impl Driver<'_> {
         Ok(true)
     }
 
-    /// Tells the kernel something; what follows is durable when this returns. False: nothing follows.
+    /// Tells the kernel something and records what follows. False: nothing follows.
+    ///
+    /// # Order
+    /// When this returns, all that was told is durable if the run is created or a turn has ended by
+    /// it, if the run rests now, or if what it owes next is a deed. What only looks goes on before
+    /// the disk has it: lost with its owner, it is looked at again.
     pub(crate) fn tell(&mut self, input: Input) -> Result<bool, Error> {
-        self.tell_and(input, Wait::Durable)
+        let events = self.follow(input)?;
+        let next = outstanding(&self.run).into_iter().next();
+        let looks = next.is_some_and(|effect| effect.only_looks());
+        let milestone =
+            |event: &Event| matches!(event, Event::RunCreated { .. } | Event::TurnEnded { .. });
+        if looks && !events.iter().any(milestone) {
+            self.record_soon(&events)?;
+        } else if !events.is_empty() {
+            let summary = projection::summary(&self.run);
+            self.parts.journal.append(self.lease, now(), &events, Some(&summary))?;
+            self.seq += events.len() as u64;
+            self.progress.notice(&Notice::Durable { seq: self.seq });
+        }
+        Ok(!events.is_empty())
     }
 
     /// The same, for facts that only need to be durable with the next ones.
     pub(crate) fn tell_soon(&mut self, input: Input) -> Result<(), Error> {
-        self.tell_and(input, Wait::Later).map(drop)
+        let events = self.follow(input)?;
+        self.record_soon(&events)
     }
 
-    fn tell_and(&mut self, input: Input, wait: Wait) -> Result<bool, Error> {
+    /// What follows from an input, folded but not recorded yet.
+    fn follow(&mut self, input: Input) -> Result<Vec<Event>, Error> {
         let events = decide(&self.run, input).map_err(|refusal| Error::Refused { refusal })?;
-        // A run that stops or waits may be left for good: nothing would follow to sync it.
-        let rests = events
-            .iter()
-            .any(|event| matches!(event, Event::RunStopped { .. } | Event::QuestionAsked { .. }));
-        self.record(&events, if rests { Wait::Durable } else { wait })?;
-        Ok(!events.is_empty())
+        // If the append fails this driver is done, so its state may run ahead.
+        for event in &events {
+            self.run.evolve(event);
+            self.progress.notice(&Notice::Happened { event, run: &self.run });
+        }
+        Ok(events)
     }
 
-    fn record(&mut self, events: &[Event], wait: Wait) -> Result<(), Error> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        // If the append fails this driver is done, so its state may run ahead.
-        for event in events {
-            self.run.evolve(event);
-        }
-        match wait {
-            Wait::Durable => {
-                let summary = projection::summary(&self.run);
-                self.parts.journal.append(self.lease, now(), events, Some(&summary))?;
-            }
-            Wait::Later => self.parts.journal.append_soon(self.lease, now(), events)?,
-        }
-        for event in events {
-            self.seq += 1;
-            self.progress.notice(&Notice::Recorded { seq: self.seq, event, run: &self.run });
+    fn record_soon(&mut self, events: &[Event]) -> Result<(), Error> {
+        if !events.is_empty() {
+            self.parts.journal.append_soon(self.lease, now(), events)?;
+            self.seq += events.len() as u64;
         }
         Ok(())
     }
-}
-
-#[derive(Clone, Copy)]
-enum Wait {
-    Durable,
-    Later,
 }
 
 /// Milliseconds since the epoch; only ever shown, never compared.

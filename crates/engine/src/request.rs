@@ -126,8 +126,10 @@ pub enum CancelResult {
 /// Something that happened while a run moves, for a person who watches.
 #[derive(Debug)]
 pub enum Notice<'a> {
-    /// An event is durable and folded; `run` is the state after it.
-    Recorded { seq: u64, event: &'a Event, run: &'a Run },
+    /// An event has happened and is about to be recorded; `run` is the state after it.
+    Happened { event: &'a Event, run: &'a Run },
+    /// All events up to this one are on the disk.
+    Durable { seq: u64 },
     /// A line that an agent, script or check printed; redacted.
     Activity { turn: Option<&'a TurnId>, line: &'a str },
     /// Something worth saying that is no event.

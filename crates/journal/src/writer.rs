@@ -5,6 +5,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use botpipe_kernel::ids::RunId;
 use rusqlite::Connection;
@@ -12,6 +13,9 @@ use rusqlite::Connection;
 use crate::error::Error;
 use crate::mark::{Mark, Marks};
 use crate::open::{self, Files, Options};
+
+/// How long a job that nobody waits for may be kept from the eyes of other processes.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// Jobs that may share one transaction.
 const MOST_TOGETHER: usize = 256;
@@ -139,6 +143,21 @@ impl Drop for Writer {
     }
 }
 
+/// Takes what is queued. What nobody waits for lingers for company: the next job that somebody
+/// waits for is likely near, and writes it along.
+fn gather(queue: &Receiver<Box<dyn Job>>, batch: &mut Vec<Box<dyn Job>>) {
+    let until = Instant::now() + LINGER;
+    while batch.len() < MOST_TOGETHER {
+        let awaited = batch.iter().any(|job| job.urgency() != Urgency::Later);
+        let patience =
+            if awaited { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+        match queue.recv_timeout(patience) {
+            Ok(job) => batch.push(job),
+            Err(_) => return,
+        }
+    }
+}
+
 /// The thread's own things.
 struct Bench {
     path: PathBuf,
@@ -160,11 +179,7 @@ impl Bench {
                 Ok(first) => {
                     let mut batch = mem::take(&mut self.overdue);
                     batch.push(first);
-                    while batch.len() < MOST_TOGETHER
-                        && let Ok(job) = queue.try_recv()
-                    {
-                        batch.push(job);
-                    }
+                    gather(queue, &mut batch);
                     self.commit_all(batch);
                 }
                 Err(RecvTimeoutError::Timeout) => self.beat(),

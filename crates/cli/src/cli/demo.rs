@@ -238,7 +238,7 @@ struct Mortal {
 impl Progress for Mortal {
     fn notice(&self, notice: &Notice<'_>) {
         self.lines.notice(notice);
-        if matches!(notice, Notice::Recorded { seq, .. } if *seq == self.at) {
+        if matches!(notice, Notice::Durable { seq } if *seq >= self.at) {
             // Where even this is refused, the run lives on, and the parent says so.
             let myself = rustix::process::getpid();
             let _ = rustix::process::kill_process(myself, rustix::process::Signal::KILL);

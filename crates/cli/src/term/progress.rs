@@ -89,13 +89,14 @@ impl Progress for Live {
     fn notice(&self, notice: &Notice<'_>) {
         let mut board = lock(&self.board);
         match notice {
-            Notice::Recorded { event, run, .. } => {
+            Notice::Happened { event, run } => {
                 if let Some(words) = words::of(event, run) {
                     board.line(&words);
                 }
                 board.standing = words::standing(run).unwrap_or_default();
                 board.refresh();
             }
+            Notice::Durable { .. } => {}
             Notice::Activity { turn, line } => board.activity(*turn, line),
             Notice::Note { text } => board.line(&format!("note: {}", one_line(text, 400))),
         }

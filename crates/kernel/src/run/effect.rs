@@ -82,6 +82,21 @@ impl Effect {
         }
     }
 
+    /// Whether doing it changes nothing outside the engine's own stores, so that it may be done again,
+    /// and be done before the event that owes it is durable.
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::ReadItems { .. }
+            | Self::Enter { .. }
+            | Self::Prepare { .. }
+            | Self::Seal { .. }
+            | Self::Judge { .. }
+            | Self::Hand { .. } => true,
+            Self::RunChecks { checks, .. } => checks.is_empty(),
+            Self::RunTurn { .. } | Self::WriteStatus { .. } | Self::Restore { .. } => false,
+        }
+    }
+
     /// Whether doing it starts a process of the author's or the agent's.
     pub fn is_process(&self) -> bool {
         matches!(self, Self::RunTurn { .. } | Self::RunChecks { .. })

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -57,6 +59,11 @@ impl Cut {
                 run.end().ends(130);
             }
             Ended::Killed => {
+                // That the turn has started is written a little later than it is true.
+                let events = || place.say(&["logs", "note", "t1", "--events"]).out;
+                while events().matches("turn_started").count() < 2 {
+                    thread::sleep(Duration::from_millis(5));
+                }
                 run.signal("-KILL");
                 run.end().ends(-1);
             }
