@@ -18,8 +18,10 @@ pub(crate) struct Driver<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) lease: &'a Lease,
     pub(crate) run: Run,
-    /// Sequence number of the last event.
+    /// Sequence number of the last event that was appended.
     pub(crate) seq: u64,
+    /// Events that wait for the next append: nothing but looking has followed from them.
+    pub(crate) pending: Vec<Event>,
     pub(crate) desk: Desk,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) stop: &'a StopSwitch,
@@ -96,20 +98,30 @@ impl Driver<'_> {
         let milestone =
             |event: &Event| matches!(event, Event::RunCreated { .. } | Event::TurnEnded { .. });
         if looks && !events.iter().any(milestone) {
-            self.record_soon(&events)?;
-        } else if !events.is_empty() {
+            self.pending.extend(events);
+            return Ok(true);
+        }
+        let any = !events.is_empty();
+        self.pending.extend(events);
+        if !self.pending.is_empty() {
             let summary = projection::summary(&self.run);
-            self.parts.journal.append(self.lease, now(), &events, Some(&summary))?;
-            self.seq += events.len() as u64;
+            self.parts.journal.append(self.lease, now(), &self.pending, Some(&summary))?;
+            self.seq += self.pending.len() as u64;
+            self.pending.clear();
             self.progress.notice(&Notice::Durable { seq: self.seq });
         }
-        Ok(!events.is_empty())
+        Ok(any)
     }
 
-    /// The same, for facts that only need to be durable with the next ones.
+    /// The same for facts that others shall see at once, and that need to be durable only with the
+    /// next ones.
     pub(crate) fn tell_soon(&mut self, input: Input) -> Result<(), Error> {
         let events = self.follow(input)?;
-        self.record_soon(&events)
+        self.pending.extend(events);
+        self.parts.journal.append_soon(self.lease, now(), &self.pending)?;
+        self.seq += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
     }
 
     /// What follows from an input, folded but not recorded yet.
@@ -121,14 +133,6 @@ impl Driver<'_> {
             self.progress.notice(&Notice::Happened { event, run: &self.run });
         }
         Ok(events)
-    }
-
-    fn record_soon(&mut self, events: &[Event]) -> Result<(), Error> {
-        if !events.is_empty() {
-            self.parts.journal.append_soon(self.lease, now(), events)?;
-            self.seq += events.len() as u64;
-        }
-        Ok(())
     }
 }
 

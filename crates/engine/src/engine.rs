@@ -321,6 +321,7 @@ impl Engine {
                 lease,
                 run,
                 seq,
+                pending: Vec::new(),
                 desk,
                 progress,
                 stop,
