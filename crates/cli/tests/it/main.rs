@@ -7,5 +7,6 @@ mod demo;
 mod faults;
 mod kills;
 mod place;
+mod real_codex;
 mod runs;
 mod signals;

@@ -2,7 +2,7 @@
 
 mod ground;
 mod judge;
-mod processes;
+pub mod processes;
 mod proof;
 mod report;
 mod trace;

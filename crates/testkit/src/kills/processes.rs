@@ -13,14 +13,14 @@ use crate::agent::ESCAPEE;
 
 /// A process that has to do with a ground: its command line or current folder names it.
 #[derive(Debug, Clone)]
-pub(super) struct Process {
-    pub(super) pid: Pid,
+pub struct Process {
+    pub pid: Pid,
     /// The command line, words joined by spaces.
-    pub(super) line: String,
+    pub line: String,
 }
 
 /// The processes of a ground, but for this one.
-pub(super) fn of(ground: &Path) -> Vec<Process> {
+pub fn of(ground: &Path) -> Vec<Process> {
     let mark = ground.as_os_str().as_bytes();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let own = std::process::id().to_string();
@@ -41,7 +41,7 @@ pub(super) fn of(ground: &Path) -> Vec<Process> {
 }
 
 /// The agents among them: not those who try to get away.
-pub(super) fn agents(ground: &Path) -> Vec<Process> {
+pub fn agents(ground: &Path) -> Vec<Process> {
     let mut found = of(ground);
     found.retain(|it| {
         let mut words = it.line.split(' ');
@@ -52,7 +52,7 @@ pub(super) fn agents(ground: &Path) -> Vec<Process> {
 }
 
 /// Waits until none is left; those that stay.
-pub(super) fn left(ground: &Path, patience: Duration) -> Vec<Process> {
+pub fn left(ground: &Path, patience: Duration) -> Vec<Process> {
     let until = Instant::now() + patience;
     loop {
         let found = of(ground);
@@ -64,7 +64,7 @@ pub(super) fn left(ground: &Path, patience: Duration) -> Vec<Process> {
 }
 
 /// SIGKILL to each.
-pub(super) fn strike(processes: &[Process]) {
+pub fn strike(processes: &[Process]) {
     for process in processes {
         // Gone already is as good.
         let _ = kill(process.pid, Signal::SIGKILL);

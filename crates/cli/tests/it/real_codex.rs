@@ -1,0 +1,164 @@
+//! The real Codex CLI as the agent of the shipped `ralph_loop`, its model on loopback.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use botpipe_testkit::codex;
+use botpipe_testkit::kills::processes;
+use botpipe_testkit::model::{Options, Script, Server};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::place::{Said, said};
+
+/// A scratch repository, a home for Codex beside it, and a model.
+struct Bench {
+    folder: TempDir,
+    agent: Vec<String>,
+    log: PathBuf,
+    _server: Server,
+}
+
+impl Bench {
+    /// With these rules before those of `ralph_loop.json`. Nothing, said loudly, without Codex.
+    fn new(first: &[Value]) -> Option<Self> {
+        let Some(binary) = codex::binary() else {
+            let missing =
+                "the Codex CLI is not installed; run `npm ci --prefix crates/testkit/codex`";
+            assert!(std::env::var_os("BOTPIPE_REQUIRE_CODEX").is_none(), "{missing}");
+            eprintln!("SKIPPED: {missing}");
+            return None;
+        };
+        let testkit = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("testkit");
+        let text = fs::read_to_string(testkit.join("scripts/ralph_loop.json")).unwrap();
+        let shipped: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let rules = Value::Array(first.iter().cloned().chain(shipped).collect());
+        let script = Script::parse(&rules.to_string()).unwrap();
+        // Not under the temporary directory: Codex would not like it.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let log = folder.path().join("requests.jsonl");
+        let options = Options { log: Some(log.clone()), ..Options::default() };
+        let server = Server::start(script, &options).unwrap();
+        let home = folder.path().join("home");
+        codex::home(&home, server.port()).unwrap();
+        let agent = codex::command(&binary, &home);
+        let bench = Self { folder, agent, log, _server: server };
+        fs::create_dir(bench.repository()).unwrap();
+        fs::write(bench.repository().join("README.md"), "# Greeting\n").unwrap();
+        bench.sh("git init -q -b main && git add . && \
+                  git -c user.name=S -c user.email=s@example.com commit -qm One");
+        Some(bench)
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.folder.path().join("repository")
+    }
+
+    /// What a command line prints in the repository.
+    #[track_caller]
+    fn sh(&self, line: &str) -> String {
+        let sh = Command::new("sh").args(["-c", line]).current_dir(self.repository()).output();
+        let output = sh.unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn botpipe(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
+        command.args(args).current_dir(self.repository()).env("NO_COLOR", "1");
+        // Codex starts login shells: nobody's own start-up files shall have a say, or be cut off.
+        command.env("HOME", self.folder.path().join("home"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self) -> Command {
+        let args =
+            ["run", "ralph_loop", "Greet by name", "--task", "greet", "--provider", "command"];
+        let mut run = self.botpipe(&args);
+        run.arg("--").args(&self.agent);
+        run
+    }
+
+    fn say(&self, args: &[&str]) -> Said {
+        said(&self.botpipe(args).output().unwrap())
+    }
+
+    fn file(&self, path: &str) -> String {
+        let path = self.repository().join(path);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// What was done, by the tree and by what the model was asked.
+    #[track_caller]
+    fn is_done(&self) {
+        assert_eq!(self.sh("sh src/greet.sh Ada"), "Hello, Ada\n");
+        self.sh("sh tests/greet_test.sh");
+        assert!(self.file("README.md").contains("src/greet.sh"));
+        let flow = ".botpipe/tasks/greet/wf_ralph_loop";
+        let work: Value = serde_json::from_str(&self.file(&format!("{flow}/work.json"))).unwrap();
+        let items = work["items"].as_array().unwrap();
+        let statuses: Vec<_> = items.iter().map(|item| item["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["completed", "completed"]);
+        for item in ["item-1", "item-2"] {
+            let review = format!("{flow}/implement/items/{item}/implementation_review.md");
+            assert!(self.file(&review).contains("does what it says"));
+        }
+        let rework = self.asked("item-1 review, first visit: needs rework");
+        assert!(rework > 0 && self.asked("item-1, rework: greets by name") > 0);
+        // The owner's branch and index are as they were.
+        assert_eq!(self.sh("git log --format=%s"), "One\n");
+        assert_eq!(self.sh("git diff --cached --name-only"), "");
+        let changed = self.sh("git status --porcelain");
+        assert_eq!(changed, " M README.md\n?? src/\n?? tests/\n");
+    }
+
+    /// How many requests a rule has answered.
+    fn asked(&self, rule: &str) -> usize {
+        let log = fs::read_to_string(&self.log).unwrap();
+        let requests = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        requests.filter(|request| request["rule"] == rule).count()
+    }
+}
+
+#[test]
+fn codex_finishes_ralph_loop_with_a_rework() {
+    let Some(bench) = Bench::new(&[]) else { return };
+    let end = said(&bench.run().output().unwrap()).ends(0).json();
+    assert_eq!(end["state"], "finished (accepted)", "{end}");
+    bench.is_done();
+}
+
+#[test]
+fn a_run_killed_inside_a_codex_turn_is_finished_by_resume() {
+    let hang = json!({
+        "name": "item-1, cut off",
+        "when": ["^- Step: .* turn `implement\\[item-1\\]/1/producer/1`"],
+        "run": ["mkdir -p src && echo half > src/greet.sh && touch ../begun && sleep 600"],
+        "say": "never",
+    });
+    let Some(bench) = Bench::new(&[hang]) else { return };
+    let mut run = bench.run().spawn().unwrap();
+    let begun = bench.folder.path().join("begun");
+    let until = Instant::now() + PATIENCE;
+    while !begun.exists() {
+        assert!(Instant::now() < until, "the turn never came");
+        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
+        thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let left = processes::left(bench.folder.path(), Duration::from_secs(10));
+    assert!(left.is_empty(), "{left:?}");
+
+    let end = bench.say(&["resume", "ralph_loop", "greet"]).ends(0).json();
+    assert_eq!(end["state"], "finished (accepted)", "{end}");
+    bench.is_done();
+    let events = bench.say(&["logs", "ralph_loop", "greet", "--events"]).ends(0).out;
+    assert_eq!(events.matches("\"turn_interrupted\"").count(), 1);
+}
+
+const PATIENCE: Duration = Duration::from_mins(2);
