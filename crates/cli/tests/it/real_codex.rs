@@ -24,6 +24,7 @@ struct Bench {
 
 impl Bench {
     /// With these rules before those of `ralph_loop.json`. Nothing, said loudly, without Codex.
+    #[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
     fn new(first: &[Value]) -> Option<Self> {
         let Some(binary) = codex::binary() else {
             let missing =

@@ -1,4 +1,4 @@
-//! Behaviour of the test programs themselves: the loopback model, and a real agent driven by it.
+//! The test programs themselves, a real agent driven by them, and the walls between the crates.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,4 +8,5 @@
 )]
 
 mod codex;
+mod house;
 mod model;
