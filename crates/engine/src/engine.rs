@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use crate::driver::{Driver, now};
 use crate::error::{Error, ErrorKind};
-use crate::perform::{About, Desk};
+use crate::perform::{About, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection::{self, View};
 use crate::request::{
-    CancelResult, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, Silent,
+    CancelResult, Notice, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, Silent,
     StartRequest,
 };
 use crate::start;
@@ -311,6 +311,11 @@ impl Engine {
         stop: &StopSwitch,
         first: impl FnOnce(&mut Driver<'_>) -> Result<(), Error>,
     ) -> Result<RunEnd, Error> {
+        if let Some(Agent::Replay { loose: true, .. }) = desk.agent {
+            let text =
+                "the recording is played loosely: prompts need not be those it was made with";
+            progress.notice(&Notice::Note { text });
+        }
         let cancelled = AtomicBool::new(false);
         let done = StopSwitch::new();
         let journal = &self.parts.journal;

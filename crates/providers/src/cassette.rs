@@ -114,6 +114,11 @@ impl Cassette {
         Ok(recording)
     }
 
+    /// Whether the recording of a turn was made for this request.
+    pub fn fits(&self, turn: &str, request: &Digest) -> bool {
+        self.turns.get(turn).is_some_and(|recording| recording.request == request.as_str())
+    }
+
     /// The recorded turn that shares the longest beginning.
     fn nearest(&self, turn: &str) -> Option<String> {
         let shared =

@@ -6,6 +6,7 @@ use botpipe_engine::catalog;
 use botpipe_engine::request::{RunStatus, RunSummary};
 use botpipe_engine::{Engine, engine::RunView};
 use botpipe_kernel::ids::{TaskId, WorkflowName};
+use botpipe_kernel::run::Provider;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use super::options::{Json, Which, Workspace};
 use crate::term::clock::moment;
 use crate::term::end::End;
 use crate::term::failure::Failure;
-use crate::term::output::{one_line, result};
+use crate::term::output::{one_line, result, shell_word};
 use crate::term::table::table;
 use crate::term::{exit, story};
 
@@ -192,8 +193,24 @@ fn show(view: &RunView, end: &End<'_>) -> String {
         moment(run.updated_at),
         run.events
     );
+    if let Some(provider) = &view.state.provider {
+        let _ = writeln!(text, "  agent: {}\n", agent(provider));
+    }
     text.push_str(&story::text(&story::chapters(&view.events), &view.state));
     text
+}
+
+fn agent(provider: &Provider) -> String {
+    match provider {
+        Provider::Command { program, args } => {
+            let words = [program].into_iter().chain(args).map(|word| shell_word(word));
+            one_line(&words.collect::<Vec<_>>().join(" "), 200)
+        }
+        Provider::Replay { cassette, loose } => {
+            let how = if *loose { "played loosely: prompts were not compared" } else { "replay" };
+            format!("recording {} ({how})", cassette.short())
+        }
+    }
 }
 
 /// A summary, where the run stands, and its visits.
@@ -204,6 +221,7 @@ fn full(view: &RunView, end: &End<'_>) -> Value {
         for (key, value) in standing {
             all.entry(key).or_insert(value);
         }
+        all.insert("provider".to_owned(), json!(view.state.provider));
         all.insert("steps".to_owned(), story::to_json(&story::chapters(&view.events)));
     }
     all

@@ -11,7 +11,7 @@ mod restore;
 mod roots;
 mod turn;
 
-pub(crate) use desk::{About, Desk};
+pub(crate) use desk::{About, Agent, Desk};
 
 use botpipe_kernel::run::{Effect, Input};
 

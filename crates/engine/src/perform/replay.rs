@@ -31,6 +31,10 @@ pub(super) fn play(
             return Ok(Input::TurnEnded { turn, result, activity: None, leftover: 0 });
         }
     };
+    if !cassette.fits(&turn.path(), &request) {
+        let text = format!("played loosely: turn {turn} is asked something else than was recorded");
+        driver.progress.notice(&Notice::Note { text: &text });
+    }
     let log = Activity::create(driver, &turn)?;
     for line in &recording.activity {
         log.line(Stream::Stdout, line)?;
