@@ -61,17 +61,19 @@ impl Entry {
             return Err(Error::LeaseLost { run: run.clone() });
         };
         let mut seq = last;
-        for (version, body) in &self.rows {
+        for (index, (version, body)) in self.rows.iter().enumerate() {
             seq += 1;
+            let is_last = index + 1 == self.rows.len();
             let link = Link { run, seq, version: *version, at: self.at, body: body.as_bytes() };
             hash = link.hash(&hash);
             desk.conn
                 .prepare_cached(
-                    "INSERT INTO events (run, seq, version, at, hash, body)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO events (place, version, at, hash, body)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
                 )
                 .and_then(|mut insert| {
-                    insert.execute(params![row, seq, version, self.at, hash, body])
+                    let kept = is_last.then_some(hash);
+                    insert.execute(params![place(row, seq), version, self.at, kept, body])
                 })
                 .map_err(wrap)?;
         }
@@ -91,6 +93,18 @@ impl Entry {
         seal::put(desk.conn, self.grant.row)
     }
 }
+
+/// Where an event is in the table: its run's row and its sequence number in one.
+pub(crate) fn place(row: i64, seq: u64) -> i64 {
+    (row << SEQ_BITS) | i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+/// The sequence number of a place.
+pub(crate) fn seq_of(place: i64) -> u64 {
+    (place & ((1 << SEQ_BITS) - 1)).cast_unsigned()
+}
+
+const SEQ_BITS: u32 = 32;
 
 /// An entry nobody waits for.
 pub(crate) struct Unwaited(pub(crate) Entry);

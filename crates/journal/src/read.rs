@@ -8,6 +8,7 @@ use botpipe_kernel::run::Event;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use crate::append::{place, seq_of};
 use crate::chain::{GENESIS, Link};
 use crate::claim::{check_mark, json};
 use crate::codec;
@@ -85,20 +86,17 @@ pub(crate) fn events(
     if head.last == after && after > 0 {
         return Ok(Vec::new());
     }
-    let mut check = Check { path, run, head: &head, mark, previous: GENESIS, seq: 0, out: vec![] };
-    if after > 0 {
-        check.seq = after;
-        check.previous = hash_at(&snapshot, head.row, after)
-            .map_err(wrap)?
-            .ok_or_else(|| check.damaged(after, "it is missing".to_owned()))?;
-    }
+    // Not every event has its hash beside it: the walk begins after the nearest that has.
+    let (seq, previous) = hash_before(&snapshot, head.row, after).map_err(wrap)?;
+    let mut check = Check { path, run, head: &head, mark, previous, seq, after, out: vec![] };
     let mut query = snapshot
         .prepare_cached(
-            "SELECT seq, version, at, hash, body FROM events WHERE run = ?1 AND seq > ?2
-             ORDER BY seq",
+            "SELECT place, version, at, hash, body FROM events WHERE place > ?1 AND place < ?2
+             ORDER BY place",
         )
         .map_err(wrap)?;
-    let mut rows = query.query(params![head.row, after]).map_err(wrap)?;
+    let range = params![place(head.row, seq), place(head.row + 1, 0)];
+    let mut rows = query.query(range).map_err(wrap)?;
     while let Some(row) = rows.next().map_err(wrap)? {
         check.next(row, &wrap)?;
     }
@@ -113,6 +111,8 @@ struct Check<'a> {
     mark: Option<&'a Mark>,
     previous: [u8; 32],
     seq: u64,
+    /// Events up to this one are only walked over.
+    after: u64,
     out: Vec<Stored>,
 }
 
@@ -123,16 +123,18 @@ impl Check<'_> {
         wrap: &dyn Fn(rusqlite::Error) -> Error,
     ) -> Result<(), Error> {
         let expected = self.seq + 1;
-        let seq: u64 = row.get(0).map_err(wrap)?;
+        let seq = seq_of(row.get(0).map_err(wrap)?);
         if seq != expected {
             return Err(self.damaged(expected, format!("it is missing, event {seq} comes next")));
         }
         let version = row.get(1).map_err(wrap)?;
         let at = row.get(2).map_err(wrap)?;
-        let hash: [u8; 32] = row.get(3).map_err(wrap)?;
+        let kept: Option<[u8; 32]> = row.get(3).map_err(wrap)?;
         let body = row.get_ref(4).and_then(|body| Ok(body.as_bytes()?)).map_err(wrap)?;
-        if (Link { run: self.run, seq, version, at, body }).hash(&self.previous) != hash {
-            return Err(self.damaged(seq, "its hash does not fit its content".to_owned()));
+        let hash = Link { run: self.run, seq, version, at, body }.hash(&self.previous);
+        if kept.is_some_and(|kept| kept != hash) {
+            let what = "its hash does not fit its content or that of events appended with it";
+            return Err(self.damaged(seq, what.to_owned()));
         }
         if let Some(mark) = self.mark
             && mark.seq == seq
@@ -152,7 +154,9 @@ impl Check<'_> {
         {
             return Err(self.damaged(seq, "the list of runs names it otherwise".to_owned()));
         }
-        self.out.push(Stored { seq, at, version, event, hash });
+        if seq > self.after {
+            self.out.push(Stored { seq, at, version, event, hash });
+        }
         self.previous = hash;
         self.seq = seq;
         Ok(())
@@ -253,10 +257,16 @@ fn head(conn: &Connection, run: &RunId) -> rusqlite::Result<Option<Head>> {
         .optional()
 }
 
-fn hash_at(conn: &Connection, row: i64, seq: u64) -> rusqlite::Result<Option<[u8; 32]>> {
-    conn.prepare_cached("SELECT hash FROM events WHERE run = ?1 AND seq = ?2")?
-        .query_row(params![row, seq], |r| r.get(0))
-        .optional()
+/// The nearest event up to `seq` whose hash is kept, and that hash; the beginning if there is none.
+fn hash_before(conn: &Connection, row: i64, seq: u64) -> rusqlite::Result<(u64, [u8; 32])> {
+    let found = conn
+        .prepare_cached(
+            "SELECT place, hash FROM events
+             WHERE place > ?1 AND place <= ?2 AND hash IS NOT NULL ORDER BY place DESC LIMIT 1",
+        )?
+        .query_row([place(row, 0), place(row, seq)], |r| Ok((seq_of(r.get(0)?), r.get(1)?)))
+        .optional()?;
+    Ok(found.unwrap_or((0, GENESIS)))
 }
 
 /// Refuses a database whose pages are not sound; reads all of them.

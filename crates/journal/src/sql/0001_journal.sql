@@ -28,17 +28,17 @@ CREATE INDEX runs_by_task ON runs (task, workflow);
 -- Used by claim.rs `holders`: the runs somebody holds, of which there is hardly ever more than one.
 CREATE INDEX runs_held ON runs (n) WHERE owner IS NOT NULL;
 
--- Append-only. `body` is the event as JSON; `hash` chains it to the one before.
+-- Append-only. `place` is the run's `n` * 2^32 + the event's sequence number, so that a run's events lie
+-- together and a page is filled before the next is begun. `body` is the event as JSON; `hash` chains it
+-- to all before it, and stands with the last event of each append.
 -- Read by its primary key in read.rs; nothing else looks into events.
 CREATE TABLE events (
-    run     INTEGER NOT NULL,
-    seq     INTEGER NOT NULL,
+    place   INTEGER PRIMARY KEY,
     version INTEGER NOT NULL,
     at      INTEGER NOT NULL,
-    hash    BLOB    NOT NULL,
-    body    TEXT    NOT NULL,
-    PRIMARY KEY (run, seq)
-) STRICT, WITHOUT ROWID;
+    hash    BLOB,
+    body    TEXT    NOT NULL
+) STRICT;
 
 -- What another process asks of a run's owner; taken, and so removed, by the owner.
 CREATE TABLE requests (

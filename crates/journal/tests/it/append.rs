@@ -94,3 +94,18 @@ fn a_run_nobody_knows_is_no_run() {
     assert!(matches!(journal.read(&run("r9")), Err(Error::NoSuchRun { .. })));
     assert!(matches!(journal.acquire(&run("r9"), &me()), Err(Error::NoSuchRun { .. })));
 }
+
+#[test]
+fn an_append_is_one_link_and_can_be_read_from_its_middle() {
+    let scratch = Scratch::new();
+    let journal = Journal::open(&scratch.root()).unwrap();
+    let lease = journal.create_run(new_run("r1"), &me()).unwrap();
+    for n in 0..3 {
+        let three = ["a", "b", "c"].map(|word| said(&format!("{n} {word}")));
+        journal.append(&lease, 1, &three, None).unwrap();
+    }
+    let whole = journal.read(&run("r1")).unwrap();
+    for (after, rest) in (0..).zip((0..=9).map(|n| &whole[n..])) {
+        assert_eq!(journal.read_after(&run("r1"), after).unwrap(), rest);
+    }
+}

@@ -74,7 +74,7 @@ pub enum Event {
         /// Digest of the request as a cassette knows it; independent of task and interruption.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<Digest>,
-        /// What the process may do, as resolved; JSON.
+        /// What the process may do, as resolved; JSON. `None`: the same as the turn before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy: Option<Ref>,
         #[serde(default, skip_serializing_if = "Option::is_none")]

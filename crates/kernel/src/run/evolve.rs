@@ -33,16 +33,21 @@ impl Run {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
             }
             Event::BaselineTaken { baseline, .. } => self.baseline_taken(baseline),
-            Event::TurnOwed { turn, prompt, session, request, .. } => self.with_visit(|visit| {
-                visit.turns.insert(turn.role, turn.n);
-                visit.request.clone_from(request);
-                visit.phase = Phase::Turning {
-                    turn: turn.clone(),
-                    prompt: prompt.clone(),
-                    session: session.clone(),
-                    process: None,
-                };
-            }),
+            Event::TurnOwed { turn, prompt, session, request, policy } => {
+                if policy.is_some() {
+                    self.policy.clone_from(policy);
+                }
+                self.with_visit(|visit| {
+                    visit.turns.insert(turn.role, turn.n);
+                    visit.request.clone_from(request);
+                    visit.phase = Phase::Turning {
+                        turn: turn.clone(),
+                        prompt: prompt.clone(),
+                        session: session.clone(),
+                        process: None,
+                    };
+                });
+            }
             Event::TurnStarted { process, .. } => self.with_visit(|visit| {
                 if let Phase::Turning { process: slot, .. } = &mut visit.phase {
                     *slot = Some(process.clone());

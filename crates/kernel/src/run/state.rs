@@ -33,6 +33,8 @@ pub struct Run {
     pub params: Option<Ref>,
     pub provider: Option<Provider>,
     pub pass_env: Vec<String>,
+    /// What the last turn was allowed to do.
+    pub policy: Option<Ref>,
     /// Visits so far, all steps together, and their bound.
     pub steps_taken: u32,
     pub max_steps: u32,
@@ -222,6 +224,7 @@ impl Run {
             params: None,
             provider: None,
             pass_env: Vec::new(),
+            policy: None,
             steps_taken: 0,
             visits: BTreeMap::new(),
             raised_visits: BTreeMap::new(),

@@ -83,6 +83,7 @@ fn answered(batch: &mut Batch, input: Input) {
         }
         Input::TurnPrepared { turn, prompt, request, policy, session } => {
             if batch.prepares(&turn) {
+                let policy = policy.filter(|it| batch.run.policy.as_ref() != Some(it));
                 batch.push(Event::TurnOwed { turn, prompt, request, policy, session });
             }
         }
