@@ -134,6 +134,15 @@ pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
+/// The children of a process, whichever of its threads started them.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
+    lists
+        .flat_map(|l| l.split_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
 /// The lines that start with a word.
 pub(crate) fn lines<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
     text.lines().filter(|l| l.starts_with(word)).collect()

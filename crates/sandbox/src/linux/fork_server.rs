@@ -1,0 +1,172 @@
+//! The fork server: our own binary, started once, of which every stage 1 is a fork. A launch so
+//! pays for no exec, relocation and page faults of a large binary but the first.
+//!
+//! Botpipe sends it one byte with a socket for each launch. The server keeps nothing of it: the
+//! fork talks to Botpipe over that socket and sends a handle on itself first, so that Botpipe can
+//! wait for it and kill it although it is no child of its own.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::thread;
+
+use super::sys::{self, Fork};
+use super::{process, procfs, stage1};
+use crate::Error;
+
+/// What a fork says first: its number and its start time, with a handle on itself.
+const FIRST_WORDS: usize = 12;
+/// The one byte of a request.
+const REQUEST: &[u8; 1] = b"L";
+
+/// The server's side: forks until Botpipe is gone.
+pub(super) fn serve() -> io::Result<()> {
+    let control = stage1::take_socket()?;
+    sys::new_session()?;
+    // The end of the socket says that Botpipe is gone; this also meets a server that was stopped.
+    sys::die_with_parent()?;
+    std::env::set_current_dir("/")?;
+    sys::ignore_children();
+    let server = std::process::id();
+    loop {
+        let botpipe = match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
+            Ok((_, [botpipe])) => botpipe,
+            // A request whose socket did not arrive is asked again.
+            Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::Interrupted) => {
+                continue;
+            }
+            Err(_) => return Ok(()),
+        };
+        if let Ok(Fork::Child) = sys::fork(0) {
+            drop(control); // kept open here, it would hide the end of the server
+            return become_stage1(UnixStream::from(botpipe), server);
+        }
+        // Closed here, the socket also tells Botpipe of a fork that was refused.
+    }
+}
+
+fn become_stage1(botpipe: UnixStream, server: u32) -> io::Result<()> {
+    sys::notice_children();
+    sys::new_session()?;
+    let handle = sys::open_process(server)?;
+    if parent_id() != server {
+        return Ok(()); // gone already, and the number may be another's
+    }
+    let own = sys::open_process(std::process::id())?;
+    let start_ticks = procfs::stat("self").map_or(0, |s| s.start_ticks);
+    let mut words = [0; FIRST_WORDS];
+    words[..4].copy_from_slice(&std::process::id().to_ne_bytes());
+    words[4..].copy_from_slice(&start_ticks.to_ne_bytes());
+    sys::send_with_descriptors(botpipe.as_fd(), &words, [own.as_fd()])?;
+    drop(own);
+    stage1::attend(botpipe, Some(handle))
+}
+
+/// Botpipe's end of a server. The server ends when the last of these is dropped.
+#[derive(Debug)]
+pub(super) struct Server {
+    control: UnixStream,
+}
+
+/// A stage 1 that came from a server.
+pub(super) struct Forked {
+    pub(super) pid: u32,
+    /// 0 when it could not read its own.
+    pub(super) start_ticks: u64,
+    pub(super) handle: OwnedFd,
+    /// Kept while it lives: a server that was given up still ends its own launches in order.
+    pub(super) server: Arc<Server>,
+}
+
+/// Whether this kernel has the handles that a stage 1 of a server is held by.
+pub(super) fn usable() -> bool {
+    static USABLE: OnceLock<bool> = OnceLock::new();
+    *USABLE.get_or_init(|| {
+        sys::open_process(std::process::id())
+            .is_ok_and(|own| sys::signal_process(own.as_fd(), 0).is_ok())
+    })
+}
+
+static SERVERS: Mutex<BTreeMap<PathBuf, Arc<Server>>> = Mutex::new(BTreeMap::new());
+
+fn servers() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<Server>>> {
+    SERVERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has a stage 1 forked that talks over the other end of the socket that comes back. `tell` sends
+/// it the launch; it is called again if a server is found dead and another takes its place.
+pub(super) fn fork(path: &Path, tell: &dyn Fn(&UnixStream)) -> Result<(UnixStream, Forked), Error> {
+    let mut again = true;
+    loop {
+        let server = server_of(path)?;
+        let pair = |source| Error::System { doing: "make the socket of a launch", source };
+        let (ours, theirs) = UnixStream::pair().map_err(pair)?;
+        let asked = sys::send_with_descriptors(server.control.as_fd(), REQUEST, [theirs.as_fd()]);
+        drop(theirs);
+        if asked.is_ok() {
+            tell(&ours);
+        }
+        let heard = asked.and_then(|()| sys::receive_with_descriptors(ours.as_fd()));
+        let error = match heard {
+            Ok((words, [handle])) => {
+                let words: [u8; FIRST_WORDS] = words;
+                let (pid, ticks) = words.split_at(4);
+                let pid = pid.try_into().map_or(0, u32::from_ne_bytes);
+                let start_ticks = ticks.try_into().map_or(0, u64::from_ne_bytes);
+                return Ok((ours, Forked { pid, start_ticks, handle, server }));
+            }
+            Err(error) => error,
+        };
+        // The server died, maybe long ago, or could not fork. Nothing of the launch has begun: a
+        // stage 1 reads it only after its first words.
+        let mut servers = servers();
+        if servers.get(path).is_some_and(|known| Arc::ptr_eq(known, &server)) {
+            servers.remove(path);
+        }
+        drop(servers);
+        if !again {
+            return Err(match error.kind() {
+                ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                    Error::Silent { path: path.to_owned() }
+                }
+                _ => Error::Stage1 { path: path.to_owned(), source: error },
+            });
+        }
+        again = false;
+    }
+}
+
+fn server_of(path: &Path) -> Result<Arc<Server>, Error> {
+    // Held while one starts: launches of several threads share it from the first on.
+    let mut servers = servers();
+    if let Some(server) = servers.get(path) {
+        return Ok(Arc::clone(server));
+    }
+    let failed = |source| Error::Stage1 { path: path.to_owned(), source };
+    let (control, theirs) = UnixStream::pair().map_err(failed)?;
+    start(path.to_owned(), theirs.into()).map_err(failed)?;
+    let server = Arc::new(Server { control });
+    servers.insert(path.to_owned(), Arc::clone(&server));
+    Ok(server)
+}
+
+/// Starts a server from a thread that lasts as long as it: with that thread the server would end.
+fn start(path: PathBuf, socket: OwnedFd) -> io::Result<()> {
+    let (tell, told) = mpsc::channel();
+    thread::Builder::new().name("sandbox-server".to_owned()).stack_size(STACK).spawn(
+        move || match process::start(&path, &[stage1::SENTINEL, stage1::SERVE], socket) {
+            Ok(mut server) => {
+                drop(tell.send(Ok(())));
+                drop(server.wait());
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        },
+    )?;
+    told.recv().unwrap_or_else(|_| Err(io::Error::from(ErrorKind::BrokenPipe)))
+}
+
+const STACK: usize = 256 << 10;
