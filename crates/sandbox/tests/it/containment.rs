@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::stage::{Stage, User, as_str, children, text, until, users};
+use crate::stage::{Stage, User, as_str, children, kill_9, text, until, users};
 
 const CONTAINMENTS: [&str; 2] = ["namespace", "subreaper"];
 
@@ -195,8 +195,4 @@ fn only_child(pid: u32) -> u32 {
         panic!("{pid} has the children {:?}", children(pid));
     };
     child
-}
-
-fn kill_9(pid: u32) {
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
 }

@@ -151,3 +151,7 @@ pub(crate) fn lines<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
 pub(crate) fn as_str(path: &Path) -> &str {
     path.to_str().unwrap()
 }
+
+pub(crate) fn kill_9(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+}
