@@ -1,12 +1,13 @@
 //! The fork server: our own binary, started once, of which every stage 1 is a fork. A launch so
 //! pays for no exec, relocation and page faults of a large binary but the first.
 //!
-//! Botpipe sends it one byte with a socket for each launch. The server keeps nothing of it: the
-//! fork talks to Botpipe over that socket and sends a handle on itself first, so that Botpipe can
-//! wait for it and kill it although it is no child of its own.
+//! Botpipe sends one byte with a socket for each launch. One fork, the spare, is always there and
+//! waits for it; the server makes another as soon as it is taken. The spare talks to Botpipe over
+//! the socket of its launch and sends a handle on itself first, so that Botpipe can wait for it and
+//! kill it although it is no child of its own.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::parent_id;
@@ -23,7 +24,12 @@ const FIRST_WORDS: usize = 12;
 /// The one byte of a request.
 const REQUEST: &[u8; 1] = b"L";
 
-/// The server's side: forks until Botpipe is gone.
+/// The spare's word to the server: taken, make another.
+const TAKEN: u8 = b'T';
+/// The spare's word to the server: Botpipe is gone.
+const OVER: u8 = b'O';
+
+/// The server's side: keeps a spare until Botpipe is gone.
 pub(super) fn serve() -> io::Result<()> {
     let control = stage1::take_socket()?;
     sys::new_session()?;
@@ -33,23 +39,32 @@ pub(super) fn serve() -> io::Result<()> {
     sys::ignore_children();
     let server = std::process::id();
     loop {
-        let botpipe = match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
-            Ok((_, [botpipe])) => botpipe,
-            // A request whose socket did not arrive is asked again.
-            Err(e) if matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::Interrupted) => {
-                continue;
+        let (mut told, tell) = io::pipe()?;
+        match sys::fork(0) {
+            Ok(Fork::Child) => {
+                drop(told);
+                return be_spare(control, server, tell);
             }
-            Err(_) => return Ok(()),
-        };
-        if let Ok(Fork::Child) = sys::fork(0) {
-            drop(control); // kept open here, it would hide the end of the server
-            return become_stage1(UnixStream::from(botpipe), server);
+            Ok(Fork::Parent(_)) => {
+                drop(tell);
+                let mut word = [0];
+                // A spare that was killed says nothing, and is replaced like one that was taken.
+                if matches!(told.read(&mut word), Ok(1)) && word[0] == OVER {
+                    return Ok(());
+                }
+            }
+            // A launch that waits is refused by closing its socket; the next may be luckier.
+            Err(_) => match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
+                Err(e) if !may_go_on(&e) => return Ok(()),
+                _ => {}
+            },
         }
-        // Closed here, the socket also tells Botpipe of a fork that was refused.
     }
 }
 
-fn become_stage1(botpipe: UnixStream, server: u32) -> io::Result<()> {
+/// Waits for a launch, and attends it to its end.
+fn be_spare(control: UnixStream, server: u32, mut tell: PipeWriter) -> io::Result<()> {
+    sys::die_with_parent()?;
     sys::notice_children();
     sys::new_session()?;
     let handle = sys::open_process(server)?;
@@ -61,9 +76,30 @@ fn become_stage1(botpipe: UnixStream, server: u32) -> io::Result<()> {
     let mut words = [0; FIRST_WORDS];
     words[..4].copy_from_slice(&std::process::id().to_ne_bytes());
     words[4..].copy_from_slice(&start_ticks.to_ne_bytes());
+
+    let botpipe = loop {
+        match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
+            Ok((_, [botpipe])) => break UnixStream::from(botpipe),
+            Err(e) if may_go_on(&e) => {}
+            Err(_) => return tell.write_all(&[OVER]),
+        }
+    };
+    drop(control); // kept open here, it would hide the end of the server
+    // From here on the end of the server ends the launch in order.
+    sys::outlive_parent()?;
+    if parent_id() != server {
+        return Ok(());
+    }
     sys::send_with_descriptors(botpipe.as_fd(), &words, [own.as_fd()])?;
     drop(own);
+    tell.write_all(&[TAKEN])?;
+    drop(tell);
     stage1::attend(botpipe, Some(handle))
+}
+
+/// A request whose socket did not arrive is asked again.
+fn may_go_on(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::Interrupted)
 }
 
 /// Botpipe's end of a server. The server ends when the last of these is dropped.

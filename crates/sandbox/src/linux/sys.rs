@@ -119,6 +119,12 @@ pub(super) fn die_with_parent() -> Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) }).map(drop)
 }
 
+/// Undoes [`die_with_parent`].
+pub(super) fn outlive_parent() -> Result<()> {
+    // SAFETY: this option takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0, 0, 0, 0) }).map(drop)
+}
+
 /// Leaves the session and the terminal of the parent.
 pub(super) fn new_session() -> Result<()> {
     // SAFETY: setsid takes nothing.

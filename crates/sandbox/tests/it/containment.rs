@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::stage::{Stage, User, as_str, children, kill_9, text, until, users};
+use crate::stage::{Stage, User, as_str, children, kill_9, stages_1, text, until, users};
 
 const CONTAINMENTS: [&str; 2] = ["namespace", "subreaper"];
 
@@ -187,7 +187,9 @@ fn start_and_escape(stage: &Stage, user: User, containment: &str) -> std::proces
 
 /// The stage 1 of the only launch of a parent: a fork of its server.
 fn stage_1(parent: u32) -> u32 {
-    only_child(only_child(parent))
+    let launches = stages_1(only_child(parent));
+    assert_eq!(launches.len(), 1, "{launches:?}");
+    launches[0]
 }
 
 fn only_child(pid: u32) -> u32 {

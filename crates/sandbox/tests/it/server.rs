@@ -11,7 +11,7 @@ use botpipe_sandbox::{
     Contained, Containment, How, Identity, Launch, Liveness, is_alive, process_identity,
 };
 
-use crate::stage::{Stage, User, as_str, children, kill_9, lines, text, until, users};
+use crate::stage::{Stage, User, as_str, children, kill_9, lines, stages_1, text, until, users};
 
 const CONTAINMENTS: [(Containment, &str); 2] =
     [(Containment::Namespace, "namespace"), (Containment::Subreaper, "subreaper")];
@@ -68,7 +68,9 @@ fn every_launch_comes_from_one_server_that_keeps_nothing() {
             servers.insert(server);
             assert_eq!(end(running), How::Exited(0));
             if turn == 49 {
-                until("the server has nobody left", || children(server).is_empty());
+                until("the server has its spare only", || {
+                    children(server).len() == 1 && descriptors(server).len() == 5
+                });
                 let statm = fs::read_to_string(format!("/proc/{server}/statm")).unwrap();
                 let data: u64 = statm.split_whitespace().nth(5).unwrap().parse().unwrap();
                 seen.push((descriptors(server), data));
@@ -79,10 +81,11 @@ fn every_launch_comes_from_one_server_that_keeps_nothing() {
     let servers: Vec<u32> = servers.into_iter().collect();
     assert_eq!(servers.len(), 1, "{servers:?}");
     let (descriptors, _) = &seen[0];
-    assert_eq!(descriptors.len(), 4, "{descriptors:?}");
     assert_eq!(descriptors[..3], ["0 /dev/null", "1 /dev/null", "2 /dev/null"]);
-    assert!(descriptors[3].contains("socket:"), "{descriptors:?}");
-    assert_eq!(seen[0], seen[1], "it grows");
+    // Botpipe's socket, and a pipe from the spare.
+    assert!(descriptors[3].starts_with("3 socket:"), "{descriptors:?}");
+    assert!(descriptors[4].starts_with("4 pipe:"), "{descriptors:?}");
+    assert_eq!(seen[0].1, seen[1].1, "it grows");
 }
 
 #[test]
@@ -165,6 +168,25 @@ fn a_killed_server_ends_its_launches_and_is_replaced() {
 }
 
 #[test]
+fn a_killed_spare_is_replaced_and_harms_no_launch() {
+    let stage = Stage::new();
+    for (containment, _) in CONTAINMENTS {
+        let running = waiting(&stage, containment);
+        let server = server_of(running.pid());
+        until("a spare is there", || children(server).len() == 2);
+        let spare = children(server).into_iter().find(|fork| *fork != running.pid()).unwrap();
+        kill_9(spare);
+        until("another is there", || {
+            children(server).len() == 2 && !children(server).contains(&spare)
+        });
+        let next = waiting(&stage, containment);
+        assert_eq!(server_of(next.pid()), server);
+        assert_eq!(end(next), How::Exited(0));
+        assert_eq!(end(running), How::Exited(0));
+    }
+}
+
+#[test]
 fn a_server_killed_under_a_parent_takes_everything_along() {
     for user in users() {
         for (_, containment) in CONTAINMENTS {
@@ -187,9 +209,10 @@ fn nothing_is_left_of_several_launches_when_the_parent_is_killed() {
                 let stage = Stage::new();
                 let parent = several(&stage, user, containment, 4);
                 let [server] = children(parent.id())[..] else { panic!("not one server") };
+                assert_eq!(stages_1(server).len(), 4);
+                until("a spare is there", || children(server).len() == 5);
                 let mut stages: Vec<Identity> =
                     children(server).into_iter().filter_map(process_identity).collect();
-                assert_eq!(stages.len(), 4);
                 stages.push(process_identity(server).unwrap());
                 if stopped {
                     signal("-STOP", server);

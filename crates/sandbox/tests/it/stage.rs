@@ -152,6 +152,11 @@ pub(crate) fn as_str(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// The launches a server attends: its forks that have something below them, so not the spare.
+pub(crate) fn stages_1(server: u32) -> Vec<u32> {
+    children(server).into_iter().filter(|fork| !children(*fork).is_empty()).collect()
+}
+
 pub(crate) fn kill_9(pid: u32) {
     assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
 }
