@@ -38,8 +38,20 @@ pub(super) fn serve() -> io::Result<()> {
     std::env::set_current_dir("/")?;
     sys::ignore_children();
     let server = std::process::id();
+    let mut in_vain = 0;
     loop {
-        let (mut told, tell) = io::pipe()?;
+        if in_vain == FORKS_IN_VAIN {
+            // Rather than for ever, nothing is tried until a launch comes. Its socket is closed,
+            // which tells Botpipe; the next may be luckier.
+            match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
+                Err(e) if !may_go_on(&e) => return Ok(()),
+                _ => in_vain = 0,
+            }
+        }
+        let Ok((mut told, tell)) = io::pipe() else {
+            in_vain = FORKS_IN_VAIN;
+            continue;
+        };
         match sys::fork(0) {
             Ok(Fork::Child) => {
                 drop(told);
@@ -48,19 +60,19 @@ pub(super) fn serve() -> io::Result<()> {
             Ok(Fork::Parent(_)) => {
                 drop(tell);
                 let mut word = [0];
-                // A spare that was killed says nothing, and is replaced like one that was taken.
-                if matches!(told.read(&mut word), Ok(1)) && word[0] == OVER {
-                    return Ok(());
+                match told.read(&mut word) {
+                    Ok(1) if word[0] == OVER => return Ok(()),
+                    Ok(1) => in_vain = 0,
+                    _ => in_vain += 1, // it was killed, or could not get ready
                 }
             }
-            // A launch that waits is refused by closing its socket; the next may be luckier.
-            Err(_) => match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
-                Err(e) if !may_go_on(&e) => return Ok(()),
-                _ => {}
-            },
+            Err(_) => in_vain = FORKS_IN_VAIN,
         }
     }
 }
+
+/// Spares in a row that are lost before they are taken; then the server stops trying.
+const FORKS_IN_VAIN: u32 = 3;
 
 /// Waits for a launch, and attends it to its end.
 fn be_spare(control: UnixStream, server: u32, mut tell: PipeWriter) -> io::Result<()> {

@@ -187,6 +187,26 @@ fn a_killed_spare_is_replaced_and_harms_no_launch() {
 }
 
 #[test]
+fn a_server_whose_spares_are_lost_is_replaced_and_its_launch_goes_on() {
+    let stage = Stage::new();
+    let running = waiting(&stage, Containment::Auto);
+    let server = server_of(running.pid());
+    for _ in 0..3 {
+        until("a spare is there", || children(server).len() == 2);
+        let spare = children(server).into_iter().find(|fork| *fork != running.pid()).unwrap();
+        kill_9(spare);
+        until("it is gone", || !children(server).contains(&spare));
+    }
+    assert_eq!(children(server), [running.pid()]); // it does not try for ever
+    let old = process_identity(server).unwrap();
+    let next = waiting(&stage, Containment::Auto);
+    assert_ne!(server_of(next.pid()), server);
+    assert_eq!(end(next), How::Exited(0));
+    assert_eq!(end(running), How::Exited(0));
+    until("nobody needs the old one", || is_alive(&old) == Liveness::Dead);
+}
+
+#[test]
 fn a_server_killed_under_a_parent_takes_everything_along() {
     for user in users() {
         for (_, containment) in CONTAINMENTS {
