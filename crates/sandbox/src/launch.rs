@@ -13,13 +13,14 @@ pub struct Launch {
     pub program: PathBuf,
     /// Its arguments, without the program's name.
     pub args: Vec<OsString>,
-    /// The directory it starts in.
+    /// The directory it starts in; a relative one is taken from Botpipe's own.
     pub cwd: PathBuf,
     /// Its whole environment: nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
     /// How its descendants are held together.
     pub containment: Containment,
-    /// The binary that becomes stage 1; without one, the running binary.
+    /// The binary that becomes stage 1; without one, the running binary. Launches with the same one
+    /// share a fork server, which stays that binary as long as this process lives.
     pub stage1: Option<PathBuf>,
 }
 

@@ -5,13 +5,21 @@
 //!
 //! ```text
 //! botpipe
-//!   └─ stage 1   our own binary again, empty environment; holds the other end of Botpipe's socket
-//!        └─ init   pid 1 of a new pid namespace, or a child subreaper; reaps, counts, kills
-//!             └─ agent   own session, descriptors 0, 1, 2 only, exactly the given environment
+//!   └─ fork server   our own binary again, empty environment; started by the first launch, kept
+//!        └─ stage 1   a fork of it; holds the other end of this launch's socket to Botpipe
+//!             └─ init   pid 1 of a new pid namespace, or a child subreaper; reaps, counts, kills
+//!                  └─ agent   own session, descriptors 0, 1, 2 only, exactly the given environment
 //! ```
 //!
 //! Whoever dies on the way down, everything below dies with it: stage 1 sees the end of Botpipe's
-//! socket, init sees the end of stage 1's pipe, and the kernel ends a namespace with its pid 1.
+//! socket and of the fork server, init sees the end of stage 1's pipe, and the kernel ends a
+//! namespace with its pid 1. The fork server ends with Botpipe; the next launch replaces a dead one.
+//!
+//! What a process inherits beside environment and descriptors (user, limits, file mode mask,
+//! priority, control group) is what Botpipe had at its first launch.
+//!
+//! A kernel without handles on processes (Linux before 5.3, some sandboxes) has no fork server:
+//! there every stage 1 is a child of Botpipe and starts the binary anew.
 
 mod error;
 mod exit;
@@ -34,7 +42,8 @@ pub use identity::{Identity, Liveness, is_alive, own_identity, process_identity}
 pub use launch::{Containment, Launch};
 pub use os::Contained;
 
-/// Becomes stage 1, and never returns, when this process was started as one; else does nothing.
+/// Becomes stage 1 or the fork server, and never returns, when this process was started as one;
+/// else does nothing.
 ///
 /// # Order
 /// The first thing in the `main` of every binary that calls [`Launch::start`]: before any thread,

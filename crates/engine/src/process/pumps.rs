@@ -23,11 +23,14 @@ pub(super) enum Event {
 
 /// Events that wait for the loop; then the pumps stop, and through full pipes the program does.
 pub(super) const EVENTS_IN_FLIGHT: usize = 16;
+/// Input that a fresh pipe takes without anybody reading: the smallest pipe there is, one page.
+const FITS_A_PIPE: usize = 4 << 10;
 /// Bytes of one piece.
 const PIECE: usize = 64 << 10;
 
-/// Connects a program's pipes and its end to the loop. The threads end by themselves with the
-/// pipes; none is waited for, so that a pipe that stays open for whatever reason holds up nobody.
+/// Connects a program's pipes and its end to the loop; short input needs no thread. The threads end
+/// by themselves with the pipes; none is waited for, so that a pipe that stays open for whatever
+/// reason holds up nobody.
 pub(super) fn connect(
     mut contained: Contained,
     input: Vec<u8>,
@@ -42,7 +45,11 @@ pub(super) fn connect(
         }
     }
     if let Some(pipe) = stdin {
-        spawn("process-input", move || write(pipe, &input))?;
+        if input.len() <= FITS_A_PIPE {
+            write(pipe, &input);
+        } else {
+            spawn("process-input", move || write(pipe, &input))?;
+        }
     }
     let contained = Arc::new(contained);
     let (waiting, events) = (Arc::clone(&contained), events.clone());

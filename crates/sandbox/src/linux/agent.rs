@@ -1,13 +1,13 @@
 //! The last steps before the agent's program: its own session, clean signals, three descriptors.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::io::{self, ErrorKind, PipeWriter, Read, Write};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use super::message::Part;
 use super::plan::Plan;
-use super::sys::{self, Fork, Pid};
+use super::sys::{self, Pid};
 
 /// Why no agent was started.
 pub(super) struct NotStarted {
@@ -17,45 +17,29 @@ pub(super) struct NotStarted {
 
 /// Starts the agent and returns once its program is executed.
 pub(super) fn start(plan: &Plan, stdio: &[OwnedFd; 3]) -> Result<Pid, NotStarted> {
-    let own = |e: io::Error| NotStarted { what: Part::Program, errno: errno(&e) };
-    // Exec closes the writing end, so an end without a word means that the program runs.
-    let (mut failure, tell) = io::pipe().map_err(own)?;
-    match sys::fork(0).map_err(own)? {
-        Fork::Child => {
-            drop(failure);
-            become_agent(plan, stdio, tell)
-        }
-        Fork::Parent(pid) => {
-            drop(tell);
-            let mut word = Vec::new();
-            failure.read_to_end(&mut word).map_err(own)?;
-            let (Some((part, errno)), true) = (word.split_first(), word.len() == 5) else {
-                return Ok(pid);
-            };
+    let mut failed = None;
+    let pid = sys::spawn(|| failed = Some(become_agent(plan, stdio)))
+        .map_err(|e| NotStarted { what: Part::Program, errno: errno(&e) })?;
+    match failed {
+        // It was executed, or killed before it was: that shows when it is collected.
+        None => Ok(pid),
+        Some(why) => {
             sys::wait_for(pid);
-            let errno = errno.try_into().map_or(libc::EIO, i32::from_ne_bytes);
-            let what = if *part == CWD { Part::WorkingDirectory } else { Part::Program };
-            Err(NotStarted { what, errno })
+            Err(why)
         }
     }
 }
 
-const CWD: u8 = b'd';
-const PROGRAM: u8 = b'p';
-
-fn become_agent(plan: &Plan, stdio: &[OwnedFd; 3], mut tell: PipeWriter) -> ! {
-    let (part, error) = match prepare(stdio) {
-        Err(e) => (PROGRAM, e),
+/// Executes the program; comes back only with the reason why not.
+fn become_agent(plan: &Plan, stdio: &[OwnedFd; 3]) -> NotStarted {
+    let (what, error) = match prepare(stdio) {
+        Err(e) => (Part::Program, e),
         Ok(()) => match std::env::set_current_dir(OsStr::from_bytes(plan.cwd.as_bytes())) {
-            Err(e) => (CWD, e),
-            Ok(()) => (PROGRAM, execute(plan)),
+            Err(e) => (Part::WorkingDirectory, e),
+            Ok(()) => (Part::Program, execute(plan)),
         },
     };
-    let mut word = vec![part];
-    word.extend_from_slice(&errno(&error).to_ne_bytes());
-    // If init is gone there is nobody to tell.
-    drop(tell.write_all(&word));
-    sys::exit_now(127)
+    NotStarted { what, errno: errno(&error) }
 }
 
 fn prepare(stdio: &[OwnedFd; 3]) -> io::Result<()> {

@@ -2,16 +2,15 @@
 
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::message::{Message, Part};
-use super::{init, plan, procfs, stage1, sys};
+use super::process::{self, Process};
+use super::{fork_server, init, plan, procfs, stage1, sys};
 use crate::{Error, Exit, How, Identity, Launch, Refused, Used};
 
 /// A program that runs in containment. Dropped before its end, it is killed with its whole tree.
@@ -29,7 +28,7 @@ pub struct Contained {
 
 #[derive(Debug)]
 struct Stage1 {
-    child: Child,
+    process: Process,
     words: BufReader<UnixStream>,
     exit: Option<Exit>,
 }
@@ -45,18 +44,24 @@ pub(crate) fn start(launch: &Launch) -> Result<Contained, Error> {
     let (agent_stdin, stdin) = io::pipe().map_err(pipes)?;
     let (stdout, agent_stdout) = io::pipe().map_err(pipes)?;
     let (stderr, agent_stderr) = io::pipe().map_err(pipes)?;
-    let (mut socket, theirs) = UnixStream::pair().map_err(pipes)?;
-    let words = BufReader::new(socket.try_clone().map_err(pipes)?);
 
-    let child = spawn(&path, theirs.into())
-        .map_err(|source| Error::Stage1 { path: path.clone(), source })?;
-    let mut stage1 = Stage1 { child, words, exit: None };
     let size = (plan.len() as u64).to_ne_bytes();
-    let fds = [agent_stdin.as_fd(), agent_stdout.as_fd(), agent_stderr.as_fd()];
-    // What a stage 1 that is gone did not take shows below: it ends without a word.
-    drop(sys::send_with_descriptors(socket.as_fd(), &size, fds).and(socket.write_all(&plan)));
+    let tell = |mut socket: &UnixStream| {
+        let fds = [agent_stdin.as_fd(), agent_stdout.as_fd(), agent_stderr.as_fd()];
+        // What a stage 1 that is gone did not take shows below: it ends without a word.
+        drop(sys::send_with_descriptors(socket.as_fd(), &size, fds).and(socket.write_all(&plan)));
+    };
+    let (socket, mut process, identity) = start_stage1(&path, &tell)?;
     drop((agent_stdin, agent_stdout, agent_stderr));
-
+    let words = match socket.try_clone() {
+        Ok(words) => BufReader::new(words),
+        Err(source) => {
+            process.kill();
+            process.wait();
+            return Err(pipes(source));
+        }
+    };
+    let mut stage1 = Stage1 { process, words, exit: None };
     let used = match stage1.first_words(launch, &path) {
         Ok(used) => used,
         Err(error) => {
@@ -64,7 +69,7 @@ pub(crate) fn start(launch: &Launch) -> Result<Contained, Error> {
             return Err(error);
         }
     };
-    let Some(identity) = procfs::process_identity(stage1.child.id()) else {
+    let Some(identity) = identity else {
         stage1.abandon();
         let source = io::Error::from(io::ErrorKind::NotFound);
         return Err(Error::System { doing: "read the start time of stage 1 in /proc", source });
@@ -73,16 +78,28 @@ pub(crate) fn start(launch: &Launch) -> Result<Contained, Error> {
     Ok(Contained { stdin, stdout, stderr, identity, used, socket, stage1: Mutex::new(stage1) })
 }
 
-/// Starts our binary again. Nothing of this is visible to others but the fixed argument.
-fn spawn(path: &Path, socket: OwnedFd) -> io::Result<Child> {
-    Command::new(path)
-        .arg0("botpipe")
-        .arg(stage1::SENTINEL)
-        .env_clear()
-        .stdin(Stdio::from(socket))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
+/// Gets a stage 1 from the fork server, or one of our own where the kernel has no handles on
+/// processes, and tells it the launch.
+fn start_stage1(
+    path: &Path,
+    tell: &dyn Fn(&UnixStream),
+) -> Result<(UnixStream, Process, Option<Identity>), Error> {
+    if fork_server::usable() {
+        let (socket, forked) = fork_server::fork(path, tell)?;
+        let identity = match forked.start_ticks {
+            0 => None,
+            ticks if procfs::is_ours() => procfs::identity_of(forked.pid, ticks),
+            _ => None,
+        };
+        let process = Process::Forked { handle: forked.handle, server: forked.server };
+        return Ok((socket, process, identity));
+    }
+    let failed = |source| Error::Stage1 { path: path.to_owned(), source };
+    let (socket, theirs) = UnixStream::pair().map_err(failed)?;
+    let child = process::start(path, &[stage1::SENTINEL], theirs.into()).map_err(failed)?;
+    let identity = procfs::process_identity(child.id());
+    tell(&socket);
+    Ok((socket, Process::Child(child), identity))
 }
 
 impl Contained {
@@ -201,13 +218,12 @@ impl Stage1 {
                 Some(_) => {}
                 None => {
                     // Killed by others, or given up by us: in either case this ends the rest.
-                    drop(self.child.kill());
+                    self.process.kill();
                     break Exit { how: How::Signalled(sys::SIGKILL), leftover: 0, survivors: 0 };
                 }
             }
         };
-        // It has nothing left to do but to end; a child of ours cannot be lost but to ourselves.
-        drop(self.child.wait());
+        self.process.wait(); // it has nothing left to do but to end
         self.exit = Some(exit.clone());
         exit
     }
@@ -218,12 +234,9 @@ impl Stage1 {
             return;
         }
         drop(self.words.get_ref().shutdown(Shutdown::Both));
-        let deadline = Instant::now() + STAGE1_PATIENCE;
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_micros(500));
-        }
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.process.wait_for(STAGE1_PATIENCE);
+        self.process.kill();
+        self.process.wait();
     }
 }
 

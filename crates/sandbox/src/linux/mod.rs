@@ -2,9 +2,11 @@
 
 mod agent;
 mod contained;
+mod fork_server;
 mod init;
 mod message;
 mod plan;
+mod process;
 mod procfs;
 mod stage1;
 mod sys;

@@ -40,7 +40,13 @@ pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
         Containment::Subreaper => "subreaper",
     };
     field("containment", &[OsStr::new(containment)])?;
-    field("working directory", &[launch.cwd.as_os_str()])?;
+    // The fork server has a directory of its own: a relative one means Botpipe's, of this moment.
+    let own = launch.cwd.is_relative() && !launch.cwd.as_os_str().is_empty();
+    let cwd = match own.then(std::env::current_dir).transpose() {
+        Ok(own) => own.map_or_else(|| launch.cwd.clone(), |own| own.join(&launch.cwd)),
+        Err(source) => return Err(Error::WorkingDirectory { path: launch.cwd.clone(), source }),
+    };
+    field("working directory", &[cwd.as_os_str()])?;
     field("program", &[launch.program.as_os_str()])?;
     field("arguments", &[OsStr::new(&launch.args.len().to_string())])?;
     for argument in &launch.args {

@@ -11,7 +11,7 @@ pub(super) struct Stat {
     /// Ended, and only waiting for its parent to notice.
     pub(super) zombie: bool,
     pub(super) parent: Pid,
-    start_ticks: u64,
+    pub(super) start_ticks: u64,
 }
 
 /// Reads `/proc/<of>/stat`, where `of` is a number or `self`.
@@ -30,6 +30,11 @@ pub(crate) fn process_identity(pid: u32) -> Option<Identity> {
         return None;
     }
     let start_ticks = stat(&pid.to_string())?.start_ticks;
+    identity_of(pid, start_ticks)
+}
+
+/// The identity of a process of our own namespace whose start time is known.
+pub(super) fn identity_of(pid: u32, start_ticks: u64) -> Option<Identity> {
     Some(Identity { pid, start_ticks, boot_id: boot_id()?, pid_namespace: pid_namespace()? })
 }
 

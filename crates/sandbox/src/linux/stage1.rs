@@ -1,5 +1,5 @@
-//! Stage 1: our own binary, started again with an empty environment. It stands between Botpipe and
-//! init: forwards commands down and words up, and ends everything when Botpipe falls silent.
+//! Stage 1: our own binary with an empty environment. It stands between Botpipe and init: forwards
+//! commands down and words up, and ends everything when Botpipe or the fork server falls silent.
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::fork_server;
 use super::init;
 use super::message::Message;
 use super::plan::{self, Plan};
@@ -14,8 +15,10 @@ use super::sys::{self, Fork, Pid, SIGKILL};
 use super::tree::{self, Reach};
 use crate::{Containment, Exit, How, Refused};
 
-/// The only argument of a stage 1.
+/// The first argument of a stage 1 and of the fork server; a stage 1 started alone has no other.
 pub(super) const SENTINEL: &str = "__sandbox-stage-1";
+/// The second argument of the fork server, and so of every stage 1 that comes from it.
+pub(super) const SERVE: &str = "serve";
 
 /// Whether this binary's `main` can become a stage 1.
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -27,19 +30,37 @@ pub(super) fn can_be_entered() -> bool {
 pub(crate) fn enter_if_stage1() {
     ASKED.store(true, Ordering::Relaxed);
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|a| a == SENTINEL) && args.next().is_none() {
-        // Nobody hears an error: Botpipe sees that stage 1 ended without a word.
-        let code = if run().is_ok() { 0 } else { 125 };
-        sys::exit_now(code);
+    if args.next().is_none_or(|a| a != SENTINEL) {
+        return;
     }
+    let ran = match (args.next(), args.next()) {
+        (None, _) => run_alone(),
+        (Some(word), None) if word == SERVE => fork_server::serve(),
+        _ => return,
+    };
+    // Nobody hears an error: Botpipe sees that stage 1 ended without a word.
+    sys::exit_now(if ran.is_ok() { 0 } else { 125 });
 }
 
-fn run() -> io::Result<()> {
-    sys::close_all_but_standard();
+/// A child of Botpipe's own, for one launch.
+fn run_alone() -> io::Result<()> {
+    let botpipe = take_socket()?;
     sys::notice_children();
     sys::new_session()?;
-    let mut botpipe = UnixStream::from(sys::copy_of_stdin()?);
+    attend(botpipe, None)
+}
+
+/// The socket a fresh process was given as its standard input; the only other descriptors it keeps
+/// are the standard three, all `/dev/null`.
+pub(super) fn take_socket() -> io::Result<UnixStream> {
+    sys::close_all_but_standard();
+    let socket = UnixStream::from(sys::copy_of_stdin()?);
     sys::place(io::stdout().as_fd(), 0)?; // nothing below inherits the socket as its input
+    Ok(socket)
+}
+
+/// Attends one launch to its end; `server` is the fork server it shall not outlive.
+pub(super) fn attend(mut botpipe: UnixStream, server: Option<OwnedFd>) -> io::Result<()> {
     let (size, stdio) = sys::receive_with_descriptors(botpipe.as_fd())?;
     let size = usize::try_from(u64::from_ne_bytes(size)).map_err(io::Error::other)?;
     let mut bytes = vec![0; size];
@@ -51,7 +72,8 @@ fn run() -> io::Result<()> {
         Containment::Subreaper => Reach::Tree,
         Containment::Auto | Containment::Namespace => Reach::Namespace,
     };
-    let Verdict::Refused { why, stdio, mut botpipe } = contain(first, &plan, stdio, botpipe)?
+    let Verdict::Refused { why, stdio, mut botpipe, server } =
+        contain(first, &plan, stdio, botpipe, server)?
     else {
         return Ok(());
     };
@@ -59,7 +81,7 @@ fn run() -> io::Result<()> {
         return Message::Refused(why).send(&mut botpipe);
     }
     Message::FallsBack(why).send(&mut botpipe)?;
-    match contain(Reach::Tree, &plan, stdio, botpipe)? {
+    match contain(Reach::Tree, &plan, stdio, botpipe, server)? {
         Verdict::Over => Ok(()),
         Verdict::Refused { why, mut botpipe, .. } => Message::Refused(why).send(&mut botpipe),
     }
@@ -70,7 +92,7 @@ enum Verdict {
     /// Everything was said and everything has ended.
     Over,
     /// Nothing was started; what another attempt needs comes back.
-    Refused { why: Refused, stdio: [OwnedFd; 3], botpipe: UnixStream },
+    Refused { why: Refused, stdio: [OwnedFd; 3], botpipe: UnixStream, server: Option<OwnedFd> },
 }
 
 fn contain(
@@ -78,6 +100,7 @@ fn contain(
     plan: &Plan,
     stdio: [OwnedFd; 3],
     botpipe: UnixStream,
+    server: Option<OwnedFd>,
 ) -> io::Result<Verdict> {
     let (commands, forward) = io::pipe()?;
     let (words, report) = io::pipe()?;
@@ -95,11 +118,11 @@ fn contain(
         Err(e) => {
             let errno = e.raw_os_error().unwrap_or(libc::EIO);
             let why = Refused { step: "new-namespaces".to_owned(), errno };
-            Ok(Verdict::Refused { why, stdio, botpipe })
+            Ok(Verdict::Refused { why, stdio, botpipe, server })
         }
         Ok(Fork::Child) => {
             // Ends of stage 1's own: kept open here, they would hide its death.
-            drop((forward, words, botpipe));
+            drop((forward, words, botpipe, server));
             init::run(reach, map, plan, stdio, commands, report)
         }
         Ok(Fork::Parent(init)) => {
@@ -108,6 +131,7 @@ fn contain(
                 reach,
                 init,
                 botpipe,
+                server,
                 commands: Some(forward),
                 words,
                 stdio: Some(stdio),
@@ -123,6 +147,8 @@ struct Oversight {
     reach: Reach,
     init: Pid,
     botpipe: UnixStream,
+    /// Readable once the fork server is gone.
+    server: Option<OwnedFd>,
     /// Where init hears us; dropped, it ends everything.
     commands: Option<PipeWriter>,
     words: PipeReader,
@@ -137,13 +163,15 @@ impl Oversight {
         let mut heard = Vec::new();
         loop {
             let patience = self.deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            let [commanded, told] = self.wait(patience)?;
+            let [commanded, told, orphaned] = self.wait(patience)?;
             if self.deadline.is_some_and(|d| d <= Instant::now()) {
                 // It is our child and not collected yet, so the number is still its own.
                 sys::kill(self.init, SIGKILL)?;
                 self.deadline = None;
             }
-            if commanded {
+            if orphaned {
+                self.end_everything();
+            } else if commanded {
                 self.forward();
             }
             if told {
@@ -169,12 +197,22 @@ impl Oversight {
         }
     }
 
-    fn wait(&self, patience: Option<Duration>) -> io::Result<[bool; 2]> {
-        if self.commands.is_some() {
-            return sys::wait_readable([self.botpipe.as_fd(), self.words.as_fd()], patience);
+    /// Which of Botpipe, init and the server's end there is something from.
+    fn wait(&self, patience: Option<Duration>) -> io::Result<[bool; 3]> {
+        let (botpipe, words) = (self.botpipe.as_fd(), self.words.as_fd());
+        match (&self.commands, &self.server) {
+            (Some(_), Some(server)) => {
+                sys::wait_readable([botpipe, words, server.as_fd()], patience)
+            }
+            (Some(_), None) => {
+                let [commanded, told] = sys::wait_readable([botpipe, words], patience)?;
+                Ok([commanded, told, false])
+            }
+            (None, _) => {
+                let [told] = sys::wait_readable([words], patience)?;
+                Ok([false, told, false])
+            }
         }
-        let [told] = sys::wait_readable([self.words.as_fd()], patience)?;
-        Ok([false, told])
     }
 
     /// Hands Botpipe's commands down. Its silence is a command as well: end everything.
@@ -183,18 +221,22 @@ impl Oversight {
         let size = self.botpipe.read(&mut buffer).unwrap_or(0);
         let bytes = &buffer[..size];
         if bytes.is_empty() || bytes.contains(&init::KILL) {
-            self.commands = None;
-            self.deadline = Some(Instant::now() + INIT_PATIENCE);
+            self.end_everything();
         } else if let Some(commands) = &mut self.commands {
             // An init that is gone is noticed by its words ending.
             drop(commands.write_all(bytes));
         }
     }
 
+    fn end_everything(&mut self) {
+        self.commands = None;
+        self.deadline = Some(Instant::now() + INIT_PATIENCE);
+    }
+
     fn refused(self, why: Refused) -> io::Result<Verdict> {
         sys::wait_for(self.init);
         let stdio = self.stdio.ok_or(ErrorKind::InvalidData)?;
-        Ok(Verdict::Refused { why, stdio, botpipe: self.botpipe })
+        Ok(Verdict::Refused { why, stdio, botpipe: self.botpipe, server: self.server })
     }
 
     fn over(mut self, last: &Message) -> Verdict {

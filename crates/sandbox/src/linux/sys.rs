@@ -57,6 +57,31 @@ pub(super) fn fork(flags: c_int) -> Result<Fork> {
     }
 }
 
+/// Runs `child` in a new process that uses this one's memory, and returns once it has executed a
+/// program or ended: for one that soon executes this is a fork without copying. What `child` writes
+/// is seen here; descriptors, directory and signals are its own. As for [`fork`]: one thread only.
+pub(super) fn spawn<F: FnMut()>(mut child: F) -> Result<Pid> {
+    extern "C" fn run<F: FnMut()>(child: *mut c_void) -> c_int {
+        // SAFETY: it is the closure given below, which nobody else uses while its caller waits.
+        unsafe { (*child.cast::<F>())() };
+        127
+    }
+    let mut stack = vec![0_u128; SPAWN_STACK / size_of::<u128>()];
+    // SAFETY: the new process runs on a stack of its own, which ends at an aligned address; with
+    // CLONE_VFORK this only thread stands still until it uses neither stack nor memory any more.
+    check(unsafe {
+        libc::clone(
+            run::<F>,
+            stack.as_mut_ptr_range().end.cast(),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+            (&raw mut child).cast(),
+        )
+    })
+}
+
+/// What a `child` of [`spawn`] has for a stack.
+const SPAWN_STACK: usize = 256 << 10;
+
 /// Ends this process at once, running nothing.
 pub(super) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit is defined in every state.
@@ -113,10 +138,16 @@ pub(super) fn become_subreaper() -> Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
 }
 
-/// Asks the kernel to kill this process when its parent, which has one thread, ends.
+/// Asks the kernel to kill this process when the thread that started it ends.
 pub(super) fn die_with_parent() -> Result<()> {
     // SAFETY: this option takes numbers only.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) }).map(drop)
+}
+
+/// Undoes [`die_with_parent`].
+pub(super) fn outlive_parent() -> Result<()> {
+    // SAFETY: this option takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0, 0, 0, 0) }).map(drop)
 }
 
 /// Leaves the session and the terminal of the parent.
@@ -159,6 +190,33 @@ pub(super) fn reset_signals() {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, null_mut());
     }
+}
+
+/// A handle on a process that no later process with its number can take over. The number must be
+/// its own still: this process, its parent, or a child that was not collected.
+pub(super) fn open_process(pid: u32) -> Result<OwnedFd> {
+    // SAFETY: numbers only; a fresh descriptor is owned by nobody else.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, libc::c_ulong::from(pid), 0_u64);
+        let fd = RawFd::try_from(fd).map_err(|_| Error::from_raw_os_error(libc::EBADF))?;
+        check(fd).map(|fd| OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Sends a signal through a handle; 0 only asks whether it could be sent.
+pub(super) fn signal_process(process: BorrowedFd<'_>, signal: c_int) -> Result<()> {
+    let no_details = null::<libc::siginfo_t>();
+    // SAFETY: without details the kernel fills in those of a plain kill.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, no_details, 0_u32)
+    };
+    if sent == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
+/// Has the kernel collect every child of this process by itself.
+pub(super) fn ignore_children() {
+    // SAFETY: SIG_IGN is a valid disposition.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
 /// Undoes an inherited "ignore my children", under which nobody could be waited for.
@@ -247,17 +305,16 @@ fn open_descriptors() -> Result<Vec<RawFd>> {
     Ok(numbers.filter(|fd| *fd > 2).collect())
 }
 
-/// Descriptors in one message.
-const PASSED: usize = 3;
-/// Room for their control message, more than `CMSG_SPACE` asks for on any Linux.
+/// Room for the control message of three descriptors, more than `CMSG_SPACE` asks for on any Linux.
 const CONTROL_WORDS: usize = 8;
 
-/// Sends bytes, and three descriptors with them.
-pub(super) fn send_with_descriptors(
+/// Sends bytes, and up to three descriptors with them.
+pub(super) fn send_with_descriptors<const FDS: usize>(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
-    fds: [BorrowedFd<'_>; PASSED],
+    fds: [BorrowedFd<'_>; FDS],
 ) -> Result<()> {
+    const { assert!(0 < FDS && FDS <= 3) };
     let fds = fds.map(|fd| fd.as_raw_fd());
     let mut control = [0_u64; CONTROL_WORDS];
     let mut part =
@@ -276,21 +333,25 @@ pub(super) fn send_with_descriptors(
         (*header).cmsg_level = libc::SOL_SOCKET;
         (*header).cmsg_type = libc::SCM_RIGHTS;
         (*header).cmsg_len = libc::CMSG_LEN(size) as _;
-        libc::CMSG_DATA(header).cast::<[RawFd; PASSED]>().write_unaligned(fds);
+        libc::CMSG_DATA(header).cast::<[RawFd; FDS]>().write_unaligned(fds);
         libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL)
     };
     if usize::try_from(sent) == Ok(bytes.len()) { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
-/// Receives what [`send_with_descriptors`] sent: exactly `N` bytes and three descriptors.
-pub(super) fn receive_with_descriptors<const N: usize>(
+/// Receives what [`send_with_descriptors`] sent: exactly `N` bytes and `FDS` descriptors.
+///
+/// # Errors
+/// `UnexpectedEof` when the other end is gone, `InvalidData` when something else arrived.
+pub(super) fn receive_with_descriptors<const N: usize, const FDS: usize>(
     socket: BorrowedFd<'_>,
-) -> Result<([u8; N], [OwnedFd; PASSED])> {
+) -> Result<([u8; N], [OwnedFd; FDS])> {
+    const { assert!(0 < FDS && FDS <= 3) };
     let mut bytes = [0_u8; N];
     let mut control = [0_u64; CONTROL_WORDS];
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: N };
     // SAFETY: as in sending; the data is read only when the kernel says that one control message
-    // of three descriptors arrived, and those are new and ours alone.
+    // of so many descriptors arrived, and those are new and ours alone.
     unsafe {
         let mut message: libc::msghdr = zeroed();
         message.msg_iov = &raw mut part;
@@ -299,8 +360,14 @@ pub(super) fn receive_with_descriptors<const N: usize>(
         message.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
         let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_WAITALL;
         let got = libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags);
+        if got < 0 {
+            return Err(Error::last_os_error());
+        }
+        if got == 0 {
+            return Err(Error::from(io::ErrorKind::UnexpectedEof));
+        }
         let header = libc::CMSG_FIRSTHDR(&raw const message);
-        let size = u32::try_from(size_of::<[RawFd; PASSED]>()).unwrap_or(0);
+        let size = u32::try_from(size_of::<[RawFd; FDS]>()).unwrap_or(0);
         if usize::try_from(got) != Ok(N)
             || header.is_null()
             || (*header).cmsg_type != libc::SCM_RIGHTS
@@ -308,7 +375,7 @@ pub(super) fn receive_with_descriptors<const N: usize>(
         {
             return Err(Error::from(io::ErrorKind::InvalidData));
         }
-        let fds = libc::CMSG_DATA(header).cast::<[RawFd; PASSED]>().read_unaligned();
+        let fds = libc::CMSG_DATA(header).cast::<[RawFd; FDS]>().read_unaligned();
         Ok((bytes, fds.map(|fd| OwnedFd::from_raw_fd(fd))))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::stage::{Stage, User, as_str, text, until, users};
+use crate::stage::{Stage, User, as_str, children, kill_9, stages_1, text, until, users};
 
 const CONTAINMENTS: [&str; 2] = ["namespace", "subreaper"];
 
@@ -98,7 +98,7 @@ fn an_escaped_process_ends_when_stage_1_is_killed() {
     each(|user, containment| {
         let stage = Stage::new();
         let parent = start_and_escape(&stage, user, containment);
-        kill_9(only_child(parent.id()));
+        kill_9(stage_1(parent.id()));
         let said = text(parent);
         assert!(said.contains("end Exit { how: Signalled(9)"), "{said}");
         until("nothing is left", || stage.marked().is_empty());
@@ -110,7 +110,7 @@ fn an_escaped_process_ends_when_init_is_killed() {
     each(|user, containment| {
         let stage = Stage::new();
         let parent = start_and_escape(&stage, user, containment);
-        kill_9(only_child(only_child(parent.id())));
+        kill_9(only_child(stage_1(parent.id())));
         let said = text(parent);
         assert!(said.contains("end Exit { how: Signalled(9)"), "{said}");
         assert_eq!(stage.marked(), []);
@@ -185,14 +185,16 @@ fn start_and_escape(stage: &Stage, user: User, containment: &str) -> std::proces
     parent
 }
 
-fn only_child(pid: u32) -> u32 {
-    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-    let [child] = list.split_whitespace().collect::<Vec<_>>()[..] else {
-        panic!("{pid} has the children {list:?}");
-    };
-    child.parse().unwrap()
+/// The stage 1 of the only launch of a parent: a fork of its server.
+fn stage_1(parent: u32) -> u32 {
+    let launches = stages_1(only_child(parent));
+    assert_eq!(launches.len(), 1, "{launches:?}");
+    launches[0]
 }
 
-fn kill_9(pid: u32) {
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+fn only_child(pid: u32) -> u32 {
+    let [child] = children(pid)[..] else {
+        panic!("{pid} has the children {:?}", children(pid));
+    };
+    child
 }

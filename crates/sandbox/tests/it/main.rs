@@ -4,4 +4,5 @@
 mod containment;
 mod identity;
 mod launch;
+mod server;
 mod stage;

@@ -134,6 +134,15 @@ pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
+/// The children of a process, whichever of its threads started them.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
+    lists
+        .flat_map(|l| l.split_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
 /// The lines that start with a word.
 pub(crate) fn lines<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
     text.lines().filter(|l| l.starts_with(word)).collect()
@@ -141,4 +150,13 @@ pub(crate) fn lines<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
 
 pub(crate) fn as_str(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// The launches a server attends: its forks that have something below them, so not the spare.
+pub(crate) fn stages_1(server: u32) -> Vec<u32> {
+    children(server).into_iter().filter(|fork| !children(*fork).is_empty()).collect()
+}
+
+pub(crate) fn kill_9(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
 }

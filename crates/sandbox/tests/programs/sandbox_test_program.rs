@@ -17,6 +17,11 @@ fn main() {
     let word = |n: usize| args.get(n).and_then(|a| a.to_str()).unwrap_or_default();
     match word(0) {
         "contain" => contain(word(1), word(2), Path::new(word(3)), &args[4..]),
+        "several" => several(word(1), word(2).parse().expect("a count"), &args[3..]),
+        "no-handles" => {
+            refuse_handles();
+            contain(word(1), word(2), Path::new(word(3)), &args[4..]);
+        }
         "beat" => beat(Path::new(word(1))),
         "show" => show(),
         "measure" => measure(word(1).parse().expect("a count")),
@@ -60,6 +65,46 @@ fn contain(containment: &str, end: &str, ready: &Path, command: &[OsString]) {
     if let Some(Ok(Ok(text))) = stdout.map(std::thread::JoinHandle::join) {
         print!("{text}");
     }
+}
+
+/// `several <containment> <count> <program> <args>…`: contains so many at once, from a thread each,
+/// with its number as a last argument, and prints how each ended.
+fn several(containment: &str, count: usize, command: &[OsString]) {
+    std::thread::scope(|scope| {
+        for number in 0..count {
+            scope.spawn(move || {
+                let mut launch = launch(containment, command);
+                launch.args.push(number.to_string().into());
+                println!("end {:?}", launch.start().expect("a start").wait());
+            });
+        }
+    });
+}
+
+/// Plays a kernel without handles on processes, for this process and all it starts.
+#[expect(unsafe_code, reason = "a system call filter has no safe form")]
+fn refuse_handles() {
+    let step = |code: u32, jf, k| libc::sock_filter {
+        code: u16::try_from(code).expect("a code"),
+        jt: 0,
+        jf,
+        k,
+    };
+    let refusal = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::ENOSYS).expect("a number");
+    let number = u32::try_from(libc::SYS_pidfd_open).expect("a number");
+    let mut filter = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0), // the call's number
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, number),
+        step(libc::BPF_RET | libc::BPF_K, 0, refusal),
+        step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
+    // SAFETY: `program` points to four steps that outlive the call; the first call takes numbers.
+    let set = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+    };
+    assert!(set, "no filter: {}", std::io::Error::last_os_error());
 }
 
 fn launch(containment: &str, command: &[OsString]) -> Launch {
@@ -112,7 +157,7 @@ fn show() {
     println!("pid 1 cmdline {:?}", fs::read_to_string("/proc/1/cmdline"));
 }
 
-/// `measure <count>`: prints the median start-to-end time of `true`, plain and contained.
+/// `measure <count>`: prints the median start-to-end time of `sh -c true`, plain and contained.
 fn measure(count: usize) {
     let median = |run: &dyn Fn()| {
         let mut times: Vec<Duration> = (0..count)
@@ -125,10 +170,10 @@ fn measure(count: usize) {
         times.sort();
         times[count / 2]
     };
-    let plain = || drop(Command::new("/bin/true").status());
+    let plain = || drop(Command::new("/bin/sh").args(["-c", "true"]).status());
     println!("plain {:?}", median(&plain));
     for containment in ["namespace", "subreaper"] {
-        let launch = launch(containment, &["/bin/true".into()]);
+        let launch = launch(containment, &["/bin/sh".into(), "-c".into(), "true".into()]);
         let whole = || {
             launch.start().expect("a start").wait();
         };
