@@ -451,7 +451,7 @@ impl Parts {
 }
 
 /// The largest text kept in an event itself.
-const INLINE_BYTES: usize = 512;
+pub(crate) const INLINE_BYTES: usize = 512;
 /// How long `cancel` waits for a living owner, in tenths of a second.
 const CANCEL_PATIENCE_TENTHS: u32 = 150;
 

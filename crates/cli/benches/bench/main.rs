@@ -59,6 +59,7 @@ fn main() -> ExitCode {
             lines.extend(measure(&asked));
         }
     }
+    place::Place::remove_all();
     line::print(&lines, asked.json);
     if asked.check && lines.iter().any(Line::misses) {
         return ExitCode::FAILURE;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,14 @@ use tempfile::TempDir;
 pub(crate) const BOTPIPE: &str = env!("CARGO_BIN_EXE_botpipe");
 
 /// A scratch workspace with a workflow.
+///
+/// It stays until [`Place::remove_all`]: files that were removed just now make the creation of others
+/// slower for some seconds.
 pub(crate) struct Place {
-    folder: TempDir,
+    folder: PathBuf,
 }
+
+static ALL: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
 
 /// What one process took.
 pub(crate) struct Took {
@@ -26,12 +32,19 @@ pub(crate) struct Took {
 impl Place {
     /// Beside the build, so that it lies on a disk and not in memory.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let made = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let folder = made.path().to_owned();
+        ALL.lock().unwrap().push(made);
         Self { folder }
     }
 
+    /// Removes every place there was.
+    pub(crate) fn remove_all() {
+        ALL.lock().unwrap().clear();
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     pub(crate) fn write(&self, relative: &str, text: &str) -> PathBuf {

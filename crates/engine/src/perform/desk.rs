@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use botpipe_journal::RunRow;
-use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
-use botpipe_kernel::run::{Provider, Run};
+use botpipe_kernel::ids::{ArtifactName, Digest, RunId, TaskId, WorkflowName};
+use botpipe_kernel::run::{Provider, Ref, Run};
 use botpipe_providers::Cassette;
 use serde_json::Value;
 
-use crate::engine::Parts;
+use crate::engine::{INLINE_BYTES, Parts};
 use crate::error::Error;
 use crate::prompt::{Templates, Validators};
 use crate::workspace::layout::{Layout, WorkspacePath};
@@ -76,6 +77,10 @@ pub(crate) struct Desk {
     pub(crate) redactor: Redactor,
     pub(crate) templates: Templates,
     pub(crate) schemas: Validators,
+    /// By artifact, the content that was last found valid: what is the same needs no second look.
+    pub(crate) good: BTreeMap<ArtifactName, Digest>,
+    /// An object on its way to the disk beside the event that cites it.
+    writing: Option<JoinHandle<Result<Digest, botpipe_journal::Error>>>,
     texts: BTreeMap<Digest, Arc<str>>,
 }
 
@@ -116,8 +121,38 @@ impl Desk {
             agent,
             templates: Templates::default(),
             schemas: Validators::default(),
+            good: BTreeMap::new(),
+            writing: None,
             texts: BTreeMap::new(),
         })
+    }
+
+    /// Keeps a text as an object while the event that cites it is appended.
+    ///
+    /// # Order
+    /// [`Desk::settle`] before anything is done for that event.
+    pub(crate) fn keep_beside(&mut self, parts: &Parts, text: String) -> Result<Ref, Error> {
+        self.settle()?;
+        if text.len() <= INLINE_BYTES {
+            return Ok(Ref::Inline(text));
+        }
+        let digest = botpipe_journal::digest_of(text.as_bytes());
+        let objects = parts.objects.clone();
+        let put = move || objects.put(text.as_bytes());
+        let thread = thread::Builder::new().name("object".to_owned()).spawn(put);
+        self.writing = Some(thread.map_err(|error| Error::Internal {
+            message: format!("no thread could be started: {error}"),
+        })?);
+        Ok(Ref::Object(digest))
+    }
+
+    /// Waits until the object that is being kept is on the disk.
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let kept = writing.join().map_err(|_| Error::Internal {
+            message: "the thread that kept an object is gone".to_owned(),
+        })?;
+        kept.map(drop).map_err(Error::Journal)
     }
 
     /// A text of the plan, read once.

@@ -45,7 +45,8 @@ pub(super) fn prepare(
         driver.desk.task.as_str(),
     );
     let request = Some(botpipe_journal::digest_of(text.as_bytes()));
-    let prompt = driver.keep(&join(Part::Whole))?;
+    let whole = join(Part::Whole);
+    let prompt = driver.desk.keep_beside(driver.parts, whole).map_err(Trouble::Fatal)?;
     let policy = Some(policy(driver)?);
     Ok(Input::TurnPrepared { turn, prompt, request, policy, session })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, TurnId};
 use botpipe_kernel::plan::Step;
-use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, Ref, Visit};
+use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, Ref, Visit};
 use serde_json::Value;
 
 use super::Trouble;
@@ -100,8 +100,11 @@ impl Driver<'_> {
             }
             None => None,
         };
-        let state =
-            artifacts::inspect(&place.absolute, artifact.format, validator.as_deref(), baseline);
+        let rule = artifacts::Rule { format: artifact.format, schema: validator.as_deref() };
+        let state = artifacts::inspect(&place.absolute, &rule, baseline, self.desk.good.get(name));
+        if let FindingState::Good { digest } | FindingState::Stale { digest } = &state {
+            self.desk.good.insert(name.clone(), digest.clone());
+        }
         Ok(Finding { artifact: name.clone(), path: place.relative, state })
     }
 

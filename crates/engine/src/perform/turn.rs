@@ -31,6 +31,7 @@ pub(super) fn run(
     prompt: &Ref,
     session: Option<SessionUse>,
 ) -> Result<Input, Trouble> {
+    driver.desk.settle().map_err(Trouble::Fatal)?;
     let prompt = driver.text_of(prompt)?;
     if turn.role == Role::Script {
         let argv = vec!["sh".to_owned(), "-c".to_owned(), prompt];

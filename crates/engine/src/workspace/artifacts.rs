@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::Format;
 use botpipe_kernel::run::{FileStamp, FindingState};
 use jsonschema::Validator;
@@ -21,15 +22,23 @@ pub fn stamp(path: &Path) -> Option<FileStamp> {
     Some(files::stamp_of(&metadata, digest))
 }
 
-/// What an artifact is worth: valid by its format and schema, and new against the baseline.
+/// When content is valid.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule<'a> {
+    pub format: Format,
+    pub schema: Option<&'a Validator>,
+}
+
+/// What an artifact is worth: valid by its rule, and new against the baseline.
 ///
 /// Without a baseline stamp (the file did not exist then) a valid file is always new. One written
-/// again with the same bytes is new too: its time of change differs.
+/// again with the same bytes is new too: its time of change differs. Content that is `known` to be
+/// valid by the same rule is not judged again.
 pub fn inspect(
     path: &Path,
-    format: Format,
-    schema: Option<&Validator>,
+    rule: &Rule<'_>,
     baseline: Option<&FileStamp>,
+    known: Option<&Digest>,
 ) -> FindingState {
     let opened = match files::open(path) {
         Ok(opened) => opened,
@@ -39,7 +48,7 @@ pub fn inspect(
             return FindingState::Invalid { why: format!("cannot be read: {error}") };
         }
     };
-    match content(opened, format, schema) {
+    match content(opened, rule, known) {
         Err(why) => FindingState::Invalid { why },
         Ok(stamp) if baseline == Some(&stamp) => FindingState::Stale { digest: stamp.digest },
         Ok(stamp) => FindingState::Good { digest: stamp.digest },
@@ -47,11 +56,7 @@ pub fn inspect(
 }
 
 /// Reads and judges the content.
-fn content(
-    opened: Opened,
-    format: Format,
-    schema: Option<&Validator>,
-) -> Result<FileStamp, String> {
+fn content(opened: Opened, rule: &Rule<'_>, known: Option<&Digest>) -> Result<FileStamp, String> {
     let Opened { file, metadata } = opened;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
@@ -63,12 +68,15 @@ fn content(
             metadata.len().max(bytes.len() as u64)
         ));
     }
-    match format {
-        Format::Json => json(&bytes, schema)?,
-        Format::Md | Format::Text => text(&bytes)?,
-        Format::Raw => {}
+    let digest = files::digest_of(&bytes);
+    if known != Some(&digest) {
+        match rule.format {
+            Format::Json => json(&bytes, rule.schema)?,
+            Format::Md | Format::Text => text(&bytes)?,
+            Format::Raw => {}
+        }
     }
-    Ok(files::stamp_of(&metadata, files::digest_of(&bytes)))
+    Ok(files::stamp_of(&metadata, digest))
 }
 
 fn text(bytes: &[u8]) -> Result<(), String> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use botpipe_engine::workspace::artifacts::{inspect, stamp};
+use botpipe_engine::workspace::artifacts::{Rule, inspect, stamp};
 use botpipe_engine::workspace::layout::Layout;
 use botpipe_engine::workspace::worklists::{read_items, write_status};
 use botpipe_kernel::plan::{Artifact, Format, Worklist};
@@ -104,7 +104,7 @@ fn a_link_that_leads_out_of_the_workspace_is_refused() {
 }
 
 fn why(path: &Path, format: Format, schema: Option<&jsonschema::Validator>) -> String {
-    match inspect(path, format, schema, None) {
+    match inspect(path, &Rule { format, schema }, None, None) {
         FindingState::Invalid { why } => why,
         other => panic!("{other:?}"),
     }
@@ -114,17 +114,23 @@ fn why(path: &Path, format: Format, schema: Option<&jsonschema::Validator>) -> S
 fn an_artifact_is_missing_then_good_then_stale_then_good_again() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("plan.md");
-    assert_eq!(inspect(&path, Format::Md, None, None), FindingState::Missing);
+    assert_eq!(
+        inspect(&path, &Rule { format: Format::Md, schema: None }, None, None),
+        FindingState::Missing
+    );
     assert_eq!(stamp(&path), None);
     fs::write(&path, "words").unwrap();
-    assert!(matches!(inspect(&path, Format::Md, None, None), FindingState::Good { .. }));
+    assert!(matches!(
+        inspect(&path, &Rule { format: Format::Md, schema: None }, None, None),
+        FindingState::Good { .. }
+    ));
     let baseline = stamp(&path).unwrap();
-    let now = inspect(&path, Format::Md, None, Some(&baseline));
+    let now = inspect(&path, &Rule { format: Format::Md, schema: None }, Some(&baseline), None);
     assert_eq!(now, FindingState::Stale { digest: baseline.digest.clone() });
     // The same words again, in a new file.
     fs::write(folder.path().join("new"), "words").unwrap();
     fs::rename(folder.path().join("new"), &path).unwrap();
-    let now = inspect(&path, Format::Md, None, Some(&baseline));
+    let now = inspect(&path, &Rule { format: Format::Md, schema: None }, Some(&baseline), None);
     assert_eq!(now, FindingState::Good { digest: baseline.digest });
 }
 
@@ -135,7 +141,10 @@ fn an_invalid_artifact_says_why() {
     fs::write(&path, " \n").unwrap();
     assert_eq!(why(&path, Format::Md, None), "is empty");
     assert_eq!(why(&path, Format::Json, None), "is empty");
-    assert!(matches!(inspect(&path, Format::Raw, None, None), FindingState::Good { .. }));
+    assert!(matches!(
+        inspect(&path, &Rule { format: Format::Raw, schema: None }, None, None),
+        FindingState::Good { .. }
+    ));
     fs::write(&path, b"ab\xff").unwrap();
     assert_eq!(why(&path, Format::Text, None), "is not UTF-8 text (at byte 2)");
     fs::write(&path, "{\n  \"a\": }").unwrap();
@@ -174,7 +183,7 @@ fn a_broken_schema_is_told_place_by_place_up_to_five() {
     assert!(text.contains("at /items/0: 1 is not of type \"string\""), "{text}");
     assert!(text.contains("and 2 more"), "{text}");
     fs::write(&path, json!({ "goal": 1, "items": ["b"] }).to_string()).unwrap();
-    let found = inspect(&path, Format::Json, Some(&schema), None);
+    let found = inspect(&path, &Rule { format: Format::Json, schema: Some(&schema) }, None, None);
     assert!(matches!(found, FindingState::Good { .. }));
 }
 
