@@ -92,7 +92,7 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         "events": view.seq,
         "steps_taken": run.steps_taken,
         "provider": run.provider,
-        "visits": run.visits.iter().map(|(place, n)| (String::from(place.clone()), n)).collect::<std::collections::BTreeMap<_, _>>(),
+        "visits": run.visits,
     });
     let mut pretty = serde_json::to_string_pretty(&shown).unwrap_or_default();
     pretty.push('\n');

@@ -178,7 +178,7 @@ impl Run {
     ) {
         let files = self.next.take().and_then(|entry| entry.files);
         self.steps_taken = self.steps_taken.saturating_add(1);
-        self.visits.insert(Place { step: id.step.clone(), item: id.item.clone() }, id.n);
+        self.visits.set(Place { step: id.step.clone(), item: id.item.clone() }, id.n);
         self.visit = Some(Visit {
             id: id.clone(),
             phase: Phase::Entering,

@@ -8,6 +8,7 @@ mod facts;
 mod input;
 mod outstanding;
 mod state;
+mod tally;
 
 pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
@@ -20,3 +21,4 @@ pub use facts::{
 pub use input::{AskedQuestion, Input, Judged, Outcome};
 pub use outstanding::outstanding;
 pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
+pub use tally::Tally;

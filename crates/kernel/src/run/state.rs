@@ -11,6 +11,7 @@ use super::facts::{
     ItemStatus, Process, Provider, Question, Ref, SessionKey, SessionUse, SnapshotId, Stop,
     Verdict,
 };
+use super::tally::Tally;
 use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
@@ -39,7 +40,7 @@ pub struct Run {
     pub steps_taken: u32,
     pub max_steps: u32,
     /// Visits so far per step and item.
-    pub visits: BTreeMap<Place, u32>,
+    pub visits: Tally,
     /// Bounds of visits raised by the operator.
     pub raised_visits: BTreeMap<StepId, u32>,
     pub worklists: BTreeMap<WorklistName, WorklistState>,
@@ -226,7 +227,7 @@ impl Run {
             pass_env: Vec::new(),
             policy: None,
             steps_taken: 0,
-            visits: BTreeMap::new(),
+            visits: Tally::default(),
             raised_visits: BTreeMap::new(),
             worklists: BTreeMap::new(),
             sessions: BTreeMap::new(),

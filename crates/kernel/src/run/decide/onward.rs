@@ -56,7 +56,7 @@ fn enter(batch: &mut Batch) -> bool {
         return false;
     }
     let place = Place { step: step.id.clone(), item: item.clone() };
-    let n = batch.run.visits.get(&place).copied().unwrap_or(0);
+    let n = batch.run.visits.get(&place);
     let limit = batch.run.max_visits(&step);
     if n >= limit {
         command::stand(batch, Stop::MaxVisits { step: step.id.clone(), limit });
