@@ -135,7 +135,7 @@ impl Watch for Watcher<'_, '_, '_> {
         let process = Process {
             pid: stage1.pid,
             start_ticks: stage1.start_ticks,
-            boot_id: stage1.boot_id.clone(),
+            boot_id: Some(stage1.boot_id.clone()),
         };
         let turn = self.turn.clone();
         if let Err(error) = self.driver.tell_soon(Input::TurnStarted { turn, process }) {

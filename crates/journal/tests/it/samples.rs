@@ -189,7 +189,7 @@ fn of_turns() -> Vec<Event> {
         },
         Event::TurnStarted {
             turn: turn(),
-            process: Process { pid: 4711, start_ticks: 123_456, boot_id: "b-1".to_owned() },
+            process: Process { pid: 4711, start_ticks: 123_456, boot_id: Some("b-1".to_owned()) },
         },
         Event::SessionKnown { turn: turn(), token: "0199-ab".to_owned() },
         Event::TurnEnded {

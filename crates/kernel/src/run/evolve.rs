@@ -48,11 +48,16 @@ impl Run {
                     };
                 });
             }
-            Event::TurnStarted { process, .. } => self.with_visit(|visit| {
-                if let Phase::Turning { process: slot, .. } = &mut visit.phase {
-                    *slot = Some(process.clone());
+            Event::TurnStarted { process, .. } => {
+                if process.boot_id.is_some() {
+                    self.boot_id.clone_from(&process.boot_id);
                 }
-            }),
+                self.with_visit(|visit| {
+                    if let Phase::Turning { process: slot, .. } = &mut visit.phase {
+                        *slot = Some(process.clone());
+                    }
+                });
+            }
             Event::SessionKnown { turn, token } => self.session_known(turn, token),
             Event::TurnEnded { turn, result, .. } => self.turn_ended(turn, result),
             Event::TurnInterrupted { turn, cause, tree, then } => {

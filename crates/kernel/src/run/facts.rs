@@ -17,6 +17,19 @@ pub enum Ref {
     Object(Digest),
 }
 
+impl Default for Ref {
+    fn default() -> Self {
+        Self::Inline(String::new())
+    }
+}
+
+impl Ref {
+    /// Whether it stands for the empty text.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Inline(text) if text.is_empty())
+    }
+}
+
 /// A snapshot of the workspace tree: 40 or 64 hex digits, as the snapshot repository names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -122,7 +135,9 @@ pub struct Process {
     pub pid: u32,
     /// Clock ticks since boot at its start: tells a reused pid.
     pub start_ticks: u64,
-    pub boot_id: String,
+    /// `None` in an event: the same as of the process before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
 }
 
 /// Which conversation a turn belongs to.
@@ -145,7 +160,8 @@ pub struct SessionUse {
 #[serde(rename_all = "snake_case")]
 pub enum TurnResult {
     Completed {
-        /// The final text (a script's standard output).
+        /// The final text (a script's standard output); left out when it is empty.
+        #[serde(default, skip_serializing_if = "Ref::is_nothing")]
         text: Ref,
         /// A script's exit code.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -36,6 +36,8 @@ pub struct Run {
     pub pass_env: Vec<String>,
     /// What the last turn was allowed to do.
     pub policy: Option<Ref>,
+    /// The boot in which the last process ran.
+    pub boot_id: Option<String>,
     /// Visits so far, all steps together, and their bound.
     pub steps_taken: u32,
     pub max_steps: u32,
@@ -226,6 +228,7 @@ impl Run {
             provider: None,
             pass_env: Vec::new(),
             policy: None,
+            boot_id: None,
             steps_taken: 0,
             visits: Tally::default(),
             raised_visits: BTreeMap::new(),

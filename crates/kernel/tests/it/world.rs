@@ -158,7 +158,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
 fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
     let started = Input::TurnStarted {
         turn: turn.clone(),
-        process: Process { pid: 7, start_ticks: 8, boot_id: "b".to_owned() },
+        process: Process { pid: 7, start_ticks: 8, boot_id: Some("b".to_owned()) },
     };
     let known = Input::SessionKnown { turn: turn.clone(), token: "s".to_owned() };
     let result = match draw.below(12) {

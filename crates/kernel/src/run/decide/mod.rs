@@ -87,8 +87,10 @@ fn answered(batch: &mut Batch, input: Input) {
                 batch.push(Event::TurnOwed { turn, prompt, request, policy, session });
             }
         }
-        Input::TurnStarted { turn, process } => {
+        Input::TurnStarted { turn, mut process } => {
             if matches!(batch.turning(&turn), Some(Phase::Turning { process: None, .. })) {
+                process.boot_id =
+                    process.boot_id.filter(|it| batch.run.boot_id.as_ref() != Some(it));
                 batch.push(Event::TurnStarted { turn, process });
             }
         }
