@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use botpipe_journal::Lease;
 use botpipe_kernel::run::{Event, Input, InterruptCause, Run, decide, outstanding};
 
-use crate::engine::Parts;
 use crate::error::Error;
+use crate::parts::Parts;
 use crate::perform::{self, Desk};
 use crate::process::StopSwitch;
 use crate::projection;

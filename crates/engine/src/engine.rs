@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::driver::{Driver, now};
 use crate::error::{Error, ErrorKind};
+use crate::parts::Parts;
 use crate::perform::{About, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection::{self, View};
@@ -29,15 +30,6 @@ use crate::workspace::layout::Layout;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) parts: Arc<Parts>,
-}
-
-/// What every run of a workspace shares.
-pub(crate) struct Parts {
-    pub(crate) layout: Layout,
-    pub(crate) journal: Journal,
-    pub(crate) objects: Objects,
-    /// The binary that becomes stage 1; without one, the running binary.
-    pub(crate) stage1: Option<PathBuf>,
 }
 
 /// A run in full.
@@ -426,32 +418,6 @@ impl Driver<'_> {
     }
 }
 
-impl Parts {
-    /// The text a reference stands for.
-    pub(crate) fn text(&self, text: &Ref) -> Result<String, Error> {
-        match text {
-            Ref::Inline(text) => Ok(text.clone()),
-            Ref::Object(digest) => self.text_of(digest),
-        }
-    }
-
-    /// The text of an object.
-    pub(crate) fn text_of(&self, digest: &Digest) -> Result<String, Error> {
-        let bytes = self.objects.get(digest)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// Keeps a text: in place when small, else as an object.
-    pub(crate) fn keep(&self, text: &str) -> Result<Ref, Error> {
-        if text.len() <= INLINE_BYTES {
-            return Ok(Ref::Inline(text.to_owned()));
-        }
-        Ok(Ref::Object(self.objects.put(text.as_bytes())?))
-    }
-}
-
-/// The largest text kept in an event itself.
-pub(crate) const INLINE_BYTES: usize = 512;
 /// How long `cancel` waits for a living owner, in tenths of a second.
 const CANCEL_PATIENCE_TENTHS: u32 = 150;
 

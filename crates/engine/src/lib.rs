@@ -5,6 +5,7 @@ mod driver;
 pub mod engine;
 pub mod environment;
 pub mod error;
+mod parts;
 mod perform;
 mod policy;
 pub mod process;

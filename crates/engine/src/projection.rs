@@ -10,8 +10,8 @@ use botpipe_kernel::plan::{Plan, Target};
 use botpipe_kernel::run::{Lifecycle, Phase, Run, Verdict};
 use serde_json::json;
 
-use crate::engine::Parts;
 use crate::error::Error;
+use crate::parts::Parts;
 use crate::request::{Notice, Progress};
 
 /// A run's state in the few words a list shows, as JSON: `{"state":"running","detail":"…"}`.

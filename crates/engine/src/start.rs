@@ -10,8 +10,8 @@ use botpipe_lang::{Compiled, canonical_plan, digest_of};
 use botpipe_providers::Cassette;
 
 use crate::driver::now;
-use crate::engine::Parts;
 use crate::error::Error;
+use crate::parts::Parts;
 use crate::perform::About;
 use crate::prompt::run_input;
 use crate::request::{ProviderChoice, StartRequest};

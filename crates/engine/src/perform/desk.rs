@@ -10,8 +10,8 @@ use botpipe_kernel::run::{Provider, Ref, Run};
 use botpipe_providers::Cassette;
 use serde_json::Value;
 
-use crate::engine::{INLINE_BYTES, Parts};
 use crate::error::Error;
+use crate::parts::{INLINE_BYTES, Parts};
 use crate::prompt::{Templates, Validators};
 use crate::workspace::layout::{Layout, WorkspacePath};
 use crate::workspace::redact::Redactor;

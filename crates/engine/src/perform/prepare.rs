@@ -92,7 +92,7 @@ fn contract(
         handoff: None,
         answer: None,
         feedback,
-        interruption: interruption(driver, cause, session)?,
+        interruption: interruption(driver, turn.role, cause, session)?,
     };
     for check in &visit.checks {
         let output = match &check.output {
@@ -223,6 +223,7 @@ fn target_words(action: &Action) -> String {
 /// What a turn that was interrupted is told.
 fn interruption(
     driver: &mut Driver<'_>,
+    role: Role,
     cause: &TurnCause,
     session: Option<&SessionUse>,
 ) -> Result<Option<InterruptionNote>, Trouble> {
@@ -246,7 +247,12 @@ fn interruption(
             "An earlier start of this turn was cut off: {why}. Files are as they were left: look at what is done, keep what is right, and finish the work."
         )
     };
-    let baseline = driver.current_visit()?.baseline.tree.clone();
+    // A verifier's turn began on the tree its producer left.
+    let visit = driver.current_visit()?;
+    let baseline = match role {
+        Role::Verifier => visit.sealed.clone(),
+        Role::Worker | Role::Producer | Role::Script => visit.baseline.tree.clone(),
+    };
     let changed = match (restarted, baseline) {
         (false, Some(baseline)) => {
             let now = driver.desk.snapshots.take().map_err(Trouble::stuck)?;
