@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::{Error, Exit, Identity, Launch, Liveness, Used};
 
@@ -43,7 +44,17 @@ impl Contained {
     }
 
     /// See the Linux implementation.
-    pub fn wait(&self) -> Exit {
+    pub fn accepted(&self) -> usize {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn wait(&mut self) -> Exit {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn try_wait(&mut self) -> Option<Exit> {
         match self.never {}
     }
 
@@ -63,7 +74,13 @@ impl Contained {
     }
 }
 
-pub(crate) fn start(_launch: &Launch) -> Result<Contained, Error> {
+impl AsFd for Contained {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self.never {}
+    }
+}
+
+pub(crate) fn start(_launch: &Launch, _input: &[u8]) -> Result<Contained, Error> {
     Err(Error::Unsupported)
 }
 

@@ -44,6 +44,15 @@ impl Launch {
     /// The program's own absence and a bad working directory are `Error::Program` and
     /// `Error::WorkingDirectory`; they are never mistaken for an exit code.
     pub fn start(&self) -> Result<Contained, Error> {
-        os::start(self)
+        self.start_with(&[])
+    }
+
+    /// The same, with as much of `input` as its pipe takes at once ready to be read from the
+    /// beginning; [`Contained::accepted`] says how much that was.
+    ///
+    /// # Errors
+    /// Those of [`Launch::start`].
+    pub fn start_with(&self, input: &[u8]) -> Result<Contained, Error> {
+        os::start(self, input)
     }
 }

@@ -1,14 +1,13 @@
 //! Botpipe's side of a contained program: it starts stage 1, talks to it, and ends it.
 
-use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
+use std::io::{self, PipeReader, PipeWriter, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::message::{Message, Part};
+use super::message::{Heard, Message, Part, Words};
 use super::process::{self, Process};
 use super::{fork_server, init, plan, procfs, stage1, sys};
 use crate::{Error, Exit, How, Identity, Launch, Refused, Used};
@@ -21,19 +20,19 @@ pub struct Contained {
     stderr: Option<PipeReader>,
     identity: Identity,
     used: Used,
-    /// Commands go this way; words come back through a second handle on it in `stage1`.
-    socket: UnixStream,
-    stage1: Mutex<Stage1>,
+    accepted: usize,
+    stage1: Stage1,
 }
 
 #[derive(Debug)]
 struct Stage1 {
     process: Process,
-    words: BufReader<UnixStream>,
+    /// Commands go down this socket, words come up.
+    words: Words,
     exit: Option<Exit>,
 }
 
-pub(crate) fn start(launch: &Launch) -> Result<Contained, Error> {
+pub(crate) fn start(launch: &Launch, input: &[u8]) -> Result<Contained, Error> {
     let plan = plan::encode(launch)?;
     let path = match &launch.stage1 {
         Some(path) => path.clone(),
@@ -41,27 +40,21 @@ pub(crate) fn start(launch: &Launch) -> Result<Contained, Error> {
         None => return Err(Error::NoStage1),
     };
     let pipes = |source| Error::System { doing: "make the pipes of a program", source };
-    let (agent_stdin, stdin) = io::pipe().map_err(pipes)?;
+    let (agent_stdin, mut stdin) = io::pipe().map_err(pipes)?;
+    sys::never_block(stdin.as_fd()).map_err(pipes)?;
+    // A fresh pipe with a reader takes what fits, and does not fail.
+    let accepted = if input.is_empty() { 0 } else { stdin.write(input).unwrap_or(0) };
     let (stdout, agent_stdout) = io::pipe().map_err(pipes)?;
     let (stderr, agent_stderr) = io::pipe().map_err(pipes)?;
 
-    let size = (plan.len() as u64).to_ne_bytes();
-    let tell = |mut socket: &UnixStream| {
-        let fds = [agent_stdin.as_fd(), agent_stdout.as_fd(), agent_stderr.as_fd()];
+    let tell = |socket: &UnixStream| {
+        let stdio = [agent_stdin.as_fd(), agent_stdout.as_fd(), agent_stderr.as_fd()];
         // What a stage 1 that is gone did not take shows below: it ends without a word.
-        drop(sys::send_with_descriptors(socket.as_fd(), &size, fds).and(socket.write_all(&plan)));
+        drop(plan::send(socket, &plan, stdio));
     };
-    let (socket, mut process, identity) = start_stage1(&path, &tell)?;
+    let (socket, process, identity) = start_stage1(&path, &tell)?;
     drop((agent_stdin, agent_stdout, agent_stderr));
-    let words = match socket.try_clone() {
-        Ok(words) => BufReader::new(words),
-        Err(source) => {
-            process.kill();
-            process.wait();
-            return Err(pipes(source));
-        }
-    };
-    let mut stage1 = Stage1 { process, words, exit: None };
+    let mut stage1 = Stage1 { process, words: Words::new(socket), exit: None };
     let used = match stage1.first_words(launch, &path) {
         Ok(used) => used,
         Err(error) => {
@@ -75,7 +68,7 @@ pub(crate) fn start(launch: &Launch) -> Result<Contained, Error> {
         return Err(Error::System { doing: "read the start time of stage 1 in /proc", source });
     };
     let (stdin, stdout, stderr) = (Some(stdin), Some(stdout), Some(stderr));
-    Ok(Contained { stdin, stdout, stderr, identity, used, socket, stage1: Mutex::new(stage1) })
+    Ok(Contained { stdin, stdout, stderr, identity, used, accepted, stage1 })
 }
 
 /// Gets a stage 1 from the fork server, or one of our own where the kernel has no handles on
@@ -103,7 +96,13 @@ fn start_stage1(
 }
 
 impl Contained {
-    /// The writing end of the program's standard input, once.
+    /// Bytes of its input that it was given at its start: the rest is to be written.
+    pub fn accepted(&self) -> usize {
+        self.accepted
+    }
+
+    /// The writing end of the program's standard input, once. It never blocks: a write to a full
+    /// pipe fails with `WouldBlock`.
     pub fn take_stdin(&mut self) -> Option<PipeWriter> {
         self.stdin.take()
     }
@@ -135,8 +134,19 @@ impl Contained {
 
     /// Waits until the program and everything it started have ended. Later calls say the same.
     /// A stage 1 that was killed took everything along: that is an end by signal 9.
-    pub fn wait(&self) -> Exit {
-        self.stage1.lock().unwrap_or_else(PoisonError::into_inner).wait()
+    pub fn wait(&mut self) -> Exit {
+        loop {
+            if let Some(exit) = self.stage1.ended(None) {
+                self.stage1.process.wait(); // it has nothing left to do but to end
+                return exit;
+            }
+        }
+    }
+
+    /// The end, if it is known by now; stage 1 itself may take a moment longer. To be asked when
+    /// there is something to read (see [`AsFd`]).
+    pub fn try_wait(&mut self) -> Option<Exit> {
+        self.stage1.ended(Some(Duration::ZERO))
     }
 
     /// Sends SIGTERM to the process group the program leads, as a terminal would.
@@ -153,18 +163,25 @@ impl Contained {
     /// For a stage 1 that does not answer, such as one that somebody stopped.
     pub fn abandon(&self) {
         // Whoever waits hears the silence, and kills stage 1.
-        drop(self.socket.shutdown(Shutdown::Both));
+        drop(self.stage1.words.socket().shutdown(Shutdown::Both));
     }
 
     fn say(&self, word: u8) {
         // A stage 1 that is gone has already ended everything.
-        drop((&self.socket).write_all(&[word]));
+        drop(self.stage1.words.socket().write_all(&[word]));
+    }
+}
+
+/// Readable when [`Contained::try_wait`] may know more.
+impl AsFd for Contained {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stage1.words.socket().as_fd()
     }
 }
 
 impl Drop for Contained {
     fn drop(&mut self) {
-        self.stage1.get_mut().unwrap_or_else(PoisonError::into_inner).abandon();
+        self.stage1.abandon();
     }
 }
 
@@ -173,17 +190,18 @@ impl Stage1 {
     fn first_words(&mut self, launch: &Launch, path: &Path) -> Result<Used, Error> {
         let mut fell_back: Option<Refused> = None;
         loop {
-            match self.next_word() {
-                Some(Message::FallsBack(why)) => fell_back = Some(why),
-                Some(Message::Started(Some(proc))) => return Ok(Used::Namespace { proc }),
-                Some(Message::Started(None)) => {
+            match self.words.next(None) {
+                Heard::Nothing => {}
+                Heard::Word(Message::FallsBack(why)) => fell_back = Some(why),
+                Heard::Word(Message::Started(Some(proc))) => return Ok(Used::Namespace { proc }),
+                Heard::Word(Message::Started(None)) => {
                     return Ok(Used::Subreaper { refused: fell_back });
                 }
-                Some(Message::Refused(Refused { step, errno })) => {
+                Heard::Word(Message::Refused(Refused { step, errno })) => {
                     let source = io::Error::from_raw_os_error(errno);
                     return Err(Error::Refused { step, source });
                 }
-                Some(Message::NotStarted { what, errno }) => {
+                Heard::Word(Message::NotStarted { what, errno }) => {
                     let source = io::Error::from_raw_os_error(errno);
                     return Err(match what {
                         Part::Program => Error::Program { program: launch.program.clone(), source },
@@ -192,40 +210,32 @@ impl Stage1 {
                         }
                     });
                 }
-                Some(Message::Ended(_)) | None => {
+                Heard::Word(Message::Ended(_)) | Heard::End => {
                     return Err(Error::Silent { path: path.to_owned() });
                 }
             }
         }
     }
 
-    /// The next thing stage 1 says; `None` when it has ended.
-    fn next_word(&mut self) -> Option<Message> {
-        let mut line = String::new();
-        match self.words.read_line(&mut line) {
-            Ok(0) | Err(_) => None,
-            Ok(_) => Message::parse(&line),
-        }
-    }
-
-    fn wait(&mut self) -> Exit {
-        if let Some(exit) = &self.exit {
-            return exit.clone();
-        }
-        let exit = loop {
-            match self.next_word() {
-                Some(Message::Ended(exit)) => break exit,
-                Some(_) => {}
-                None => {
+    /// Listens for the end as long as this, or until something is said.
+    fn ended(&mut self, patience: Option<Duration>) -> Option<Exit> {
+        if self.exit.is_none() {
+            self.exit = match self.words.next(patience) {
+                Heard::Word(Message::Ended(exit)) => {
+                    self.process.forget();
+                    Some(exit)
+                }
+                Heard::Nothing | Heard::Word(_) => None,
+                Heard::End => {
                     // Killed by others, or given up by us: in either case this ends the rest.
                     self.process.kill();
-                    break Exit { how: How::Signalled(sys::SIGKILL), leftover: 0, survivors: 0 };
+                    self.process.wait();
+                    let how = How::Signalled(sys::SIGKILL);
+                    Some(Exit { how, leftover: 0, survivors: 0 })
                 }
-            }
-        };
-        self.process.wait(); // it has nothing left to do but to end
-        self.exit = Some(exit.clone());
-        exit
+            };
+        }
+        self.exit.clone()
     }
 
     /// Ends stage 1, and so everything below it, whatever state it is in.
@@ -233,7 +243,7 @@ impl Stage1 {
         if self.exit.is_some() {
             return;
         }
-        drop(self.words.get_ref().shutdown(Shutdown::Both));
+        drop(self.words.socket().shutdown(Shutdown::Both));
         self.process.wait_for(STAGE1_PATIENCE);
         self.process.kill();
         self.process.wait();

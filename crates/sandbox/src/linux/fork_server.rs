@@ -2,7 +2,8 @@
 //! pays for no exec, relocation and page faults of a large binary but the first.
 //!
 //! Botpipe sends one byte with a socket for each launch. One fork, the spare, is always there and
-//! waits for it; the server makes another as soon as it is taken. The spare talks to Botpipe over
+//! waits for it, with an init already in its namespaces; the server makes another as soon as it is
+//! taken. The spare talks to Botpipe over
 //! the socket of its launch and sends a handle on itself first, so that Botpipe can wait for it and
 //! kill it although it is no child of its own.
 
@@ -75,7 +76,7 @@ pub(super) fn serve() -> io::Result<()> {
 const FORKS_IN_VAIN: u32 = 3;
 
 /// Waits for a launch, and attends it to its end.
-fn be_spare(control: UnixStream, server: u32, mut tell: PipeWriter) -> io::Result<()> {
+fn be_spare(control: UnixStream, server: u32, tell: PipeWriter) -> io::Result<()> {
     sys::die_with_parent()?;
     sys::notice_children();
     sys::new_session()?;
@@ -88,6 +89,11 @@ fn be_spare(control: UnixStream, server: u32, mut tell: PipeWriter) -> io::Resul
     let mut words = [0; FIRST_WORDS];
     words[..4].copy_from_slice(&std::process::id().to_ne_bytes());
     words[4..].copy_from_slice(&start_ticks.to_ne_bytes());
+    let ((control, mut tell, handle, own), ready) =
+        match stage1::get_ready((control, tell, handle, own)) {
+            Ok((ready, kept)) => (kept, Some(ready)),
+            Err(kept) => (kept, None),
+        };
 
     let botpipe = loop {
         match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
@@ -106,7 +112,7 @@ fn be_spare(control: UnixStream, server: u32, mut tell: PipeWriter) -> io::Resul
     drop(own);
     tell.write_all(&[TAKEN])?;
     drop(tell);
-    stage1::attend(botpipe, Some(handle))
+    stage1::attend(botpipe, Some(handle), ready)
 }
 
 /// A request whose socket did not arrive is asked again.

@@ -2,14 +2,15 @@
 //! the command or the silence from above says so, it leaves nothing behind.
 
 use std::fs::{self, File};
-use std::io::{self, PipeReader, PipeWriter, Read};
+use std::io::{self, PipeWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use super::agent;
-use super::message::Message;
-use super::plan::Plan;
+use super::agent::{self, NotStarted};
+use super::message::{Message, Part};
+use super::plan;
 use super::procfs;
 use super::sys::{self, Pid, Reaped, SIGKILL, SIGTERM};
 use super::tree::{self, Reach};
@@ -20,30 +21,35 @@ pub(super) const TERMINATE: u8 = b'T';
 /// Stage 1's word for: end everything. So does the end of the pipe.
 pub(super) const KILL: u8 = b'K';
 
-/// Runs as init until nothing is left below.
+/// Runs as init until nothing is left below. The launch comes through `commands` once this is set
+/// up; when none comes, there is nothing to do.
 pub(super) fn run(
     reach: Reach,
     ids_to_map: Option<(u32, u32)>,
-    plan: &Plan,
-    stdio: [OwnedFd; 3],
-    mut commands: PipeReader,
+    mut commands: UnixStream,
     mut report: PipeWriter,
 ) -> ! {
     let message = match set_up(reach, ids_to_map) {
         Err(refused) => Message::Refused(refused),
-        Ok((proc, signals)) => match agent::start(plan, &stdio) {
-            Err(not) => Message::NotStarted { what: not.what, errno: not.errno },
-            Ok(agent) => {
-                drop(stdio); // else nobody would ever see the end of the agent's output
-                // A stage 1 that is gone also ended its pipe of commands: seen at once below.
-                drop(Message::Started(proc).send(&mut report));
-                Message::Ended(attend(reach, agent, &mut commands, signals))
+        Ok((proc, signals)) => {
+            let Ok((bytes, stdio)) = plan::receive(&mut commands) else { sys::exit_now(0) };
+            match plan::decode(&bytes).ok_or(UNREADABLE).and_then(|p| agent::start(&p, &stdio)) {
+                Err(not) => Message::NotStarted { what: not.what, errno: not.errno },
+                Ok(agent) => {
+                    drop(stdio); // else nobody would ever see the end of the agent's output
+                    // A stage 1 that is gone also ended its socket: seen at once below.
+                    drop(Message::Started(proc).send(&mut report));
+                    Message::Ended(attend(reach, agent, &mut commands, signals))
+                }
             }
-        },
+        }
     };
     drop(message.send(&mut report));
     sys::exit_now(0)
 }
+
+/// A launch that cannot be read was not written by us.
+const UNREADABLE: NotStarted = NotStarted { what: Part::Program, errno: libc::EBADMSG };
 
 fn set_up(
     reach: Reach,
@@ -96,7 +102,7 @@ fn own_proc() -> Proc {
     }
 }
 
-fn attend(reach: Reach, agent: Pid, commands: &mut PipeReader, signals: OwnedFd) -> Exit {
+fn attend(reach: Reach, agent: Pid, commands: &mut UnixStream, signals: OwnedFd) -> Exit {
     let mut signals = File::from(signals);
     let mut status = None;
     while status.is_none() {

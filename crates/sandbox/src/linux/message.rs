@@ -1,7 +1,11 @@
 //! What init tells stage 1, and stage 1 tells Botpipe: one line each.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+use super::sys;
 use crate::{Exit, How, Proc, Refused};
 
 /// A line on its way up.
@@ -85,6 +89,56 @@ impl Message {
             }
             _ => return None,
         })
+    }
+}
+
+/// Lines as they arrive.
+#[derive(Debug)]
+pub(super) struct Words {
+    socket: UnixStream,
+    heard: Vec<u8>,
+}
+
+/// What came up.
+pub(super) enum Heard {
+    Word(Message),
+    /// Not in this time.
+    Nothing,
+    /// The other end is gone, or says what is none of ours.
+    End,
+}
+
+impl Words {
+    pub(super) fn new(socket: UnixStream) -> Self {
+        Self { socket, heard: Vec::new() }
+    }
+
+    pub(super) fn socket(&self) -> &UnixStream {
+        &self.socket
+    }
+
+    /// The next line; waits for it as long as this, `None` without end.
+    pub(super) fn next(&mut self, patience: Option<Duration>) -> Heard {
+        loop {
+            if let Some(end) = self.heard.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.heard.drain(..=end).collect();
+                let word = str::from_utf8(&line).ok().and_then(Message::parse);
+                return word.map_or(Heard::End, Heard::Word);
+            }
+            match sys::wait_readable([self.socket.as_fd()], patience) {
+                Ok([true]) => {}
+                Ok([false]) if patience.is_none() => continue,
+                Ok([false]) => return Heard::Nothing,
+                Err(_) => return Heard::End,
+            }
+            let mut buffer = [0; 256];
+            match self.socket.read(&mut buffer) {
+                Ok(0) => return Heard::End,
+                Ok(size) => self.heard.extend_from_slice(&buffer[..size]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Heard::End,
+            }
+        }
     }
 }
 

@@ -2,13 +2,16 @@
 //! environment, where others could read it.
 
 use std::ffi::{CString, OsStr};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 
+use super::sys;
 use crate::{Containment, Error, Launch};
 
-/// A launch as stage 1 and the agent need it.
+/// A launch as init and the agent need it.
 pub(super) struct Plan {
-    pub(super) containment: Containment,
     pub(super) cwd: CString,
     pub(super) program: CString,
     /// With the program's name first.
@@ -62,16 +65,41 @@ pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// Sends an encoded launch with the agent's standard descriptors, to stage 1 and on to init.
+pub(super) fn send(
+    mut to: &UnixStream,
+    bytes: &[u8],
+    stdio: [BorrowedFd<'_>; 3],
+) -> io::Result<()> {
+    let size = (bytes.len() as u64).to_ne_bytes();
+    sys::send_with_descriptors(to.as_fd(), &size, stdio)?;
+    to.write_all(bytes)
+}
+
+/// Receives what [`send`] sent.
+pub(super) fn receive(from: &mut UnixStream) -> io::Result<(Vec<u8>, [OwnedFd; 3])> {
+    let (size, stdio) = sys::receive_with_descriptors(from.as_fd())?;
+    let size = usize::try_from(u64::from_ne_bytes(size)).map_err(io::Error::other)?;
+    let mut bytes = vec![0; size];
+    from.read_exact(&mut bytes)?;
+    Ok((bytes, stdio))
+}
+
+/// How the descendants shall be held together, by the first field of an encoded launch.
+pub(super) fn containment_of(bytes: &[u8]) -> Option<Containment> {
+    match bytes.split(|b| *b == 0).next()? {
+        b"auto" => Some(Containment::Auto),
+        b"namespace" => Some(Containment::Namespace),
+        b"subreaper" => Some(Containment::Subreaper),
+        _ => None,
+    }
+}
+
 /// Reads what [`encode`] wrote.
 pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
-    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0);
+    containment_of(bytes)?;
+    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0).skip(1);
     let mut next = || fields.next().and_then(|f| CString::new(f).ok());
-    let containment = match next()?.to_str().ok()? {
-        "auto" => Containment::Auto,
-        "namespace" => Containment::Namespace,
-        "subreaper" => Containment::Subreaper,
-        _ => return None,
-    };
     let (cwd, program) = (next()?, next()?);
     let count: usize = next()?.to_str().ok()?.parse().ok()?;
     let mut argv = vec![program.clone()];
@@ -79,14 +107,14 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
         argv.push(next()?);
     }
     let env = std::iter::from_fn(next).collect();
-    Some(Plan { containment, cwd, program, argv, env })
+    Some(Plan { cwd, program, argv, env })
 }
 
 #[cfg(test)]
 mod tests {
     use std::ffi::CString;
 
-    use super::{decode, encode};
+    use super::{containment_of, decode, encode};
     use crate::{Containment, Error, Launch};
 
     fn launch() -> Launch {
@@ -102,8 +130,9 @@ mod tests {
 
     #[test]
     fn empty_arguments_and_values_arrive() {
-        let plan = decode(&encode(&launch()).unwrap()).unwrap();
-        assert_eq!(plan.containment, Containment::Subreaper);
+        let bytes = encode(&launch()).unwrap();
+        assert_eq!(containment_of(&bytes), Some(Containment::Subreaper));
+        let plan = decode(&bytes).unwrap();
         assert_eq!(plan.argv, [c"agent", c"", c"two words", c""].map(CString::from));
         assert_eq!(plan.env, [c"A=x=y", c"EMPTY="].map(CString::from));
     }

@@ -48,6 +48,13 @@ impl Process {
         });
     }
 
+    /// Lets go of one that has nothing left to do but to end: the server collects its own.
+    pub(super) fn forget(&mut self) {
+        if let Self::Child(child) = self {
+            drop(child.wait());
+        }
+    }
+
     /// Waits until it has ended.
     pub(super) fn wait(&mut self) {
         match self {

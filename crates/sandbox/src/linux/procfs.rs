@@ -1,6 +1,7 @@
 //! Processes as `/proc` shows them.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use super::sys::{self, ESRCH, Pid};
 use crate::{Identity, Liveness};
@@ -63,13 +64,18 @@ fn without_stat(pid: u32) -> Liveness {
     }
 }
 
+/// Read once: no process outlives a boot.
 fn boot_id() -> Option<String> {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned())
+    static ID: OnceLock<Option<String>> = OnceLock::new();
+    let read = || fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    ID.get_or_init(|| read().map(|id| id.trim().to_owned())).clone()
 }
 
+/// Read once: no process leaves its own.
 fn pid_namespace() -> Option<String> {
-    fs::read_link("/proc/self/ns/pid").ok()?.into_os_string().into_string().ok()
+    static NAME: OnceLock<Option<String>> = OnceLock::new();
+    let read = || fs::read_link("/proc/self/ns/pid").ok()?.into_os_string().into_string().ok();
+    NAME.get_or_init(read).clone()
 }
 
 /// The name in parentheses may hold anything, so fields are counted from its last parenthesis.

@@ -1,7 +1,8 @@
 //! Stage 1: our own binary with an empty environment. It stands between Botpipe and init: forwards
 //! commands down and words up, and ends everything when Botpipe or the fork server falls silent.
 
-use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::fork_server;
 use super::init;
 use super::message::Message;
-use super::plan::{self, Plan};
+use super::plan;
 use super::sys::{self, Fork, Pid, SIGKILL};
 use super::tree::{self, Reach};
 use crate::{Containment, Exit, How, Refused};
@@ -47,7 +48,7 @@ fn run_alone() -> io::Result<()> {
     let botpipe = take_socket()?;
     sys::notice_children();
     sys::new_session()?;
-    attend(botpipe, None)
+    attend(botpipe, None, None)
 }
 
 /// The socket a fresh process was given as its standard input; the only other descriptors it keeps
@@ -59,32 +60,73 @@ pub(super) fn take_socket() -> io::Result<UnixStream> {
     Ok(socket)
 }
 
-/// Attends one launch to its end; `server` is the fork server it shall not outlive.
-pub(super) fn attend(mut botpipe: UnixStream, server: Option<OwnedFd>) -> io::Result<()> {
-    let (size, stdio) = sys::receive_with_descriptors(botpipe.as_fd())?;
-    let size = usize::try_from(u64::from_ne_bytes(size)).map_err(io::Error::other)?;
-    let mut bytes = vec![0; size];
-    botpipe.read_exact(&mut bytes)?;
-    let plan = plan::decode(&bytes).ok_or(ErrorKind::InvalidData)?;
-    drop(bytes);
+/// An init that was forked before its launch is known.
+pub(super) struct Ready {
+    begun: Begun,
+    /// The mounts that it has a copy of, as they were.
+    mounts: File,
+}
 
-    let first = match plan.containment {
+/// Forks an init into its namespaces, so that a launch need not wait for them. `keep` is what init
+/// shall not hold open; it comes back. An error: not here, or not now.
+pub(super) fn get_ready<T>(keep: T) -> Result<(Ready, T), T> {
+    let Ok(mounts) = File::open("/proc/self/mountinfo") else { return Err(keep) };
+    match begin(Reach::Namespace, (keep, mounts)) {
+        Ok((begun, (keep, mounts))) => Ok((Ready { begun, mounts }, keep)),
+        Err((_, (keep, _))) => Err(keep),
+    }
+}
+
+impl Ready {
+    /// Whether it sees the mounts that are there now.
+    fn is_fresh(&self) -> bool {
+        matches!(sys::mounts_changed(self.mounts.as_fd()), Ok(false))
+    }
+
+    fn dismiss(self) {
+        drop(self.begun.commands);
+        sys::wait_for(self.begun.init);
+    }
+}
+
+/// Attends one launch to its end; `server` is the fork server it shall not outlive.
+pub(super) fn attend(
+    mut botpipe: UnixStream,
+    server: Option<OwnedFd>,
+    ready: Option<Ready>,
+) -> io::Result<()> {
+    let (plan, stdio) = plan::receive(&mut botpipe)?;
+    let containment = plan::containment_of(&plan).ok_or(ErrorKind::InvalidData)?;
+    let reach = match containment {
         Containment::Subreaper => Reach::Tree,
         Containment::Auto | Containment::Namespace => Reach::Namespace,
     };
-    let Verdict::Refused { why, stdio, mut botpipe, server } =
-        contain(first, &plan, stdio, botpipe, server)?
-    else {
+    let hands = Hands { stdio, botpipe, server };
+    let ready = ready.and_then(|ready| {
+        if reach == Reach::Namespace && ready.is_fresh() {
+            return Some(ready.begun);
+        }
+        ready.dismiss();
+        None
+    });
+    let Verdict::Refused(why, mut hands) = contain(reach, &plan, ready, hands)? else {
         return Ok(());
     };
-    if plan.containment != Containment::Auto {
-        return Message::Refused(why).send(&mut botpipe);
+    if containment != Containment::Auto {
+        return Message::Refused(why).send(&mut hands.botpipe);
     }
-    Message::FallsBack(why).send(&mut botpipe)?;
-    match contain(Reach::Tree, &plan, stdio, botpipe, server)? {
+    Message::FallsBack(why).send(&mut hands.botpipe)?;
+    match contain(Reach::Tree, &plan, None, hands)? {
         Verdict::Over => Ok(()),
-        Verdict::Refused { why, mut botpipe, .. } => Message::Refused(why).send(&mut botpipe),
+        Verdict::Refused(why, mut hands) => Message::Refused(why).send(&mut hands.botpipe),
     }
+}
+
+/// What stage 1 holds for a launch, and init must not: kept open there, it would hide our death.
+struct Hands {
+    stdio: [OwnedFd; 3],
+    botpipe: UnixStream,
+    server: Option<OwnedFd>,
 }
 
 /// How one attempt to contain the agent went.
@@ -92,18 +134,24 @@ enum Verdict {
     /// Everything was said and everything has ended.
     Over,
     /// Nothing was started; what another attempt needs comes back.
-    Refused { why: Refused, stdio: [OwnedFd; 3], botpipe: UnixStream, server: Option<OwnedFd> },
+    Refused(Refused, Hands),
 }
 
-fn contain(
-    reach: Reach,
-    plan: &Plan,
-    stdio: [OwnedFd; 3],
-    botpipe: UnixStream,
-    server: Option<OwnedFd>,
-) -> io::Result<Verdict> {
-    let (commands, forward) = io::pipe()?;
-    let (words, report) = io::pipe()?;
+/// An init, forked.
+struct Begun {
+    init: Pid,
+    /// What it hears us by: the launch, then commands; dropped, it ends everything.
+    commands: UnixStream,
+    words: PipeReader,
+}
+
+/// Forks an init; `keep` is closed there.
+fn begin<T>(reach: Reach, keep: T) -> Result<(Begun, T), (io::Error, T)> {
+    let (ends, pipe) = match (UnixStream::pair(), io::pipe()) {
+        (Ok(ends), Ok(pipe)) => (ends, pipe),
+        (Err(e), _) | (_, Err(e)) => return Err((e, keep)),
+    };
+    let ((commands, heard), (words, report)) = (ends, pipe);
     // Root needs no user namespace, and one that maps a single id would cut it off from all others.
     let (user, group) = sys::ids();
     let (flags, map) = match (reach, user) {
@@ -111,35 +159,46 @@ fn contain(
         (Reach::Namespace, 0) => (sys::NEW_PID_AND_MOUNT, None),
         (Reach::Namespace, _) => (sys::NEW_USER_PID_AND_MOUNT, Some((user, group))),
     };
+    match sys::fork(flags) {
+        Err(e) => Err((e, keep)),
+        Ok(Fork::Child) => {
+            drop((keep, commands, words));
+            init::run(reach, map, heard, report)
+        }
+        Ok(Fork::Parent(init)) => Ok((Begun { init, commands, words }, keep)),
+    }
+}
+
+fn contain(reach: Reach, plan: &[u8], ready: Option<Begun>, hands: Hands) -> io::Result<Verdict> {
     if reach == Reach::Tree {
         sys::become_subreaper()?; // for the day that init is killed
     }
-    match sys::fork(flags) {
-        Err(e) => {
-            let errno = e.raw_os_error().unwrap_or(libc::EIO);
-            let why = Refused { step: "new-namespaces".to_owned(), errno };
-            Ok(Verdict::Refused { why, stdio, botpipe, server })
-        }
-        Ok(Fork::Child) => {
-            // Ends of stage 1's own: kept open here, they would hide its death.
-            drop((forward, words, botpipe, server));
-            init::run(reach, map, plan, stdio, commands, report)
-        }
-        Ok(Fork::Parent(init)) => {
-            drop((commands, report));
-            let oversight = Oversight {
-                reach,
-                init,
-                botpipe,
-                server,
-                commands: Some(forward),
-                words,
-                stdio: Some(stdio),
-                deadline: None,
-            };
-            oversight.run()
-        }
-    }
+    let (begun, hands) = match ready {
+        Some(begun) => (begun, hands),
+        None => match begin(reach, hands) {
+            Ok(begun) => begun,
+            Err((e, hands)) => {
+                let errno = e.raw_os_error().unwrap_or(libc::EIO);
+                let why = Refused { step: "new-namespaces".to_owned(), errno };
+                return Ok(Verdict::Refused(why, hands));
+            }
+        },
+    };
+    let Begun { init, commands, words } = begun;
+    // An init that is gone is noticed by its words.
+    drop(plan::send(&commands, plan, hands.stdio.each_ref().map(AsFd::as_fd)));
+    let Hands { stdio, botpipe, server } = hands;
+    let oversight = Oversight {
+        reach,
+        init,
+        botpipe,
+        server,
+        commands: Some(commands),
+        words,
+        stdio: Some(stdio),
+        deadline: None,
+    };
+    oversight.run()
 }
 
 /// Stage 1 while init runs.
@@ -150,7 +209,7 @@ struct Oversight {
     /// Readable once the fork server is gone.
     server: Option<OwnedFd>,
     /// Where init hears us; dropped, it ends everything.
-    commands: Option<PipeWriter>,
+    commands: Option<UnixStream>,
     words: PipeReader,
     /// Kept for another attempt until the agent runs.
     stdio: Option<[OwnedFd; 3]>,
@@ -236,7 +295,8 @@ impl Oversight {
     fn refused(self, why: Refused) -> io::Result<Verdict> {
         sys::wait_for(self.init);
         let stdio = self.stdio.ok_or(ErrorKind::InvalidData)?;
-        Ok(Verdict::Refused { why, stdio, botpipe: self.botpipe, server: self.server })
+        let hands = Hands { stdio, botpipe: self.botpipe, server: self.server };
+        Ok(Verdict::Refused(why, hands))
     }
 
     fn over(mut self, last: &Message) -> Verdict {

@@ -255,6 +255,23 @@ pub(super) fn wait_readable<const N: usize>(
     }
 }
 
+/// Whether mounts have changed since this `mountinfo` was opened, or asked about last.
+pub(super) fn mounts_changed(mountinfo: BorrowedFd<'_>) -> Result<bool> {
+    let mut polled = libc::pollfd { fd: mountinfo.as_raw_fd(), events: libc::POLLPRI, revents: 0 };
+    // SAFETY: one entry, which outlives the call.
+    check(unsafe { libc::poll(&raw mut polled, 1, 0) })?;
+    Ok(polled.revents & (libc::POLLPRI | libc::POLLERR) != 0)
+}
+
+/// Has reads and writes of this end of a pipe fail with `WouldBlock` rather than wait.
+pub(super) fn never_block(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: both take numbers; flags belong to this end alone, which is ours.
+    unsafe {
+        let flags = check(libc::fcntl(fd.as_raw_fd(), libc::F_GETFL))?;
+        check(libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK)).map(drop)
+    }
+}
+
 /// Puts a descriptor at a fixed number, open across exec.
 pub(super) fn place(fd: BorrowedFd<'_>, at: RawFd) -> Result<()> {
     // SAFETY: dup2 takes numbers; the caller gives up what was at `at`.

@@ -1,5 +1,6 @@
 //! What a program is given, and what is said when it cannot be started.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -128,7 +129,7 @@ fn a_relative_program_is_taken_from_its_directory() {
 
 #[test]
 fn an_end_says_the_same_twice() {
-    let running = launch("/bin/sh", &["-c", "kill -15 $$"]).start().unwrap();
+    let mut running = launch("/bin/sh", &["-c", "kill -15 $$"]).start().unwrap();
     assert_eq!(running.wait().how, How::Signalled(15));
     assert_eq!(running.wait().how, How::Signalled(15));
     running.terminate();
@@ -165,4 +166,24 @@ fn a_long_plan_arrives_whole() {
             .last(),
         Some("ok")
     );
+}
+
+#[test]
+fn input_given_with_the_launch_is_there_at_once_and_the_rest_can_be_written() {
+    let mut small = launch("cat", &[]).start_with(b"ready").unwrap();
+    assert_eq!(small.accepted(), 5);
+    drop(small.take_stdin());
+    let mut said = String::new();
+    small.take_stdout().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((said.as_str(), small.wait().how), ("ready", How::Exited(0)));
+
+    // Nobody reads: what does not fit is refused, not waited for.
+    let input = vec![b'x'; 1 << 20];
+    let mut large = launch("sleep", &["60"]).start_with(&input).unwrap();
+    let accepted = large.accepted();
+    assert!(0 < accepted && accepted < input.len(), "{accepted}");
+    let refused = large.take_stdin().unwrap().write(&input[accepted..]).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
+    large.kill();
+    assert_eq!(large.wait().how, How::Signalled(9));
 }

@@ -153,7 +153,7 @@ fn a_killed_server_ends_its_launches_and_is_replaced() {
     for (containment, _) in CONTAINMENTS {
         let stage = Stage::new();
         let script = stage.escape("sleep 60");
-        let running = launch(&stage, containment, &["sh", "-c", &script]).start().unwrap();
+        let mut running = launch(&stage, containment, &["sh", "-c", &script]).start().unwrap();
         until("the escaped process writes", || stage.beats().exists());
         let (stage1, server) = (running.identity().clone(), server_of(running.pid()));
         kill_9(server);
@@ -288,4 +288,21 @@ fn several(stage: &Stage, user: User, containment: &str, count: usize) -> std::p
 
 fn signal(which: &str, pid: u32) {
     assert!(Command::new("kill").args([which, &pid.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_mount_that_came_since_the_last_launch_is_seen_by_the_next() {
+    let stage = Stage::new();
+    let folder = stage.folder.join("mounted-over");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("covered"), "").unwrap();
+    // In a mount namespace of its own, in which nothing comes from outside.
+    let said = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--propagation", "private"])
+        .arg(&stage.program)
+        .args(["mounts", folder.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said, "Exited(0) covered\nExited(0) mounted\n");
 }

@@ -152,9 +152,10 @@ pub(crate) fn as_str(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The launches a server attends: its forks that have something below them, so not the spare.
+/// The launches a server attends: its forks whose init has something below it, so not the spare.
 pub(crate) fn stages_1(server: u32) -> Vec<u32> {
-    children(server).into_iter().filter(|fork| !children(*fork).is_empty()).collect()
+    let attends = |fork: &u32| children(*fork).iter().any(|init| !children(*init).is_empty());
+    children(server).into_iter().filter(attends).collect()
 }
 
 pub(crate) fn kill_9(pid: u32) {

@@ -17,6 +17,7 @@ fn main() {
     let word = |n: usize| args.get(n).and_then(|a| a.to_str()).unwrap_or_default();
     match word(0) {
         "contain" => contain(word(1), word(2), Path::new(word(3)), &args[4..]),
+        "mounts" => mounts(word(1)),
         "several" => several(word(1), word(2).parse().expect("a count"), &args[3..]),
         "no-handles" => {
             refuse_handles();
@@ -65,6 +66,23 @@ fn contain(containment: &str, end: &str, ready: &Path, command: &[OsString]) {
     if let Some(Ok(Ok(text))) = stdout.map(std::thread::JoinHandle::join) {
         print!("{text}");
     }
+}
+
+/// `mounts <folder>`: looks into a folder from a launch, mounts another over it, makes a file there,
+/// and looks again. The init of the second launch is forked long before.
+fn mounts(folder: &str) {
+    let look = || {
+        let mut shown =
+            launch("namespace", &["ls".into(), folder.into()]).start().expect("a start");
+        let mut text = String::new();
+        shown.take_stdout().expect("output").read_to_string(&mut text).expect("text");
+        println!("{:?} {}", shown.wait().how, text.trim());
+    };
+    look();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "none", folder]).status();
+    assert!(mount.is_ok_and(|status| status.success()));
+    fs::write(Path::new(folder).join("mounted"), "").expect("a file");
+    look();
 }
 
 /// `several <containment> <count> <program> <args>…`: contains so many at once, from a thread each,
