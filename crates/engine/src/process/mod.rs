@@ -3,7 +3,7 @@
 mod flight;
 mod lines;
 mod output;
-mod pumps;
+mod pipes;
 mod spec;
 mod stop;
 mod supervise;

@@ -1,7 +1,7 @@
 //! The loop around one running program: what it says, what the clocks say, what the switch says.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::io::{self, PipeReader, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use botpipe_sandbox::{Contained, Exit, How as ExitHow};
@@ -9,8 +9,8 @@ use botpipe_sandbox::{Contained, Exit, How as ExitHow};
 use super::flight::Counted;
 use super::lines::Lines;
 use super::output::{Capture, Output};
-use super::pumps::{self, EVENTS_IN_FLIGHT, Event};
-use super::spec::{Clock, Ended, How, Spec, Stream, Watch};
+use super::pipes::{Piece, Pipes, STREAMS};
+use super::spec::{Clock, Ended, How, Spec, Watch};
 use super::stop::StopSwitch;
 
 /// Runs a program to its end, whatever end that is; afterwards nothing of it is left.
@@ -20,29 +20,24 @@ pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
         return never_started(How::Stopped { signal }, start);
     }
     let _counted = Counted::new();
-    let contained = match spec.launch.start() {
-        Ok(contained) => contained,
-        Err(error) => {
-            let how = How::SpawnFailed { what: error.to_string(), errno: error.errno() };
-            return never_started(how, start);
-        }
+    let failed = |what: String, errno| never_started(How::SpawnFailed { what, errno }, start);
+    let (bell, ring) = match io::pipe() {
+        Ok(pipe) => pipe,
+        Err(error) => return failed(format!("make a pipe: {error}"), error.raw_os_error()),
     };
-    let (sender, events) = sync_channel(EVENTS_IN_FLIGHT);
-    let wake = sender.clone();
-    // A full channel wakes the loop as well.
-    let _bell = stop.bell(move || drop(wake.try_send(Event::Woken)));
+    let _rings = stop.bell(move || drop((&ring).write(&[1])));
+    let mut contained = match spec.launch.start_with(&spec.stdin) {
+        Ok(contained) => contained,
+        Err(error) => return failed(error.to_string(), error.errno()),
+    };
     let clocks = Clocks::of(&spec, start);
     let sinks = [(); 2].map(|()| Sink::new(spec.line_limit, spec.capture_limit));
-    let contained = match pumps::connect(contained, spec.stdin, &sender) {
-        Ok(contained) => contained,
-        Err(error) => {
-            let what = format!("start a thread: {error}");
-            return never_started(How::SpawnFailed { what, errno: error.raw_os_error() }, start);
-        }
-    };
+    let pipes = Pipes::of(&mut contained, spec.stdin);
     watch.started(contained.identity());
     let mut supervision = Supervision {
         contained,
+        pipes,
+        bell,
         watch,
         stop,
         clocks,
@@ -52,7 +47,7 @@ pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
         exit: None,
         sinks,
     };
-    supervision.attend(&events);
+    supervision.attend();
     supervision.finish(start)
 }
 
@@ -69,7 +64,10 @@ fn never_started(how: How, start: Instant) -> Ended {
 }
 
 struct Supervision<'a> {
-    contained: Arc<Contained>,
+    contained: Contained,
+    pipes: Pipes,
+    /// Readable once the switch is thrown.
+    bell: PipeReader,
     watch: &'a mut dyn Watch,
     stop: &'a StopSwitch,
     clocks: Clocks,
@@ -95,29 +93,47 @@ enum Phase {
 }
 
 impl Supervision<'_> {
-    fn attend(&mut self, events: &Receiver<Event>) {
+    fn attend(&mut self) {
         loop {
             // First what has happened: a program that ended in time has, even if we are late.
-            for event in events.try_iter().take(EVENTS_IN_FLIGHT) {
-                self.take(event);
-            }
+            self.hear(Some(Duration::ZERO));
             let now = Instant::now();
             self.look_at_the_switch(now);
             if !self.look_at_the_clocks(now) {
                 return;
             }
-            if self.exit.is_some() && self.sinks.iter().all(|s| !s.open) {
+            if self.exit.is_some() && !self.pipes.any_stream() {
                 return;
             }
-            let event = match self.next_deadline() {
-                Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match event {
-                Ok(event) => self.take(event),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            self.hear(self.next_deadline().map(|at| at.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Waits this long for whatever comes, and takes it.
+    fn hear(&mut self, patience: Option<Duration>) {
+        let end = self.exit.is_none().then(|| self.contained.as_fd());
+        // Once thrown it would wake us for ever.
+        let bell = matches!(self.phase, Phase::Running).then(|| self.bell.as_fd());
+        let ready = self.pipes.wait(end, bell, patience);
+        self.pipes.feed(ready);
+        for stream in STREAMS {
+            if !ready.streams[stream as usize] {
+                continue;
             }
+            let Self { pipes, sinks, watch, .. } = self;
+            let sink = &mut sinks[stream as usize];
+            match pipes.read(stream) {
+                Piece::Nothing => {}
+                Piece::Closed => sink.close(&mut |line| watch.line(stream, line)),
+                Piece::Bytes(bytes) => {
+                    sink.push(bytes, &mut |line| watch.line(stream, line));
+                    self.last_output = Instant::now();
+                }
+            }
+        }
+        if let Some(exit) = ready.end.then(|| self.contained.try_wait()).flatten() {
+            self.exit = Some(exit);
+            self.phase = Phase::Draining(Instant::now() + DRAIN_PATIENCE);
         }
     }
 
@@ -162,27 +178,8 @@ impl Supervision<'_> {
         }
     }
 
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::Woken => {}
-            Event::Piece(stream, piece) => {
-                let Self { sinks, watch, .. } = self;
-                sinks[stream as usize].push(&piece, &mut |line| watch.line(stream, line));
-                self.last_output = Instant::now();
-            }
-            Event::Closed(stream) => {
-                let Self { sinks, watch, .. } = self;
-                sinks[stream as usize].close(&mut |line| watch.line(stream, line));
-            }
-            Event::Ended(exit) => {
-                self.exit = Some(exit);
-                self.phase = Phase::Draining(Instant::now() + DRAIN_PATIENCE);
-            }
-        }
-    }
-
     fn finish(mut self, start: Instant) -> Ended {
-        for (sink, stream) in self.sinks.iter_mut().zip([Stream::Stdout, Stream::Stderr]) {
+        for (sink, stream) in self.sinks.iter_mut().zip(STREAMS) {
             if sink.open {
                 sink.close(&mut |line| self.watch.line(stream, line));
             }
