@@ -107,15 +107,18 @@ pub(crate) fn seq_of(place: i64) -> u64 {
 const SEQ_BITS: u32 = 32;
 
 /// An entry nobody waits for.
-pub(crate) struct Unwaited(pub(crate) Entry);
+pub(crate) struct Unwaited {
+    pub(crate) entry: Entry,
+    pub(crate) urgency: Urgency,
+}
 
 impl Job for Unwaited {
     fn urgency(&self) -> Urgency {
-        Urgency::Later
+        self.urgency
     }
 
     fn apply(&mut self, desk: &mut Desk<'_>) -> Result<(), Error> {
-        self.0.store(desk).map(drop)
+        self.entry.store(desk).map(drop)
     }
 
     fn finish(self: Box<Self>, _result: Result<(), Error>) {}

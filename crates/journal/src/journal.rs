@@ -174,7 +174,23 @@ impl Journal {
     /// None of writing; a failure keeps the events, and shows in the next [`Journal::append`].
     pub fn append_soon(&self, lease: &Lease, at: u64, events: &[Event]) -> Result<(), Error> {
         let entry = Entry::new(lease.grant().clone(), at, events, None)?;
-        self.writer()?.send(Box::new(Unwaited(entry)))
+        self.writer()?.send(Box::new(Unwaited { entry, urgency: Urgency::Later }))
+    }
+
+    /// Appends events and has them synced at once, without waiting for it: they are on the disk when
+    /// the next [`Journal::append`] returns, and most likely long before.
+    ///
+    /// # Errors
+    /// None of writing; a failure keeps the events, and shows in the next [`Journal::append`].
+    pub fn append_beside(
+        &self,
+        lease: &Lease,
+        at: u64,
+        events: &[Event],
+        projection: Option<&str>,
+    ) -> Result<(), Error> {
+        let entry = Entry::new(lease.grant().clone(), at, events, projection)?;
+        self.writer()?.send(Box::new(Unwaited { entry, urgency: Urgency::Beside }))
     }
 
     /// All events of a run, every link of their chain verified.

@@ -23,8 +23,9 @@ pub fn digest_of(bytes: &[u8]) -> Digest {
 #[derive(Debug, Clone)]
 pub struct Objects {
     folder: PathBuf,
-    /// One lock for each first digit: nobody cites an object before its name is durable.
-    writing: Arc<[Mutex<()>; 16]>,
+    /// One lock for each first digit: nobody cites an object before its name is durable. Within, the
+    /// folders of that digit whose own names are.
+    writing: Arc<[Mutex<[bool; 16]>; 16]>,
 }
 
 impl Objects {
@@ -40,24 +41,32 @@ impl Objects {
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, Error> {
         let digest = digest_of(bytes);
         let path = self.path(&digest);
-        let stripe = usize::from_str_radix(&digest.as_str()[..1], 16).unwrap_or_default();
-        let _writing = self.writing[stripe].lock().unwrap_or_else(PoisonError::into_inner);
-        // A file of another length was cut short by somebody; it is replaced.
-        if fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64) {
-            return Ok(digest);
-        }
-        let shard = self.folder.join(&digest.as_str()[..2]);
-        if !shard.is_dir() {
-            self.create_shard(&shard)?;
-        }
+        let [first, second] = [0..1, 1..2]
+            .map(|digit| usize::from_str_radix(&digest.as_str()[digit], 16).unwrap_or_default());
+        let mut durable = self.writing[first].lock().unwrap_or_else(PoisonError::into_inner);
         let wrap = |source| Error::io("write", &path, source);
-        let (mut file, fresh) = fresh_file(&path).map_err(wrap)?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_data());
-        written.and_then(|()| fs::rename(&fresh, &path)).map_err(|source| {
-            let _ = fs::remove_file(&fresh);
-            wrap(source)
-        })?;
+        let shard = self.folder.join(&digest.as_str()[..2]);
+        // A file of other content was cut short by a power cut, or by somebody; it is replaced. Nobody
+        // cites an object before this returns, so its name may come first: one sync does for both.
+        let file = if fs::read(&path).is_ok_and(|there| there == bytes) {
+            File::open(&path).map_err(wrap)?
+        } else {
+            fs::create_dir_all(&shard).map_err(|source| Error::io("create", &shard, source))?;
+            let (mut file, fresh) = fresh_file(&path).map_err(wrap)?;
+            let written = file.write_all(bytes).and_then(|()| fs::rename(&fresh, &path));
+            written.map_err(|source| {
+                let _ = fs::remove_file(&fresh);
+                wrap(source)
+            })?;
+            file
+        };
+        file.sync_all().map_err(wrap)?;
         sync_folder(&shard)?;
+        if !durable[second] {
+            sync_folder(&self.folder)?;
+            self.folder.parent().map_or(Ok(()), sync_folder)?;
+            durable[second] = true;
+        }
         Ok(digest)
     }
 
@@ -90,16 +99,6 @@ impl Objects {
     pub fn path(&self, digest: &Digest) -> PathBuf {
         let (shard, rest) = digest.as_str().split_at(2);
         self.folder.join(shard).join(rest)
-    }
-
-    fn create_shard(&self, shard: &Path) -> Result<(), Error> {
-        let is_first = !self.folder.is_dir();
-        fs::create_dir_all(shard).map_err(|source| Error::io("create", shard, source))?;
-        sync_folder(&self.folder)?;
-        match self.folder.parent() {
-            Some(root) if is_first => sync_folder(root),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -37,8 +37,23 @@ pub(crate) enum Urgency {
     Durable,
     /// Committed, so that every process sees it; on the disk with the next durable job.
     Seen,
-    /// Nobody waits; when it fails it is tried again in front of the next job.
+    /// On its way to the disk at once; nobody waits. When it fails it is tried again in front of the
+    /// next job.
+    Beside,
+    /// Nobody waits, and there is no hurry either; fails as `Beside` does.
     Later,
+}
+
+impl Urgency {
+    /// Whether somebody waits.
+    fn is_awaited(self) -> bool {
+        matches!(self, Self::Durable | Self::Seen)
+    }
+
+    /// Whether its commit is synced.
+    fn is_synced(self) -> bool {
+        matches!(self, Self::Durable | Self::Beside)
+    }
 }
 
 /// What a job works on.
@@ -148,9 +163,9 @@ impl Drop for Writer {
 fn gather(queue: &Receiver<Box<dyn Job>>, batch: &mut Vec<Box<dyn Job>>) {
     let until = Instant::now() + LINGER;
     while batch.len() < MOST_TOGETHER {
-        let awaited = batch.iter().any(|job| job.urgency() != Urgency::Later);
+        let hurry = batch.iter().any(|job| job.urgency() != Urgency::Later);
         let patience =
-            if awaited { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            if hurry { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
         match queue.recv_timeout(patience) {
             Ok(job) => batch.push(job),
             Err(_) => return,
@@ -209,13 +224,13 @@ impl Bench {
     /// before it that nobody waits for.
     fn commit_all(&mut self, batch: Vec<Box<dyn Job>>) {
         let Err((batch, error)) = self.commit(batch) else { return };
-        let waited = batch.iter().filter(|job| job.urgency() != Urgency::Later).count();
+        let waited = batch.iter().filter(|job| job.urgency().is_awaited()).count();
         if waited <= 1 {
             return self.fail(batch, error);
         }
         let mut unit = Vec::new();
         for job in batch {
-            let is_last = job.urgency() != Urgency::Later;
+            let is_last = job.urgency().is_awaited();
             unit.push(job);
             if is_last {
                 let mut together = mem::take(&mut self.overdue);
@@ -231,10 +246,10 @@ impl Bench {
     fn fail(&mut self, batch: Vec<Box<dyn Job>>, error: Error) {
         let mut error = Some(error);
         for job in batch {
-            if job.urgency() == Urgency::Later {
-                self.overdue.push(job);
-            } else {
+            if job.urgency().is_awaited() {
                 job.finish(Err(error.take().unwrap_or(Error::WriterLost)));
+            } else {
+                self.overdue.push(job);
             }
         }
     }
@@ -255,7 +270,7 @@ impl Bench {
         }
         self.held = held;
         self.heads = heads;
-        if batch.iter().any(|job| job.urgency() == Urgency::Durable) {
+        if batch.iter().any(|job| job.urgency().is_synced()) {
             for (run, mark) in self.heads.drain() {
                 self.marks.write(&run, &mark);
             }
@@ -272,7 +287,7 @@ impl Bench {
         heads: &mut HashMap<RunId, Mark>,
         held: &mut HashMap<i64, Held>,
     ) -> Result<Vec<Option<Error>>, Error> {
-        let durable = batch.iter().any(|job| job.urgency() == Urgency::Durable);
+        let durable = batch.iter().any(|job| job.urgency().is_synced());
         let path = self.path.clone();
         let wrap = |source| Error::database(&path, source);
         let conn = self.connection()?;
