@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use botpipe_journal::Lease;
-use botpipe_kernel::run::{Event, Input, InterruptCause, Run, decide, outstanding};
+use botpipe_kernel::run::{Effect, Event, Input, InterruptCause, Run, decide, outstanding};
 
 use crate::error::Error;
 use crate::parts::Parts;
@@ -88,29 +88,45 @@ impl Driver<'_> {
     /// Tells the kernel something and records what follows. False: nothing follows.
     ///
     /// # Order
-    /// When this returns, all that was told is durable if the run is created or a turn has ended by
-    /// it, if the run rests now, or if what it owes next is a deed. What only looks goes on before
-    /// the disk has it: lost with its owner, it is looked at again.
+    /// When this returns, all that was told is durable if the run is created by it, if the run rests
+    /// now, or if what it owes next is a deed. The end of a turn is on its way to the disk at once.
+    /// What only looks goes on before the disk has it: lost with its owner, it is looked at again.
     pub(crate) fn tell(&mut self, input: Input) -> Result<bool, Error> {
         let events = self.follow(input)?;
-        let next = outstanding(&self.run).into_iter().next();
-        let looks = next.is_some_and(|effect| effect.only_looks());
-        let milestone =
-            |event: &Event| matches!(event, Event::RunCreated { .. } | Event::TurnEnded { .. });
-        if looks && !events.iter().any(milestone) {
-            self.pending.extend(events);
-            return Ok(true);
-        }
         let any = !events.is_empty();
+        let next = outstanding(&self.run).into_iter().next();
+        // Checks wait for the disk by themselves: often none of them is to be run.
+        let own = |effect: &Effect| matches!(effect, Effect::RunChecks { .. });
+        let looks = next.is_some_and(|effect| effect.only_looks() || own(&effect));
+        let created = events.iter().any(|event| matches!(event, Event::RunCreated { .. }));
+        let ended = events.iter().any(|event| matches!(event, Event::TurnEnded { .. }));
         self.pending.extend(events);
-        if !self.pending.is_empty() {
+        if !looks || created {
+            self.append()?;
+        } else if ended {
             let summary = projection::summary(&self.run);
-            self.parts.journal.append(self.lease, now(), &self.pending, Some(&summary))?;
-            self.seq += self.pending.len() as u64;
-            self.pending.clear();
-            self.progress.notice(&Notice::Durable { seq: self.seq });
+            self.parts.journal.append_beside(self.lease, now(), &self.pending, Some(&summary))?;
+            self.sent();
         }
         Ok(any)
+    }
+
+    /// Appends what is pending, and waits for the disk: what comes next is a deed.
+    pub(crate) fn append(&mut self) -> Result<(), Error> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.desk.settle_files()?;
+        let summary = projection::summary(&self.run);
+        self.parts.journal.append(self.lease, now(), &self.pending, Some(&summary))?;
+        self.sent();
+        self.progress.notice(&Notice::Durable { seq: self.seq });
+        Ok(())
+    }
+
+    fn sent(&mut self) {
+        self.seq += self.pending.len() as u64;
+        self.pending.clear();
     }
 
     /// The same for facts that others shall see at once, and that need to be durable only with the
@@ -119,8 +135,7 @@ impl Driver<'_> {
         let events = self.follow(input)?;
         self.pending.extend(events);
         self.parts.journal.append_soon(self.lease, now(), &self.pending)?;
-        self.seq += self.pending.len() as u64;
-        self.pending.clear();
+        self.sent();
         Ok(())
     }
 

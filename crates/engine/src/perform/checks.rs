@@ -61,6 +61,7 @@ fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {
         capture_limit: OUTPUT_LIMIT,
         grace: GRACE,
     };
+    driver.append().map_err(Trouble::Fatal)?;
     let stop = driver.stop;
     let ended = process::run(spec, &mut Onlooker { driver }, stop);
     let failed = |why: String| CheckStatus::Failed { why };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use botpipe_journal::RunRow;
 use botpipe_kernel::ids::{ArtifactName, Digest, RunId, TaskId, WorkflowName};
@@ -10,6 +9,7 @@ use botpipe_kernel::run::{Provider, Ref, Run};
 use botpipe_providers::Cassette;
 use serde_json::Value;
 
+use super::beside::Beside;
 use crate::error::Error;
 use crate::parts::{INLINE_BYTES, Parts};
 use crate::prompt::{Templates, Validators};
@@ -79,8 +79,12 @@ pub(crate) struct Desk {
     pub(crate) schemas: Validators,
     /// By artifact, the content that was last found valid: what is the same needs no second look.
     pub(crate) good: BTreeMap<ArtifactName, Digest>,
+    /// The policy that every turn of this owner is under, once it is kept.
+    pub(crate) policy: Option<Ref>,
     /// An object on its way to the disk beside the event that cites it.
-    writing: Option<JoinHandle<Result<Digest, botpipe_journal::Error>>>,
+    object: Beside,
+    /// A file of the workspace on its way to the disk beside what only looks.
+    file: Beside,
     texts: BTreeMap<Digest, Arc<str>>,
 }
 
@@ -122,7 +126,9 @@ impl Desk {
             templates: Templates::default(),
             schemas: Validators::default(),
             good: BTreeMap::new(),
-            writing: None,
+            policy: None,
+            object: Beside::default(),
+            file: Beside::default(),
             texts: BTreeMap::new(),
         })
     }
@@ -138,21 +144,31 @@ impl Desk {
         }
         let digest = botpipe_journal::digest_of(text.as_bytes());
         let objects = parts.objects.clone();
-        let put = move || objects.put(text.as_bytes());
-        let thread = thread::Builder::new().name("object".to_owned()).spawn(put);
-        self.writing = Some(thread.map_err(|error| Error::Internal {
-            message: format!("no thread could be started: {error}"),
-        })?);
+        let put = move || objects.put(text.as_bytes()).map(drop).map_err(Error::Journal);
+        self.object.start(put)?;
         Ok(Ref::Object(digest))
     }
 
     /// Waits until the object that is being kept is on the disk.
     pub(crate) fn settle(&mut self) -> Result<(), Error> {
-        let Some(writing) = self.writing.take() else { return Ok(()) };
-        let kept = writing.join().map_err(|_| Error::Internal {
-            message: "the thread that kept an object is gone".to_owned(),
-        })?;
-        kept.map(drop).map_err(Error::Journal)
+        self.object.settle()
+    }
+
+    /// Finishes a change of a file while looking goes on.
+    ///
+    /// # Order
+    /// [`Desk::settle_files`] before the event that tells of it is appended.
+    pub(crate) fn finish_beside(
+        &mut self,
+        work: impl FnOnce() -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.file.settle()?;
+        self.file.start(work)
+    }
+
+    /// Waits until the file that is being changed is on the disk.
+    pub(crate) fn settle_files(&mut self) -> Result<(), Error> {
+        self.file.settle()
     }
 
     /// A text of the plan, read once.

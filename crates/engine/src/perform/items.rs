@@ -5,7 +5,7 @@ use botpipe_kernel::run::{Input, Item, ItemStatus};
 
 use super::Trouble;
 use crate::driver::Driver;
-use crate::workspace::worklists;
+use crate::workspace::{Error, files, worklists};
 
 /// Reads a worklist; what is wrong with it goes back to the step that wrote it.
 pub(super) fn read(driver: &mut Driver<'_>, worklist: WorklistName) -> Result<Input, Trouble> {
@@ -46,6 +46,14 @@ pub(super) fn write_status(
     let expected = driver.run.worklists.get(&worklist).map(|state| state.source.clone());
     let written = worklists::write_status(&place.absolute, list, &item, status, expected.as_ref())
         .map_err(Trouble::stuck)?;
+    if list.status.is_some() {
+        let path = place.absolute.clone();
+        let sync = move || {
+            let synced = files::sync_folder_of(&path);
+            Ok(synced.map_err(Error::io("write an item's status to", path))?)
+        };
+        driver.desk.finish_beside(sync).map_err(Trouble::Fatal)?;
+    }
     let file = place.absolute.display().to_string();
     let drift = written.drift.map(|text| text.replace(&file, &place.relative));
     Ok(Input::StatusWritten { worklist, item, status, stamp: written.stamp, drift })

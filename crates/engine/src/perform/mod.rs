@@ -1,5 +1,6 @@
 //! Effects done: one file an effect, each comes back as an input.
 
+mod beside;
 mod checks;
 mod desk;
 mod enter;

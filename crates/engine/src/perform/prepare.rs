@@ -52,10 +52,15 @@ pub(super) fn prepare(
 }
 
 /// The policy in force; the same object for every turn, so that a turn records only its name.
-fn policy(driver: &Driver<'_>) -> Result<Ref, Trouble> {
+fn policy(driver: &mut Driver<'_>) -> Result<Ref, Trouble> {
+    if let Some(kept) = &driver.desk.policy {
+        return Ok(kept.clone());
+    }
     let text = policy::in_force(&driver.run.pass_env);
-    let kept = driver.parts.objects.put(text.as_bytes());
-    kept.map(Ref::Object).map_err(|error| Trouble::Fatal(error.into()))
+    let digest = driver.parts.objects.put(text.as_bytes());
+    let kept = Ref::Object(digest.map_err(|error| Trouble::Fatal(error.into()))?);
+    driver.desk.policy = Some(kept.clone());
+    Ok(kept)
 }
 
 fn contract(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, TurnId};
-use botpipe_kernel::plan::Step;
+use botpipe_kernel::plan::{Artifact, Step};
 use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, Ref, Visit};
 use serde_json::Value;
 
@@ -67,19 +67,29 @@ impl Driver<'_> {
         let Some(artifact) = plan.artifacts.get(name) else {
             return Err(Trouble::Stuck { message: format!("the plan has no artifact `{name}`") });
         };
-        let path = if artifact.path.contains("{{") || artifact.path.contains("{%") {
-            let roots = self.roots_without_artifacts()?;
-            let what = format!("path of artifact `{name}`");
-            self.desk
-                .templates
-                .render_text(&what, &artifact.path, &roots)
-                .map_err(Trouble::stuck)?
-        } else {
-            artifact.path.clone()
-        };
+        let templated = is_template(&artifact.path);
+        let roots = templated.then(|| self.roots_without_artifacts()).transpose()?;
+        let path = self.artifact_path(name, artifact, roots.as_ref())?;
         let (task, workflow) = (&self.desk.task, &plan.name);
         let place = self.desk.layout.resolve_artifact(task, workflow, artifact, &path);
-        place.map_err(|error| Trouble::Stuck { message: format!("artifact `{name}`: {error}") })
+        place.map_err(|error| not_placed(name, &error))
+    }
+
+    /// An artifact's path, rendered where it is a template; that needs the roots.
+    fn artifact_path(
+        &mut self,
+        name: &ArtifactName,
+        artifact: &Artifact,
+        roots: Option<&Roots>,
+    ) -> Result<String, Trouble> {
+        match roots {
+            Some(roots) if is_template(&artifact.path) => {
+                let what = format!("path of artifact `{name}`");
+                let templates = &mut self.desk.templates;
+                templates.render_text(&what, &artifact.path, roots).map_err(Trouble::stuck)
+            }
+            _ => Ok(artifact.path.clone()),
+        }
     }
 
     /// What stands on disk of an artifact, against a baseline.
@@ -117,7 +127,11 @@ impl Driver<'_> {
         for (name, artifact) in &plan.artifacts {
             // An artifact of an item has no place while there is no current item.
             if scoped || !artifact.path.contains("item") {
-                paths.insert(name.to_string(), self.artifact_place(name)?.relative);
+                let path = self.artifact_path(name, artifact, Some(&roots))?;
+                let (task, workflow) = (&self.desk.task, &plan.name);
+                let place = self.desk.layout.name_artifact(task, workflow, artifact, &path);
+                let place = place.map_err(|error| not_placed(name, &error))?;
+                paths.insert(name.to_string(), place.relative);
             }
         }
         roots.artifacts = paths;
@@ -217,4 +231,12 @@ impl Driver<'_> {
     pub(crate) fn activity_path(&self, turn: &TurnId) -> PathBuf {
         self.desk.run_folder.absolute.join(activity_name(turn))
     }
+}
+
+fn is_template(path: &str) -> bool {
+    path.contains("{{") || path.contains("{%")
+}
+
+fn not_placed(name: &ArtifactName, error: &crate::workspace::Error) -> Trouble {
+    Trouble::Stuck { message: format!("artifact `{name}`: {error}") }
 }

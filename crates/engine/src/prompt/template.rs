@@ -60,30 +60,36 @@ impl Templates {
         text: &str,
         roots: &Roots,
     ) -> Result<String, RenderError> {
-        let context = roots.context();
-        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
-        if parsed.get_template(digest.as_str()).is_err() {
-            parsed
-                .add_template_owned(digest.as_str().to_owned(), text.to_owned())
-                .map_err(|error| explain(what, &error, &context))?;
-        }
-        parsed
-            .get_template(digest.as_str())
-            .and_then(|template| template.render(Jinja::from(context.clone())))
-            .map_err(|error| explain(what, &error, &context))
+        self.render_known(what, digest.as_str(), text, roots)
     }
 
-    /// Renders a text that is nobody's digest, such as an artifact's path; it is not kept.
+    /// Renders a text of the plan that has no digest, such as an artifact's path.
     pub fn render_text(
         &self,
         what: &str,
         text: &str,
         roots: &Roots,
     ) -> Result<String, RenderError> {
+        self.render_known(what, text, text, roots)
+    }
+
+    fn render_known(
+        &self,
+        what: &str,
+        name: &str,
+        text: &str,
+        roots: &Roots,
+    ) -> Result<String, RenderError> {
         let context = roots.context();
-        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if parsed.get_template(name).is_err() {
+            parsed
+                .add_template_owned(name.to_owned(), text.to_owned())
+                .map_err(|error| explain(what, &error, &context))?;
+        }
         parsed
-            .render_named_str("template", text, Jinja::from(context.clone()))
+            .get_template(name)
+            .and_then(|template| template.render(Jinja::from(context.clone())))
             .map_err(|error| explain(what, &error, &context))
     }
 

@@ -101,7 +101,8 @@ pub(crate) fn digest_read(reader: &mut impl Read) -> io::Result<Digest> {
 }
 
 /// Puts bytes in a file's place at once: a reader sees the old content or the new, also after a
-/// power cut. The new file has the permissions given.
+/// power cut. The new file has the permissions given. Which of the two a power cut leaves is certain
+/// after [`sync_folder_of`].
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
@@ -127,6 +128,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     put().inspect_err(|_| {
         // Half a file is of use to nobody.
         let _ = std::fs::remove_file(&temporary);
-    })?;
-    File::open(folder)?.sync_all()
+    })
+}
+
+/// Has the names in a file's folder on the disk; a folder that is gone has none.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    match File::open(folder) {
+        Ok(folder) => folder.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }

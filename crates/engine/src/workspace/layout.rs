@@ -160,9 +160,25 @@ impl Layout {
     /// its owner step's.
     ///
     /// # Errors
-    /// [`Error::ArtifactPath`] when the path is no plain relative path, [`Error::LeadsOut`] when a
-    /// link on the way leads out of the workspace.
+    /// Those of [`Layout::name_artifact`]; [`Error::LeadsOut`] when a link on the way leads out of the
+    /// workspace.
     pub fn resolve_artifact(
+        &self,
+        task: &TaskId,
+        workflow: &WorkflowName,
+        artifact: &Artifact,
+        rendered: &str,
+    ) -> Result<WorkspacePath, Error> {
+        let place = self.name_artifact(task, workflow, artifact, rendered)?;
+        self.stays_inside(&place)?;
+        Ok(place)
+    }
+
+    /// The same by name alone, to be told and not to be opened.
+    ///
+    /// # Errors
+    /// [`Error::ArtifactPath`] when the path is no plain relative path.
+    pub fn name_artifact(
         &self,
         task: &TaskId,
         workflow: &WorkflowName,
@@ -176,9 +192,7 @@ impl Layout {
             return Err(refuse("lies in `runs/`, which is kept for the records of runs"));
         }
         let folder = self.workflow_folder(task, workflow);
-        let place = self.place(format!("{}/{}", folder.relative, within.join("/")));
-        self.stays_inside(&place)?;
-        Ok(place)
+        Ok(self.place(format!("{}/{}", folder.relative, within.join("/"))))
     }
 
     /// Refuses a path on whose way an existing link leads out of the workspace.
