@@ -13,7 +13,7 @@ use crate::journal::NewRun;
 use crate::lease::Grant;
 use crate::mark::Mark;
 use crate::owner::Owner;
-use crate::read::text_id;
+use crate::read::{self, text_id};
 use crate::seal;
 use crate::writer::{Desk, Held};
 
@@ -169,13 +169,10 @@ fn discard_unbegun(conn: &Connection, new: &NewRun) -> rusqlite::Result<()> {
 }
 
 fn unfinished(conn: &Connection, new: &NewRun) -> rusqlite::Result<Option<(RunId, String)>> {
-    conn.query_row(
-        "SELECT run, state FROM runs WHERE task = ?1 AND workflow = ?2 AND ended = 0
-         ORDER BY n DESC LIMIT 1",
-        [new.task.as_str(), new.workflow.as_str()],
-        |row| Ok((text_id(row, 0)?, row.get(1)?)),
-    )
-    .optional()
+    let found = read::runs_where(conn, 1, |row| {
+        row.task == new.task && row.workflow == new.workflow && !row.ended
+    })?;
+    Ok(found.into_iter().next().map(|row| (row.run, row.state)))
 }
 
 fn insert(conn: &Connection, new: &NewRun) -> rusqlite::Result<i64> {

@@ -181,17 +181,11 @@ impl Check<'_> {
 }
 
 /// Runs that have begun, newest first.
+///
+/// Every row is read and its seal checked before it is asked whether it passes: a search by the
+/// database would take a damaged row for one of another task.
 pub(crate) fn runs(conn: &Connection, filter: &RunFilter) -> rusqlite::Result<Vec<RunRow>> {
-    let task = filter.task.as_ref().map(TaskId::as_str);
-    let workflow = filter.workflow.as_ref().map(WorkflowName::as_str);
-    conn.prepare_cached(&format!(
-        "SELECT {} FROM runs
-         WHERE last_seq > 0 AND (?1 IS NULL OR task = ?1) AND (?2 IS NULL OR workflow = ?2)
-         ORDER BY n DESC",
-        seal::COLUMNS
-    ))?
-    .query_map([task, workflow], run_row)?
-    .collect()
+    runs_where(conn, usize::MAX, |row| filter.passes(row))
 }
 
 /// The newest run of a workflow, of one task or of any.
@@ -200,14 +194,28 @@ pub(crate) fn latest_run(
     workflow: &WorkflowName,
     task: Option<&TaskId>,
 ) -> rusqlite::Result<Option<RunRow>> {
-    conn.prepare_cached(&format!(
-        "SELECT {} FROM runs
-         WHERE last_seq > 0 AND workflow = ?1 AND (?2 IS NULL OR task = ?2)
-         ORDER BY n DESC LIMIT 1",
-        seal::COLUMNS
-    ))?
-    .query_row([Some(workflow.as_str()), task.map(TaskId::as_str)], run_row)
-    .optional()
+    let filter = RunFilter { task: task.cloned(), workflow: Some(workflow.clone()) };
+    Ok(runs_where(conn, 1, |row| filter.passes(row))?.pop())
+}
+
+/// The newest so many runs that pass, newest first.
+pub(crate) fn runs_where(
+    conn: &Connection,
+    most: usize,
+    passes: impl Fn(&RunRow) -> bool,
+) -> rusqlite::Result<Vec<RunRow>> {
+    conn.prepare_cached(&format!("SELECT {} FROM runs ORDER BY n DESC", seal::COLUMNS))?
+        .query_map([], run_row)?
+        .filter(|row| row.as_ref().map_or(true, |row| row.events > 0 && passes(row)))
+        .take(most)
+        .collect()
+}
+
+impl RunFilter {
+    fn passes(&self, row: &RunRow) -> bool {
+        self.task.as_ref().is_none_or(|task| row.task == *task)
+            && self.workflow.as_ref().is_none_or(|workflow| row.workflow == *workflow)
+    }
 }
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {

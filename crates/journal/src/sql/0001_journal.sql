@@ -22,9 +22,6 @@ CREATE TABLE runs (
     seal       BLOB    NOT NULL DEFAULT x''
 ) STRICT;
 
--- Used by claim.rs `unfinished`, read.rs `runs` and `latest_run`: the runs of a task and workflow.
-CREATE INDEX runs_by_task ON runs (task, workflow);
-
 -- Used by claim.rs `holders`: the runs somebody holds, of which there is hardly ever more than one.
 CREATE INDEX runs_held ON runs (n) WHERE owner IS NOT NULL;
 
