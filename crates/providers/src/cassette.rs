@@ -1,9 +1,12 @@
 //! A cassette: recorded turns that are played in the place of an agent.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use botpipe_kernel::ids::Digest;
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// Recorded turns of one run, keyed by turn path.
 ///
@@ -89,7 +92,7 @@ impl Cassette {
             });
         }
         let mut turns = BTreeMap::new();
-        for (path, turn) in written.turns {
+        for (path, turn) in written.turns.0 {
             let recording = recording(&path, turn)?;
             turns.insert(path, recording);
         }
@@ -137,7 +140,7 @@ struct Written {
     #[serde(default)]
     #[expect(dead_code, reason = "for people who read the file")]
     recorded: String,
-    turns: BTreeMap<String, WrittenTurn>,
+    turns: Once<WrittenTurn>,
 }
 
 #[derive(Deserialize)]
@@ -147,7 +150,7 @@ struct WrittenTurn {
     #[serde(default)]
     activity: Vec<String>,
     #[serde(default)]
-    patch: BTreeMap<String, Option<WrittenFile>>,
+    patch: Once<Option<WrittenFile>>,
     answer: serde_json::Value,
 }
 
@@ -159,6 +162,39 @@ struct WrittenFile {
     executable: bool,
 }
 
+/// A map in which no key is written twice: the reader would not know which one counts.
+struct Once<V>(BTreeMap<String, V>);
+
+impl<V> Default for Once<V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Once<V> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Reader<V> {
+            type Value = Once<V>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once<V>, A::Error> {
+                let mut once = BTreeMap::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    if once.contains_key(&key) {
+                        let why = format!("`{key}` is there twice: keep the one that counts");
+                        return Err(A::Error::custom(why));
+                    }
+                    once.insert(key, map.next_value()?);
+                }
+                Ok(Once(once))
+            }
+        }
+        from.deserialize_map(Reader(PhantomData))
+    }
+}
+
 fn recording(path: &str, turn: WrittenTurn) -> Result<Recording, CassetteError> {
     let wrong = |what: &str, why: &str| CassetteError {
         place: format!("turn `{path}`, {what}"),
@@ -168,7 +204,7 @@ fn recording(path: &str, turn: WrittenTurn) -> Result<Recording, CassetteError> 
         return Err(wrong("request", "it must be a SHA-256 in 64 hex digits"));
     }
     let mut files = BTreeMap::new();
-    for (file, written) in turn.patch {
+    for (file, written) in turn.patch.0 {
         let plain = file.strip_prefix("{{ workflow.folder }}/").unwrap_or(&file);
         let leaves = plain.is_empty()
             || plain.starts_with('/')

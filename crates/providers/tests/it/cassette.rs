@@ -1,0 +1,121 @@
+//! Cassettes: what is one, what is none and why, and which recording answers a turn.
+
+use botpipe_kernel::ids::Digest;
+use botpipe_providers::{Cassette, FilePatch, Mismatch};
+
+const REQUEST: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const OTHER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// A cassette with these turns, as text.
+fn cassette(turns: &str) -> String {
+    format!(r#"{{ "cassette": 1, "workflow": "w", "turns": {{ {turns} }} }}"#)
+}
+
+/// A turn with this in it besides its request.
+fn turn(path: &str, rest: &str) -> String {
+    format!(r#""{path}": {{ "request": "{REQUEST}", {rest} }}"#)
+}
+
+fn parse(text: &str) -> Cassette {
+    Cassette::parse(text).unwrap()
+}
+
+fn digest(text: &str) -> Digest {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_recording_is_read_whole() {
+    let read = parse(&cassette(&turn(
+        "plan/1/producer/1",
+        r#""activity": ["reads", "writes"], "answer": ["one", "two"],
+           "patch": { "{{ workflow.folder }}/work.json": { "text": "{}" },
+                      "bin/tool": { "text": ["a", "b"], "executable": true }, "old.txt": null }"#,
+    )));
+    let recording = read.play("plan/1/producer/1", &digest(REQUEST), false).unwrap();
+    assert_eq!(recording.activity, ["reads", "writes"]);
+    assert_eq!(recording.answer, "one\ntwo\n");
+    let write = |text: &str, executable| FilePatch::Write { text: text.to_owned(), executable };
+    let patch: Vec<_> = recording.patch.iter().map(|(f, p)| (f.as_str(), p.clone())).collect();
+    let expected = [
+        ("bin/tool", write("a\nb\n", true)),
+        ("old.txt", FilePatch::Delete),
+        ("{{ workflow.folder }}/work.json", write("{}", false)),
+    ];
+    assert_eq!(patch, expected);
+}
+
+#[test]
+fn what_is_no_cassette_says_where_and_why() {
+    let answer = r#""answer": "x""#;
+    let twice = format!("{}, {}", turn("a/1/worker/1", answer), turn("a/1/worker/1", answer));
+    let file = |patch: &str| cassette(&turn("a/1/worker/1", &format!("{answer}, {patch}")));
+    let cases = [
+        (String::new(), "line 1, column 0: EOF while parsing"),
+        ("{".to_owned(), "line 1, column 1: EOF while parsing an object"),
+        ("[]".to_owned(), "line 1, column"),
+        (
+            r#"{ "cassette": 2, "workflow": "w", "turns": {} }"#.to_owned(),
+            "cassette: it has format 2",
+        ),
+        (r#"{ "cassette": 1, "workflow": "w" }"#.to_owned(), "missing field `turns`"),
+        (
+            r#"{ "cassette": 1, "workflow": "w", "turns": {}, "speed": 2 }"#.to_owned(),
+            "unknown field `speed`",
+        ),
+        (
+            cassette(&turn("a/1/worker/1", r#""answer": "x", "mood": "good""#)),
+            "unknown field `mood`",
+        ),
+        (cassette(&turn("a/1/worker/1", r#""activity": []"#)), "missing field `answer`"),
+        (
+            cassette(&turn("a/1/worker/1", r#""answer": 7"#)),
+            "turn `a/1/worker/1`, answer: it must be a text",
+        ),
+        (cassette(&twice), "`a/1/worker/1` is there twice: keep the one that counts"),
+        (file(r#""patch": { "f": null, "f": { "text": "x" } }"#), "`f` is there twice"),
+        (
+            file(r#""patch": { "/etc/passwd": null }"#),
+            "turn `a/1/worker/1`, file `/etc/passwd`: it must be a path",
+        ),
+        (file(r#""patch": { "a/../../b": null }"#), "file `a/../../b`: it must be a path inside"),
+        (file(r#""patch": { "": null }"#), "file ``: it must be a path inside"),
+        (file(r#""patch": { "f": { "text": 1 } }"#), "file `f`: it must be a text, or a list"),
+        (
+            cassette(&turn("a/1/worker/1", answer)).replace(REQUEST, "abc"),
+            "turn `a/1/worker/1`, request: it must be a SHA-256",
+        ),
+    ];
+    for (text, expected) in cases {
+        let said = Cassette::parse(&text).unwrap_err().to_string();
+        assert!(said.contains(expected), "{text}\nsays: {said}\nnot:  {expected}");
+    }
+}
+
+#[test]
+fn a_turn_is_played_for_its_own_request_only_but_loosely_for_any() {
+    let read = parse(&cassette(&turn("a/1/worker/1", r#""answer": "x""#)));
+    let (right, wrong) = (digest(REQUEST), digest(OTHER));
+    assert!(read.fits("a/1/worker/1", &right) && !read.fits("a/1/worker/1", &wrong));
+    assert!(read.play("a/1/worker/1", &right, false).is_ok());
+    assert!(read.play("a/1/worker/1", &wrong, true).is_ok());
+    let refused = read.play("a/1/worker/1", &wrong, false).unwrap_err();
+    let expected = "turn `a/1/worker/1` was recorded for another request (recorded aaaaaaaaaaaa, asked \
+                    bbbbbbbbbbbb): its prompt or contract changed since; record again, or play it loosely \
+                    with `--loose`";
+    assert_eq!(refused.to_string(), expected);
+}
+
+#[test]
+fn a_turn_that_was_not_recorded_is_missed_even_loosely_and_the_nearest_is_named() {
+    let answer = r#""answer": "x""#;
+    let turns = [turn("plan/1/producer/1", answer), turn("plan/1/verifier/1", answer)].join(", ");
+    let read = parse(&cassette(&turns));
+    for loose in [false, true] {
+        let missed = read.play("plan/1/verifier/2", &digest(REQUEST), loose).unwrap_err();
+        let nearest = Some("plan/1/verifier/1".to_owned());
+        assert_eq!(missed, Mismatch::NoTurn { turn: "plan/1/verifier/2".to_owned(), nearest });
+    }
+    let far = read.play("x/1/worker/1", &digest(REQUEST), false).unwrap_err();
+    assert_eq!(far.to_string(), "the cassette has no turn `x/1/worker/1`");
+}

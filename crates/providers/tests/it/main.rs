@@ -1,0 +1,6 @@
+//! The providers' codecs, tested as their users call them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cassette;
+mod command;
