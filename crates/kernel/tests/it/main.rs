@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
 mod laws;
+mod planned;
 mod plans;
+mod said;
+mod scenarios;
 mod world;

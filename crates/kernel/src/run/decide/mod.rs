@@ -177,7 +177,12 @@ fn judge(batch: &mut Batch, turn: TurnId, judged: Judged) {
         Judged::Malformed { why } => {
             attempt::reject(batch, turn, super::facts::Feedback::Outcome { why });
         }
-        Judged::ScriptFailed { why } => command::stand(batch, Stop::Error { message: why }),
+        Judged::ScriptFailed { why } => {
+            // Whoever resumes has mended something, so it is run again.
+            let feedback = super::facts::Feedback::Outcome { why: why.clone() };
+            batch.push(Event::AttemptRejected { turn, feedback });
+            command::stand(batch, Stop::Error { message: why });
+        }
     }
 }
 

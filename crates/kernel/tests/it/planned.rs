@@ -1,0 +1,127 @@
+//! Plans as scenarios write them: a step a block, a word a line.
+
+use std::collections::BTreeMap;
+
+use botpipe_kernel::plan::{
+    Action, Check, Continuity, OnInterrupt, Plan, Program, Route, Step, Work,
+};
+use botpipe_kernel::run::Verdict;
+
+use crate::plans;
+
+/// Reads the head of a scenario; lines that begin with `#` say what it is about.
+pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut max_steps = None;
+    for line in lines.iter().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (key, rest) = line.trim().split_once(' ').ok_or_else(|| format!("`{line}`?"))?;
+        match (key, steps.last_mut()) {
+            ("step", _) => steps.push(plans::step(rest, plans::prompt(&[]), Vec::new())),
+            ("max_steps", _) => max_steps = Some(number(rest)?),
+            (_, Some(step)) => word(step, key, rest)?,
+            _ => return Err(format!("`{line}` is of no step")),
+        }
+    }
+    let mut plan = plans::plan(steps);
+    plan.limits.max_steps = max_steps.unwrap_or(plan.limits.max_steps);
+    Ok(plan)
+}
+
+fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
+    let words: Vec<&str> = rest.split_whitespace().filter(|word| *word != "-").collect();
+    let names = || words.iter().map(|name| name.parse().unwrap()).collect();
+    match key {
+        "prompt" => step.work = plans::prompt(&words),
+        "run" => {
+            let program = Program { command: plans::digest(2), writes: names() };
+            step.work = Work::Run { program };
+        }
+        "produce" => step.work = plans::produce_verify(&words, &[], &[]),
+        "verify" => match &mut step.work {
+            Work::ProduceVerify { verifier, .. } => verifier.writes = names(),
+            _ => return Err("`verify` comes after `produce`".to_owned()),
+        },
+        "checks" => match &mut step.work {
+            Work::ProduceVerify { checks, .. } => {
+                let check = |name: &&str| Check {
+                    name: name.parse().unwrap(),
+                    command: plans::digest(3),
+                    when: None,
+                    timeout_ms: None,
+                };
+                *checks = words.iter().map(check).collect();
+            }
+            _ => return Err("`checks` come after `produce`".to_owned()),
+        },
+        "session" => {
+            let kept = match rest {
+                "run" => Continuity::Run,
+                "work_item" => Continuity::WorkItem,
+                "fresh" => Continuity::Fresh,
+                _ => return Err(format!("`{rest}` is no session")),
+            };
+            match &mut step.work {
+                Work::Prompt { turn } => turn.session = kept,
+                Work::ProduceVerify { producer, verifier, .. } => {
+                    (producer.session, verifier.session) = (kept, kept);
+                }
+                Work::Run { .. } => return Err("a script has no session".to_owned()),
+            }
+        }
+        "scope" => step.scope = Some(rest.parse().unwrap()),
+        "requires" => step.requires = names(),
+        "max_visits" => step.max_visits = number(rest)?,
+        "max_attempts" => step.max_attempts = number(rest)?,
+        "on_interrupt" => {
+            step.on_interrupt = match rest {
+                "resume" => OnInterrupt::Resume,
+                "restart" => OnInterrupt::Restart,
+                "ask" => OnInterrupt::Ask,
+                _ => return Err(format!("`{rest}` is no on_interrupt")),
+            };
+        }
+        "route" => step.routes.push(route(rest)?),
+        _ => return Err(format!("no step has `{key}`")),
+    }
+    Ok(())
+}
+
+/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]`.
+fn route(text: &str) -> Result<Route, String> {
+    let mut parts = text.split(", ");
+    let (tag, target) =
+        parts.next().and_then(|way| way.split_once(" -> ")).ok_or(format!("`{text}`?"))?;
+    let mut route = plans::to(tag, target);
+    for part in parts {
+        let (key, rest) = part.split_once(' ').unwrap_or((part, ""));
+        match key {
+            "completes" => {
+                let (next, exhausted) = (plans::target_of(target), plans::target_of("FINISH"));
+                route.action = Action::CompleteAndAdvance { next, exhausted };
+            }
+            "else" => match &mut route.action {
+                Action::CompleteAndAdvance { exhausted, .. } => *exhausted = plans::target_of(rest),
+                Action::To(_) => return Err("`else` comes after `completes`".to_owned()),
+            },
+            "checks" => {
+                route.required_checks = rest.split(' ').map(|n| n.parse().unwrap()).collect();
+            }
+            "writes" => {
+                let names = rest.split_whitespace().filter(|word| *word != "-");
+                route.required_writes = Some(names.map(|name| name.parse().unwrap()).collect());
+            }
+            "verdict" => route.verdict = Some(verdict(rest)?),
+            _ => return Err(format!("no route has `{part}`")),
+        }
+    }
+    Ok(route)
+}
+
+fn verdict(word: &str) -> Result<Verdict, String> {
+    let all = BTreeMap::from([("accepted", Verdict::Accepted), ("rejected", Verdict::Rejected)]);
+    all.get(word).copied().ok_or_else(|| format!("`{word}` is no verdict"))
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}

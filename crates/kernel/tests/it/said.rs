@@ -1,0 +1,261 @@
+//! What the world says in a scenario: one line, read as an input.
+
+use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
+use botpipe_kernel::run::{
+    AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, FailureClass, Finding, FindingState,
+    Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process, Raise, Ref, Run, SnapshotId,
+    TurnResult, outstanding,
+};
+
+use crate::plans::digest;
+use crate::world::text;
+
+/// Reads a line. What it answers is the work that is owed, unless it names a turn: `@plan/1/worker/1`.
+pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
+    let (line, named) = match line.split_once(" @") {
+        Some((line, turn)) => (line, Some(turn)),
+        None => (line, None),
+    };
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let owed = outstanding(run).into_iter().next();
+    let place = Place { named, owed: owed.as_ref() };
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    if let Some(input) = command(word, rest, &words)? {
+        return Ok(input);
+    }
+    Ok(match word {
+        "items" => Input::ItemsRead {
+            worklist: place.worklist()?,
+            source: digest(6),
+            items: words.iter().map(|id| item(id)).collect(),
+        },
+        "items_rejected" => {
+            Input::ItemsRejected { worklist: place.worklist()?, why: rest.to_owned() }
+        }
+        "entered" => Input::BaselineTaken {
+            visit: place.visit()?,
+            baseline: Baseline { tree: tree(&words), ..Baseline::default() },
+            requires: findings(&words)?,
+        },
+        "prepared" => {
+            let session = match &owed {
+                Some(Effect::Prepare { session, .. }) => session.clone(),
+                _ => None,
+            };
+            let prompt = if rest.is_empty() { "the prompt" } else { rest };
+            let (turn, prompt) = (place.turn()?, text(prompt));
+            Input::TurnPrepared { turn, prompt, request: None, policy: None, session }
+        }
+        "started" => Input::TurnStarted {
+            turn: place.turn()?,
+            process: Process { pid: 7, start_ticks: 70, boot_id: Some("boot".to_owned()) },
+        },
+        "session" => Input::SessionKnown { turn: place.turn()?, token: rest.to_owned() },
+        "answers" => ended(place.turn()?, completed(rest, None)),
+        "exits" => ended(place.turn()?, completed("", Some(rest.parse().unwrap()))),
+        "fails" => {
+            let (class, message) = rest.split_once(": ").ok_or("`fails class: message`")?;
+            let class = match class {
+                "spawn" => FailureClass::Spawn,
+                "crashed" => FailureClass::Crashed,
+                "wall_timeout" => FailureClass::WallTimeout,
+                "idle_timeout" => FailureClass::IdleTimeout,
+                "replay_mismatch" => FailureClass::ReplayMismatch,
+                _ => return Err(format!("`{class}` is no class")),
+            };
+            ended(place.turn()?, TurnResult::Failed { class, message: message.to_owned() })
+        }
+        "checked" => {
+            let (checks, artifacts): (Vec<&str>, Vec<&str>) =
+                words.iter().partition(|word| word.ends_with("passed") || word.ends_with("failed"));
+            Input::ChecksEnded {
+                visit: place.visit()?,
+                checks: checks.iter().map(|word| check(word)).collect(),
+                findings: findings(&artifacts)?,
+            }
+        }
+        "sealed" => Input::Sealed { visit: place.visit()?, tree: tree(&words) },
+        "outcome" => {
+            let (turn, judged) = (place.turn()?, outcome(&words)?);
+            Input::Judged { turn, judged: Judged::Outcome(judged) }
+        }
+        "malformed" => {
+            let judged = Judged::Malformed { why: rest.to_owned() };
+            Input::Judged { turn: place.turn()?, judged }
+        }
+        "script_failed" => {
+            let judged = Judged::ScriptFailed { why: rest.to_owned() };
+            Input::Judged { turn: place.turn()?, judged }
+        }
+        "handed" => Input::HandoffRendered { visit: place.visit()?, handoff: None },
+        "status_written" => match owed {
+            Some(Effect::WriteStatus { worklist, item, status }) => {
+                let drift = (!rest.is_empty()).then(|| rest.to_owned());
+                Input::StatusWritten { worklist, item, status, stamp: None, drift }
+            }
+            _ => return Err("no status is owed".to_owned()),
+        },
+        "restored" => {
+            Input::TreeRestored { turn: place.turn()?, kept: SnapshotId("kept".to_owned()) }
+        }
+        "restore_refused" => Input::RestoreRefused {
+            turn: place.turn()?,
+            tree: SnapshotId("edited".to_owned()),
+            changed: words.iter().map(|&path| path.to_owned()).collect(),
+        },
+        _ => return Err(format!("nobody says `{word}`")),
+    })
+}
+
+/// What people, signals and the engine itself say, whatever is owed.
+fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
+    Ok(Some(match word {
+        "start" => Input::Start {
+            run: "r1".parse().unwrap(),
+            task: "t1".parse().unwrap(),
+            plan: digest(9),
+            message: text("do it"),
+            input: text("{}"),
+            params: text("{}"),
+            provider: None,
+            pass_env: Vec::new(),
+            max_steps: value(words, "max_steps").map(|n| n.parse().unwrap()),
+        },
+        "stuck" => Input::Stuck { message: rest.to_owned() },
+        "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
+        "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },
+        "resume" => Input::Resume { raise: raise(words), tree: tree(words) },
+        "stop" => Input::Stop {
+            cause: InterruptCause::Signal(
+                value(words, "signal").ok_or("which signal?")?.parse().unwrap(),
+            ),
+            tree: tree(words),
+        },
+        "cancel" => Input::Cancel,
+        _ => return Ok(None),
+    }))
+}
+
+/// Who is meant: the named turn, or what is owed.
+struct Place<'a> {
+    named: Option<&'a str>,
+    owed: Option<&'a Effect>,
+}
+
+impl Place<'_> {
+    fn turn(&self) -> Result<TurnId, String> {
+        if let Some(named) = self.named {
+            return named.parse().map_err(|_| format!("`{named}` is no turn"));
+        }
+        match self.owed {
+            Some(
+                Effect::Prepare { turn, .. }
+                | Effect::RunTurn { turn, .. }
+                | Effect::Judge { turn, .. }
+                | Effect::Restore { turn, .. },
+            ) => Ok(turn.clone()),
+            other => Err(format!("no turn is owed: {other:?}")),
+        }
+    }
+
+    fn visit(&self) -> Result<VisitId, String> {
+        match self.owed {
+            Some(
+                Effect::Enter { visit }
+                | Effect::RunChecks { visit, .. }
+                | Effect::Seal { visit }
+                | Effect::Hand { visit, .. },
+            ) => Ok(visit.clone()),
+            other => Err(format!("no visit is owed: {other:?}")),
+        }
+    }
+
+    fn worklist(&self) -> Result<WorklistName, String> {
+        match self.owed {
+            Some(Effect::ReadItems { worklist }) => Ok(worklist.clone()),
+            other => Err(format!("no items are owed: {other:?}")),
+        }
+    }
+}
+
+fn ended(turn: TurnId, result: TurnResult) -> Input {
+    Input::TurnEnded { turn, result, activity: None, leftover: 0 }
+}
+
+fn completed(answer: &str, exit: Option<i32>) -> TurnResult {
+    TurnResult::Completed { text: Ref::Inline(answer.to_owned()), exit }
+}
+
+fn item(id: &str) -> Item {
+    let id: botpipe_kernel::ids::ItemId = id.parse().unwrap();
+    Item { payload: text("{}"), title: None, status: ItemStatus::Planned, id }
+}
+
+/// `name=passed` or `name=failed`.
+fn check(word: &str) -> CheckResult {
+    let (name, how) = word.split_once('=').unwrap();
+    let failed = CheckStatus::Failed { why: "exit code 1".to_owned() };
+    let status = if how == "passed" { CheckStatus::Passed } else { failed };
+    CheckResult { name: name.parse().unwrap(), status, output: None }
+}
+
+/// `name=good`, `stale`, `missing` or `invalid`; other words are not artifacts.
+fn findings(words: &[&str]) -> Result<Vec<Finding>, String> {
+    let mut findings = Vec::new();
+    for word in words {
+        let Some((name, how)) = word.split_once('=').filter(|(name, _)| !OTHER.contains(name))
+        else {
+            continue;
+        };
+        let state = match how {
+            "good" => FindingState::Good { digest: digest(8) },
+            "stale" => FindingState::Stale { digest: digest(8) },
+            "missing" => FindingState::Missing,
+            "invalid" => FindingState::Invalid { why: "is not JSON".to_owned() },
+            _ => return Err(format!("`{how}` is no state of an artifact")),
+        };
+        findings.push(Finding {
+            artifact: name.parse().unwrap(),
+            path: format!("{name}.json"),
+            state,
+        });
+    }
+    Ok(findings)
+}
+
+const OTHER: [&str; 4] = ["tree", "asks", "choices", "signal"];
+
+/// `tag [artifact=state …] [asks=what] [choices=a,b]`.
+fn outcome(words: &[&str]) -> Result<Outcome, String> {
+    let (tag, rest) = words.split_first().ok_or("which outcome?")?;
+    let question = value(rest, "asks").map(|asks| AskedQuestion {
+        text: asks.replace('_', " "),
+        choices: value(rest, "choices")
+            .map(|all| all.split(',').map(str::to_owned).collect())
+            .unwrap_or_default(),
+        schema: None,
+    });
+    let findings = findings(rest)?;
+    let tag = (*tag).to_owned();
+    Ok(Outcome { tag, payload: None, fields: None, findings, handoff: None, question })
+}
+
+fn raise(words: &[&str]) -> Raise {
+    let mut raise = Raise {
+        max_steps: value(words, "max_steps").map(|n| n.parse().unwrap()),
+        ..Raise::default()
+    };
+    // `max_visits=step:9`
+    if let Some((step, n)) = value(words, "max_visits").and_then(|text| text.split_once(':')) {
+        raise.max_visits.insert(step.parse().unwrap(), n.parse().unwrap());
+    }
+    raise
+}
+
+fn tree(words: &[&str]) -> Option<SnapshotId> {
+    value(words, "tree").map(|tree| SnapshotId(tree.to_owned()))
+}
+
+fn value<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
+    words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
