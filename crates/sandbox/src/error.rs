@@ -43,7 +43,9 @@ pub enum Error {
     },
     /// The running binary was to be stage 1, but its `main` never called `enter_if_stage1`: it
     /// would start itself over and over.
-    #[error("start stage 1: the `main` of this binary does not call `enter_if_stage1`")]
+    #[error(
+        "start stage 1: the `main` of this binary does not call `enter_if_stage1` first (in the library: `botpipe::enter`)"
+    )]
     NoStage1,
     /// Stage 1 itself could not be started.
     #[error("start stage 1 from `{}`: {source}", path.display())]

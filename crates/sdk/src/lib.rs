@@ -1,1 +1,55 @@
-//! The public Rust API; keeps internals out of users' hands.
+//! Botpipe as a library: workflows checked, run, resumed, answered and watched from Rust.
+//!
+//! ```no_run
+//! use botpipe::{Client, Provider, Start, Workflow};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     botpipe::enter(); // first of all, see there
+//!     let client = Client::open(".")?;
+//!     let workflow = Workflow::find(client.workspace(), "ralph_loop")?;
+//!     let start = Start {
+//!         message: Some("Add CSV export to the report".to_owned()),
+//!         provider: Some(Provider::Command {
+//!             program: "codex".to_owned(),
+//!             args: vec!["exec".to_owned(), "-".to_owned()],
+//!         }),
+//!         ..Start::default()
+//!     };
+//!     let end = client.run(&workflow, start)?;
+//!     println!("task {}: {:?}", end.task, end.lifecycle());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Everything a run does is in the workspace's `.botpipe` folder, the same as the `botpipe` command's: a
+//! run begun here can be resumed there, and the other way round. Calls that move a run return when it
+//! ends, stops or waits for a person.
+
+mod client;
+mod workflow;
+
+pub use botpipe_engine::Error;
+pub use botpipe_engine::engine::RunView;
+pub use botpipe_engine::error::ErrorKind;
+pub use botpipe_engine::process::StopSwitch;
+pub use botpipe_engine::request::{
+    CancelResult, Notice, Progress, ProviderChoice as Provider, ResumeRequest as Resume, RunEnd,
+    RunRef, RunStatus, RunSummary, Silent, StartRequest as Start,
+};
+pub use botpipe_kernel::ids;
+pub use botpipe_kernel::run::{Event, Lifecycle, Question, Raise, Run, Stop, Verdict};
+pub use botpipe_lang::{Diagnostic, Severity};
+
+pub use client::Client;
+pub use workflow::{NotRunnable, Workflow};
+
+/// Becomes the process that contains a run's programs, when this process was started as that; else
+/// returns at once.
+///
+/// # Order
+/// First of all in `main`, before threads, arguments or output. Botpipe starts the running binary
+/// again to contain agents and scripts (own pid namespace, nothing left behind). Without this call no
+/// program is started, and a run stops with an error that says so.
+pub fn enter() {
+    botpipe_engine::process::enter_if_stage1();
+}

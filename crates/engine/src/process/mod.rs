@@ -8,6 +8,7 @@ mod spec;
 mod stop;
 mod supervise;
 
+pub use botpipe_sandbox::enter_if_stage1;
 pub use flight::in_flight;
 pub use output::Output;
 pub use spec::{Clock, Ended, How, LINE_LIMIT, Spec, Stream, Watch};
