@@ -110,9 +110,19 @@ fn be_spare(control: UnixStream, server: u32, tell: PipeWriter) -> io::Result<()
     }
     sys::send_with_descriptors(botpipe.as_fd(), &words, [own.as_fd()])?;
     drop(own);
-    tell.write_all(&[TAKEN])?;
-    drop(tell);
-    stage1::attend(botpipe, Some(handle), ready)
+    stage1::attend(botpipe, Some((handle, Taken(tell))), ready)
+}
+
+/// Dropped, it tells the server that its spare was taken. That is once the program runs: until then
+/// another spare would only be in its way.
+#[derive(Debug)]
+pub(super) struct Taken(PipeWriter);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        // A server that is gone is noticed by its handle.
+        drop(self.0.write_all(&[TAKEN]));
+    }
 }
 
 /// A request whose socket did not arrive is asked again.

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::fork_server;
+use super::fork_server::{self, Taken};
 use super::init;
 use super::message::Message;
 use super::plan;
@@ -89,10 +89,11 @@ impl Ready {
     }
 }
 
-/// Attends one launch to its end; `server` is the fork server it shall not outlive.
+/// Attends one launch to its end; `server` is a handle on the fork server it shall not outlive, and
+/// what tells that server that its spare was taken.
 pub(super) fn attend(
     mut botpipe: UnixStream,
-    server: Option<OwnedFd>,
+    server: Option<(OwnedFd, Taken)>,
     ready: Option<Ready>,
 ) -> io::Result<()> {
     let (plan, stdio) = plan::receive(&mut botpipe)?;
@@ -101,7 +102,8 @@ pub(super) fn attend(
         Containment::Subreaper => Reach::Tree,
         Containment::Auto | Containment::Namespace => Reach::Namespace,
     };
-    let hands = Hands { stdio, botpipe, server };
+    let (server, taken) = server.unzip();
+    let hands = Hands { stdio, botpipe, server, taken };
     let ready = ready.and_then(|ready| {
         if reach == Reach::Namespace && ready.is_fresh() {
             return Some(ready.begun);
@@ -127,6 +129,7 @@ struct Hands {
     stdio: [OwnedFd; 3],
     botpipe: UnixStream,
     server: Option<OwnedFd>,
+    taken: Option<Taken>,
 }
 
 /// How one attempt to contain the agent went.
@@ -187,12 +190,13 @@ fn contain(reach: Reach, plan: &[u8], ready: Option<Begun>, hands: Hands) -> io:
     let Begun { init, commands, words } = begun;
     // An init that is gone is noticed by its words.
     drop(plan::send(&commands, plan, hands.stdio.each_ref().map(AsFd::as_fd)));
-    let Hands { stdio, botpipe, server } = hands;
+    let Hands { stdio, botpipe, server, taken } = hands;
     let oversight = Oversight {
         reach,
         init,
         botpipe,
         server,
+        taken,
         commands: Some(commands),
         words,
         stdio: Some(stdio),
@@ -208,6 +212,8 @@ struct Oversight {
     botpipe: UnixStream,
     /// Readable once the fork server is gone.
     server: Option<OwnedFd>,
+    /// Until the program runs.
+    taken: Option<Taken>,
     /// Where init hears us; dropped, it ends everything.
     commands: Option<UnixStream>,
     words: PipeReader,
@@ -248,6 +254,7 @@ impl Oversight {
                         Message::Started(proc) => {
                             self.stdio = None; // the agent's own now
                             self.say(&Message::Started(proc));
+                            self.taken = None;
                         }
                         last => return Ok(self.over(&last)),
                     }
@@ -295,7 +302,8 @@ impl Oversight {
     fn refused(self, why: Refused) -> io::Result<Verdict> {
         sys::wait_for(self.init);
         let stdio = self.stdio.ok_or(ErrorKind::InvalidData)?;
-        let hands = Hands { stdio, botpipe: self.botpipe, server: self.server };
+        let (botpipe, server, taken) = (self.botpipe, self.server, self.taken);
+        let hands = Hands { stdio, botpipe, server, taken };
         Ok(Verdict::Refused(why, hands))
     }
 
