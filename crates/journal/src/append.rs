@@ -78,6 +78,9 @@ impl Entry {
                 .map_err(wrap)?;
         }
         self.update_run(desk, seq, &hash).map_err(wrap)?;
+        if let Some(held) = desk.held.get_mut(&row) {
+            held.appended = true;
+        }
         desk.heads.insert(run.clone(), Mark { seq, hash });
         Ok(Appended { first_seq: last + 1, last_seq: seq })
     }

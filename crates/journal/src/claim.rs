@@ -89,7 +89,7 @@ pub(crate) fn answer(desk: &mut Desk<'_>, path: &Path, claim: &Claim) -> Result<
         }
     };
     let fence = grant(desk.conn, row, &claim.owner).map_err(wrap)?;
-    desk.held.insert(row, Held { run: run.clone(), fence });
+    desk.held.insert(row, Held { run: run.clone(), fence, appended: false });
     Ok(Answer::Granted(Grant { run: run.clone(), row, fence, path: path.to_path_buf() }))
 }
 

@@ -1,12 +1,14 @@
 //! The right to append to a run, held by one owner at a time.
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use botpipe_kernel::ids::RunId;
 use rusqlite::params;
 
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::open::Options;
 use crate::seal;
 use crate::writer::Urgency;
 
@@ -20,6 +22,28 @@ pub(crate) struct Grant {
     pub(crate) fence: i64,
     /// The database, for messages.
     pub(crate) path: PathBuf,
+}
+
+/// Milliseconds since the epoch by which the last owner of a run had died, if it is dead.
+///
+/// It was heard of when it last appended and by its heartbeat; it lived for less than another beat.
+/// What a clock said that has been set back since says nothing; 0 when nothing is known.
+pub(crate) fn gone_by(appended: u64, beat: i64) -> u64 {
+    let now = now();
+    let heard = [appended, u64::try_from(beat).unwrap_or(0)].into_iter().filter(|at| *at <= now);
+    heard.max().map_or(0, |heard| heard + millis(Options::default().beat + MARGIN))
+}
+
+/// How late a heartbeat may be.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// Milliseconds since the epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The right to append to a run; given back when dropped.

@@ -13,6 +13,7 @@ use crate::chain::{GENESIS, Link};
 use crate::claim::{check_mark, json};
 use crate::codec;
 use crate::error::Error;
+use crate::lease::gone_by;
 use crate::mark::Mark;
 use crate::owner::{Liveness, Owner};
 use crate::seal;
@@ -58,6 +59,9 @@ pub struct RunRow {
     pub owner: Option<Owner>,
     /// Whether that process lives; `None` when nobody holds it, or when it cannot be seen from here.
     pub owner_alive: Option<bool>,
+    /// Milliseconds since the epoch by which its last owner had died, if it is dead; 0 when that is
+    /// not known.
+    pub gone_by: u64,
 }
 
 /// A run's row, as far as reading its events needs it.
@@ -204,7 +208,7 @@ pub(crate) fn runs_where(
     most: usize,
     passes: impl Fn(&RunRow) -> bool,
 ) -> rusqlite::Result<Vec<RunRow>> {
-    conn.prepare_cached(&format!("SELECT {} FROM runs ORDER BY n DESC", seal::COLUMNS))?
+    conn.prepare_cached(&format!("SELECT {}, beat FROM runs ORDER BY n DESC", seal::COLUMNS))?
         .query_map([], run_row)?
         .filter(|row| row.as_ref().map_or(true, |row| row.events > 0 && passes(row)))
         .take(most)
@@ -238,6 +242,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         state: row.get(8)?,
         owner,
         owner_alive,
+        gone_by: gone_by(row.get(5)?, row.get("beat")?),
     })
 }
 

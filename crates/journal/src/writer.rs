@@ -11,6 +11,7 @@ use botpipe_kernel::ids::RunId;
 use rusqlite::Connection;
 
 use crate::error::Error;
+use crate::lease::now;
 use crate::mark::{Mark, Marks};
 use crate::open::{self, Files, Options};
 
@@ -70,6 +71,8 @@ pub(crate) struct Desk<'a> {
 pub(crate) struct Held {
     pub(crate) run: RunId,
     pub(crate) fence: i64,
+    /// Whether its owner has appended anything: only then its heartbeat tells the time.
+    pub(crate) appended: bool,
 }
 
 /// A job made of a closure, whose value goes back to the caller.
@@ -337,17 +340,25 @@ impl Bench {
     }
 
     /// Moves the heartbeat of the leases held here, for watchers in other pid namespaces.
+    ///
+    /// It tells when an owner was last heard of who moved the run. One who has only taken it over
+    /// lets stand what is known of the owner before it.
     fn beat(&mut self) {
         if self.held.is_empty() {
             return;
         }
-        let held: Vec<(i64, i64)> = self.held.iter().map(|(n, h)| (*n, h.fence)).collect();
+        let now = i64::try_from(now()).unwrap_or(i64::MAX);
+        let held: Vec<(i64, i64, Option<i64>)> =
+            self.held.iter().map(|(n, h)| (*n, h.fence, h.appended.then_some(now))).collect();
         let Ok(conn) = self.connection() else { return };
         let beaten = conn.pragma_update(None, "synchronous", "NORMAL").and_then(|()| {
             held.iter().try_for_each(|lease| {
-                conn.prepare_cached("UPDATE runs SET beat = beat + 1 WHERE n = ?1 AND fence = ?2")?
-                    .execute(*lease)
-                    .map(drop)
+                conn.prepare_cached(
+                    "UPDATE runs SET beat = coalesce(nullif(?3, beat), beat + 1)
+                     WHERE n = ?1 AND fence = ?2",
+                )?
+                .execute(*lease)
+                .map(drop)
             })
         });
         // The next job will say what is wrong.

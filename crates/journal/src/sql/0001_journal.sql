@@ -3,8 +3,8 @@ PRAGMA application_id = 0x626f7470;
 
 -- One row a run. `n` is the order of creation: nothing is ever ordered by a clock.
 -- `owner` is the lease: JSON of who may append, NULL when nobody does. `fence` counts every grant of
--- the lease, so that a writer who lost it is told; `beat` moves while its holder lives. `seal` covers
--- all of a row but `beat`.
+-- the lease, so that a writer who lost it is told; `beat` moves while its holder lives, and is the time
+-- in milliseconds once that one has appended. `seal` covers all of a row but `beat`.
 CREATE TABLE runs (
     n          INTEGER PRIMARY KEY,
     run        TEXT    NOT NULL UNIQUE,

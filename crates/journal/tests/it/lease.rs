@@ -1,9 +1,11 @@
 //! One writer: who is refused, who takes over, and what the one who lost is told.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use botpipe_journal::{Error, Journal, Liveness, NewRun, Options, Owner, RunFilter};
 use botpipe_kernel::run::Event;
+use rusqlite::Connection;
 
 use crate::scratch::{OtherOwner, Scratch, append, id, me, new_run, run, said, sayings};
 
@@ -97,6 +99,60 @@ fn an_owner_in_another_namespace_lives_while_its_heart_beats() {
     let ours = Journal::open_with(&scratch.root(), hasty).unwrap();
     let _lease = ours.acquire(&run("r1"), &me()).unwrap();
     assert!(matches!(append(&theirs, &lost, "late"), Err(Error::LeaseLost { .. })));
+}
+
+#[test]
+fn the_last_owner_who_moved_a_run_tells_when_it_was_last_heard_of() {
+    let scratch = Scratch::new();
+    drop(with_a_run(&scratch));
+    let options = Options { beat: Duration::from_millis(5), ..Options::default() };
+    let journal = Journal::open_with(&scratch.root(), options).unwrap();
+    let gone_by = || journal.runs(&RunFilter::default()).unwrap()[0].gone_by;
+    let beats = || {
+        let before = beat(&scratch);
+        wait_until(|| beat(&scratch) != before);
+    };
+    // It was appended to in 1970, and its owner let go.
+    assert!(gone_by() < 10_000);
+    // Somebody takes it over: the heart beats, but of the one before nothing more is known.
+    let lease = journal.acquire(&run("r1"), &me()).unwrap();
+    beats();
+    assert!(gone_by() < 10_000);
+    // It moves the run, and lives.
+    let now = millis_since_1970();
+    append(&journal, &lease, "on").unwrap();
+    beats();
+    let heard = gone_by();
+    assert!(heard > now + 2_000, "{heard} {now}");
+    assert!(heard <= millis_since_1970() + 2_500);
+    beats();
+    assert!(gone_by() > heard);
+    // What a clock said that was set back says nothing.
+    lease.release().unwrap();
+    let lease = journal.acquire(&run("r1"), &me()).unwrap();
+    journal.append(&lease, 7_258_118_400_000, &[said("in 2200")], None).unwrap();
+    lease.release().unwrap();
+    assert!(gone_by() <= millis_since_1970() + 2_500);
+}
+
+/// The heartbeat of the only run.
+fn beat(scratch: &Scratch) -> i64 {
+    let conn = Connection::open(scratch.root().join("botpipe.db")).unwrap();
+    conn.query_row("SELECT beat FROM runs", [], |row| row.get(0)).unwrap()
+}
+
+fn millis_since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since.as_millis().try_into().unwrap()
+}
+
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < Duration::from_mins(1), "it never came");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
