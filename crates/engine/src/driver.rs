@@ -151,7 +151,7 @@ impl Driver<'_> {
     }
 }
 
-/// Milliseconds since the epoch; only ever shown, never compared.
+/// Milliseconds since the epoch. Shown; and what tells when an owner was last heard of.
 pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

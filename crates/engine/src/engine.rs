@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, Request, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
-use botpipe_kernel::plan::Plan;
+use botpipe_kernel::plan::{OnInterrupt, Plan};
 use botpipe_kernel::run::{Event, Input, Lifecycle, Phase, Raise, Ref, Run};
 use botpipe_lang::Compiled;
 use serde_json::Value;
@@ -125,7 +125,7 @@ impl Engine {
         let (run, seq) = self.fold(&row.run)?;
         let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
         self.own(&lease, run, seq, desk, progress, stop, |driver| {
-            driver.take_up(request.raise.clone())
+            driver.take_up(request.raise.clone(), row.gone_by)
         })
     }
 
@@ -386,15 +386,30 @@ impl Driver<'_> {
         }
     }
 
-    /// Tells the kernel that a new owner is here.
-    fn take_up(&mut self, raise: Raise) -> Result<(), Error> {
+    /// Tells the kernel that a new owner is here, after one that was gone by this time.
+    ///
+    /// # Errors
+    /// Also a tree that cannot be recorded, where it is to be put back: nothing is recorded then.
+    fn take_up(&mut self, raise: Raise, gone_by: u64) -> Result<(), Error> {
         if matches!(self.run.lifecycle, Lifecycle::Waiting(_)) {
             return Ok(());
         }
-        let turning =
-            matches!(self.run.visit.as_ref().map(|v| &v.phase), Some(Phase::Turning { .. }));
-        let tree = if turning { self.desk.snapshots.take().ok() } else { None };
-        self.tell(Input::Resume { raise, tree }).map(drop)
+        let (mut tree, mut edited) = (None, Vec::new());
+        if let Some((visit, Phase::Turning { turn, .. })) =
+            self.run.visit.as_ref().map(|visit| (visit, &visit.phase))
+        {
+            let step = self.run.current_step();
+            let restarts = step.is_some_and(|it| it.on_interrupt == OnInterrupt::Restart);
+            let snapshots = &mut self.desk.snapshots;
+            tree = match snapshots.take() {
+                Err(error) if restarts => return Err(error.into()),
+                taken => taken.ok(),
+            };
+            if let (true, Some(base), Some(tree)) = (restarts, visit.base_of(turn), &tree) {
+                edited = snapshots.changed_since(base, tree, gone_by)?;
+            }
+        }
+        self.tell(Input::Resume { raise, tree, edited }).map(drop)
     }
 
     fn take_answer(&mut self, text: &str) -> Result<(), Error> {

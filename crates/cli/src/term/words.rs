@@ -30,7 +30,13 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::TurnInterrupted { turn, cause, .. } => {
             format!("{} was interrupted: {}", speaker(turn), interruption(cause))
         }
-        Event::TreeRestored { visit, .. } => format!("files put back to the start of {visit}"),
+        Event::TreeRestored { visit, to, kept } if kept == to => {
+            format!("files are as at the start of {visit}, nothing was put back")
+        }
+        Event::TreeRestored { visit, kept, .. } => format!(
+            "files put back to the start of {visit}, what was there is kept as snapshot {}",
+            kept.0
+        ),
         Event::RestoreRefused { changed, .. } => {
             format!("files left as they are, somebody changed {}", changed.join(", "))
         }

@@ -97,7 +97,7 @@ fn contract(
         handoff: None,
         answer: None,
         feedback,
-        interruption: interruption(driver, turn.role, cause, session)?,
+        interruption: interruption(driver, turn, cause, session)?,
     };
     for check in &visit.checks {
         let output = match &check.output {
@@ -228,7 +228,7 @@ fn target_words(action: &Action) -> String {
 /// What a turn that was interrupted is told.
 fn interruption(
     driver: &mut Driver<'_>,
-    role: Role,
+    turn: &TurnId,
     cause: &TurnCause,
     session: Option<&SessionUse>,
 ) -> Result<Option<InterruptionNote>, Trouble> {
@@ -254,11 +254,7 @@ fn interruption(
     };
     // A verifier's turn began on the tree its producer left.
     let visit = driver.current_visit()?;
-    let baseline = match role {
-        Role::Verifier => visit.sealed.clone(),
-        Role::Worker | Role::Producer | Role::Script => visit.baseline.tree.clone(),
-    };
-    let changed = match (restarted, baseline) {
+    let changed = match (restarted, visit.base_of(turn).cloned()) {
         (false, Some(baseline)) => {
             let now = driver.desk.snapshots.take().map_err(Trouble::stuck)?;
             driver.desk.snapshots.changed(&baseline, &now).map_err(Trouble::stuck)?

@@ -64,11 +64,11 @@ pub fn check_answer(
     answer: &str,
 ) -> Result<Value, String> {
     let answer = answer.trim();
-    if answer.is_empty() {
-        return Err("the answer is empty".to_owned());
-    }
     if !question.choices.is_empty() && !question.choices.iter().any(|choice| choice == answer) {
         return Err(format!("the answer must be one of {}", quoted(&question.choices)));
+    }
+    if answer.is_empty() {
+        return Err("the answer is empty".to_owned());
     }
     typed(answer, schema)
 }

@@ -1,7 +1,7 @@
 //! What a snapshot of the workspace holds, and that the user's repository does not notice.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -91,6 +91,45 @@ fn a_change_is_seen_at_once_and_only_it() {
     let now = snapshots.take().unwrap();
     let changed = snapshots.changed(&before, &now).unwrap();
     assert_eq!(changed, ["d0/f0", "d0/f0/now-a-folder", "d2/f2"]);
+}
+
+#[test]
+fn what_was_changed_since_a_moment_is_told_by_ctimes() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path();
+    for file in ["a", "b", "sub/c", "sub/d", "gone/deep/e"] {
+        write(root, file, "before");
+    }
+    let mut snapshots = open(root);
+    let before = snapshots.take().unwrap();
+    write(root, "a", "early");
+    fs::remove_file(root.join("sub/c")).unwrap();
+    let moment = ctime_of(&root.join("sub")).max(ctime_of(&root.join("a")));
+    let mut since = || {
+        let now = snapshots.take().unwrap();
+        snapshots.changed_since(&before, &now, moment).unwrap()
+    };
+    assert!(since().is_empty());
+    // The clock of the file system has to tick.
+    while ctime_of(&root.join("b")) <= moment {
+        write(root, "b", "late");
+    }
+    assert_eq!(since(), ["b"]);
+    // Moved over it with the times of the old one.
+    let copied = Command::new("cp").args(["-p", "a", "sub/d"]).current_dir(root).status();
+    assert!(copied.unwrap().success());
+    assert_eq!(since(), ["b", "sub/d"]);
+    // Of what is gone the nearest folder tells, or what stands in its place.
+    fs::remove_file(root.join("gone/deep/e")).unwrap();
+    assert_eq!(since(), ["b", "gone/deep/e", "sub/d"]);
+    fs::remove_dir_all(root.join("gone")).unwrap();
+    write(root, "gone", "now a file");
+    assert_eq!(since(), ["b", "gone", "gone/deep/e", "sub/d"]);
+}
+
+fn ctime_of(path: &Path) -> u64 {
+    let meta = fs::symlink_metadata(path).unwrap();
+    (meta.ctime() * 1_000 + meta.ctime_nsec() / 1_000_000).try_into().unwrap()
 }
 
 #[test]

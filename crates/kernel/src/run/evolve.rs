@@ -261,16 +261,13 @@ impl Run {
         then: OnInterrupt,
     ) {
         self.with_visit(|visit| {
-            let base = match turn.role {
-                Role::Verifier => visit.sealed.clone().or_else(|| visit.baseline.tree.clone()),
-                Role::Worker | Role::Producer | Role::Script => visit.baseline.tree.clone(),
-            };
+            let base = visit.base_of(turn).cloned();
             let again = TurnId { start: turn.start + 1, ..turn.clone() };
             visit.phase = match (then, base) {
-                (OnInterrupt::Ask, _) => Phase::Asking {
+                (OnInterrupt::Ask, base) => Phase::Asking {
                     turn: turn.clone(),
                     cause: cause.clone(),
-                    question: Box::new(interrupted_question(turn)),
+                    question: Box::new(interrupted_question(turn, base.is_some())),
                 },
                 (OnInterrupt::Restart, Some(to)) => Phase::Restoring {
                     turn: turn.clone(),
@@ -278,11 +275,7 @@ impl Run {
                     to,
                     expected: tree.cloned(),
                 },
-                (OnInterrupt::Restart, None) => Phase::Preparing {
-                    turn: again,
-                    cause: TurnCause::Restarted { cause: cause.clone() },
-                },
-                (OnInterrupt::Resume, _) => Phase::Preparing {
+                (OnInterrupt::Resume, _) | (OnInterrupt::Restart, None) => Phase::Preparing {
                     turn: again,
                     cause: TurnCause::Resumed { cause: cause.clone() },
                 },
@@ -414,20 +407,11 @@ impl Run {
         self.with_visit(|visit| {
             let Phase::Asking { turn, cause, .. } = &visit.phase else { return };
             let (turn, cause) = (turn.clone(), cause.clone());
-            let base = match turn.role {
-                Role::Verifier => visit.sealed.clone(),
-                Role::Worker | Role::Producer | Role::Script => None,
-            }
-            .or_else(|| visit.baseline.tree.clone());
-            visit.phase = match base {
+            visit.phase = match visit.base_of(&turn).cloned() {
                 Some(to) if restore => Phase::Restoring { turn, cause, to, expected: None },
                 _ => Phase::Preparing {
                     turn: TurnId { start: turn.start + 1, ..turn },
-                    cause: if restore {
-                        TurnCause::Restarted { cause }
-                    } else {
-                        TurnCause::Resumed { cause }
-                    },
+                    cause: TurnCause::Resumed { cause },
                 },
             };
         });
@@ -462,14 +446,16 @@ fn retry_of(turn: &TurnId) -> Phase {
     }
 }
 
-fn interrupted_question(turn: &TurnId) -> Question {
+fn interrupted_question(turn: &TurnId, has_base: bool) -> Question {
+    let (more, restart) = if has_base {
+        ("; `restart`: put the tree back to where the turn began and ask again.", Some(RESTART))
+    } else {
+        (". There is no snapshot of where the turn began, so nothing can be put back.", None)
+    };
     Question {
         kind: QuestionKind::Interrupted { turn: turn.clone() },
-        text: format!(
-            "Turn {turn} was interrupted. `resume`: go on with the tree as it is; `restart`: put the \
-             tree back to where the turn began and ask again."
-        ),
-        choices: vec![RESUME.to_owned(), RESTART.to_owned()],
+        text: format!("Turn {turn} was interrupted. `resume`: go on with the tree as it is{more}"),
+        choices: [Some(RESUME), restart].into_iter().flatten().map(str::to_owned).collect(),
         schema: None,
     }
 }

@@ -273,7 +273,8 @@ pub struct Question {
 pub enum QuestionKind {
     /// A step took a route to `AWAIT_INPUT`.
     Route { visit: VisitId },
-    /// A turn was interrupted and the step says `on_interrupt: ask`.
+    /// A turn was interrupted and the step says `on_interrupt: ask`; or it says `restart`, and one of
+    /// the trees that takes is not recorded.
     Interrupted { turn: TurnId },
     /// The tree differs from the last state recorded, so a restore would hide somebody's work.
     Edited { turn: TurnId },

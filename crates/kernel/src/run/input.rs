@@ -81,6 +81,8 @@ pub enum Input {
         raise: Raise,
         /// The tree as it was found.
         tree: Option<SnapshotId>,
+        /// Files of it that were changed when the old owner, and so its turn, had ended.
+        edited: Vec<String>,
     },
     /// The owner stops: a running process was ended first.
     Stop { cause: InterruptCause, tree: Option<SnapshotId> },

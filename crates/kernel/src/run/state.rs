@@ -293,6 +293,12 @@ impl Run {
 }
 
 impl Visit {
+    /// The tree as it was when a turn of this visit began: what restoring for it puts back.
+    pub fn base_of(&self, turn: &TurnId) -> Option<&SnapshotId> {
+        let sealed = self.sealed.as_ref().filter(|_| turn.role == Role::Verifier);
+        sealed.or(self.baseline.tree.as_ref())
+    }
+
     /// Whether a route can be taken, given the checks and the producer's artifacts.
     fn allows(&self, plan: &Plan, step: &Step, route: &Route) -> bool {
         let failed = |name| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use botpipe_kernel::ids::TurnId;
 use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target};
 use botpipe_kernel::run::{
-    Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, outstanding,
+    Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, SnapshotId, TurnCause, outstanding,
 };
 use proptest::prelude::*;
 
@@ -44,9 +44,14 @@ fn step_once(world: &mut World, draw: &mut Draw<'_>) {
         // The owner dies: all that is left is what was stored, and a new owner says so.
         27 | 28 => {
             world.run = world.fold();
-            drop(world.tell(Input::Resume { raise: Raise::default(), tree: None }));
+            let edited = if draw.one_in(4) { vec!["a.txt".to_owned()] } else { Vec::new() };
+            let tree = any_tree(draw);
+            drop(world.tell(Input::Resume { raise: Raise::default(), tree, edited }));
         }
-        26 => drop(world.tell(Input::Stop { cause: InterruptCause::Signal(2), tree: None })),
+        26 => {
+            let tree = any_tree(draw);
+            drop(world.tell(Input::Stop { cause: InterruptCause::Signal(2), tree }));
+        }
         _ => match world.owed() {
             Some(effect) => {
                 for input in answer(&world.run, &effect, draw) {
@@ -68,6 +73,11 @@ fn step_once(world: &mut World, draw: &mut Draw<'_>) {
     }
 }
 
+/// A tree as it was found, or none that could be recorded.
+fn any_tree(draw: &mut Draw<'_>) -> Option<SnapshotId> {
+    draw.one_in(2).then(|| SnapshotId("t4".to_owned()))
+}
+
 #[derive(Default)]
 struct Laws {
     seen: usize,
@@ -75,6 +85,19 @@ struct Laws {
     open: BTreeSet<TurnId>,
     ended: BTreeSet<TurnId>,
     visits: BTreeMap<String, u32>,
+    /// Of the last turn that was interrupted: how it is to be told.
+    fate: Fate,
+}
+
+/// What came after a turn was interrupted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    #[default]
+    Open,
+    /// A person answered what to do about it.
+    Answered,
+    /// The tree was put back.
+    PutBack,
 }
 
 impl Laws {
@@ -102,6 +125,20 @@ impl Laws {
         }
         self.seen = world.events.len();
         for effect in &effects {
+            if let Effect::Prepare { cause: TurnCause::Restarted { .. }, .. } = effect {
+                assert_eq!(
+                    self.fate,
+                    Fate::PutBack,
+                    "told that files were put back, and none were"
+                );
+            }
+            if let Effect::Restore { expected: None, .. } = effect {
+                assert_eq!(
+                    self.fate,
+                    Fate::Answered,
+                    "the tree would be put back unseen and unasked"
+                );
+            }
             if let Effect::RunTurn { turn, .. } = effect {
                 assert!(!self.ended.contains(turn), "{turn} has an end and would start again");
                 assert!(self.open.contains(turn), "{turn} would start before it is owed");
@@ -124,6 +161,7 @@ impl Laws {
             }
             Event::TurnInterrupted { turn, .. } => {
                 assert!(self.open.remove(turn), "{turn} was interrupted without being owed");
+                self.fate = Fate::Open;
             }
             Event::VisitEntered { visit, .. } => {
                 let step = run.plan.step(&visit.step).unwrap();
@@ -140,6 +178,8 @@ impl Laws {
                 let route = step.route(tag).expect("the route is the step's");
                 assert!(route.action.targets().any(|target| target == to));
             }
+            Event::AnswerAccepted { .. } => self.fate = Fate::Answered,
+            Event::TreeRestored { .. } => self.fate = Fate::PutBack,
             _ => {}
         }
     }

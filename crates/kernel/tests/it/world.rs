@@ -227,7 +227,8 @@ pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
         }
         Lifecycle::Stopped(_) => {
             let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();
-            Some(Input::Resume { raise: Raise { max_steps: Some(60), max_visits }, tree: None })
+            let raise = Raise { max_steps: Some(60), max_visits };
+            Some(Input::Resume { raise, tree: None, edited: Vec::new() })
         }
         _ => None,
     }

@@ -1,7 +1,9 @@
 //! The private repository of snapshots: opens it, takes snapshots into it, compares and reads them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::run::SnapshotId;
@@ -100,6 +102,29 @@ impl Snapshots {
     /// [`Error::Damaged`] when one of them cannot be read.
     pub fn changed(&self, a: &SnapshotId, b: &SnapshotId) -> Result<Vec<String>, Error> {
         let paths = tree::differences(&self.objects()?, a, b)?;
+        Ok(paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+
+    /// Those of the [paths](Self::changed) at which two snapshots differ that were changed after
+    /// `time`, in milliseconds since the epoch, as the workspace's present ctimes tell. Of a path
+    /// that is gone the nearest folder tells that is there.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when one of them cannot be read.
+    pub fn changed_since(
+        &self,
+        a: &SnapshotId,
+        b: &SnapshotId,
+        time: u64,
+    ) -> Result<Vec<String>, Error> {
+        let time = i64::try_from(time).unwrap_or(i64::MAX);
+        let mut paths = tree::differences(&self.objects()?, a, b)?;
+        paths.retain(|path| {
+            let place = self.root.join(OsStr::from_bytes(path));
+            let inside = place.ancestors().take_while(|it| it.starts_with(&self.root));
+            let found = inside.map(fs::symlink_metadata).find_map(Result::ok);
+            found.is_none_or(|it| it.ctime() * 1_000 + it.ctime_nsec() / 1_000_000 > time)
+        });
         Ok(paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect())
     }
 

@@ -6,7 +6,7 @@ use crate::plan::OnInterrupt;
 use crate::run::event::Event;
 use crate::run::facts::{InterruptCause, Raise, Ref, ResumeCause, SnapshotId, Stop};
 use crate::run::input::Input;
-use crate::run::state::Lifecycle;
+use crate::run::state::{Lifecycle, Phase};
 use crate::run::{Question, QuestionKind};
 
 pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
@@ -57,6 +57,7 @@ pub(super) fn resume(
     batch: &mut Batch,
     raise: Raise,
     tree: Option<SnapshotId>,
+    edited: Vec<String>,
 ) -> Result<(), Refusal> {
     if let Some(step) = raise.max_visits.keys().find(|step| batch.run.plan.step(step).is_none()) {
         return Err(Refusal::UnknownStep { step: step.clone() });
@@ -65,7 +66,11 @@ pub(super) fn resume(
         Lifecycle::Running => {
             batch.push(Event::RunResumed { cause: ResumeCause::OwnerLost, raise });
             if let Some(turn) = batch.running_turn() {
-                interrupt(batch, turn, InterruptCause::OwnerLost, tree);
+                interrupt(batch, turn.clone(), InterruptCause::OwnerLost, tree.clone());
+                let restores = matches!(batch.phase_of(&turn.visit), Some(Phase::Restoring { .. }));
+                if let Some(tree) = tree.filter(|_| restores && !edited.is_empty()) {
+                    batch.push(Event::RestoreRefused { turn, tree, changed: edited });
+                }
             }
         }
         Lifecycle::Stopped(stop) => {
@@ -137,14 +142,19 @@ pub(super) fn stand(batch: &mut Batch, stop: Stop) {
 }
 
 fn interrupt(batch: &mut Batch, turn: TurnId, cause: InterruptCause, tree: Option<SnapshotId>) {
-    let then = batch.run.current_step().map_or(OnInterrupt::Resume, |step| step.on_interrupt);
+    let base = batch.run.visit.as_ref().and_then(|visit| visit.base_of(&turn));
+    let then = match batch.run.current_step().map_or(OnInterrupt::Resume, |it| it.on_interrupt) {
+        // There is nothing to put back, or no telling whether somebody edits meanwhile.
+        OnInterrupt::Restart if base.is_none() || tree.is_none() => OnInterrupt::Ask,
+        then => then,
+    };
     batch.push(Event::TurnInterrupted { turn, cause, tree, then });
 }
 
 /// The question of a visit that waits for a person's decision about an interrupted turn.
 pub(super) fn pending_question(batch: &Batch) -> Option<Question> {
     match batch.run.visit.as_ref().map(|visit| &visit.phase) {
-        Some(crate::run::state::Phase::Asking { question, .. }) => Some((**question).clone()),
+        Some(Phase::Asking { question, .. }) => Some((**question).clone()),
         _ => None,
     }
 }

@@ -42,7 +42,9 @@ pub fn decide(run: &Run, input: Input) -> Result<Vec<Event>, Refusal> {
     match input {
         Input::Start { .. } => command::start(&mut batch, input)?,
         Input::Answer { answer, text } => command::answer(&mut batch, answer, &text)?,
-        Input::Resume { raise, tree } => command::resume(&mut batch, raise, tree)?,
+        Input::Resume { raise, tree, edited } => {
+            command::resume(&mut batch, raise, tree, edited)?;
+        }
         Input::Cancel => command::cancel(&mut batch)?,
         Input::Stop { cause, tree } => command::stop(&mut batch, cause, tree),
         Input::Stuck { message } => command::stand(&mut batch, Stop::Error { message }),
