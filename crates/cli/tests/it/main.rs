@@ -6,6 +6,7 @@ mod commands;
 mod commits;
 mod demo;
 mod faults;
+mod interrupts;
 mod kills;
 mod place;
 mod real_codex;
