@@ -124,7 +124,13 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
         "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },
-        "resume" => Input::Resume { raise: raise(words), tree: tree(words) },
+        "resume" => Input::Resume {
+            raise: raise(words),
+            tree: tree(words),
+            edited: value(words, "edited")
+                .map(|all| all.split(',').map(str::to_owned).collect())
+                .unwrap_or_default(),
+        },
         "stop" => Input::Stop {
             cause: InterruptCause::Signal(
                 value(words, "signal").ok_or("which signal?")?.parse().unwrap(),
