@@ -1,11 +1,16 @@
-//! The one thread that writes: whatever has queued up shares one transaction and one sync.
+//! The one desk at which is written: whatever has queued up shares one transaction and one sync.
+//!
+//! Who waits writes itself when the desk is free, and takes along what is queued; a thread writes for
+//! all others and keeps the leases alive. So a lone writer pays for no change of threads, and many
+//! share their syncs.
 
 use std::collections::HashMap;
 use std::mem;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use botpipe_kernel::ids::RunId;
 use rusqlite::Connection;
@@ -105,19 +110,43 @@ where
     }
 }
 
-/// The sending end of the writer thread.
+/// The way to the desk.
 pub(crate) struct Writer {
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    office: Arc<Office>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// The desk and its queue.
+struct Office {
+    queue: Mutex<Queue>,
+    /// Rung when the thread is to look at the queue.
+    bell: Condvar,
+    bench: Mutex<Bench>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Vec<Box<dyn Job>>,
+    /// Nobody will queue anything any more.
+    closed: bool,
+}
+
+/// What the thread has seen.
+enum Seen {
+    Jobs,
+    /// Jobs that are gone again.
+    Nothing,
+    /// No job for a whole beat.
+    Idleness,
+    End,
+}
+
 impl Writer {
-    /// Starts the thread, on a database of the newest format.
+    /// Opens the desk, on a database of the newest format.
     pub(crate) fn start(root: &Path, options: Options) -> Result<Self, Error> {
         let path = open::path(root);
         let conn = open::prepare(root)?;
         let marks = Marks::new(root);
-        let (jobs, queue) = mpsc::channel();
         let bench = Bench {
             path: path.clone(),
             conn: Some(conn),
@@ -127,11 +156,19 @@ impl Writer {
             held: HashMap::new(),
             overdue: Vec::new(),
         };
+        let office = Arc::new(Office {
+            queue: Mutex::default(),
+            bell: Condvar::new(),
+            bench: Mutex::new(bench),
+        });
         let thread = thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || bench.work(&queue, options))
+            .spawn({
+                let office = Arc::clone(&office);
+                move || office.attend(options)
+            })
             .map_err(|source| Error::Io { action: "start the writer of", path, source })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { office, thread: Some(thread) })
     }
 
     /// Has `work` done in a transaction and waits for it.
@@ -141,37 +178,101 @@ impl Writer {
         F: FnMut(&mut Desk<'_>) -> Result<T, Error> + Send + 'static,
     {
         let (reply, answer) = mpsc::sync_channel(1);
-        self.send(Box::new(Waited { urgency, work, value: None, reply }))?;
+        self.office.queue().jobs.push(Box::new(Waited { urgency, work, value: None, reply }));
+        match self.office.bench.try_lock() {
+            Ok(mut bench) => self.office.write(&mut bench),
+            Err(TryLockError::WouldBlock) => self.office.bell.notify_one(),
+            Err(TryLockError::Poisoned(_)) => return Err(Error::WriterLost),
+        }
         answer.recv().map_err(|_| Error::WriterLost)?
     }
 
-    /// Queues a job.
+    /// Queues a job for the thread.
     pub(crate) fn send(&self, job: Box<dyn Job>) -> Result<(), Error> {
-        let jobs = self.jobs.as_ref().ok_or(Error::WriterLost)?;
-        jobs.send(job).map_err(|_| Error::WriterLost)
+        if self.office.bench.is_poisoned() {
+            return Err(Error::WriterLost);
+        }
+        self.office.queue().jobs.push(job);
+        self.office.bell.notify_one();
+        Ok(())
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.office.queue().closed = true;
+        self.office.bell.notify_one();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// Takes what is queued. What nobody waits for lingers for company: the next job that somebody
-/// waits for is likely near, and writes it along.
-fn gather(queue: &Receiver<Box<dyn Job>>, batch: &mut Vec<Box<dyn Job>>) {
-    let until = Instant::now() + LINGER;
-    while batch.len() < MOST_TOGETHER {
-        let hurry = batch.iter().any(|job| job.urgency() != Urgency::Later);
-        let patience =
-            if hurry { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
-        match queue.recv_timeout(patience) {
-            Ok(job) => batch.push(job),
-            Err(_) => return,
+impl Office {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing is left half done in it by who pushes or takes.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread's work.
+    fn attend(&self, options: Options) {
+        loop {
+            let seen = self.look_out(options.beat);
+            // A desk somebody broke down at is not used again.
+            let Ok(mut bench) = self.bench.lock() else {
+                return self.queue().jobs.clear();
+            };
+            match seen {
+                Seen::Jobs => self.write(&mut bench),
+                Seen::Nothing => {}
+                Seen::Idleness => bench.beat(),
+                Seen::End => {
+                    let last = mem::take(&mut bench.overdue);
+                    if !last.is_empty() {
+                        bench.commit_all(last);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for jobs, at most for one beat. What nobody waits for lingers for company: the next job
+    /// that somebody waits for is likely near, and writes it along.
+    fn look_out(&self, beat: Duration) -> Seen {
+        let idle = |queue: &mut Queue| queue.jobs.is_empty() && !queue.closed;
+        let waited = self.bell.wait_timeout_while(self.queue(), beat, idle);
+        let (queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Seen::Idleness;
+        }
+        let calm = |queue: &mut Queue| {
+            let mut urgencies = queue.jobs.iter().map(|job| job.urgency());
+            !queue.closed && !queue.jobs.is_empty() && urgencies.all(|it| it == Urgency::Later)
+        };
+        let waited = self.bell.wait_timeout_while(queue, LINGER, calm);
+        let queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        match (queue.jobs.is_empty(), queue.closed) {
+            (false, _) => Seen::Jobs,
+            (true, true) => Seen::End,
+            // Somebody who waited took them along.
+            (true, false) => Seen::Nothing,
+        }
+    }
+
+    /// Writes what is queued, together.
+    fn write(&self, bench: &mut Bench) {
+        let mut batch = mem::take(&mut bench.overdue);
+        {
+            let mut queue = self.queue();
+            let together = queue.jobs.len().min(MOST_TOGETHER);
+            batch.extend(queue.jobs.drain(..together));
+            if !queue.jobs.is_empty() {
+                self.bell.notify_one();
+            }
+        }
+        if !batch.is_empty() {
+            bench.commit_all(batch);
         }
     }
 }
@@ -189,7 +290,7 @@ fn set_sync(conn: &Connection, durable: bool) -> rusqlite::Result<()> {
 const NORMAL: i64 = 1;
 const FULL: i64 = 2;
 
-/// The thread's own things.
+/// What is written with.
 struct Bench {
     path: PathBuf,
     /// Gone after a failure, so that the next attempt starts from a clean connection.
@@ -204,25 +305,6 @@ struct Bench {
 }
 
 impl Bench {
-    fn work(mut self, queue: &Receiver<Box<dyn Job>>, options: Options) {
-        loop {
-            match queue.recv_timeout(options.beat) {
-                Ok(first) => {
-                    let mut batch = mem::take(&mut self.overdue);
-                    batch.push(first);
-                    gather(queue, &mut batch);
-                    self.commit_all(batch);
-                }
-                Err(RecvTimeoutError::Timeout) => self.beat(),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        let last = mem::take(&mut self.overdue);
-        if !last.is_empty() {
-            self.commit_all(last);
-        }
-    }
-
     /// Commits a batch together; if that fails, each job that is waited for alone, with the ones
     /// before it that nobody waits for.
     fn commit_all(&mut self, batch: Vec<Box<dyn Job>>) {
