@@ -108,7 +108,7 @@ pub fn prove(
                 proof.trials.push((trial, struck));
             }
             Some(struck) => proof.early.push((trial, struck)),
-            None => {}
+            None => draw.came_late(&trial),
         }
     }
     Ok(proof)
@@ -243,6 +243,14 @@ impl Draw {
             }
         };
         Trial { victim, run: self.when(timed, victim, share), resume: resume.then(in_rest) }
+    }
+
+    /// A kill by time came after the end: the machine is faster than when it was measured.
+    fn came_late(&mut self, trial: &Trial) {
+        if matches!(trial.run, When::Time(_)) {
+            let Unkilled { recorded, whole } = self.unkilled;
+            self.unkilled.whole = recorded + whole.saturating_sub(recorded).mul_f64(0.97);
+        }
     }
 
     /// The n-th of those before the run is recorded: in turn by time and at a point.
