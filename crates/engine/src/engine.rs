@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, Request, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
-use botpipe_kernel::plan::{OnInterrupt, Plan};
-use botpipe_kernel::run::{Event, Input, Lifecycle, Phase, Raise, Ref, Run};
+use botpipe_kernel::plan::Plan;
+use botpipe_kernel::run::{Event, Input, Lifecycle, Ref, Run};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
@@ -384,32 +384,6 @@ impl Driver<'_> {
                 source: Box::new(error),
             },
         }
-    }
-
-    /// Tells the kernel that a new owner is here, after one that was gone by this time.
-    ///
-    /// # Errors
-    /// Also a tree that cannot be recorded, where it is to be put back: nothing is recorded then.
-    fn take_up(&mut self, raise: Raise, gone_by: u64) -> Result<(), Error> {
-        if matches!(self.run.lifecycle, Lifecycle::Waiting(_)) {
-            return Ok(());
-        }
-        let (mut tree, mut edited) = (None, Vec::new());
-        if let Some((visit, Phase::Turning { turn, .. })) =
-            self.run.visit.as_ref().map(|visit| (visit, &visit.phase))
-        {
-            let step = self.run.current_step();
-            let restarts = step.is_some_and(|it| it.on_interrupt == OnInterrupt::Restart);
-            let snapshots = &mut self.desk.snapshots;
-            tree = match snapshots.take() {
-                Err(error) if restarts => return Err(error.into()),
-                taken => taken.ok(),
-            };
-            if let (true, Some(base), Some(tree)) = (restarts, visit.base_of(turn), &tree) {
-                edited = snapshots.changed_since(base, tree, gone_by)?;
-            }
-        }
-        self.tell(Input::Resume { raise, tree, edited }).map(drop)
     }
 
     fn take_answer(&mut self, text: &str) -> Result<(), Error> {

@@ -14,6 +14,7 @@ pub mod prompt;
 pub mod request;
 pub mod scratch;
 mod start;
+mod take_up;
 pub mod workspace;
 
 pub use engine::Engine;

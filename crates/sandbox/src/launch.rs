@@ -22,6 +22,9 @@ pub struct Launch {
     /// The binary that becomes stage 1; without one, the running binary. Launches with the same one
     /// share a fork server, which stays that binary as long as this process lives.
     pub stage1: Option<PathBuf>,
+    /// A file, by its absolute path, that is made once the program and all it started have ended, if
+    /// nobody was left to hear it: its mtime tells when that was.
+    pub mark: Option<PathBuf>,
 }
 
 /// How the descendants of a program are held together.

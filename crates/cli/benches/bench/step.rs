@@ -109,6 +109,7 @@ fn spawn(folder: &Path) -> f64 {
                     env: env.clone(),
                     containment: Containment::Auto,
                     stage1: Some(PathBuf::from(BOTPIPE)),
+                    mark: None,
                 },
                 stdin: Vec::new(),
                 wall: None,

@@ -219,6 +219,7 @@ fn victim(dir: &Path, at: u64, quiet: bool) -> Result<Spec, Failure> {
             // Its pid must mean the same here: the run's owner is told dead or alive by it.
             containment: Containment::Subreaper,
             stage1: None,
+            mark: None,
         },
         stdin: Vec::new(),
         wall: None,

@@ -1,7 +1,7 @@
 //! `on_interrupt` as a person meets it: botpipe is killed inside a turn, and `resume` does what the step says.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,8 +95,23 @@ impl Cut {
         run.wait().unwrap();
         let left = processes::left(cut.place.path(), Duration::from_secs(20));
         assert!(left.is_empty(), "{left:?}");
+        until("the note of its end", || cut.note().exists());
+        // Files are stamped by a clock that ticks every few milliseconds.
+        let probe = cut.beside.path().join("probe");
+        let modified = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+        until("a later tick", || {
+            fs::write(&probe, "").unwrap();
+            modified(&probe) > modified(&cut.note()) + Duration::from_millis(1)
+        });
         cut.holds(&HALF_DONE);
         cut
+    }
+
+    /// The file that tells when the turn had ended after its owner.
+    fn note(&self) -> PathBuf {
+        let runs = self.place.path().join(".botpipe/tasks/t1/wf_work/runs");
+        let run = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+        run.join("turns/write.1.worker.1.cut")
     }
 
     fn run(&self) -> Command {
@@ -195,11 +210,6 @@ impl Place {
     }
 }
 
-/// Lets the time pass within which a write could still be the dead agent's.
-fn a_while_later() {
-    thread::sleep(Duration::from_secs(3));
-}
-
 /// Waits for what can be seen.
 #[track_caller]
 fn until(what: &str, is_so: impl Fn() -> bool) {
@@ -247,7 +257,6 @@ Look at what is there before doing anything twice."
 #[test]
 fn resume_takes_what_somebody_edited_since_as_it_is() {
     let cut = Cut::off("resume");
-    a_while_later();
     cut.place.write("tracked.txt", "edited\n");
     cut.resume().ends(0);
     cut.is_finished();
@@ -300,7 +309,6 @@ fn restart_asks_before_it_puts_back_what_somebody_edited_since() {
         for (edit, file) in EDITS {
             scope.spawn(move || {
                 let cut = Cut::off("restart");
-                a_while_later();
                 cut.place.sh(edit);
                 let tree = || crate::place::tree(cut.place.path(), &[".git", ".botpipe"]);
                 let before = tree();
@@ -314,9 +322,23 @@ fn restart_asks_before_it_puts_back_what_somebody_edited_since() {
 }
 
 #[test]
+fn where_nobody_was_left_to_note_the_end_the_heartbeat_has_to_do() {
+    // What was written last may well be the agent's.
+    let cut = Cut::off("restart");
+    fs::remove_file(cut.note()).unwrap();
+    cut.resume().ends(0);
+    cut.holds(&PUT_BACK);
+    // A beat later it is not.
+    let cut = Cut::off("restart");
+    fs::remove_file(cut.note()).unwrap();
+    thread::sleep(Duration::from_secs(3));
+    cut.place.write("tracked.txt", "edited\n");
+    names(&cut.resume().ends(5), &["`tracked.txt`", "`keep`", "`restore`"]);
+}
+
+#[test]
 fn the_person_who_edited_may_keep_it() {
     let cut = Cut::off("restart");
-    a_while_later();
     cut.place.write("tracked.txt", "edited\n");
     cut.resume().ends(5);
     names(&cut.answer("restart").ends(2), &["keep", "restore"]);
@@ -332,7 +354,6 @@ fn the_person_who_edited_may_keep_it() {
 #[test]
 fn the_person_who_edited_may_have_it_put_back() {
     let cut = Cut::off("restart");
-    a_while_later();
     cut.place.write("tracked.txt", "edited\n");
     cut.resume().ends(5);
     let said = cut.answer("restore").ends(0);
@@ -396,7 +417,6 @@ fn restart_does_nothing_while_it_cannot_record_the_tree() {
     }
     cut.holds(&HALF_DONE);
     cut.still_waits();
-    a_while_later();
     cut.place.write("tracked.txt", "edited\n");
     fs::remove_dir_all(objects).unwrap();
     fs::rename(aside, objects).unwrap();

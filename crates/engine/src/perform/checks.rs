@@ -53,6 +53,7 @@ fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {
             env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
             containment: Containment::Auto,
             stage1: driver.parts.stage1.clone(),
+            mark: None,
         },
         stdin: Vec::new(),
         wall: Some(timeout),

@@ -231,6 +231,11 @@ impl Driver<'_> {
     pub(crate) fn activity_path(&self, turn: &TurnId) -> PathBuf {
         self.desk.run_folder.absolute.join(activity_name(turn))
     }
+
+    /// Made when a turn has ended after its owner.
+    pub(crate) fn mark_path(&self, turn: &TurnId) -> PathBuf {
+        self.activity_path(turn).with_extension("cut")
+    }
 }
 
 fn is_template(path: &str) -> bool {

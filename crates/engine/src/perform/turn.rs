@@ -67,6 +67,7 @@ fn run_program(
             env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
             containment: Containment::Auto,
             stage1: driver.parts.stage1.clone(),
+            mark: Some(driver.mark_path(&turn)),
         },
         stdin,
         wall: step.clocks.wall_ms.map(Duration::from_millis),

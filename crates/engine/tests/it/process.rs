@@ -24,6 +24,7 @@ fn script(script: &str) -> Spec {
             env: vec![("PATH".into(), "/usr/bin:/bin".into())],
             containment: Containment::Auto,
             stage1: Some(PROGRAM.into()),
+            mark: None,
         },
         stdin: Vec::new(),
         wall: None,

@@ -39,6 +39,7 @@ fn supervise(command: &[OsString]) {
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
         containment: Containment::Auto,
         stage1: None,
+        mark: None,
     };
     let spec = Spec {
         launch,

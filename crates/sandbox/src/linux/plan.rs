@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use super::sys;
 use crate::{Containment, Error, Launch};
@@ -23,8 +24,8 @@ pub(super) struct Plan {
 /// Writes a launch as stage 1 reads it.
 ///
 /// # Shape
-/// Fields, each ended by a zero byte: containment, working directory, program, count of arguments,
-/// the arguments, then one `NAME=value` for each variable.
+/// Fields, each ended by a zero byte: containment, mark (empty: none), working directory, program,
+/// count of arguments, the arguments, then one `NAME=value` for each variable.
 pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let mut field = |part, parts: &[&OsStr]| {
@@ -43,6 +44,7 @@ pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
         Containment::Subreaper => "subreaper",
     };
     field("containment", &[OsStr::new(containment)])?;
+    field("mark", &[launch.mark.as_deref().map_or(OsStr::new(""), Path::as_os_str)])?;
     // The fork server has a directory of its own: a relative one means Botpipe's, of this moment.
     let own = launch.cwd.is_relative() && !launch.cwd.as_os_str().is_empty();
     let cwd = match own.then(std::env::current_dir).transpose() {
@@ -95,10 +97,16 @@ pub(super) fn containment_of(bytes: &[u8]) -> Option<Containment> {
     }
 }
 
+/// The file to make when nobody was left to hear the end, by the second field.
+pub(super) fn mark_of(bytes: &[u8]) -> Option<&Path> {
+    let mark = bytes.split(|b| *b == 0).nth(1).filter(|mark| !mark.is_empty())?;
+    Some(Path::new(OsStr::from_bytes(mark)))
+}
+
 /// Reads what [`encode`] wrote.
 pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     containment_of(bytes)?;
-    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0).skip(1);
+    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0).skip(2);
     let mut next = || fields.next().and_then(|f| CString::new(f).ok());
     let (cwd, program) = (next()?, next()?);
     let count: usize = next()?.to_str().ok()?.parse().ok()?;
@@ -113,8 +121,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
 #[cfg(test)]
 mod tests {
     use std::ffi::CString;
+    use std::path::Path;
 
-    use super::{containment_of, decode, encode};
+    use super::{containment_of, decode, encode, mark_of};
     use crate::{Containment, Error, Launch};
 
     fn launch() -> Launch {
@@ -125,6 +134,7 @@ mod tests {
             env: vec![("A".into(), "x=y".into()), ("EMPTY".into(), "".into())],
             containment: Containment::Subreaper,
             stage1: None,
+            mark: Some("/tmp/mark".into()),
         }
     }
 
@@ -132,6 +142,8 @@ mod tests {
     fn empty_arguments_and_values_arrive() {
         let bytes = encode(&launch()).unwrap();
         assert_eq!(containment_of(&bytes), Some(Containment::Subreaper));
+        assert_eq!(mark_of(&bytes), Some(Path::new("/tmp/mark")));
+        assert_eq!(mark_of(&encode(&Launch { mark: None, ..launch() }).unwrap()), None);
         let plan = decode(&bytes).unwrap();
         assert_eq!(plan.argv, [c"agent", c"", c"two words", c""].map(CString::from));
         assert_eq!(plan.env, [c"A=x=y", c"EMPTY="].map(CString::from));

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::fork_server::{self, Taken};
 use super::init;
@@ -111,16 +111,25 @@ pub(super) fn attend(
         ready.dismiss();
         None
     });
-    let Verdict::Refused(why, mut hands) = contain(reach, &plan, ready, hands)? else {
-        return Ok(());
+    let (why, mut hands) = match contain(reach, &plan, ready, hands)? {
+        Verdict::Over { unheard } => return leave_mark(&plan, unheard),
+        Verdict::Refused(why, hands) => (why, hands),
     };
     if containment != Containment::Auto {
         return Message::Refused(why).send(&mut hands.botpipe);
     }
     Message::FallsBack(why).send(&mut hands.botpipe)?;
     match contain(Reach::Tree, &plan, None, hands)? {
-        Verdict::Over => Ok(()),
+        Verdict::Over { unheard } => leave_mark(&plan, unheard),
         Verdict::Refused(why, mut hands) => Message::Refused(why).send(&mut hands.botpipe),
+    }
+}
+
+/// Tells whoever comes later when everything had ended, where Botpipe was not there to hear it.
+fn leave_mark(plan: &[u8], unheard: Option<SystemTime>) -> io::Result<()> {
+    match (plan::mark_of(plan), unheard) {
+        (Some(mark), Some(ended)) => File::create(mark)?.set_modified(ended),
+        _ => Ok(()),
     }
 }
 
@@ -134,8 +143,8 @@ struct Hands {
 
 /// How one attempt to contain the agent went.
 enum Verdict {
-    /// Everything was said and everything has ended.
-    Over,
+    /// Everything was said and everything has ended; `unheard`, and when, if Botpipe was gone.
+    Over { unheard: Option<SystemTime> },
     /// Nothing was started; what another attempt needs comes back.
     Refused(Refused, Hands),
 }
@@ -201,6 +210,7 @@ fn contain(reach: Reach, plan: &[u8], ready: Option<Begun>, hands: Hands) -> io:
         words,
         stdio: Some(stdio),
         deadline: None,
+        orphaned: false,
     };
     oversight.run()
 }
@@ -221,6 +231,9 @@ struct Oversight {
     stdio: Option<[OwnedFd; 3]>,
     /// When init, told to end everything, is killed itself.
     deadline: Option<Instant>,
+    /// The fork server is gone. Botpipe most likely dies as well then, even if its end of the socket
+    /// is not closed yet: it is not relied upon to hear anything.
+    orphaned: bool,
 }
 
 impl Oversight {
@@ -235,6 +248,7 @@ impl Oversight {
                 self.deadline = None;
             }
             if orphaned {
+                self.orphaned = true;
                 self.end_everything();
             } else if commanded {
                 self.forward();
@@ -243,7 +257,7 @@ impl Oversight {
                 let mut buffer = [0; 256];
                 let size = self.words.read(&mut buffer)?;
                 if size == 0 {
-                    return self.lost();
+                    return Ok(self.lost());
                 }
                 heard.extend_from_slice(&buffer[..size]);
                 while let Some(end) = heard.iter().position(|b| *b == b'\n') {
@@ -308,16 +322,18 @@ impl Oversight {
     }
 
     fn over(mut self, last: &Message) -> Verdict {
-        self.say(last);
+        let ended = SystemTime::now();
+        let heard = self.say(last) && !self.orphaned;
         // Something stuck in the kernel would keep a namespace's init, and so us, for ever.
-        if !matches!(last, Message::Ended(Exit { survivors: 1.., .. })) {
+        let survived = matches!(last, Message::Ended(Exit { survivors: 1.., .. }));
+        if !survived {
             sys::wait_for(self.init);
         }
-        Verdict::Over
+        Verdict::Over { unheard: (!heard && !survived).then_some(ended) }
     }
 
     /// Init was killed: a namespace has ended with it, a tree has come up to us.
-    fn lost(self) -> io::Result<Verdict> {
+    fn lost(mut self) -> Verdict {
         sys::wait_for(self.init);
         let rest = match self.reach {
             Reach::Namespace => tree::Ended::default(),
@@ -325,14 +341,14 @@ impl Oversight {
         };
         let how = How::Signalled(SIGKILL);
         let exit = Exit { how, leftover: rest.leftover, survivors: rest.survivors };
-        let mut botpipe = self.botpipe;
-        Message::Ended(exit).send(&mut botpipe)?;
-        Ok(Verdict::Over)
+        let (ended, survived) = (SystemTime::now(), exit.survivors > 0);
+        let heard = self.say(&Message::Ended(exit)) && !self.orphaned;
+        Verdict::Over { unheard: (!heard && !survived).then_some(ended) }
     }
 
-    fn say(&mut self, message: &Message) {
-        // A Botpipe that is gone is noticed by its commands ending.
-        drop(message.send(&mut self.botpipe));
+    /// False when Botpipe is gone; its commands ending tell that as well.
+    fn say(&mut self, message: &Message) -> bool {
+        message.send(&mut self.botpipe).is_ok()
     }
 }
 

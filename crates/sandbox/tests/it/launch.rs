@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use botpipe_sandbox::{Containment, Error, Exit, How, Launch};
 
-use crate::stage::{Stage, User, lines, text, users};
+use crate::stage::{Stage, User, lines, text, until, users};
 
 fn launch(program: &str, args: &[&str]) -> Launch {
     Launch {
@@ -16,6 +16,7 @@ fn launch(program: &str, args: &[&str]) -> Launch {
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
         containment: Containment::Auto,
         stage1: Some(PathBuf::from(env!("CARGO_BIN_EXE_sandbox-test-program"))),
+        mark: None,
     }
 }
 
@@ -186,4 +187,24 @@ fn input_given_with_the_launch_is_there_at_once_and_the_rest_can_be_written() {
     assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
     large.kill();
     assert_eq!(large.wait().how, How::Signalled(9));
+}
+
+#[test]
+fn an_end_that_nobody_hears_leaves_a_mark_and_no_other_does() {
+    for containment in [Containment::Namespace, Containment::Subreaper] {
+        let stage = Stage::new();
+        let mark = stage.file("mark");
+        let with_mark = |program, args: &[&str]| Launch {
+            mark: Some(mark.clone()),
+            containment,
+            ..launch(program, args)
+        };
+        let mut heard = with_mark("true", &[]).start().unwrap();
+        assert_eq!(heard.wait().how, How::Exited(0));
+        drop(heard);
+        assert!(!mark.exists());
+        let unheard = with_mark("sleep", &["60"]).start().unwrap();
+        unheard.abandon();
+        until("the mark", || mark.exists());
+    }
 }

@@ -25,6 +25,7 @@ fn launch(stage: &Stage, containment: Containment, command: &[&str]) -> Launch {
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
         containment,
         stage1: Some(stage.program.clone()),
+        mark: None,
     }
 }
 

@@ -138,6 +138,7 @@ fn launch(containment: &str, command: &[OsString]) -> Launch {
         env: vec![("PATH".into(), "/usr/bin:/bin".into()), ("GIVEN".into(), "this".into())],
         containment,
         stage1: None,
+        mark: None,
     }
 }
 
