@@ -128,7 +128,8 @@ pub(super) fn attend(
 /// Tells whoever comes later when everything had ended, where Botpipe was not there to hear it.
 fn leave_mark(plan: &[u8], unheard: Option<SystemTime>) -> io::Result<()> {
     match (plan::mark_of(plan), unheard) {
-        (Some(mark), Some(ended)) => File::create(mark)?.set_modified(ended),
+        // Never through a link, nor over what somebody put there.
+        (Some(mark), Some(ended)) => File::create_new(mark)?.set_modified(ended),
         _ => Ok(()),
     }
 }
