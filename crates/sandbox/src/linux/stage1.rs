@@ -12,7 +12,7 @@ use super::fork_server::{self, Taken};
 use super::init;
 use super::message::Message;
 use super::plan;
-use super::sys::{self, Fork, Pid, SIGKILL};
+use super::sys::{self, Fork, Pid, Reaped, SIGKILL};
 use super::tree::{self, Reach};
 use crate::{Containment, Exit, How, Refused};
 
@@ -78,9 +78,10 @@ pub(super) fn get_ready<T>(keep: T) -> Result<(Ready, T), T> {
 }
 
 impl Ready {
-    /// Whether it sees the mounts that are there now.
+    /// Whether it still lives, and sees the mounts that are there now.
     fn is_fresh(&self) -> bool {
-        matches!(sys::mounts_changed(self.mounts.as_fd()), Ok(false))
+        matches!(sys::reap(), Ok(Reaped::NobodyYet))
+            && matches!(sys::mounts_changed(self.mounts.as_fd()), Ok(false))
     }
 
     fn dismiss(self) {

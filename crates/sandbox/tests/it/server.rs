@@ -188,6 +188,23 @@ fn a_killed_spare_is_replaced_and_harms_no_launch() {
 }
 
 #[test]
+fn a_spare_whose_init_was_killed_makes_another() {
+    let stage = Stage::new();
+    let first = waiting(&stage, Containment::Auto);
+    let server = server_of(first.pid());
+    until("a spare has its init", || {
+        let forks = children(server);
+        forks.len() == 2 && forks.iter().all(|fork| children(*fork).len() == 1)
+    });
+    let spare = children(server).into_iter().find(|fork| *fork != first.pid()).unwrap();
+    kill_9(children(spare)[0]);
+    let next = waiting(&stage, Containment::Auto);
+    assert_eq!(next.pid(), spare);
+    assert_eq!(end(next), How::Exited(0));
+    assert_eq!(end(first), How::Exited(0));
+}
+
+#[test]
 fn a_server_whose_spares_are_lost_is_replaced_and_its_launch_goes_on() {
     let stage = Stage::new();
     let running = waiting(&stage, Containment::Auto);
