@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Check, Continuity, OnInterrupt, Plan, Program, Route, Step, Work,
+    Action, Check, Continuity, OnInterrupt, Plan, Program, Route, Step, Target, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -22,9 +22,26 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
             _ => return Err(format!("`{line}` is of no step")),
         }
     }
+    if steps.is_empty() {
+        return Err("it has no plan".to_owned());
+    }
     let mut plan = plans::plan(steps);
+    for target in plan.steps.iter().flat_map(targets) {
+        if let Target::Step(id) = target
+            && plan.step(id).is_none()
+        {
+            return Err(format!("a route leads to `{id}`, and there is no such step"));
+        }
+    }
     plan.limits.max_steps = max_steps.unwrap_or(plan.limits.max_steps);
     Ok(plan)
+}
+
+fn targets(step: &Step) -> impl Iterator<Item = &Target> {
+    step.routes.iter().flat_map(|route| match &route.action {
+        Action::To(target) => vec![target],
+        Action::CompleteAndAdvance { next, exhausted } => vec![next, exhausted],
+    })
 }
 
 fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! What the world says in a scenario: one line, read as an input.
 
+use std::str::FromStr;
+
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::run::{
     AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, FailureClass, Finding, FindingState,
@@ -21,7 +23,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
     let place = Place { named, owed: owed.as_ref() };
     let words: Vec<&str> = rest.split_whitespace().collect();
     if let Some(input) = command(word, rest, &words)? {
-        return Ok(input);
+        return if named.is_none() { Ok(input) } else { Err(format!("`{word}` is of no turn")) };
     }
     Ok(match word {
         "items" => Input::ItemsRead {
@@ -35,7 +37,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         "entered" => Input::BaselineTaken {
             visit: place.visit()?,
             baseline: Baseline { tree: tree(&words), ..Baseline::default() },
-            requires: findings(&words)?,
+            requires: findings(&words, &["tree"])?,
         },
         "prepared" => {
             let session = match &owed {
@@ -52,7 +54,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         },
         "session" => Input::SessionKnown { turn: place.turn()?, token: rest.to_owned() },
         "answers" => ended(place.turn()?, completed(rest, None)),
-        "exits" => ended(place.turn()?, completed("", Some(rest.parse().unwrap()))),
+        "exits" => ended(place.turn()?, completed("", Some(number(rest)?))),
         "fails" => {
             let (class, message) = rest.split_once(": ").ok_or("`fails class: message`")?;
             let class = match class {
@@ -66,15 +68,19 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             ended(place.turn()?, TurnResult::Failed { class, message: message.to_owned() })
         }
         "checked" => {
-            let (checks, artifacts): (Vec<&str>, Vec<&str>) =
-                words.iter().partition(|word| word.ends_with("passed") || word.ends_with("failed"));
+            let (checks, artifacts): (Vec<&str>, Vec<&str>) = words
+                .iter()
+                .partition(|word| word.ends_with("=passed") || word.ends_with("=failed"));
             Input::ChecksEnded {
                 visit: place.visit()?,
                 checks: checks.iter().map(|word| check(word)).collect(),
-                findings: findings(&artifacts)?,
+                findings: findings(&artifacts, &[])?,
             }
         }
-        "sealed" => Input::Sealed { visit: place.visit()?, tree: tree(&words) },
+        "sealed" => {
+            only(&words, &["tree"])?;
+            Input::Sealed { visit: place.visit()?, tree: tree(&words) }
+        }
         "outcome" => {
             let (turn, judged) = (place.turn()?, outcome(&words)?);
             Input::Judged { turn, judged: Judged::Outcome(judged) }
@@ -87,7 +93,10 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             let judged = Judged::ScriptFailed { why: rest.to_owned() };
             Input::Judged { turn: place.turn()?, judged }
         }
-        "handed" => Input::HandoffRendered { visit: place.visit()?, handoff: None },
+        "handed" => {
+            let handoff = (!rest.is_empty()).then(|| text(rest));
+            Input::HandoffRendered { visit: place.visit()?, handoff }
+        }
         "status_written" => match owed {
             Some(Effect::WriteStatus { worklist, item, status }) => {
                 let drift = (!rest.is_empty()).then(|| rest.to_owned());
@@ -109,6 +118,13 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
 
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
+    match word {
+        "start" => only(words, &["max_steps"])?,
+        "resume" => only(words, &["max_steps", "max_visits", "tree", "edited"])?,
+        "stop" => only(words, &["signal", "tree"])?,
+        "cancel" => only(words, &[])?,
+        _ => {}
+    }
     Ok(Some(match word {
         "start" => Input::Start {
             run: "r1".parse().unwrap(),
@@ -119,22 +135,20 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
             params: text("{}"),
             provider: None,
             pass_env: Vec::new(),
-            max_steps: value(words, "max_steps").map(|n| n.parse().unwrap()),
+            max_steps: value(words, "max_steps").map(number).transpose()?,
         },
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
         "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },
         "resume" => Input::Resume {
-            raise: raise(words),
+            raise: raise(words)?,
             tree: tree(words),
             edited: value(words, "edited")
                 .map(|all| all.split(',').map(str::to_owned).collect())
                 .unwrap_or_default(),
         },
         "stop" => Input::Stop {
-            cause: InterruptCause::Signal(
-                value(words, "signal").ok_or("which signal?")?.parse().unwrap(),
-            ),
+            cause: InterruptCause::Signal(number(value(words, "signal").ok_or("which signal?")?)?),
             tree: tree(words),
         },
         "cancel" => Input::Cancel,
@@ -165,6 +179,7 @@ impl Place<'_> {
     }
 
     fn visit(&self) -> Result<VisitId, String> {
+        self.unnamed()?;
         match self.owed {
             Some(
                 Effect::Enter { visit }
@@ -177,10 +192,15 @@ impl Place<'_> {
     }
 
     fn worklist(&self) -> Result<WorklistName, String> {
+        self.unnamed()?;
         match self.owed {
             Some(Effect::ReadItems { worklist }) => Ok(worklist.clone()),
             other => Err(format!("no items are owed: {other:?}")),
         }
+    }
+
+    fn unnamed(&self) -> Result<(), String> {
+        self.named.map_or(Ok(()), |named| Err(format!("this is not said of turn `{named}`")))
     }
 }
 
@@ -205,14 +225,14 @@ fn check(word: &str) -> CheckResult {
     CheckResult { name: name.parse().unwrap(), status, output: None }
 }
 
-/// `name=good`, `stale`, `missing` or `invalid`; other words are not artifacts.
-fn findings(words: &[&str]) -> Result<Vec<Finding>, String> {
+/// `name=good`, `stale`, `missing` or `invalid`; words with these other keys are not artifacts.
+fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for word in words {
-        let Some((name, how)) = word.split_once('=').filter(|(name, _)| !OTHER.contains(name))
-        else {
+        let (name, how) = word.split_once('=').ok_or_else(|| format!("`{word}`?"))?;
+        if others.contains(&name) {
             continue;
-        };
+        }
         let state = match how {
             "good" => FindingState::Good { digest: digest(8) },
             "stale" => FindingState::Stale { digest: digest(8) },
@@ -220,18 +240,13 @@ fn findings(words: &[&str]) -> Result<Vec<Finding>, String> {
             "invalid" => FindingState::Invalid { why: "is not JSON".to_owned() },
             _ => return Err(format!("`{how}` is no state of an artifact")),
         };
-        findings.push(Finding {
-            artifact: name.parse().unwrap(),
-            path: format!("{name}.json"),
-            state,
-        });
+        let artifact = name.parse().map_err(|_| format!("`{name}` is no artifact"))?;
+        findings.push(Finding { artifact, path: format!("{name}.json"), state });
     }
     Ok(findings)
 }
 
-const OTHER: [&str; 4] = ["tree", "asks", "choices", "signal"];
-
-/// `tag [artifact=state …] [asks=what] [choices=a,b]`.
+/// `tag [artifact=state …] [hands=what] [asks=what] [choices=a,b]`; `_` is a blank.
 fn outcome(words: &[&str]) -> Result<Outcome, String> {
     let (tag, rest) = words.split_first().ok_or("which outcome?")?;
     let question = value(rest, "asks").map(|asks| AskedQuestion {
@@ -241,21 +256,21 @@ fn outcome(words: &[&str]) -> Result<Outcome, String> {
             .unwrap_or_default(),
         schema: None,
     });
-    let findings = findings(rest)?;
+    let handoff = value(rest, "hands").map(|hands| text(&hands.replace('_', " ")));
+    let findings = findings(rest, &["hands", "asks", "choices"])?;
     let tag = (*tag).to_owned();
-    Ok(Outcome { tag, payload: None, fields: None, findings, handoff: None, question })
+    Ok(Outcome { tag, payload: None, fields: None, findings, handoff, question })
 }
 
-fn raise(words: &[&str]) -> Raise {
-    let mut raise = Raise {
-        max_steps: value(words, "max_steps").map(|n| n.parse().unwrap()),
-        ..Raise::default()
-    };
-    // `max_visits=step:9`
-    if let Some((step, n)) = value(words, "max_visits").and_then(|text| text.split_once(':')) {
-        raise.max_visits.insert(step.parse().unwrap(), n.parse().unwrap());
+fn raise(words: &[&str]) -> Result<Raise, String> {
+    let max_steps = value(words, "max_steps").map(number).transpose()?;
+    let mut raise = Raise { max_steps, ..Raise::default() };
+    if let Some(of_step) = value(words, "max_visits") {
+        let (step, n) = of_step.split_once(':').ok_or("`max_visits=step:9`")?;
+        let step = step.parse().map_err(|_| format!("`{step}` is no step"))?;
+        raise.max_visits.insert(step, number(n)?);
     }
-    raise
+    Ok(raise)
 }
 
 fn tree(words: &[&str]) -> Option<SnapshotId> {
@@ -264,4 +279,14 @@ fn tree(words: &[&str]) -> Option<SnapshotId> {
 
 fn value<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+fn number<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+/// What would be ignored is refused: every word is one of these keys and its value.
+fn only(words: &[&str], keys: &[&str]) -> Result<(), String> {
+    let known = |word: &str| word.split_once('=').is_some_and(|(key, _)| keys.contains(&key));
+    words.iter().find(|word| !known(word)).map_or(Ok(()), |word| Err(format!("`{word}`?")))
 }

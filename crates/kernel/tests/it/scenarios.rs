@@ -2,8 +2,10 @@
 //!
 //! Each file of `tests/scenarios` is a plan in a few words, then blocks of one thing said (`> …`) and
 //! what follows: the events, the run's state where it does not move, and the work that is owed.
-//! `UPDATE_SCENARIOS=1` writes what follows anew; without it a difference is a failure.
+//! `UPDATE_SCENARIOS=1` writes what follows anew; without it a difference is a failure. What cannot be
+//! read fails either way.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -27,82 +29,108 @@ fn every_scenario_goes_as_it_is_written() {
     files.sort();
     assert!(files.len() >= 15, "scenarios are missing: {}", files.len());
     let mut wrong = String::new();
+    let mut told = BTreeSet::new();
     for file in files {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let written = fs::read_to_string(&file).unwrap();
-        let played = play(&name, &written);
-        if std::env::var_os("UPDATE_SCENARIOS").is_some() {
-            fs::write(&file, &played).unwrap();
-        } else if played != written {
-            let (n, (was, is)) = difference(&written, &played);
-            write!(wrong, "\n{name}:{n}\n  written: {was}\n  goes:    {is}\n").unwrap();
+        match play(&written, &mut told) {
+            Err((line, why)) => write!(wrong, "\n{name}:{line}\n  {why}\n").unwrap(),
+            Ok(played) if std::env::var_os("UPDATE_SCENARIOS").is_some() => {
+                fs::write(&file, &played).unwrap();
+            }
+            Ok(played) if played != written => {
+                write!(wrong, "\n{name}:{}", difference(&written, &played)).unwrap();
+            }
+            Ok(_) => {}
         }
     }
-    assert!(wrong.is_empty(), "{wrong}\nUPDATE_SCENARIOS=1 writes them anew");
+    assert!(
+        wrong.is_empty(),
+        "{wrong}\nUPDATE_SCENARIOS=1 writes anew what follows from what is said"
+    );
+    let untold: Vec<_> = event_kinds().into_iter().filter(|kind| !told.contains(kind)).collect();
+    assert!(untold.is_empty(), "no scenario has {untold:?}");
 }
 
-/// The first line that differs, and its number.
-fn difference<'t>(written: &'t str, played: &'t str) -> (usize, (&'t str, &'t str)) {
-    let end = std::iter::repeat("(nothing)");
-    let pairs = written.lines().chain(end.clone()).zip(played.lines().chain(end));
-    pairs.enumerate().map(|(n, pair)| (n + 1, pair)).find(|(_, (was, is))| was != is).unwrap()
+/// The `kind` of every event there is, as its source lists them.
+fn event_kinds() -> Vec<&'static str> {
+    let (_, list) = include_str!("../../src/run/event.rs").split_once("fn kind(").unwrap();
+    let arms = list.lines().filter_map(|line| line.split_once("=> \""));
+    let kinds: Vec<_> = arms.filter_map(|(_, kind)| kind.strip_suffix("\",")).collect();
+    assert!(kinds.contains(&"run_created") && kinds.contains(&"run_cancelled"), "{kinds:?}");
+    kinds
 }
 
-/// The whole file as it should read.
-fn play(name: &str, written: &str) -> String {
+/// Where a file and its play part, under what was said there, with the lines that follow.
+fn difference(written: &str, played: &str) -> String {
+    const SHOWN: usize = 4;
+    let (was, is): (Vec<&str>, Vec<&str>) = (written.lines().collect(), played.lines().collect());
+    let same = was.iter().zip(&is).take_while(|(was, is)| was == is).count();
+    let said = was[..same].iter().rfind(|line| line.starts_with('>')).unwrap_or(&"(the end)");
+    let mut text = format!("{}\n  {said}\n", same + 1);
+    for (sign, lines) in [('-', &was), ('+', &is)] {
+        for line in lines[same..].iter().take_while(|line| !line.starts_with('>')).take(SHOWN) {
+            writeln!(text, "{sign} {}", line.trim_start()).unwrap();
+        }
+    }
+    text.push_str("  (- as written, + as it goes)\n");
+    text
+}
+
+/// The whole file as it should read; else the line that cannot be read, and why.
+fn play(written: &str, kinds: &mut BTreeSet<&'static str>) -> Result<String, (usize, String)> {
     let mut text = String::new();
-    let mut run: Option<Run> = None;
-    let mut events = Vec::new();
     let head: Vec<&str> = written.lines().take_while(|line| !line.starts_with('>')).collect();
-    let plan = Arc::new(planned::plan(&head).unwrap_or_else(|why| panic!("{name}: {why}")));
+    let plan = Arc::new(planned::plan(&head).map_err(|why| (1, why))?);
     for line in &head {
         text.push_str(line);
         text.push('\n');
     }
+    let mut run = Run::new(Arc::clone(&plan));
+    let mut stored = Vec::new();
     for (n, line) in written.lines().enumerate().skip(head.len()) {
         // What follows is written anew; blank lines and remarks before a saying are kept.
         if line.is_empty() || line.starts_with('#') {
             text.push_str(line);
             text.push('\n');
         }
-        let Some(said) = line.strip_prefix("> ") else { continue };
+        let Some(said) = line.strip_prefix('>') else { continue };
         writeln!(text, "{line}").unwrap();
-        let run = run.get_or_insert_with(|| Run::new(Arc::clone(&plan)));
-        let input = match said::input(run, said) {
-            Ok(input) => input,
-            Err(why) => {
-                writeln!(text, "  cannot be said: {why}").unwrap();
-                continue;
-            }
-        };
-        let before = outstanding(run);
-        match decide(run, input) {
+        let input = said::input(&run, said.trim_start()).map_err(|why| (n + 1, why))?;
+        let before = outstanding(&run);
+        match decide(&run, input) {
             Err(refusal) => writeln!(text, "  refused: {refusal:?}").unwrap(),
             Ok(new) => {
                 for event in &new {
                     writeln!(text, "  {}", told(event)).unwrap();
+                    kinds.insert(event.kind());
+                    stored.push(serde_json::to_string(event).unwrap());
                     run.evolve(event);
                 }
                 if new.is_empty() {
                     text.push_str("  nothing\n");
                 }
-                events.extend(new);
-                for effect in outstanding(run) {
-                    let still = if before.contains(&effect) { "still owes" } else { "owes" };
-                    writeln!(text, "  {still} {}", owed(&effect)).unwrap();
-                }
-                if !matches!(run.lifecycle, Lifecycle::Running) {
-                    writeln!(text, "  is {}", lifecycle(&run.lifecycle)).unwrap();
-                }
             }
         }
-        let mut folded = Run::new(Arc::clone(&plan));
-        for event in &events {
-            folded.evolve(event);
+        for effect in outstanding(&run) {
+            let still = if before.contains(&effect) { "still owes" } else { "owes" };
+            writeln!(text, "  {still} {}", owed(&effect)).unwrap();
         }
-        assert_eq!(folded, *run, "{name}:{}: what is stored is not what is live", n + 1);
+        if !matches!(run.lifecycle, Lifecycle::Running) {
+            writeln!(text, "  is {}", lifecycle(&run.lifecycle)).unwrap();
+        }
+        let mut folded = Run::new(Arc::clone(&plan));
+        for event in &stored {
+            folded.evolve(&serde_json::from_str(event).map_err(|why| (n + 1, why.to_string()))?);
+        }
+        if folded != run {
+            return Err((n + 1, "the fold of what is stored is not the live run".to_owned()));
+        }
     }
-    text
+    if stored.is_empty() {
+        return Err((head.len(), "nothing happens in it".to_owned()));
+    }
+    Ok(text)
 }
 
 /// `kind name=value …`: an event as it is stored, in one line.
