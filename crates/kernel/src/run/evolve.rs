@@ -63,12 +63,7 @@ impl Run {
             Event::TurnInterrupted { turn, cause, tree, then } => {
                 self.turn_interrupted(turn, cause, tree.as_ref(), *then);
             }
-            Event::TreeRestored { .. } => self.with_visit(|visit| {
-                if let Phase::Restoring { turn, cause, .. } = &visit.phase {
-                    visit.restarting = Some((turn.clone(), cause.clone()));
-                    visit.phase = Phase::Entering;
-                }
-            }),
+            Event::TreeRestored { .. } => self.tree_restored(),
             Event::RestoreRefused { turn, changed, .. } => self.restore_refused(turn, changed),
             Event::ChecksEnded { checks, findings, .. } => self.checks_ended(checks, findings),
             Event::Sealed { tree, visit } => self.sealed(visit, tree.as_ref()),
@@ -281,6 +276,20 @@ impl Run {
                 },
             };
         });
+    }
+
+    /// The turn's conversation remembers work that is no longer there, so a new one is begun.
+    fn tree_restored(&mut self) {
+        let Some(visit) = &mut self.visit else { return };
+        let Phase::Restoring { turn, cause, .. } = &visit.phase else { return };
+        let turn = turn.clone();
+        visit.restarting = Some((turn.clone(), cause.clone()));
+        visit.phase = Phase::Entering;
+        let session =
+            self.current_step().and_then(|step| self.session_of(step, &turn.visit, turn.role));
+        if let Some(session) = session {
+            self.sessions.remove(&session.key);
+        }
     }
 
     fn restore_refused(&mut self, turn: &TurnId, changed: &[String]) {
