@@ -77,9 +77,12 @@ impl Cassette {
     /// # Errors
     /// The place and what is wrong there.
     pub fn parse(text: &str) -> Result<Self, CassetteError> {
-        let written: Written = serde_json::from_str(text).map_err(|error| CassetteError {
-            place: format!("line {}, column {}", error.line(), error.column()),
-            why: error.to_string(),
+        let written: Written = serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let said = error.to_string();
+            let again = format!(" at line {line} column {column}");
+            let why = said.strip_suffix(&again).unwrap_or(&said).to_owned();
+            CassetteError { place: format!("line {line}, column {column}"), why }
         })?;
         if written.cassette != Self::FORMAT {
             return Err(CassetteError {
@@ -186,7 +189,10 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Once<V> {
                         let why = format!("`{key}` is there twice: keep the one that counts");
                         return Err(A::Error::custom(why));
                     }
-                    once.insert(key, map.next_value()?);
+                    // The reader of the whole takes the place out of this text again.
+                    let value = map.next_value();
+                    let value = value.map_err(|why| A::Error::custom(format!("`{key}`: {why}")))?;
+                    once.insert(key, value);
                 }
                 Ok(Once(once))
             }
@@ -206,6 +212,9 @@ fn recording(path: &str, turn: WrittenTurn) -> Result<Recording, CassetteError> 
     let mut files = BTreeMap::new();
     for (file, written) in turn.patch.0 {
         let plain = file.strip_prefix("{{ workflow.folder }}/").unwrap_or(&file);
+        if plain.split_whitespace().collect::<String>().contains("{{workflow.folder}}") {
+            return Err(wrong(&format!("file `{file}`"), FOLDER_RULE));
+        }
         let leaves = plain.is_empty()
             || plain.starts_with('/')
             || plain.split('/').any(|part| matches!(part, "" | "." | ".."));
@@ -226,6 +235,8 @@ fn recording(path: &str, turn: WrittenTurn) -> Result<Recording, CassetteError> 
     Ok(Recording { request: turn.request, activity: turn.activity, patch: files, answer })
 }
 
+const FOLDER_RULE: &str =
+    "the workflow's folder is written `{{ workflow.folder }}/`, at the beginning";
 const TEXT_RULE: &str = "it must be a text, or a list of its lines";
 
 /// A text, or a list of lines each of which ends in a line break.

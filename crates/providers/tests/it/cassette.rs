@@ -51,45 +51,92 @@ fn what_is_no_cassette_says_where_and_why() {
     let twice = format!("{}, {}", turn("a/1/worker/1", answer), turn("a/1/worker/1", answer));
     let file = |patch: &str| cassette(&turn("a/1/worker/1", &format!("{answer}, {patch}")));
     let cases = [
-        (String::new(), "line 1, column 0: EOF while parsing"),
+        (String::new(), "line 1, column 0: EOF while parsing a value"),
         ("{".to_owned(), "line 1, column 1: EOF while parsing an object"),
-        ("[]".to_owned(), "line 1, column"),
+        ("cassette: 1\nturns: {}\n".to_owned(), "line 1, column 1: expected value"),
+        ("{ \"cassette\": 1,\n  oops }".to_owned(), "line 2, column 3: key must be a string"),
         (
             r#"{ "cassette": 2, "workflow": "w", "turns": {} }"#.to_owned(),
-            "cassette: it has format 2",
+            "cassette: it has format 2, and this version reads format 1",
         ),
-        (r#"{ "cassette": 1, "workflow": "w" }"#.to_owned(), "missing field `turns`"),
+        (
+            r#"{ "cassette": 1, "workflow": "w" }"#.to_owned(),
+            "line 1, column 34: missing field `turns`",
+        ),
         (
             r#"{ "cassette": 1, "workflow": "w", "turns": {}, "speed": 2 }"#.to_owned(),
-            "unknown field `speed`",
+            "line 1, column 54: unknown field `speed`, expected one of `cassette`, `workflow`, \
+             `recorded`, `turns`",
         ),
         (
             cassette(&turn("a/1/worker/1", r#""answer": "x", "mood": "good""#)),
-            "unknown field `mood`",
+            "line 1, column 163: `a/1/worker/1`: unknown field `mood`, expected one of `request`, \
+             `activity`, `patch`, `answer`",
         ),
-        (cassette(&turn("a/1/worker/1", r#""activity": []"#)), "missing field `answer`"),
+        (
+            cassette(&turn("a/1/worker/1", r#""activity": []"#)),
+            "line 1, column 158: `a/1/worker/1`: missing field `answer`",
+        ),
         (
             cassette(&turn("a/1/worker/1", r#""answer": 7"#)),
-            "turn `a/1/worker/1`, answer: it must be a text",
+            "turn `a/1/worker/1`, answer: it must be a text, or a list of its lines",
         ),
-        (cassette(&twice), "`a/1/worker/1` is there twice: keep the one that counts"),
-        (file(r#""patch": { "f": null, "f": { "text": "x" } }"#), "`f` is there twice"),
+        (
+            cassette(&turn("a/1/worker/1", r#""answer": "x", "answer": "y""#)),
+            "line 1, column 165: `a/1/worker/1`: duplicate field `answer`",
+        ),
+        (
+            cassette(&twice),
+            "line 1, column 173: `a/1/worker/1` is there twice: keep the one that counts",
+        ),
+        (
+            file(r#""patch": { "f": null, "f": { "text": "x" } }"#),
+            "line 1, column 182: `a/1/worker/1`: `f` is there twice: keep the one that counts",
+        ),
+        (
+            file(r#""patch": { "f": { "text": "x", "mode": 7 } }"#),
+            "line 1, column 194: `a/1/worker/1`: `f`: unknown field `mode`, expected `text` or `executable`",
+        ),
         (
             file(r#""patch": { "/etc/passwd": null }"#),
-            "turn `a/1/worker/1`, file `/etc/passwd`: it must be a path",
+            "turn `a/1/worker/1`, file `/etc/passwd`: it must be a path inside the workspace",
         ),
-        (file(r#""patch": { "a/../../b": null }"#), "file `a/../../b`: it must be a path inside"),
-        (file(r#""patch": { "": null }"#), "file ``: it must be a path inside"),
-        (file(r#""patch": { "f": { "text": 1 } }"#), "file `f`: it must be a text, or a list"),
+        (
+            file(r#""patch": { "a/../../b": null }"#),
+            "turn `a/1/worker/1`, file `a/../../b`: it must be a path inside the workspace",
+        ),
+        (
+            file(r#""patch": { "": null }"#),
+            "turn `a/1/worker/1`, file ``: it must be a path inside the workspace",
+        ),
+        (
+            file(r#""patch": { "{{workflow.folder}}/f": null }"#),
+            "turn `a/1/worker/1`, file `{{workflow.folder}}/f`: the workflow's folder is written \
+             `{{ workflow.folder }}/`, at the beginning",
+        ),
+        (
+            file(r#""patch": { "a/{{ workflow.folder }}/f": null }"#),
+            "turn `a/1/worker/1`, file `a/{{ workflow.folder }}/f`: the workflow's folder is written \
+             `{{ workflow.folder }}/`, at the beginning",
+        ),
+        (
+            file(r#""patch": { "f": { "text": 1 } }"#),
+            "turn `a/1/worker/1`, file `f`: it must be a text, or a list of its lines",
+        ),
         (
             cassette(&turn("a/1/worker/1", answer)).replace(REQUEST, "abc"),
-            "turn `a/1/worker/1`, request: it must be a SHA-256",
+            "turn `a/1/worker/1`, request: it must be a SHA-256 in 64 hex digits",
         ),
     ];
+    let mut wrong = Vec::new();
     for (text, expected) in cases {
-        let said = Cassette::parse(&text).unwrap_err().to_string();
-        assert!(said.contains(expected), "{text}\nsays: {said}\nnot:  {expected}");
+        let said = Cassette::parse(&text)
+            .map_or_else(|error| error.to_string(), |_| "(nothing)".to_owned());
+        if said != expected {
+            wrong.push(format!("{text}\n  says: {said}\n  not:  {expected}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
