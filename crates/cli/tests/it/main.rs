@@ -8,6 +8,7 @@ mod demo;
 mod faults;
 mod interrupts;
 mod kills;
+mod pages;
 mod place;
 mod real_codex;
 mod runs;
