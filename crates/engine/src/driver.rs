@@ -95,8 +95,8 @@ impl Driver<'_> {
         let events = self.follow(input)?;
         let any = !events.is_empty();
         let next = outstanding(&self.run).into_iter().next();
-        // Checks wait for the disk by themselves: often none of them is to be run.
-        let own = |effect: &Effect| matches!(effect, Effect::RunChecks { .. });
+        // These wait for the disk by themselves, right before they change anything.
+        let own = |it: &Effect| matches!(it, Effect::RunChecks { .. } | Effect::WriteStatus { .. });
         let looks = next.is_some_and(|effect| effect.only_looks() || own(&effect));
         let created = events.iter().any(|event| matches!(event, Event::RunCreated { .. }));
         let ended = events.iter().any(|event| matches!(event, Event::TurnEnded { .. }));
@@ -104,23 +104,35 @@ impl Driver<'_> {
         if !looks || created {
             self.append()?;
         } else if ended {
-            let summary = projection::summary(&self.run);
-            self.parts.journal.append_beside(self.lease, now(), &self.pending, Some(&summary))?;
-            self.sent();
+            self.append_beside()?;
         }
         Ok(any)
     }
 
-    /// Appends what is pending, and waits for the disk: what comes next is a deed.
+    /// Appends what is pending and waits until all that was appended is on the disk: what comes next
+    /// is a deed.
     pub(crate) fn append(&mut self) -> Result<(), Error> {
+        if self.pending.is_empty() {
+            self.parts.journal.settle()?;
+        } else {
+            self.desk.settle_files()?;
+            let summary = projection::summary(&self.run);
+            self.parts.journal.append(self.lease, now(), &self.pending, Some(&summary))?;
+            self.sent();
+        }
+        self.progress.notice(&Notice::Durable { seq: self.seq });
+        Ok(())
+    }
+
+    /// Sends what is pending to the disk, and goes on looking meanwhile.
+    pub(crate) fn append_beside(&mut self) -> Result<(), Error> {
         if self.pending.is_empty() {
             return Ok(());
         }
         self.desk.settle_files()?;
         let summary = projection::summary(&self.run);
-        self.parts.journal.append(self.lease, now(), &self.pending, Some(&summary))?;
+        self.parts.journal.append_beside(self.lease, now(), &self.pending, Some(&summary))?;
         self.sent();
-        self.progress.notice(&Notice::Durable { seq: self.seq });
         Ok(())
     }
 

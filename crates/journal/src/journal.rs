@@ -193,6 +193,14 @@ impl Journal {
         self.writer()?.send(Box::new(Unwaited { entry, urgency: Urgency::Beside }))
     }
 
+    /// Waits until what was sent with [`Journal::append_beside`] is on the disk.
+    ///
+    /// # Errors
+    /// Those of [`Journal::append`]: of the events that were sent.
+    pub fn settle(&self) -> Result<(), Error> {
+        self.writer()?.wait(Urgency::Seen, |_| Ok(()))
+    }
+
     /// All events of a run, every link of their chain verified.
     ///
     /// # Errors

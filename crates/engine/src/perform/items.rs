@@ -44,8 +44,10 @@ pub(super) fn write_status(
     };
     let place = driver.artifact_place(&list.from)?;
     let expected = driver.run.worklists.get(&worklist).map(|state| state.source.clone());
-    let written = worklists::write_status(&place.absolute, list, &item, status, expected.as_ref())
-        .map_err(Trouble::stuck)?;
+    driver.append_beside().map_err(Trouble::Fatal)?;
+    let recorded = || driver.append().map_err(Trouble::Fatal);
+    let (path, expected) = (&place.absolute, expected.as_ref());
+    let written = worklists::write_status(path, list, &item, status, expected, recorded)?;
     if list.status.is_some() {
         let path = place.absolute.clone();
         let sync = move || {

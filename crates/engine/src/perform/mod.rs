@@ -36,6 +36,12 @@ impl Trouble {
     }
 }
 
+impl From<crate::workspace::Error> for Trouble {
+    fn from(error: crate::workspace::Error) -> Self {
+        Self::stuck(error)
+    }
+}
+
 impl From<botpipe_journal::Error> for Trouble {
     fn from(error: botpipe_journal::Error) -> Self {
         Self::Fatal(Error::Journal(error))

@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::run::FileStamp;
@@ -104,31 +104,56 @@ pub(crate) fn digest_read(reader: &mut impl Read) -> io::Result<Digest> {
 /// power cut. The new file has the permissions given. Which of the two a power cut leaves is certain
 /// after [`sync_folder_of`].
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    };
-    // The name is always the same, so that one left by a killed process is overwritten.
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(".botpipe-new");
-    let temporary = folder.join(temporary);
-    let flags = i32::from_ne_bytes(OFlags::NOFOLLOW.bits().to_ne_bytes());
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .custom_flags(flags)
-        .open(&temporary)?;
-    let mut put = || {
+    Fresh::write(path, bytes, mode)?.put()
+}
+
+/// New content beside a file, on the disk, and not yet in its place. Dropped, it is removed: half a
+/// change is of use to nobody.
+pub(crate) struct Fresh<'p> {
+    path: &'p Path,
+    temporary: PathBuf,
+    put: bool,
+}
+
+impl<'p> Fresh<'p> {
+    pub(crate) fn write(path: &'p Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        };
+        // The name is always the same, so that one left by a killed process is overwritten.
+        let mut temporary = std::ffi::OsString::from(".");
+        temporary.push(name);
+        temporary.push(".botpipe-new");
+        let temporary = folder.join(temporary);
+        let flags = i32::from_ne_bytes(OFlags::NOFOLLOW.bits().to_ne_bytes());
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .custom_flags(flags)
+            .open(&temporary)?;
+        let fresh = Self { path, temporary, put: false };
         file.write_all(bytes)?;
         file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    put().inspect_err(|_| {
-        // Half a file is of use to nobody.
-        let _ = std::fs::remove_file(&temporary);
-    })
+        Ok(fresh)
+    }
+
+    /// Puts it in the file's place.
+    pub(crate) fn put(mut self) -> io::Result<()> {
+        std::fs::rename(&self.temporary, self.path)?;
+        self.put = true;
+        Ok(())
+    }
+}
+
+impl Drop for Fresh<'_> {
+    fn drop(&mut self) {
+        if !self.put {
+            // What cannot be removed is overwritten by the next.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
 }
 
 /// Has the names in a file's folder on the disk; a folder that is gone has none.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::artifacts::MAX_BYTES;
-use super::files::{self, NoFile, Opened};
+use super::files::{self, Fresh, NoFile, Opened};
 use super::{Error, artifacts};
 
 /// One item as its file has it.
@@ -179,15 +179,20 @@ fn kind(value: &Value) -> &'static str {
 /// item, nothing is written and the drift says so. When it differs from `expected` but still has the
 /// item, the status is written and the drift says so. A file that says it already is left alone.
 ///
+/// # Order
+/// `recorded` is called once the new content is ready beside the file, and the file changes only after
+/// it: that is when the status must be on record.
+///
 /// # Errors
-/// [`Error::Io`] when the file cannot be written.
-pub fn write_status(
+/// [`Error::Io`] when the file cannot be written; those of `recorded`.
+pub fn write_status<E: From<Error>>(
     path: &Path,
     worklist: &Worklist,
     item: &ItemId,
     status: ItemStatus,
     expected: Option<&Digest>,
-) -> Result<StatusWrite, Error> {
+    recorded: impl FnOnce() -> Result<(), E>,
+) -> Result<StatusWrite, E> {
     let (text, metadata, digest) = match load(path) {
         Ok(loaded) => loaded,
         Err(unread) => {
@@ -215,8 +220,10 @@ pub fn write_status(
             Ok(StatusWrite { stamp: Some(stamp), drift: Some(drift) })
         }
         Edit::Text(text) => {
-            files::replace(path, text.as_bytes(), metadata.mode())
-                .map_err(Error::io("write an item's status to", path))?;
+            let wrong = || Error::io("write an item's status to", path);
+            let fresh = Fresh::write(path, text.as_bytes(), metadata.mode()).map_err(wrong())?;
+            recorded()?;
+            fresh.put().map_err(wrong())?;
             Ok(StatusWrite { stamp: artifacts::stamp(path), drift })
         }
     }

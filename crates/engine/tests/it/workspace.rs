@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use botpipe_engine::workspace::Error as WorkspaceError;
 use botpipe_engine::workspace::artifacts::{Rule, inspect, stamp};
 use botpipe_engine::workspace::layout::Layout;
 use botpipe_engine::workspace::worklists::{read_items, write_status};
@@ -258,7 +259,9 @@ fn a_status_changes_nothing_else_in_the_file() {
     let digest = stamp(&path).unwrap().digest;
     let write = |item: &str| {
         let item = item.parse().unwrap();
-        write_status(&path, &worklist(), &item, ItemStatus::Completed, Some(&digest)).unwrap()
+        let recorded = || Ok::<(), WorkspaceError>(());
+        let status = ItemStatus::Completed;
+        write_status(&path, &worklist(), &item, status, Some(&digest), recorded).unwrap()
     };
     let written = write("a");
     let after = before.replace("\"planned\"", "\"completed\"");
@@ -276,12 +279,31 @@ fn a_status_changes_nothing_else_in_the_file() {
 }
 
 #[test]
+fn a_status_that_is_not_on_record_is_not_written() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("work.json");
+    let before = r#"{"items": [{"id": "a", "status": "planned"}]}"#;
+    fs::write(&path, before).unwrap();
+    let refused = || {
+        assert_eq!(fs::read_to_string(&path).unwrap(), before, "written before it is on record");
+        Err(WorkspaceError::DiskFull { path: path.clone() })
+    };
+    let item = "a".parse().unwrap();
+    let status = ItemStatus::Completed;
+    write_status(&path, &worklist(), &item, status, None, refused).unwrap_err();
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_worklist_that_went_away_is_drift_not_an_error() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("work.json");
     let drift = || {
         let item = "a".parse().unwrap();
-        let written = write_status(&path, &worklist(), &item, ItemStatus::Completed, None).unwrap();
+        let recorded = || Ok::<(), WorkspaceError>(());
+        let status = ItemStatus::Completed;
+        let written = write_status(&path, &worklist(), &item, status, None, recorded).unwrap();
         written.drift.unwrap()
     };
     assert!(drift().contains("is gone; item `a` is completed"));

@@ -197,7 +197,9 @@ fn a_spare_whose_init_was_killed_makes_another() {
         forks.len() == 2 && forks.iter().all(|fork| children(*fork).len() == 1)
     });
     let spare = children(server).into_iter().find(|fork| *fork != first.pid()).unwrap();
-    kill_9(children(spare)[0]);
+    let init = process_identity(children(spare)[0]).unwrap();
+    kill_9(init.pid);
+    until("it has ended", || is_alive(&init) == Liveness::Dead);
     let next = waiting(&stage, Containment::Auto);
     assert_eq!(next.pid(), spare);
     assert_eq!(end(next), How::Exited(0));
