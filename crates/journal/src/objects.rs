@@ -2,9 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use botpipe_kernel::ids::Digest;
 use sha2::Digest as _;
@@ -60,8 +62,12 @@ impl Objects {
             })?;
             file
         };
-        file.sync_all().map_err(wrap)?;
-        sync_folder(&shard)?;
+        // The file and its name at once: each mostly waits for the disk.
+        thread::scope(|scope| {
+            let named = scope.spawn(|| sync_folder(&shard));
+            file.sync_all().map_err(wrap)?;
+            named.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })?;
         if !durable[second] {
             sync_folder(&self.folder)?;
             self.folder.parent().map_or(Ok(()), sync_folder)?;
