@@ -33,7 +33,7 @@ const NOTED: &str = r#"cat > /dev/null; echo a note > "$BOTPIPE_WORKFLOW_FOLDER/
 
 #[test]
 fn it_says_nothing_or_nothing_that_counts() {
-    stops(NOTED, &["the answer is empty; end the answer with", "(after 3 attempts)"]);
+    stops(NOTED, &["the answer is empty; end the answer with", "(after 2 attempts)"]);
     stops(&format!(r"{NOTED}; printf '\377\376 no\n'"), &["no outcome was found"]);
     let unknown = format!(r#"{NOTED}; echo '{{"outcome": {{"tag": "nope"}}}}'"#);
     stops(&unknown, &["`nope` is no route here; pick one of `done`, `again`"]);

@@ -6,7 +6,7 @@ use crate::run::event::Event;
 use crate::run::facts::{
     CheckResult, FailureClass, Feedback, Finding, FindingState, SnapshotId, Stop,
 };
-use crate::run::state::{Run, is_required, required_writes};
+use crate::run::state::{Run, Visit, is_required, required_writes};
 
 /// Whether the present role has used up its attempts.
 pub(super) fn exhausted(run: &Run) -> bool {
@@ -16,11 +16,18 @@ pub(super) fn exhausted(run: &Run) -> bool {
     }
 }
 
+/// Whether the answer before, of the same attempts, was malformed as well: an answer is repaired once.
+fn was_to_repair(run: &Run) -> bool {
+    let last = |visit: &Visit| matches!(visit.feedback.last(), Some(Feedback::Outcome { .. }));
+    run.visit.as_ref().is_some_and(|visit| visit.attempts > 0 && last(visit))
+}
+
 /// Records why a turn's work is of no use, and stops the run when it was the last attempt.
 pub(super) fn reject(batch: &mut Batch, turn: TurnId, feedback: Feedback) {
     let message = format!("turn {turn}: {}", say(&feedback));
+    let in_vain = matches!(feedback, Feedback::Outcome { .. }) && was_to_repair(&batch.run);
     batch.push(Event::AttemptRejected { turn, feedback });
-    if exhausted(&batch.run) {
+    if in_vain || exhausted(&batch.run) {
         let class = FailureClass::Crashed;
         let attempts = batch.run.visit.as_ref().map_or(0, |visit| visit.attempts);
         let message = format!("{message} (after {attempts} attempts)");
