@@ -10,7 +10,7 @@ use botpipe_kernel::run::{
 };
 
 use crate::plans::digest;
-use crate::world::text;
+use crate::world::{start, text};
 
 /// Reads a line. What it answers is the work that is owed, unless it names a turn: `@plan/1/worker/1`.
 pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
@@ -126,17 +126,7 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         _ => {}
     }
     Ok(Some(match word {
-        "start" => Input::Start {
-            run: "r1".parse().unwrap(),
-            task: "t1".parse().unwrap(),
-            plan: digest(9),
-            message: text("do it"),
-            input: text("{}"),
-            params: text("{}"),
-            provider: None,
-            pass_env: Vec::new(),
-            max_steps: value(words, "max_steps").map(number).transpose()?,
-        },
+        "start" => start(value(words, "max_steps").map(number).transpose()?),
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
         "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },

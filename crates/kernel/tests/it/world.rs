@@ -16,6 +16,21 @@ pub(crate) fn text(text: &str) -> Ref {
     Ref::Inline(text.to_owned())
 }
 
+/// The beginning of every run in tests.
+pub(crate) fn start(max_steps: Option<u32>) -> Input {
+    Input::Start {
+        run: "r1".parse().unwrap(),
+        task: "t1".parse().unwrap(),
+        plan: digest(9),
+        message: text("do it"),
+        input: text("{}"),
+        params: text("{}"),
+        provider: None,
+        pass_env: Vec::new(),
+        max_steps,
+    }
+}
+
 /// A run and everything recorded of it.
 pub(crate) struct World {
     pub(crate) run: Run,
@@ -25,19 +40,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn start(plan: Arc<Plan>) -> Self {
         let mut world = Self { run: Run::new(plan), events: Vec::new() };
-        world
-            .tell(Input::Start {
-                run: "r1".parse().unwrap(),
-                task: "t1".parse().unwrap(),
-                plan: digest(9),
-                message: text("do it"),
-                input: text("{}"),
-                params: text("{}"),
-                provider: None,
-                pass_env: Vec::new(),
-                max_steps: None,
-            })
-            .unwrap();
+        world.tell(start(None)).unwrap();
         world
     }
 
