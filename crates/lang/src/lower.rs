@@ -111,6 +111,7 @@ impl TextStore {
             max_visits: decl.max_visits,
             max_attempts: decl.max_attempts,
             on_interrupt: decl.on_interrupt,
+            on_limit: decl.on_limit,
             clocks: decl.clocks,
         })
     }

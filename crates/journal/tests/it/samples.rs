@@ -1,17 +1,18 @@
 //! One event of every kind, with every field filled that it may have.
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
-use botpipe_kernel::plan::{OnInterrupt, Target};
+use botpipe_kernel::plan::{OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
-    FindingState, InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind,
-    Raise, Ref, ResumeCause, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
+    FindingState, Harness, Hold, InterruptCause, Item, ItemStatus, McpServer, Process, Provider,
+    Question, QuestionKind, Raise, Ref, ResumeCause, SessionKey, SessionUse, SnapshotId, Stop,
+    TurnResult, Usage, Verdict,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 27;
+pub(crate) const KINDS: usize = 29;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -44,6 +45,8 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::RunResumed { .. } => 24,
         Event::RunFinished { .. } => 25,
         Event::RunCancelled => 26,
+        Event::RunHeld { .. } => 27,
+        Event::HoldEnded => 28,
     }
 }
 
@@ -95,6 +98,28 @@ fn findings() -> Vec<Finding> {
     states.into_iter().map(finding).collect()
 }
 
+fn harness() -> Harness {
+    let program = McpServer::Program {
+        command: "tools".to_owned(),
+        args: vec!["--stdio".to_owned()],
+        env: vec!["TOOLS_KEY".to_owned()],
+    };
+    let remote = McpServer::Remote { url: "https://example.com/mcp".to_owned() };
+    Harness {
+        program: "/usr/bin/codex".to_owned(),
+        version: "0.169.0".to_owned(),
+        digest: Some(digest('d')),
+        home: Some("/home/me/.local/state/botpipe/homes/1/codex".to_owned()),
+        model: Some("gpt-5.5".to_owned()),
+        effort: Some("high".to_owned()),
+        base_url: Some("http://127.0.0.1:1/v1".to_owned()),
+        args: vec!["--strict-config".to_owned()],
+        instructions: true,
+        hooks: true,
+        mcp_servers: [("far".to_owned(), remote), ("near".to_owned(), program)].into(),
+    }
+}
+
 fn of_the_run() -> Vec<Event> {
     vec![
         Event::RunCreated {
@@ -105,12 +130,10 @@ fn of_the_run() -> Vec<Event> {
             message: text("say \"ä\u{2028}\" and \\ and \n and \u{1}"),
             input: Ref::Object(digest('b')),
             params: text("{}"),
-            provider: Some(Provider::Command {
-                program: "codex".to_owned(),
-                args: vec!["exec".to_owned(), "-".to_owned()],
-            }),
+            provider: Some(Provider::Codex(Box::new(harness()))),
             pass_env: vec!["API_KEY".to_owned()],
             max_steps: 1000,
+            on_limit: Some(OnLimit::Pause),
         },
         Event::QuestionAsked {
             question: Question {
@@ -121,6 +144,17 @@ fn of_the_run() -> Vec<Event> {
             },
         },
         Event::AnswerAccepted { answer: text("left") },
+        Event::RunHeld {
+            hold: Hold {
+                class: FailureClass::UsageLimit,
+                message: "you've hit your usage limit".to_owned(),
+                since: 1_795_000_000_000,
+                until: 1_795_360_000_000,
+                login: Some("codex with its stored login".to_owned()),
+                on_limit: OnLimit::Pause,
+            },
+        },
+        Event::HoldEnded,
         Event::RunStopped { stop: Stop::MaxVisits { step: id("implement"), limit: 3 } },
         Event::RunResumed {
             cause: ResumeCause::Asked,
@@ -185,6 +219,7 @@ fn of_turns() -> Vec<Event> {
             session: Some(SessionUse {
                 key: SessionKey("run".to_owned()),
                 token: Some("0199-ab".to_owned()),
+                cost: 1_250_000,
             }),
         },
         Event::TurnStarted {
@@ -196,6 +231,16 @@ fn of_turns() -> Vec<Event> {
             turn: turn(),
             result: TurnResult::Completed { text: Ref::Object(digest('5')), exit: Some(3) },
             activity: Some(digest('6')),
+            transcript: Some(digest('7')),
+            usage: Some(Usage {
+                input: 1_500,
+                cached: 920,
+                cache_write: 10,
+                output: 150,
+                reasoning: 45,
+                cost: Some(3_232),
+                at_least: true,
+            }),
             leftover: 2,
         },
         Event::TurnInterrupted {

@@ -5,5 +5,5 @@ mod step;
 mod workflow;
 
 pub use route::{Action, Route, Target};
-pub use step::{Check, Clocks, Continuity, OnInterrupt, Program, Step, TurnPlan, Work};
+pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};
 pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider, Worklist};

@@ -29,7 +29,23 @@ pub struct Step {
     /// Turns tried for one answer before the run stops; counts the first.
     pub max_attempts: u32,
     pub on_interrupt: OnInterrupt,
+    /// `None`: waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_limit: Option<OnLimit>,
     pub clocks: Clocks,
+}
+
+/// What a run does when a limit of the account is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLimit {
+    /// Its owner stays, and goes on when the limit is over.
+    #[default]
+    Wait,
+    /// Its owner lets go; `resume` takes it up when the limit is over.
+    Pause,
+    /// The run stops.
+    Fail,
 }
 
 impl Step {

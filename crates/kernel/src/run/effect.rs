@@ -42,6 +42,8 @@ pub enum Effect {
     Hand { visit: VisitId, tag: RouteTag },
     /// Write an item's status into its source file.
     WriteStatus { worklist: WorklistName, item: ItemId, status: ItemStatus },
+    /// Wait until this time, in milliseconds since the epoch.
+    AwaitTime { until: u64 },
     /// Put the tree back to `to`, unless it differs from `expected`.
     Restore {
         turn: TurnId,
@@ -78,12 +80,14 @@ impl Effect {
             Self::Judge { turn, .. } => format!("{turn}/judge"),
             Self::Hand { visit, .. } => format!("{visit}/hand"),
             Self::WriteStatus { worklist, item, .. } => format!("{worklist}[{item}]/status"),
+            Self::AwaitTime { until } => format!("time/{until}"),
             Self::Restore { turn, .. } => format!("{turn}/restore"),
         }
     }
 
     /// Whether doing it changes nothing outside the engine's own stores, so that it may be done again,
-    /// and be done before the event that owes it is durable.
+    /// and be done before the event that owes it is durable. Waiting takes long, so what is waited for
+    /// is durable first.
     pub fn only_looks(&self) -> bool {
         match self {
             Self::ReadItems { .. }
@@ -93,7 +97,10 @@ impl Effect {
             | Self::Judge { .. }
             | Self::Hand { .. } => true,
             Self::RunChecks { checks, .. } => checks.is_empty(),
-            Self::RunTurn { .. } | Self::WriteStatus { .. } | Self::Restore { .. } => false,
+            Self::RunTurn { .. }
+            | Self::WriteStatus { .. }
+            | Self::AwaitTime { .. }
+            | Self::Restore { .. } => false,
         }
     }
 

@@ -8,11 +8,13 @@ use super::facts::{
     Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
     Provider, Question, Raise, Ref, ResumeCause, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
 };
+use super::harness::Usage;
+use super::hold::Hold;
 use crate::ids::{
     ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
     WorklistName,
 };
-use crate::plan::{OnInterrupt, Target};
+use crate::plan::{OnInterrupt, OnLimit, Target};
 
 /// A fact of a run.
 ///
@@ -40,6 +42,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pass_env: Vec<String>,
         max_steps: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_limit: Option<OnLimit>,
     },
     /// A worklist was read from its artifact.
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
@@ -91,6 +95,12 @@ pub enum Event {
         /// Digest of the side file with everything it said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activity: Option<Digest>,
+        /// Digest of the harness's own record of the conversation, redacted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transcript: Option<Digest>,
+        /// What it spent; absent: not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
         /// Processes it left behind, which were killed.
         #[serde(default, skip_serializing_if = "is_zero")]
         leftover: u32,
@@ -169,6 +179,10 @@ pub enum Event {
     QuestionAsked { question: Question },
     /// The answer that was accepted.
     AnswerAccepted { answer: Ref },
+    /// Nothing is asked until a time: a limit of the account, or a pause between attempts.
+    RunHeld { hold: Hold },
+    /// That time came.
+    HoldEnded,
     /// The run stands still; `resume` moves it.
     RunStopped { stop: Stop },
     /// It moves again.
@@ -185,7 +199,7 @@ pub enum Event {
 
 impl Event {
     /// Version of the stored shape of events; raised when any of them changes.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// The `kind` tag.
     pub fn kind(&self) -> &'static str {
@@ -213,6 +227,8 @@ impl Event {
             Self::StatusWritten { .. } => "status_written",
             Self::QuestionAsked { .. } => "question_asked",
             Self::AnswerAccepted { .. } => "answer_accepted",
+            Self::RunHeld { .. } => "run_held",
+            Self::HoldEnded => "hold_ended",
             Self::RunStopped { .. } => "run_stopped",
             Self::RunResumed { .. } => "run_resumed",
             Self::RunFinished { .. } => "run_finished",

@@ -7,11 +7,14 @@ use super::effect::TurnCause;
 use super::event::Event;
 use super::facts::{
     Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item, ItemStatus,
-    Question, QuestionKind, Raise, Ref, SnapshotId, TurnResult, Verdict,
+    QuestionKind, Raise, Ref, SnapshotId, TurnResult, Verdict,
 };
+use super::harness::{Remedy, Usage};
+use super::hold::Hold;
+use super::questions::{RESTART, RESTORE, edited_question, interrupted_question};
 use super::state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
 use crate::ids::{ArtifactName, Digest, ItemId, Role, StepId, TurnId, VisitId, WorklistName};
-use crate::plan::{OnInterrupt, Step, Target};
+use crate::plan::{OnInterrupt, OnLimit, Step, Target};
 
 impl Run {
     /// Folds one event. Folding the stored events of a run gives its state at that point.
@@ -59,7 +62,9 @@ impl Run {
                 });
             }
             Event::SessionKnown { turn, token } => self.session_known(turn, token),
-            Event::TurnEnded { turn, result, .. } => self.turn_ended(turn, result),
+            Event::TurnEnded { turn, result, usage, .. } => {
+                self.turn_ended(turn, result, usage.as_ref());
+            }
             Event::TurnInterrupted { turn, cause, tree, then } => {
                 self.turn_interrupted(turn, cause, tree.as_ref(), *then);
             }
@@ -89,6 +94,8 @@ impl Run {
                 self.lifecycle = Lifecycle::Waiting(question.clone());
             }
             Event::AnswerAccepted { answer } => self.answer_accepted(answer),
+            Event::RunHeld { hold } => self.lifecycle = Lifecycle::Held(hold.clone()),
+            Event::HoldEnded => self.lifecycle = Lifecycle::Running,
             Event::RunStopped { stop } => self.lifecycle = Lifecycle::Stopped(stop.clone()),
             Event::RunResumed { raise, .. } => self.resumed(raise),
             Event::RunFinished { verdict } => {
@@ -116,6 +123,7 @@ impl Run {
             provider,
             pass_env,
             max_steps,
+            on_limit,
             ..
         } = event
         else {
@@ -130,6 +138,7 @@ impl Run {
         self.provider.clone_from(provider);
         self.pass_env.clone_from(pass_env);
         self.max_steps = *max_steps;
+        self.on_limit = *on_limit;
         self.lifecycle = Lifecycle::Running;
         self.next = Some(Entry {
             step: self.plan.entry.clone(),
@@ -231,7 +240,20 @@ impl Run {
         }
     }
 
-    fn turn_ended(&mut self, turn: &TurnId, result: &TurnResult) {
+    fn turn_ended(&mut self, turn: &TurnId, result: &TurnResult, usage: Option<&Usage>) {
+        if turn.role != Role::Script {
+            self.spent.add(usage);
+        }
+        let session = self.visit.as_ref().and_then(Visit::session).map(|it| it.key.clone());
+        if let (Some(key), Some(cost)) = (&session, usage.and_then(|usage| usage.cost)) {
+            *self.session_costs.entry(key.clone()).or_default() += cost;
+        }
+        if let (Some(key), TurnResult::Failed { class, .. }) = (&session, result)
+            && class.remedy() == Remedy::Afresh
+        {
+            self.sessions.remove(key);
+            self.session_costs.remove(key);
+        }
         self.with_visit(|visit| match result {
             TurnResult::Completed { .. } if turn.role == Role::Producer => {
                 visit.phase = Phase::Checking;
@@ -241,7 +263,10 @@ impl Run {
                     Phase::Judging { turn: turn.clone(), text: text.clone(), exit: *exit };
             }
             TurnResult::Failed { class, message } => {
-                visit.attempts += 1;
+                // Neither a limit nor a lost conversation is the agent's fault.
+                if !matches!(class.remedy(), Remedy::Wait | Remedy::Afresh) {
+                    visit.attempts += 1;
+                }
                 visit.feedback.push(Feedback::Failure { class: *class, message: message.clone() });
                 visit.phase = retry_of(turn);
             }
@@ -289,6 +314,7 @@ impl Run {
             self.current_step().and_then(|step| self.session_of(step, &turn.visit, turn.role));
         if let Some(session) = session {
             self.sessions.remove(&session.key);
+            self.session_costs.remove(&session.key);
         }
     }
 
@@ -427,7 +453,11 @@ impl Run {
     }
 
     fn resumed(&mut self, raise: &Raise) {
-        self.lifecycle = Lifecycle::Running;
+        self.lifecycle = match std::mem::replace(&mut self.lifecycle, Lifecycle::Running) {
+            // Whoever resumed stays until the time has come.
+            Lifecycle::Held(hold) => Lifecycle::Held(Hold { on_limit: OnLimit::Wait, ..hold }),
+            _ => Lifecycle::Running,
+        };
         if let Some(max_steps) = raise.max_steps {
             self.max_steps = max_steps;
         }
@@ -442,46 +472,9 @@ impl Run {
     }
 }
 
-/// The answers to an interrupted turn, and to a tree that somebody edited.
-pub(super) const RESUME: &str = "resume";
-pub(super) const RESTART: &str = "restart";
-pub(super) const KEEP: &str = "keep";
-pub(super) const RESTORE: &str = "restore";
-
 fn retry_of(turn: &TurnId) -> Phase {
     Phase::Preparing {
         turn: TurnId { n: turn.n + 1, start: 1, ..turn.clone() },
         cause: TurnCause::Retry,
-    }
-}
-
-fn interrupted_question(turn: &TurnId, has_base: bool) -> Question {
-    let (more, restart) = if has_base {
-        ("; `restart`: put the tree back to where the turn began and ask again.", Some(RESTART))
-    } else {
-        (". There is no snapshot of where the turn began, so nothing can be put back.", None)
-    };
-    Question {
-        kind: QuestionKind::Interrupted { turn: turn.clone() },
-        text: format!("Turn {turn} was interrupted. `resume`: go on with the tree as it is{more}"),
-        choices: [Some(RESUME), restart].into_iter().flatten().map(str::to_owned).collect(),
-        schema: None,
-    }
-}
-
-fn edited_question(turn: &TurnId, changed: &[String]) -> Question {
-    let shown = changed.iter().take(5).map(|path| format!("`{path}`")).collect::<Vec<_>>();
-    let more = changed.len().saturating_sub(shown.len());
-    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Question {
-        kind: QuestionKind::Edited { turn: turn.clone() },
-        text: format!(
-            "The tree was to be put back for turn {turn}, but it was changed since it was last \
-             recorded: {}{tail}. `keep`: go on with the tree as it is; `restore`: put it back (a \
-             snapshot of the present tree is kept).",
-            shown.join(", ")
-        ),
-        choices: vec![KEEP.to_owned(), RESTORE.to_owned()],
-        schema: None,
     }
 }

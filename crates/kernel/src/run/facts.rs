@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::harness::{FailureClass, Harness, Usage};
 use crate::ids::{ArtifactName, CheckName, Digest, ItemId, StepId, TurnId, VisitId};
 
 /// A reference to content: small text in place, everything else by digest in the object store.
@@ -153,6 +154,27 @@ pub struct SessionUse {
     /// The provider's opaque token; `None` starts a new conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// What the conversation cost so far, in millionths of a US dollar: a harness may count on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cost: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// What a turn leaves beside its result.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Digest of the side file with everything it said.
+    pub activity: Option<Digest>,
+    /// Digest of the harness's own record of the conversation, as it stood at the end of the turn.
+    pub transcript: Option<Digest>,
+    /// What it spent; `None`: not known.
+    pub usage: Option<Usage>,
+    /// Processes it left behind, which were killed.
+    pub leftover: u32,
 }
 
 /// How a turn ended, as recorded.
@@ -171,22 +193,6 @@ pub enum TurnResult {
         class: FailureClass,
         message: String,
     },
-}
-
-/// What kind of failure ended a turn; each has its own policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureClass {
-    /// The program could not be started at all.
-    Spawn,
-    /// It ended with a failure, or was killed by somebody.
-    Crashed,
-    /// It overran its wall clock.
-    WallTimeout,
-    /// It was silent for too long.
-    IdleTimeout,
-    /// A cassette's recording does not fit the request.
-    ReplayMismatch,
 }
 
 /// Why a turn has no end of its own.
@@ -341,4 +347,6 @@ pub enum Provider {
     Command { program: String, args: Vec<String> },
     /// A cassette, kept in the object store.
     Replay { cassette: Digest, loose: bool },
+    /// The Codex CLI, driven through its app server.
+    Codex(Box<Harness>),
 }

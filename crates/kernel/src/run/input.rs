@@ -1,10 +1,12 @@
 //! What the world tells the kernel.
 
 use super::facts::{
-    Baseline, CheckResult, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process, Provider,
-    Raise, Ref, SessionUse, SnapshotId, TurnResult,
+    Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
+    Provider, Raise, Ref, SessionUse, SnapshotId, TurnResult,
 };
+use super::hold::Hold;
 use crate::ids::{Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
+use crate::plan::OnLimit;
 
 /// Something that happened outside.
 ///
@@ -24,6 +26,8 @@ pub enum Input {
         pass_env: Vec<String>,
         /// The operator's bound, when it differs from the plan's.
         max_steps: Option<u32>,
+        /// The operator's word on limits of the account; `None`: as the steps say.
+        on_limit: Option<OnLimit>,
     },
     /// Answer to [`Effect::ReadItems`](super::Effect::ReadItems).
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
@@ -49,7 +53,17 @@ pub enum Input {
     /// The provider named the conversation.
     SessionKnown { turn: TurnId, token: String },
     /// Answer to [`Effect::RunTurn`](super::Effect::RunTurn).
-    TurnEnded { turn: TurnId, result: TurnResult, activity: Option<Digest>, leftover: u32 },
+    TurnEnded {
+        turn: TurnId,
+        result: TurnResult,
+        evidence: Evidence,
+        /// For a failure that passes: the pause before the next attempt.
+        pause: Option<Hold>,
+    },
+    /// The turn was not started: its login is held.
+    TurnHeld { turn: TurnId, hold: Hold },
+    /// Answer to [`Effect::AwaitTime`](super::Effect::AwaitTime).
+    TimeCame,
     /// Answer to [`Effect::RunChecks`](super::Effect::RunChecks).
     ChecksEnded { visit: VisitId, checks: Vec<CheckResult>, findings: Vec<Finding> },
     /// Answer to [`Effect::Seal`](super::Effect::Seal).

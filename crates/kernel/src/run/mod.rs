@@ -5,8 +5,11 @@ mod effect;
 mod event;
 mod evolve;
 mod facts;
+mod harness;
+mod hold;
 mod input;
 mod outstanding;
+mod questions;
 mod state;
 mod tally;
 
@@ -14,10 +17,12 @@ pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
 pub use event::Event;
 pub use facts::{
-    Baseline, CheckResult, CheckStatus, FailureClass, Feedback, FileStamp, Finding, FindingState,
+    Baseline, CheckResult, CheckStatus, Evidence, Feedback, FileStamp, Finding, FindingState,
     InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind, Raise, Ref,
     ResumeCause, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
 };
+pub use harness::{FailureClass, Harness, McpServer, Remedy, Usage};
+pub use hold::{Hold, Spent};
 pub use input::{AskedQuestion, Input, Judged, Outcome};
 pub use outstanding::outstanding;
 pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};

@@ -3,11 +3,12 @@
 use super::effect::Effect;
 use super::state::{Lifecycle, Phase, Run, Visit};
 use crate::ids::TurnId;
+use crate::plan::OnLimit;
 
 /// The work that is owed now. Empty when the run ended, stands still, or waits for a person.
 pub fn outstanding(run: &Run) -> Vec<Effect> {
     let running = matches!(run.lifecycle, Lifecycle::Running);
-    let waiting = matches!(run.lifecycle, Lifecycle::Waiting(_));
+    let waiting = matches!(run.lifecycle, Lifecycle::Waiting(_) | Lifecycle::Held(_));
     if !running && !waiting {
         return Vec::new();
     }
@@ -17,6 +18,10 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
             item: item.clone(),
             status: *status,
         }];
+    }
+    if let Lifecycle::Held(hold) = &run.lifecycle {
+        let stays = hold.on_limit != OnLimit::Pause;
+        return stays.then_some(Effect::AwaitTime { until: hold.until }).into_iter().collect();
     }
     if !running {
         return Vec::new();

@@ -11,12 +11,13 @@ use super::facts::{
     ItemStatus, Process, Provider, Question, Ref, SessionKey, SessionUse, SnapshotId, Stop,
     Verdict,
 };
+use super::hold::{Hold, Spent};
 use super::tally::Tally;
 use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
 };
-use crate::plan::{Action, Continuity, Plan, Route, Step, Target};
+use crate::plan::{Action, Continuity, OnLimit, Plan, Route, Step, Target};
 
 /// One execution of one plan.
 ///
@@ -58,6 +59,11 @@ pub struct Run {
     pub status_owed: Option<(WorklistName, ItemId, ItemStatus)>,
     /// Whether a judging step has accepted or rejected anything.
     pub judged: bool,
+    /// The operator's word on limits of the account.
+    pub on_limit: Option<OnLimit>,
+    pub spent: Spent,
+    /// What each conversation cost so far, in millionths of a US dollar.
+    pub session_costs: BTreeMap<SessionKey, u64>,
 }
 
 /// A step, and the item it is for.
@@ -90,6 +96,8 @@ pub enum Lifecycle {
     Unstarted,
     Running,
     Waiting(Question),
+    /// Waits for a time.
+    Held(Hold),
     Stopped(Stop),
     Finished(Verdict),
     Cancelled,
@@ -239,6 +247,9 @@ impl Run {
             ending: None,
             status_owed: None,
             judged: false,
+            on_limit: None,
+            spent: Spent::default(),
+            session_costs: BTreeMap::new(),
         }
     }
 
@@ -275,7 +286,8 @@ impl Run {
         };
         let key = SessionKey(key);
         let token = self.sessions.get(&key).cloned();
-        Some(SessionUse { key, token })
+        let cost = self.session_costs.get(&key).copied().unwrap_or(0);
+        Some(SessionUse { key, token, cost })
     }
 
     /// Where an action leads, given what the worklist would have left.
@@ -293,6 +305,14 @@ impl Run {
 }
 
 impl Visit {
+    /// The conversation of the turn that is owed or runs.
+    pub fn session(&self) -> Option<&SessionUse> {
+        match &self.phase {
+            Phase::Turning { session, .. } => session.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The tree as it was when a turn of this visit began: what restoring for it puts back.
     pub fn base_of(&self, turn: &TurnId) -> Option<&SnapshotId> {
         let sealed = self.sealed.as_ref().filter(|_| turn.role == Role::Verifier);

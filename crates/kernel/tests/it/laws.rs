@@ -110,7 +110,7 @@ impl Laws {
         let effects = outstanding(run);
         match &run.lifecycle {
             Lifecycle::Running => assert!(!effects.is_empty(), "a running run owes something"),
-            Lifecycle::Waiting(_) | Lifecycle::Stopped(_) => {
+            Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Stopped(_) => {
                 assert!(!effects.iter().any(Effect::is_process));
             }
             Lifecycle::Finished(_) | Lifecycle::Cancelled => {

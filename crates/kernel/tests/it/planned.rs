@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Check, Continuity, OnInterrupt, Plan, Program, Route, Step, Target, Work,
+    Action, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step, Target, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -96,6 +96,14 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 "ask" => OnInterrupt::Ask,
                 _ => return Err(format!("`{rest}` is no on_interrupt")),
             };
+        }
+        "on_limit" => {
+            step.on_limit = Some(match rest {
+                "wait" => OnLimit::Wait,
+                "pause" => OnLimit::Pause,
+                "fail" => OnLimit::Fail,
+                _ => return Err(format!("`{rest}` is no on_limit")),
+            });
         }
         "route" => step.routes.push(route(rest)?),
         _ => return Err(format!("no step has `{key}`")),

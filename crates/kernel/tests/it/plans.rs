@@ -62,6 +62,7 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         max_visits: 5,
         max_attempts: 3,
         on_interrupt: OnInterrupt::Resume,
+        on_limit: None,
         clocks: Clocks::default(),
     }
 }

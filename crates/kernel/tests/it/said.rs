@@ -4,13 +4,13 @@ use std::str::FromStr;
 
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::run::{
-    AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, FailureClass, Finding, FindingState,
-    Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process, Raise, Ref, Run, SnapshotId,
-    TurnResult, outstanding,
+    AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, Evidence, FailureClass, Finding,
+    FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process, Raise,
+    Ref, Run, SnapshotId, TurnResult, outstanding,
 };
 
 use crate::plans::digest;
-use crate::world::{start, text};
+use crate::world::{hold, start, text};
 
 /// Reads a line. What it answers is the work that is owed, unless it names a turn: `@plan/1/worker/1`.
 pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
@@ -55,18 +55,9 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         "session" => Input::SessionKnown { turn: place.turn()?, token: rest.to_owned() },
         "answers" => ended(place.turn()?, completed(rest, None)),
         "exits" => ended(place.turn()?, completed("", Some(number(rest)?))),
-        "fails" => {
-            let (class, message) = rest.split_once(": ").ok_or("`fails class: message`")?;
-            let class = match class {
-                "spawn" => FailureClass::Spawn,
-                "crashed" => FailureClass::Crashed,
-                "wall_timeout" => FailureClass::WallTimeout,
-                "idle_timeout" => FailureClass::IdleTimeout,
-                "replay_mismatch" => FailureClass::ReplayMismatch,
-                _ => return Err(format!("`{class}` is no class")),
-            };
-            ended(place.turn()?, TurnResult::Failed { class, message: message.to_owned() })
-        }
+        "fails" => failed(place.turn()?, rest)?,
+        "held" => held(place.turn()?, rest)?,
+        "time_came" => Input::TimeCame,
         "checked" => {
             let (checks, artifacts): (Vec<&str>, Vec<&str>) = words
                 .iter()
@@ -194,8 +185,38 @@ impl Place<'_> {
     }
 }
 
+/// `class [until=9]: message`
+fn failed(turn: TurnId, said: &str) -> Result<Input, String> {
+    let (class, message) = said.split_once(": ").ok_or("`fails class: message`")?;
+    let (class, until) = match class.split_once(" until=") {
+        Some((class, until)) => (class, Some(until)),
+        None => (class, None),
+    };
+    let class = class_of(class)?;
+    let pause = until.map(|until| pause_of(class, message, until)).transpose()?;
+    let result = TurnResult::Failed { class, message: message.to_owned() };
+    Ok(Input::TurnEnded { turn, result, evidence: Evidence::default(), pause })
+}
+
+/// `class until=9: message`
+fn held(turn: TurnId, said: &str) -> Result<Input, String> {
+    let (rule, message) = said.split_once(": ").ok_or("`held class until=9: message`")?;
+    let (class, until) = rule.split_once(" until=").ok_or("until when?")?;
+    Ok(Input::TurnHeld { turn, hold: pause_of(class_of(class)?, message, until)? })
+}
+
+fn class_of(word: &str) -> Result<FailureClass, String> {
+    let json = serde_json::Value::String(word.to_owned());
+    serde_json::from_value(json).map_err(|_| format!("`{word}` is no class"))
+}
+
+fn pause_of(class: FailureClass, message: &str, until: &str) -> Result<Hold, String> {
+    let until = number(until)?;
+    Ok(Hold { until, message: message.to_owned(), ..hold(class) })
+}
+
 fn ended(turn: TurnId, result: TurnResult) -> Input {
-    Input::TurnEnded { turn, result, activity: None, leftover: 0 }
+    Input::TurnEnded { turn, result, evidence: Evidence::default(), pause: None }
 }
 
 fn completed(answer: &str, exit: Option<i32>) -> TurnResult {

@@ -207,6 +207,7 @@ fn lifecycle(lifecycle: &Lifecycle) -> String {
             [] => format!("waiting: {}", question.text),
             choices => format!("waiting: {} ({})", question.text, choices.join(", ")),
         },
+        Lifecycle::Held(hold) => format!("held until {}: {hold}", hold.until),
         Lifecycle::Stopped(stop) => format!("stopped: {stop}"),
         Lifecycle::Finished(verdict) => format!("finished: {verdict:?}").to_lowercase(),
         Lifecycle::Cancelled => "cancelled".to_owned(),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use botpipe_kernel::ids::{ArtifactName, TurnId};
-use botpipe_kernel::plan::Plan;
+use botpipe_kernel::plan::{OnLimit, Plan};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, Effect, Event, FailureClass, Finding, FindingState, Input,
-    Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Raise, Ref, Refusal, Run, SnapshotId,
-    TurnResult, decide, outstanding,
+    Baseline, CheckResult, CheckStatus, Effect, Event, Evidence, FailureClass, Finding,
+    FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Raise, Ref,
+    Refusal, Run, SnapshotId, TurnResult, Usage, decide, outstanding,
 };
 
 use crate::plans::digest;
@@ -28,6 +28,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         provider: None,
         pass_env: Vec::new(),
         max_steps,
+        on_limit: None,
     }
 }
 
@@ -147,6 +148,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::WriteStatus { worklist, item, status } => {
             vec![Input::StatusWritten { worklist, item, status, stamp: None, drift: None }]
         }
+        Effect::AwaitTime { .. } => vec![Input::TimeCame],
         Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
             turn,
             tree: SnapshotId("t2".to_owned()),
@@ -164,13 +166,35 @@ fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
         process: Process { pid: 7, start_ticks: 8, boot_id: Some("b".to_owned()) },
     };
     let known = Input::SessionKnown { turn: turn.clone(), token: "s".to_owned() };
-    let result = match draw.below(12) {
+    let mut pause = None;
+    let result = match draw.below(16) {
+        15 => return vec![Input::TurnHeld { turn, hold: hold(FailureClass::UsageLimit) }],
+        14 => failed(FailureClass::SessionLost),
+        13 => {
+            pause = Some(hold(FailureClass::UsageLimit));
+            failed(FailureClass::UsageLimit)
+        }
+        12 => {
+            pause = Some(hold(FailureClass::Overloaded));
+            failed(FailureClass::Overloaded)
+        }
         11 => failed(FailureClass::Spawn),
         10 => failed(FailureClass::IdleTimeout),
         9 => failed(FailureClass::Crashed),
         _ => TurnResult::Completed { text: text("done"), exit: None },
     };
-    vec![started, known, Input::TurnEnded { turn, result, activity: None, leftover: 0 }]
+    let evidence = Evidence { usage: used(draw), ..Evidence::default() };
+    vec![started, known, Input::TurnEnded { turn, result, evidence, pause }]
+}
+
+fn used(draw: &mut Draw<'_>) -> Option<Usage> {
+    let cost = draw.one_in(2).then_some(1_000);
+    (!draw.one_in(3)).then(|| Usage { input: 100, output: 10, cost, ..Usage::default() })
+}
+
+pub(crate) fn hold(class: FailureClass) -> Hold {
+    let message = "not now".to_owned();
+    Hold { class, message, since: 1_000, until: 9_000, login: None, on_limit: OnLimit::Wait }
 }
 
 fn failed(class: FailureClass) -> TurnResult {
@@ -228,7 +252,7 @@ pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
             let answer = answer.cloned().unwrap_or_else(|| "yes".to_owned());
             Some(Input::Answer { answer: text(&answer), text: answer })
         }
-        Lifecycle::Stopped(_) => {
+        Lifecycle::Stopped(_) | Lifecycle::Held(_) => {
             let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();
             let raise = Raise { max_steps: Some(60), max_visits };
             Some(Input::Resume { raise, tree: None, edited: Vec::new() })

@@ -1,7 +1,7 @@
 //! A step: what all kinds have in common.
 
 use botpipe_kernel::ids::{ArtifactName, StepId, WorklistName};
-use botpipe_kernel::plan::{Clocks, OnInterrupt, Step};
+use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Step};
 
 use super::Reader;
 use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
@@ -26,11 +26,12 @@ pub(crate) struct StepDecl {
     pub(crate) max_visits: u32,
     pub(crate) max_attempts: u32,
     pub(crate) on_interrupt: OnInterrupt,
+    pub(crate) on_limit: Option<OnLimit>,
     pub(crate) clocks: Clocks,
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
-const LATER: [&str; 15] = [
+const LATER: [&str; 14] = [
     "before",
     "after",
     "before_producer",
@@ -40,7 +41,6 @@ const LATER: [&str; 15] = [
     "control_schema",
     "limits",
     "budget",
-    "on_limit",
     "control_routes",
     "provider",
     "verifier_reads",
@@ -108,6 +108,7 @@ impl Reader<'_, '_> {
             max_visits: Step::DEFAULT_MAX_VISITS,
             max_attempts: Step::DEFAULT_MAX_ATTEMPTS,
             on_interrupt: OnInterrupt::Resume,
+            on_limit: None,
             clocks: Clocks::default(),
         };
         if let Some(routes) = routes {
@@ -166,6 +167,11 @@ impl Reader<'_, '_> {
             ];
             step.on_interrupt =
                 choice(entry, &words, &[], self.report).unwrap_or(OnInterrupt::Resume);
+        }
+        if let Some(entry) = fields.get("on_limit") {
+            let words =
+                [("wait", OnLimit::Wait), ("pause", OnLimit::Pause), ("fail", OnLimit::Fail)];
+            step.on_limit = choice(entry, &words, &["fallback"], self.report);
         }
         let mut clock =
             |key, report: &mut _| fields.get(key).and_then(|entry| duration(entry, report));

@@ -2,10 +2,14 @@
 
 use super::Batch;
 use crate::ids::{ArtifactName, Role, TurnId, VisitId};
+use crate::plan::OnLimit;
 use crate::run::event::Event;
 use crate::run::facts::{
-    CheckResult, FailureClass, Feedback, Finding, FindingState, SnapshotId, Stop,
+    CheckResult, Evidence, Feedback, Finding, FindingState, InterruptCause, SnapshotId, Stop,
+    TurnResult,
 };
+use crate::run::harness::{FailureClass, Remedy};
+use crate::run::hold::Hold;
 use crate::run::state::{Run, Visit, is_required, required_writes};
 
 /// Whether the present role has used up its attempts.
@@ -14,6 +18,58 @@ pub(super) fn exhausted(run: &Run) -> bool {
         (Some(visit), Some(step)) => visit.attempts >= step.max_attempts,
         _ => true,
     }
+}
+
+/// A turn is over: what is done about a failure depends on its class.
+pub(super) fn turn_ended(
+    batch: &mut Batch,
+    turn: TurnId,
+    result: TurnResult,
+    evidence: Evidence,
+    pause: Option<Hold>,
+) {
+    let failure = match &result {
+        TurnResult::Failed { class, message } => Some((*class, message.clone())),
+        TurnResult::Completed { .. } => None,
+    };
+    let session = batch.run.visit.as_ref().and_then(Visit::session);
+    let continued = session.is_some_and(|session| session.token.is_some());
+    let Evidence { activity, transcript, usage, leftover } = evidence;
+    batch.push(Event::TurnEnded { turn, result, activity, transcript, usage, leftover });
+    let Some((class, message)) = failure else { return };
+    let stop = match class.remedy() {
+        Remedy::Again => exhausted(&batch.run),
+        Remedy::Afresh => !continued,
+        Remedy::Stop => true,
+        Remedy::Later if exhausted(&batch.run) => true,
+        Remedy::Later | Remedy::Wait => match pause {
+            Some(pause) => return hold(batch, pause),
+            None => class.remedy() == Remedy::Wait,
+        },
+    };
+    if stop {
+        batch.push(Event::RunStopped { stop: Stop::Provider { class, message } });
+    }
+}
+
+/// Holds the run until a time, or stops it when it is told not to wait for limits.
+pub(super) fn hold(batch: &mut Batch, pause: Hold) {
+    let of_account = pause.class.remedy() == Remedy::Wait;
+    let of_step = batch.run.current_step().and_then(|step| step.on_limit);
+    let on_limit = match batch.run.on_limit.or(of_step).unwrap_or_default() {
+        _ if !of_account => OnLimit::Wait,
+        OnLimit::Fail => {
+            let Hold { class, message, .. } = pause;
+            // The turn that was to be asked was never started.
+            if let Some(turn) = batch.running_turn() {
+                super::command::interrupt(batch, turn, InterruptCause::Stopped, None);
+            }
+            batch.push(Event::RunStopped { stop: Stop::Provider { class, message } });
+            return;
+        }
+        on_limit => on_limit,
+    };
+    batch.push(Event::RunHeld { hold: Hold { on_limit, ..pause } });
 }
 
 /// Whether the answer before, of the same attempts, was malformed as well: an answer is repaired once.
@@ -28,7 +84,7 @@ pub(super) fn reject(batch: &mut Batch, turn: TurnId, feedback: Feedback) {
     let in_vain = matches!(feedback, Feedback::Outcome { .. }) && was_to_repair(&batch.run);
     batch.push(Event::AttemptRejected { turn, feedback });
     if in_vain || exhausted(&batch.run) {
-        let class = FailureClass::Crashed;
+        let class = FailureClass::MalformedOutcome;
         let attempts = batch.run.visit.as_ref().map_or(0, |visit| visit.attempts);
         let message = format!("{message} (after {attempts} attempts)");
         batch.push(Event::RunStopped { stop: Stop::Provider { class, message } });

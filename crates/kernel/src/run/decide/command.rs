@@ -13,8 +13,18 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
     if batch.run.lifecycle != Lifecycle::Unstarted {
         return Err(Refusal::AlreadyStarted);
     }
-    let Input::Start { run, task, plan, message, input, params, provider, pass_env, max_steps } =
-        input
+    let Input::Start {
+        run,
+        task,
+        plan,
+        message,
+        input,
+        params,
+        provider,
+        pass_env,
+        max_steps,
+        on_limit,
+    } = input
     else {
         return Ok(());
     };
@@ -31,6 +41,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         provider,
         pass_env,
         max_steps,
+        on_limit,
     });
     onward::go_on(batch);
     Ok(())
@@ -79,6 +90,7 @@ pub(super) fn resume(
             }
             batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise });
         }
+        Lifecycle::Held(_) => batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise }),
         Lifecycle::Waiting(_) => return Err(Refusal::WaitsForAnswer),
         Lifecycle::Unstarted => return Ok(()),
         Lifecycle::Finished(_) | Lifecycle::Cancelled => return Err(Refusal::Ended),
@@ -141,7 +153,12 @@ pub(super) fn stand(batch: &mut Batch, stop: Stop) {
     batch.push(Event::RunStopped { stop });
 }
 
-fn interrupt(batch: &mut Batch, turn: TurnId, cause: InterruptCause, tree: Option<SnapshotId>) {
+pub(super) fn interrupt(
+    batch: &mut Batch,
+    turn: TurnId,
+    cause: InterruptCause,
+    tree: Option<SnapshotId>,
+) {
     let base = batch.run.visit.as_ref().and_then(|visit| visit.base_of(&turn));
     let then = match batch.run.current_step().map_or(OnInterrupt::Resume, |it| it.on_interrupt) {
         // There is nothing to put back, or no telling whether somebody edits meanwhile.

@@ -6,7 +6,7 @@ mod onward;
 mod route;
 
 use super::event::Event;
-use super::facts::{FailureClass, Finding, FindingState, Ref, Stop, TurnResult};
+use super::facts::{Baseline, Finding, FindingState, Ref, Stop};
 use super::input::{Input, Judged};
 use super::state::{Lifecycle, Phase, Run};
 use crate::ids::{TurnId, VisitId};
@@ -63,6 +63,7 @@ fn answered(batch: &mut Batch, input: Input) {
                 onward::go_on(batch);
             }
         }
+        Input::TimeCame => onward::time_came(batch),
         _ if !matches!(batch.run.lifecycle, Lifecycle::Running) => {}
         Input::ItemsRead { worklist, source, items } => {
             if batch.reads(&worklist) {
@@ -76,12 +77,7 @@ fn answered(batch: &mut Batch, input: Input) {
             }
         }
         Input::BaselineTaken { visit, baseline, requires } => {
-            if batch.phase_of(&visit) == Some(&Phase::Entering) {
-                match unmet(&requires) {
-                    Some(why) => command::stand(batch, Stop::Error { message: why }),
-                    None => batch.push(Event::BaselineTaken { visit, baseline }),
-                }
-            }
+            entered(batch, visit, baseline, &requires);
         }
         Input::TurnPrepared { turn, prompt, request, policy, session } => {
             if batch.prepares(&turn) {
@@ -101,9 +97,14 @@ fn answered(batch: &mut Batch, input: Input) {
                 batch.push(Event::SessionKnown { turn, token });
             }
         }
-        Input::TurnEnded { turn, result, activity, leftover } => {
+        Input::TurnEnded { turn, result, evidence, pause } => {
             if batch.turning(&turn).is_some() {
-                turn_ended(batch, turn, result, activity, leftover);
+                attempt::turn_ended(batch, turn, result, evidence, pause);
+            }
+        }
+        Input::TurnHeld { turn, hold } => {
+            if matches!(batch.turning(&turn), Some(Phase::Turning { process: None, .. })) {
+                attempt::hold(batch, hold);
             }
         }
         Input::ChecksEnded { visit, checks, findings } => {
@@ -153,23 +154,13 @@ fn answered(batch: &mut Batch, input: Input) {
     }
 }
 
-fn turn_ended(
-    batch: &mut Batch,
-    turn: TurnId,
-    result: TurnResult,
-    activity: Option<crate::ids::Digest>,
-    leftover: u32,
-) {
-    let failure = match &result {
-        TurnResult::Failed { class, message } => Some((*class, message.clone())),
-        TurnResult::Completed { .. } => None,
-    };
-    batch.push(Event::TurnEnded { turn, result, activity, leftover });
-    if let Some((class, message)) = failure {
-        let hopeless = matches!(class, FailureClass::Spawn | FailureClass::ReplayMismatch);
-        if hopeless || attempt::exhausted(&batch.run) {
-            batch.push(Event::RunStopped { stop: Stop::Provider { class, message } });
-        }
+fn entered(batch: &mut Batch, visit: VisitId, baseline: Baseline, requires: &[Finding]) {
+    if batch.phase_of(&visit) != Some(&Phase::Entering) {
+        return;
+    }
+    match unmet(requires) {
+        Some(why) => command::stand(batch, Stop::Error { message: why }),
+        None => batch.push(Event::BaselineTaken { visit, baseline }),
     }
 }
 

@@ -34,6 +34,14 @@ pub(super) fn go_on(batch: &mut Batch) {
     command::stand(batch, Stop::Error { message });
 }
 
+/// A hold is over.
+pub(super) fn time_came(batch: &mut Batch) {
+    if matches!(batch.run.lifecycle, Lifecycle::Held(_)) {
+        batch.push(Event::HoldEnded);
+        go_on(batch);
+    }
+}
+
 /// Enters the next step; true when the run went on to another one instead.
 fn enter(batch: &mut Batch) -> bool {
     let Some(next) = batch.run.next.clone() else { return false };

@@ -1,0 +1,68 @@
+//! A run that waits for a time to come, and what a run has spent.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::harness::{FailureClass, Usage};
+use crate::plan::OnLimit;
+
+/// Why nothing is asked for a while, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    pub class: FailureClass,
+    /// What the harness said.
+    pub message: String,
+    /// Milliseconds since the epoch when it was begun.
+    pub since: u64,
+    /// Milliseconds since the epoch when it is over.
+    pub until: u64,
+    /// The login that is held, in words; nothing for a short pause of this run alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// Whether the owner stays meanwhile.
+    #[serde(default)]
+    pub on_limit: OnLimit,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class.as_str(), self.message)
+    }
+}
+
+/// What all turns of a run spent together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Turns of agents that ended, well or not.
+    pub turns: u32,
+    /// Those of them that reported no usage.
+    pub turns_unknown: u32,
+    /// Those that reported usage but no cost.
+    pub turns_unpriced: u32,
+    /// The sum of what was reported; its `cost` is the sum of the known costs.
+    pub usage: Usage,
+}
+
+impl Spent {
+    /// Adds a turn.
+    pub(super) fn add(&mut self, usage: Option<&Usage>) {
+        self.turns += 1;
+        let Some(usage) = usage else {
+            self.turns_unknown += 1;
+            return;
+        };
+        let sum = &mut self.usage;
+        sum.input = sum.input.saturating_add(usage.input);
+        sum.cached = sum.cached.saturating_add(usage.cached);
+        sum.cache_write = sum.cache_write.saturating_add(usage.cache_write);
+        sum.output = sum.output.saturating_add(usage.output);
+        sum.reasoning = sum.reasoning.saturating_add(usage.reasoning);
+        sum.at_least |= usage.at_least;
+        match usage.cost {
+            Some(cost) => sum.cost = Some(sum.cost.unwrap_or(0).saturating_add(cost)),
+            None => self.turns_unpriced += 1,
+        }
+    }
+}
