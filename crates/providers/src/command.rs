@@ -2,6 +2,9 @@
 
 use botpipe_kernel::run::FailureClass;
 
+use crate::classify;
+use crate::harness::Failure;
+
 /// How a program ended, in words of this crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProgramEnd {
@@ -10,11 +13,24 @@ pub enum ProgramEnd {
     NotStarted {
         what: String,
     },
-    /// Ended because it took longer than it may, in all or without a word.
+    /// Ended by us, because it stayed after its work was done.
+    Dismissed,
+    /// Ended by us, because it took longer than it may.
     TimedOut {
-        silent: bool,
+        clock: Clock,
         after: std::time::Duration,
     },
+}
+
+/// What took too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The whole turn.
+    Wall,
+    /// Silence.
+    Idle,
+    /// Nothing but notices that it tries again.
+    Stall,
 }
 
 /// Lines of standard error that are quoted when a program fails.
@@ -29,32 +45,58 @@ pub fn result_of(
     end: &ProgramEnd,
     stderr: &str,
 ) -> Result<(), (FailureClass, String)> {
-    match end {
-        ProgramEnd::Exited(0) => Ok(()),
-        ProgramEnd::Exited(code) => Err((
-            FailureClass::Crashed,
-            format!("`{program}` ended with exit code {code}{}", quoted(stderr)),
-        )),
-        ProgramEnd::Signalled(signal) => Err((
-            FailureClass::Crashed,
-            format!("`{program}` was ended by signal {signal}{}", quoted(stderr)),
-        )),
-        ProgramEnd::NotStarted { what } => {
-            Err((FailureClass::Spawn, format!("`{program}` could not be started: {what}")))
+    let Err(failure) = ended(program, end) else { return Ok(()) };
+    let (class, message) = failure;
+    let quoted = if class == FailureClass::Crashed { quoted(stderr) } else { String::new() };
+    Err((class, message + &quoted))
+}
+
+/// Whether the program ended well; else the class and the words for how it did not.
+pub(crate) fn ended(program: &str, end: &ProgramEnd) -> Result<(), (FailureClass, String)> {
+    Err(match end {
+        ProgramEnd::Exited(0) | ProgramEnd::Dismissed => return Ok(()),
+        ProgramEnd::Exited(code) => {
+            (FailureClass::Crashed, format!("`{program}` ended with exit code {code}"))
         }
-        ProgramEnd::TimedOut { silent: false, after } => Err((
+        ProgramEnd::Signalled(signal) => {
+            (FailureClass::Crashed, format!("`{program}` was ended by signal {signal}"))
+        }
+        ProgramEnd::NotStarted { what } => {
+            (FailureClass::Spawn, format!("`{program}` could not be started: {what}"))
+        }
+        ProgramEnd::TimedOut { clock: Clock::Wall, after } => (
             FailureClass::WallTimeout,
             format!("`{program}` was still running after {after:?} (its `timeout`) and was ended"),
-        )),
-        ProgramEnd::TimedOut { silent: true, after } => Err((
+        ),
+        ProgramEnd::TimedOut { clock: Clock::Idle, after } => (
             FailureClass::IdleTimeout,
             format!("`{program}` said nothing for {after:?} (its `idle_timeout`) and was ended"),
-        )),
-    }
+        ),
+        ProgramEnd::TimedOut { clock: Clock::Stall, after } => (
+            FailureClass::StallTimeout,
+            format!("`{program}` did nothing but try again for {after:?} and was ended"),
+        ),
+    })
+}
+
+/// The failure of a harness that ended without the end of its turn.
+pub(crate) fn unanswered(
+    program: &str,
+    ended: Result<(), (FailureClass, String)>,
+    stderr: &str,
+) -> Failure {
+    let (class, how) = ended.err().unwrap_or_else(|| {
+        (FailureClass::Crashed, format!("`{program}` ended before the turn was over"))
+    });
+    let class = match class {
+        FailureClass::Crashed => classify::of_text(stderr).unwrap_or(class),
+        class => class,
+    };
+    Failure::new(class, how + &quoted(stderr))
 }
 
 /// The last lines that say something.
-fn quoted(stderr: &str) -> String {
+pub(crate) fn quoted(stderr: &str) -> String {
     let lines = stderr.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>();
     let last = lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n");
     if last.is_empty() { String::new() } else { format!(": {last}") }

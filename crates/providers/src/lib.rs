@@ -1,7 +1,12 @@
 //! The providers keep processes out: pure codecs between turns and agent programs.
 
 mod cassette;
+mod classify;
+pub mod codex;
 mod command;
+mod harness;
+mod json_rpc;
 
 pub use cassette::{Cassette, CassetteError, FilePatch, Mismatch, Recording};
-pub use command::{ProgramEnd, result_of};
+pub use command::{Clock, ProgramEnd, result_of};
+pub use harness::{Access, Asked, Codec, CommandLine, Failure, Heard, Report, SandboxMode, Sign};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use botpipe_kernel::run::FailureClass;
-use botpipe_providers::{ProgramEnd, result_of};
+use botpipe_providers::{Clock, ProgramEnd, result_of};
 
 /// The class and the message of an end.
 fn failure(end: &ProgramEnd, stderr: &str) -> (FailureClass, String) {
@@ -28,12 +28,12 @@ fn each_end_has_its_class_and_says_what_happened() {
         (ProgramEnd::Signalled(9), FailureClass::Crashed, "`agent` was ended by signal 9"),
         (not_started, FailureClass::Spawn, "`agent` could not be started: no such file"),
         (
-            ProgramEnd::TimedOut { silent: false, after },
+            ProgramEnd::TimedOut { clock: Clock::Wall, after },
             FailureClass::WallTimeout,
             "`agent` was still running after 90s (its `timeout`) and was ended",
         ),
         (
-            ProgramEnd::TimedOut { silent: true, after },
+            ProgramEnd::TimedOut { clock: Clock::Idle, after },
             FailureClass::IdleTimeout,
             "`agent` said nothing for 90s (its `idle_timeout`) and was ended",
         ),

@@ -1,0 +1,109 @@
+//! The `config.toml` of a Codex home of our own: which of a person's settings go along, and which do not.
+
+use toml::{Table, Value};
+
+/// A person's `config.toml` that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("it is no TOML: {0}")]
+pub struct HomeError(#[from] toml::de::Error);
+
+/// What of a person's Codex settings holds for runs: which models there are and how they are reached.
+///
+/// Nothing else goes along: no MCP servers, no hooks or notifications, no trusted projects, no sandbox
+/// settings. What a run uses of those is said to Botpipe, and recorded with the run.
+/// `trusted` is the project whose own `.codex/` is in force, if its hooks were asked for.
+///
+/// # Errors
+/// When `theirs` is no TOML.
+pub fn config_of(theirs: &str, trusted: Option<&str>) -> Result<String, HomeError> {
+    let theirs: Table = theirs.parse()?;
+    let profile = theirs.get("profile").and_then(Value::as_str).unwrap_or_default();
+    let profile = theirs.get("profiles").and_then(|all| all.get(profile)).and_then(Value::as_table);
+    let mut ours = Table::new();
+    for name in KEPT {
+        let value = profile.and_then(|profile| profile.get(name)).or_else(|| theirs.get(name));
+        if let Some(value) = value {
+            ours.insert(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(Value::Table(providers)) = ours.get_mut("model_providers") {
+        for (_, provider) in providers.iter_mut() {
+            if let Value::Table(provider) = provider {
+                // Retries are ours: counted, recorded, and told to whoever watches.
+                for (name, most) in [("request_max_retries", 1), ("stream_max_retries", 2)] {
+                    let set = provider.get(name).and_then(Value::as_integer).unwrap_or(i64::MAX);
+                    provider.insert(name.to_owned(), Value::Integer(set.min(most)));
+                }
+            }
+        }
+    }
+    if let Some(project) = trusted {
+        let trust = Table::from_iter([("trust_level".to_owned(), Value::from("trusted"))]);
+        let projects = Table::from_iter([(project.to_owned(), Value::Table(trust))]);
+        ours.insert("projects".to_owned(), Value::Table(projects));
+    }
+    Ok(ours.to_string())
+}
+
+/// Settings that say which models there are and how they are reached.
+///
+/// # Source
+/// The configuration reference of Codex CLI 0.169.0.
+const KEPT: [&str; 13] = [
+    "model",
+    "model_provider",
+    "model_providers",
+    "model_context_window",
+    "model_auto_compact_token_limit",
+    "model_reasoning_effort",
+    "model_reasoning_summary",
+    "model_verbosity",
+    "openai_base_url",
+    "chatgpt_base_url",
+    "forced_login_method",
+    "cli_auth_credentials_store",
+    "service_tier",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::config_of;
+
+    const THEIRS: &str = r#"
+model = "gpt-5.5"
+profile = "work"
+notify = ["sh", "-c", "evil"]
+[profiles.work]
+model_provider = "azure"
+sandbox_mode = "danger-full-access"
+[model_providers.azure]
+base_url = "https://example.com"
+stream_max_retries = 9
+[mcp_servers.theirs]
+command = "x"
+[projects."/home/me"]
+trust_level = "trusted"
+"#;
+
+    #[test]
+    fn models_go_along_and_nothing_else() {
+        let ours = config_of(THEIRS, None).unwrap();
+        assert!(
+            ours.contains("model = \"gpt-5.5\"") && ours.contains("model_provider = \"azure\"")
+        );
+        assert!(ours.contains("base_url = \"https://example.com\""), "{ours}");
+        assert!(
+            ours.contains("stream_max_retries = 2") && ours.contains("request_max_retries = 1")
+        );
+        for theirs in ["notify", "mcp_servers", "projects", "sandbox_mode"] {
+            assert!(!ours.contains(theirs), "{ours}");
+        }
+    }
+
+    #[test]
+    fn a_project_is_trusted_only_when_it_is_named() {
+        let ours = config_of(THEIRS, Some("/work/it")).unwrap();
+        assert!(ours.contains("[projects.\"/work/it\"]\ntrust_level = \"trusted\""), "{ours}");
+        assert!(config_of("model = ", None).unwrap_err().to_string().contains("no TOML"));
+    }
+}

@@ -1,0 +1,24 @@
+//! The Codex CLI through its app server: newline-delimited JSON-RPC on its standard streams.
+//!
+//! # Source
+//! Codex CLI 0.169.0, measured; the fields read here are held against the schema that an installed
+//! Codex generates (`codex app-server generate-json-schema`) by a test.
+
+mod command;
+mod failure;
+mod home;
+mod items;
+mod protocol;
+
+pub use command::command_line;
+pub use home::{HomeError, config_of};
+pub use protocol::Protocol;
+
+/// The oldest version whose app server is known to work.
+pub const FLOOR: [u64; 3] = [0, 166, 0];
+/// The newest version that the tests drive.
+pub const TESTED: [u64; 3] = [0, 169, 0];
+/// The name of its program.
+pub const PROGRAM: &str = "codex";
+/// Variables that hold its login; the agent's commands never see them.
+pub const LOGIN_VARIABLES: [&str; 2] = ["CODEX_API_KEY", "OPENAI_API_KEY"];
