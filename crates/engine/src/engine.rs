@@ -87,6 +87,9 @@ impl Engine {
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
         let new = start::prepare(&self.parts, compiled, request)?;
+        for text in &new.notes {
+            progress.notice(&Notice::Note { text });
+        }
         let run = Run::new(new.plan.clone());
         let lease = self.parts.journal.create_run(
             NewRun {
@@ -454,6 +457,7 @@ fn summary_of(row: &RunRow) -> RunSummary {
         updated_at: row.updated_at,
         events: row.events,
         state,
+        until: value.get("until").and_then(Value::as_u64),
         detail: text("detail"),
     }
 }

@@ -31,6 +31,8 @@ pub enum Error {
          `--provider command -- PROGRAM ARGS…`, or `--provider replay --cassette FILE`"
     )]
     NoProvider { workflow: WorkflowName },
+    #[error("provider `{name}`: {message}")]
+    Harness { name: &'static str, message: String },
     #[error("cassette {origin}: {message}")]
     Cassette { origin: String, message: String },
     #[error("run `{run}` refers to {what}, which is missing or damaged: {message}")]
@@ -84,6 +86,7 @@ impl Error {
             Self::Unchecked
             | Self::Input { .. }
             | Self::NoProvider { .. }
+            | Self::Harness { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,
             Self::CutOff { source, .. } => source.kind(),

@@ -5,6 +5,8 @@ mod driver;
 pub mod engine;
 pub mod environment;
 pub mod error;
+pub mod harness;
+mod limits;
 mod parts;
 mod perform;
 mod policy;

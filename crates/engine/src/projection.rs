@@ -14,16 +14,21 @@ use crate::error::Error;
 use crate::parts::Parts;
 use crate::request::{Notice, Progress};
 
-/// A run's state in the few words a list shows, as JSON: `{"state":"running","detail":"…"}`.
+/// A run's state in the few words a list shows, as JSON: `{"state":"running","detail":"…"}`, and
+/// `until` where it waits for a time, in milliseconds since the epoch.
 pub(crate) fn summary(run: &Run) -> String {
-    json!({ "state": word(&run.lifecycle), "detail": detail(run) }).to_string()
+    let mut summary = json!({ "state": word(&run.lifecycle), "detail": detail(run) });
+    if let Lifecycle::Held(hold) = &run.lifecycle {
+        summary["until"] = json!(hold.until);
+    }
+    summary.to_string()
 }
 
 /// The lifecycle as one word.
 pub(crate) fn word(lifecycle: &Lifecycle) -> &'static str {
     match lifecycle {
         Lifecycle::Unstarted | Lifecycle::Running => "running",
-        Lifecycle::Waiting(_) => "waiting",
+        Lifecycle::Waiting(_) | Lifecycle::Held(_) => "waiting",
         Lifecycle::Stopped(_) => "stopped",
         Lifecycle::Finished(Verdict::Accepted) => "accepted",
         Lifecycle::Finished(Verdict::Rejected) => "rejected",
@@ -37,6 +42,7 @@ pub(crate) fn detail(run: &Run) -> String {
     match &run.lifecycle {
         Lifecycle::Stopped(stop) => stop.to_string(),
         Lifecycle::Waiting(question) => question.text.clone(),
+        Lifecycle::Held(hold) => hold.to_string(),
         Lifecycle::Finished(_) | Lifecycle::Cancelled => String::new(),
         Lifecycle::Unstarted | Lifecycle::Running => match &run.visit {
             Some(visit) => match &visit.phase {

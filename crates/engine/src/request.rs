@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::plan::OnLimit;
 use botpipe_kernel::run::{Event, Lifecycle, Raise, Run};
 use serde_json::Value;
+
+use crate::harness::Chosen;
 
 /// A run to be started.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +26,8 @@ pub struct StartRequest {
     /// Environment variables that processes may see beside the built-in ones.
     pub pass_env: Vec<String>,
     pub max_steps: Option<u32>,
+    /// What is done at a limit of the account; `None`: as the steps say.
+    pub on_limit: Option<OnLimit>,
 }
 
 /// The agent program as a person chose it.
@@ -30,6 +35,8 @@ pub struct StartRequest {
 pub enum ProviderChoice {
     /// Any program: prompt on stdin, answer on stdout.
     Command { program: String, args: Vec<String> },
+    /// A harness that Botpipe speaks to in its own protocol.
+    Harness(Chosen),
     /// The text of a cassette, and where it came from.
     Replay { cassette: String, origin: String, loose: bool },
 }
@@ -79,6 +86,8 @@ pub struct RunSummary {
     pub state: RunStatus,
     /// Step, item and detail, in a few words.
     pub detail: String,
+    /// When the time comes that it waits for, in milliseconds since the epoch.
+    pub until: Option<u64>,
 }
 
 /// A run's lifecycle as a word, owner included.

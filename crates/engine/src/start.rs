@@ -11,6 +11,7 @@ use botpipe_providers::Cassette;
 
 use crate::driver::now;
 use crate::error::Error;
+use crate::harness::Chosen;
 use crate::parts::Parts;
 use crate::perform::About;
 use crate::prompt::run_input;
@@ -23,6 +24,8 @@ pub(crate) struct NewRun {
     pub(crate) plan: Arc<plan::Plan>,
     pub(crate) input: Input,
     pub(crate) about: About,
+    /// What is worth a warning.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Checks a request against its workflow and keeps the texts the run will need.
@@ -51,7 +54,7 @@ pub(crate) fn prepare(
             return Err(Error::Input { problems });
         }
     };
-    let provider = choose(parts, &plan, compiled, request.provider)?;
+    let (provider, notes) = choose(parts, &plan, compiled, request.provider)?;
     if provider.is_none() && needs_agent(&plan) {
         return Err(Error::NoProvider { workflow: plan.name.clone() });
     }
@@ -72,6 +75,7 @@ pub(crate) fn prepare(
         provider: provider.clone(),
         pass_env: request.pass_env,
         max_steps: request.max_steps,
+        on_limit: request.on_limit,
     };
     let about = About {
         run: run.clone(),
@@ -82,7 +86,7 @@ pub(crate) fn prepare(
         params,
         provider,
     };
-    Ok(NewRun { run, task, plan: Arc::new(plan), input: start, about })
+    Ok(NewRun { run, task, plan: Arc::new(plan), input: start, about, notes })
 }
 
 /// Whether any step asks an agent.
@@ -96,15 +100,19 @@ fn choose(
     plan: &plan::Plan,
     compiled: &Compiled,
     choice: Option<ProviderChoice>,
-) -> Result<Option<Provider>, Error> {
+) -> Result<(Option<Provider>, Vec<String>), Error> {
+    let plain = |provider| Ok((Some(provider), Vec::new()));
     let (text, origin, loose) = match (choice, &plan.provider) {
         (Some(ProviderChoice::Command { program, args }), _) => {
-            return Ok(Some(Provider::Command { program, args }));
+            return plain(Provider::Command { program, args });
+        }
+        (Some(ProviderChoice::Harness(Chosen { provider, notes })), _) => {
+            return Ok((Some(provider), notes));
         }
         (Some(ProviderChoice::Replay { cassette, origin, loose }), _) => (cassette, origin, loose),
         (None, Some(plan::Provider::Command { program, args })) => {
             let (program, args) = (program.clone(), args.clone());
-            return Ok(Some(Provider::Command { program, args }));
+            return plain(Provider::Command { program, args });
         }
         (None, Some(plan::Provider::Replay { cassette, loose })) => {
             let text = compiled.cassette.clone().ok_or_else(|| Error::Cassette {
@@ -113,13 +121,13 @@ fn choose(
             })?;
             (text, cassette.clone(), *loose)
         }
-        (None, None) => return Ok(None),
+        (None, None) => return Ok((None, Vec::new())),
     };
     if let Err(error) = Cassette::parse(&text) {
         return Err(Error::Cassette { origin, message: error.to_string() });
     }
     let cassette = parts.objects.put(text.as_bytes())?;
-    Ok(Some(Provider::Replay { cassette, loose }))
+    plain(Provider::Replay { cassette, loose })
 }
 
 /// A run id: unique on this machine, and in order of time for a person who reads it.

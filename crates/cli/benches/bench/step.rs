@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use botpipe_engine::process::{self, LINE_LIMIT, Spec, StopSwitch, Stream, Watch};
+use botpipe_engine::process::{self, Reply, Spec, StopSwitch, Stream, Watch};
 use botpipe_engine::workspace::layout::Layout;
 use botpipe_engine::workspace::snapshots::Snapshots;
 use botpipe_sandbox::{Containment, Identity, Launch};
@@ -101,23 +101,15 @@ fn spawn(folder: &Path) -> f64 {
     let env: Vec<_> = std::env::vars_os().filter(|(name, _)| name == "PATH").collect();
     let samples: Vec<f64> = (0..100)
         .map(|_| {
-            let spec = Spec {
-                launch: Launch {
-                    program: PathBuf::from("sh"),
-                    args: vec!["-c".into(), "true".into()],
-                    cwd: folder.to_owned(),
-                    env: env.clone(),
-                    containment: Containment::Auto,
-                    stage1: Some(PathBuf::from(BOTPIPE)),
-                    mark: None,
-                },
-                stdin: Vec::new(),
-                wall: None,
-                idle: None,
-                line_limit: LINE_LIMIT,
-                capture_limit: 1 << 20,
-                grace: Duration::from_secs(1),
-            };
+            let spec = Spec::of(Launch {
+                program: PathBuf::from("sh"),
+                args: vec!["-c".into(), "true".into()],
+                cwd: folder.to_owned(),
+                env: env.clone(),
+                containment: Containment::Auto,
+                stage1: Some(PathBuf::from(BOTPIPE)),
+                mark: None,
+            });
             let start = Instant::now();
             let ended = process::run(spec, &mut Blind, &stop);
             let took = ms(start.elapsed());
@@ -133,7 +125,9 @@ struct Blind;
 
 impl Watch for Blind {
     fn started(&mut self, _stage1: &Identity) {}
-    fn line(&mut self, _stream: Stream, _line: &str) {}
+    fn line(&mut self, _stream: Stream, _line: &str) -> Reply {
+        Reply::default()
+    }
 }
 
 fn snapshot(folder: &Path) -> f64 {

@@ -10,7 +10,7 @@ use botpipe_engine::Engine;
 use botpipe_engine::catalog::{self, Origin, shipped};
 use botpipe_engine::engine::RunView;
 use botpipe_engine::environment;
-use botpipe_engine::process::{self, How, LINE_LIMIT, Spec, StopSwitch, Stream, Watch};
+use botpipe_engine::process::{self, How, Reply, Spec, StopSwitch, Stream, Watch};
 use botpipe_engine::request::{
     Notice, Progress, ProviderChoice, ResumeRequest, RunEnd, RunRef, StartRequest,
 };
@@ -210,24 +210,17 @@ fn victim(dir: &Path, at: u64, quiet: bool) -> Result<Spec, Failure> {
     if quiet {
         args.push("--quiet".into());
     }
-    Ok(Spec {
-        launch: Launch {
-            program: std::env::current_exe().map_err(failed)?,
-            args,
-            cwd: dir.to_owned(),
-            env: environment::build(std::env::vars_os(), &[], &[]),
-            // Its pid must mean the same here: the run's owner is told dead or alive by it.
-            containment: Containment::Subreaper,
-            stage1: None,
-            mark: None,
-        },
-        stdin: Vec::new(),
-        wall: None,
-        idle: None,
-        line_limit: LINE_LIMIT,
-        capture_limit: 0,
-        grace: Duration::from_secs(10),
-    })
+    let launch = Launch {
+        program: std::env::current_exe().map_err(failed)?,
+        args,
+        cwd: dir.to_owned(),
+        env: environment::build(std::env::vars_os(), &[], &[]),
+        // Its pid must mean the same here: the run's owner is told dead or alive by it.
+        containment: Containment::Subreaper,
+        stage1: None,
+        mark: None,
+    };
+    Ok(Spec { capture_limit: 0, grace: Duration::from_secs(10), ..Spec::of(launch) })
 }
 
 /// Dies at an event, as soon as that is recorded.
@@ -255,10 +248,11 @@ struct Relay {
 impl Watch for Relay {
     fn started(&mut self, _: &Identity) {}
 
-    fn line(&mut self, stream: Stream, line: &str) {
+    fn line(&mut self, stream: Stream, line: &str) -> Reply {
         if stream == Stream::Stderr && !self.quiet {
             tell(line);
         }
+        Reply::default()
     }
 }
 

@@ -6,6 +6,7 @@ mod answer;
 mod cancel;
 mod check;
 mod demo;
+mod harness;
 mod logs;
 mod options;
 mod resume;
@@ -34,7 +35,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Args),
+    Run(Box<run::Args>),
     Resume(resume::Args),
     Answer(answer::Args),
     Cancel(cancel::Args),

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use botpipe_engine::Engine;
 use botpipe_engine::catalog;
+use botpipe_engine::harness::{self, Kind};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
 use botpipe_kernel::ids::TaskId;
 use botpipe_lang::{Compiled, SourceFile, compile};
 use clap::ValueEnum;
 use serde_json::Value;
 
+use super::harness::{AtLimit, HarnessOptions};
 use super::options::{Speech, Workspace, switch};
 use crate::term::diagnostic;
 use crate::term::end::End;
@@ -25,7 +27,8 @@ use crate::term::progress::watcher;
 /// recorded in `.botpipe/` of the workspace; whatever stops it, `botpipe resume` takes it up again.
 ///
 /// Examples:
-///   botpipe run ralph_loop "Add a CSV export" --task csv-export --provider command -- codex exec -
+///   botpipe run ralph_loop "Add a CSV export" --task csv-export --provider codex
+///   botpipe run ralph_loop "Add a CSV export" --provider command -- my-agent --headless
 ///   botpipe run ralph_loop -i request "Add a CSV export" -wf test_command "make test"
 ///   botpipe run ./release.sop.yaml --input release.json --json
 #[derive(Debug, clap::Args)]
@@ -53,9 +56,15 @@ pub(super) struct Args {
     param: Vec<String>,
     #[command(flatten)]
     workspace: Workspace,
-    /// The agent: `command` runs the program after `--`, `replay` plays a recording
+    /// The agent: `codex` drives the Codex CLI, `command` runs the program after `--`, `replay` plays
+    /// a recording
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<String>,
+    #[command(flatten)]
+    harness: HarnessOptions,
+    /// What to do at a usage limit of the account: stay and wait, let go and be resumed later, or stop
+    #[arg(long, value_name = "WHAT", value_enum)]
+    on_limit: Option<AtLimit>,
     /// The recording that `--provider replay` plays
     #[arg(long, value_name = "FILE")]
     cassette: Option<PathBuf>,
@@ -70,14 +79,16 @@ pub(super) struct Args {
     max_steps: Option<u32>,
     #[command(flatten)]
     speech: Speech,
-    /// The agent's program and its arguments: prompt on stdin, answer on stdout
+    /// With `command`: the agent's program and its arguments, prompt on stdin, answer on stdout. With a
+    /// harness: further arguments for it
     #[arg(last = true, value_name = "PROGRAM")]
     program: Vec<String>,
 }
 
 /// The agents of this version.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Provider {
+    Codex,
     Command,
     Replay,
 }
@@ -114,30 +125,48 @@ impl Args {
             params: pairs(&self.param),
             pass_env: self.pass_env,
             max_steps: self.max_steps,
+            on_limit: self.on_limit.map(Into::into),
         })
     }
 
     fn provider(&self) -> Result<Option<ProviderChoice>, Failure> {
         let Some(name) = &self.provider else {
-            if !self.program.is_empty() || self.cassette.is_some() {
-                return Err(Failure::usage("an agent program or a recording needs `--provider`")
-                    .hint("`--provider command -- PROGRAM ARGS…`")
-                    .hint("`--provider replay --cassette FILE`"));
+            if !self.program.is_empty() || self.cassette.is_some() || self.harness.any() {
+                return Err(Failure::usage(
+                    "an agent's program, recording or model needs `--provider`",
+                )
+                .hint("`--provider codex`")
+                .hint("`--provider command -- PROGRAM ARGS…`")
+                .hint("`--provider replay --cassette FILE`"));
             }
             return Ok(None);
         };
         let provider = Provider::from_str(name, false).map_err(|_| {
             Failure::usage(format!(
-                "there is no provider `{}`: this version has `command` and `replay`",
+                "there is no provider `{}`: this version has `codex`, `command` and `replay`",
                 name.escape_debug()
             ))
-            .hint("any agent that reads a prompt on stdin: `--provider command -- codex exec -`")
+            .hint("any agent that reads a prompt on stdin: `--provider command -- PROGRAM ARGS…`")
         })?;
+        if provider != Provider::Codex && self.harness.any() {
+            return Err(Failure::usage(format!(
+                "`{}` belongs to a harness, such as `--provider codex`",
+                self.harness.first().unwrap_or_default()
+            )));
+        }
         match provider {
+            Provider::Codex => {
+                if self.cassette.is_some() {
+                    return Err(Failure::usage("`--cassette` belongs to `--provider replay`"));
+                }
+                let wanted = self.harness.wanted(Kind::Codex, self.program.clone());
+                let chosen = harness::choose(wanted, self.workspace.path(), None)?;
+                Ok(Some(ProviderChoice::Harness(chosen)))
+            }
             Provider::Command => {
                 let Some((program, args)) = self.program.split_first() else {
                     return Err(Failure::usage("`--provider command` needs a program after `--`")
-                        .hint("`--provider command -- codex exec -`"));
+                        .hint("`--provider command -- PROGRAM ARGS…`"));
                 };
                 if self.cassette.is_some() {
                     return Err(Failure::usage("`--cassette` belongs to `--provider replay`"));

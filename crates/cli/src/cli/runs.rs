@@ -148,7 +148,7 @@ impl Status {
 }
 
 /// # Shape
-/// `{"run", "task", "workflow", "state", "detail", "created_at", "updated_at", "events"}`; times in
+/// `{"run", "task", "workflow", "state", "detail", "until", "created_at", "updated_at", "events"}`; times in
 /// milliseconds since the epoch.
 fn summary(run: &RunSummary) -> Value {
     json!({
@@ -157,6 +157,7 @@ fn summary(run: &RunSummary) -> Value {
         "workflow": run.workflow,
         "state": run.state.as_str(),
         "detail": run.detail,
+        "until": run.until,
         "created_at": run.created_at,
         "updated_at": run.updated_at,
         "events": run.events,
@@ -176,11 +177,19 @@ fn list(runs: &[RunSummary]) -> String {
                 run.run.to_string(),
                 run.state.as_str().to_owned(),
                 moment(run.updated_at),
-                one_line(&run.detail, 60),
+                one_line(&at(run), 90),
             ]
         })
         .collect();
     table(["TASK", "WORKFLOW", "RUN", "STATE", "UPDATED (UTC)", "DETAIL"], &rows)
+}
+
+/// What a run is at, and until when where it waits for a time.
+fn at(run: &RunSummary) -> String {
+    match run.until {
+        Some(until) => format!("until {} UTC: {}", moment(until), run.detail),
+        None => run.detail.clone(),
+    }
 }
 
 fn show(view: &RunView, end: &End<'_>) -> String {
@@ -205,6 +214,11 @@ fn agent(provider: &Provider) -> String {
         Provider::Command { program, args } => {
             let words = [program].into_iter().chain(args).map(|word| shell_word(word));
             one_line(&words.collect::<Vec<_>>().join(" "), 200)
+        }
+        Provider::Codex(harness) => {
+            let model =
+                harness.model.as_ref().map(|it| format!(", model {it}")).unwrap_or_default();
+            one_line(&format!("codex {}{model}: {}", harness.version, harness.program), 200)
         }
         Provider::Replay { cassette, loose } => {
             let how = if *loose { "played loosely: prompts were not compared" } else { "replay" };

@@ -8,6 +8,7 @@ use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::{FailureClass, Lifecycle, Question, Run, Stop, Verdict};
 use serde_json::{Value, json};
 
+use super::clock;
 use super::exit;
 use super::output::{Form, printable, result, shell_word, tell};
 use super::progress::Volume;
@@ -54,7 +55,7 @@ impl<'a> End<'a> {
 
     /// # Shape
     /// `{"run", "task", "workflow", "state", "exit_code", "steps_taken", "folder", "question"?,
-    /// "stop"?, "next"?}`
+    /// "hold"?, "stop"?, "reason"?, "next"?}`
     pub(crate) fn to_json(&self, code: u8) -> Value {
         let mut view = json!({
             "run": self.run,
@@ -68,6 +69,10 @@ impl<'a> End<'a> {
         match &self.state.lifecycle {
             Lifecycle::Waiting(question) => {
                 view["question"] = json!({ "text": question.text, "choices": question.choices });
+            }
+            Lifecycle::Held(hold) => {
+                view["hold"] = json!(hold);
+                view["reason"] = json!(hold.to_string());
             }
             Lifecycle::Stopped(stop) => {
                 view["stop"] = json!(stop);
@@ -100,6 +105,12 @@ impl<'a> End<'a> {
                 text.push_str(&question_text(question));
                 Ok(())
             }
+            Lifecycle::Held(hold) => writeln!(
+                text,
+                "waits until {} UTC\n  reason: {}",
+                clock::moment(hold.until),
+                printable(&hold.to_string())
+            ),
             Lifecycle::Stopped(stop) => {
                 writeln!(text, "stopped\n  reason: {}", printable(&stop.to_string()))
             }
@@ -125,7 +136,7 @@ impl<'a> End<'a> {
             Lifecycle::Finished(Verdict::Rejected) => RunStatus::Rejected,
             Lifecycle::Finished(Verdict::None) => RunStatus::Finished,
             Lifecycle::Cancelled => RunStatus::Cancelled,
-            Lifecycle::Waiting(_) => RunStatus::Waiting,
+            Lifecycle::Waiting(_) | Lifecycle::Held(_) => RunStatus::Waiting,
             Lifecycle::Stopped(_) => RunStatus::Stopped,
             Lifecycle::Unstarted | Lifecycle::Running if self.owner_lost => RunStatus::OwnerLost,
             Lifecycle::Unstarted | Lifecycle::Running => RunStatus::Running,
@@ -143,6 +154,7 @@ impl<'a> End<'a> {
                 };
                 Some(self.command("answer", &format!(" --answer {answer}")))
             }
+            Lifecycle::Held(_) => Some(self.command("resume", "")),
             Lifecycle::Stopped(stop) => Some(self.command("resume", &raise(stop, self.state))),
             Lifecycle::Unstarted | Lifecycle::Running if self.owner_lost => {
                 Some(self.command("resume", ""))

@@ -52,7 +52,7 @@ pub(crate) fn of_lifecycle(lifecycle: &Lifecycle) -> u8 {
     match lifecycle {
         Lifecycle::Finished(Verdict::Accepted | Verdict::None) => OK,
         Lifecycle::Finished(Verdict::Rejected) => REJECTED,
-        Lifecycle::Waiting(_) => WAITING,
+        Lifecycle::Waiting(_) | Lifecycle::Held(_) => WAITING,
         Lifecycle::Stopped(stop) => of_stop(stop),
         Lifecycle::Cancelled => CANCELLED,
         Lifecycle::Unstarted | Lifecycle::Running => ERROR,

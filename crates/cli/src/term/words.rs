@@ -7,6 +7,7 @@ use botpipe_kernel::run::{
     Verdict, WorklistState,
 };
 
+use super::clock;
 use super::output::one_line;
 
 /// An event in words, given the run after it; `None` for one that only the record needs.
@@ -62,6 +63,10 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         }
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
+        Event::RunHeld { hold } => {
+            format!("waits until {} UTC, {hold}", clock::moment(hold.until))
+        }
+        Event::HoldEnded => "the time has come, on it goes".to_owned(),
         Event::RunStopped { stop } => format!("stopped, {stop}"),
         Event::RunResumed { cause: ResumeCause::Asked, .. } => "resumed".to_owned(),
         Event::RunResumed { cause: ResumeCause::OwnerLost, .. } => {

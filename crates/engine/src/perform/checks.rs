@@ -11,14 +11,13 @@ use botpipe_sandbox::{Containment, Identity, Launch};
 use super::Trouble;
 use crate::driver::Driver;
 use crate::environment;
-use crate::process::{self, How, LINE_LIMIT, Spec, Stream, Watch};
+use crate::process::{self, How, Reply, Spec, Stream, Watch};
 use crate::request::Notice;
 
 /// Bytes of a check's output that are kept for feedback and evidence.
 const OUTPUT_LIMIT: usize = 64 << 10;
 /// How long a check may run when its author sets no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Inspects the producer's artifacts and runs the checks in file order.
 pub(super) fn run(
@@ -45,29 +44,22 @@ fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {
     let command = driver.render(&check.command, &format!("command of check `{name}`"))?;
     let timeout = check.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
     let extra = driver.visit_environment()?;
-    let spec = Spec {
-        launch: Launch {
-            program: PathBuf::from("sh"),
-            args: vec!["-c".into(), command.into()],
-            cwd: driver.desk.layout.root().to_owned(),
-            env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
-            containment: Containment::Auto,
-            stage1: driver.parts.stage1.clone(),
-            mark: None,
-        },
-        stdin: Vec::new(),
-        wall: Some(timeout),
-        idle: None,
-        line_limit: LINE_LIMIT,
-        capture_limit: OUTPUT_LIMIT,
-        grace: GRACE,
+    let launch = Launch {
+        program: PathBuf::from("sh"),
+        args: vec!["-c".into(), command.into()],
+        cwd: driver.desk.layout.root().to_owned(),
+        env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
+        containment: Containment::Auto,
+        stage1: driver.parts.stage1.clone(),
+        mark: None,
     };
+    let spec = Spec { wall: Some(timeout), capture_limit: OUTPUT_LIMIT, ..Spec::of(launch) };
     driver.append().map_err(Trouble::Fatal)?;
     let stop = driver.stop;
     let ended = process::run(spec, &mut Onlooker { driver }, stop);
     let failed = |why: String| CheckStatus::Failed { why };
     let status = match ended.how {
-        How::Exited(0) => CheckStatus::Passed,
+        How::Exited(0) | How::Dismissed => CheckStatus::Passed,
         How::Exited(code) => failed(format!("exit code {code}")),
         How::Signalled(signal) => failed(format!("ended by signal {signal}")),
         How::TimedOut { after, .. } => {
@@ -102,8 +94,9 @@ struct Onlooker<'d, 'a> {
 impl Watch for Onlooker<'_, '_> {
     fn started(&mut self, _stage1: &Identity) {}
 
-    fn line(&mut self, _stream: Stream, line: &str) {
+    fn line(&mut self, _stream: Stream, line: &str) -> Reply {
         let line = self.driver.desk.redactor.redact(line).into_owned();
         self.driver.progress.notice(&Notice::Activity { turn: None, line: &line });
+        Reply::default()
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use botpipe_journal::RunRow;
 use botpipe_kernel::ids::{ArtifactName, Digest, RunId, TaskId, WorkflowName};
-use botpipe_kernel::run::{Provider, Ref, Run};
-use botpipe_providers::Cassette;
+use botpipe_kernel::run::{Harness, Provider, Ref, Run};
+use botpipe_providers::{Access, Cassette};
 use serde_json::Value;
 
 use super::beside::Beside;
 use crate::error::Error;
+use crate::harness::Kind;
 use crate::parts::{INLINE_BYTES, Parts};
 use crate::prompt::{Templates, Validators};
 use crate::workspace::layout::{Layout, WorkspacePath};
@@ -59,6 +60,7 @@ impl About {
 pub(crate) enum Agent {
     Command { program: String, args: Vec<String> },
     Replay { cassette: Arc<Cassette>, loose: bool },
+    Harness { kind: Kind, harness: Arc<Harness> },
 }
 
 /// What one owner works with.
@@ -79,6 +81,8 @@ pub(crate) struct Desk {
     pub(crate) schemas: Validators,
     /// By artifact, the content that was last found valid: what is the same needs no second look.
     pub(crate) good: BTreeMap<ArtifactName, Digest>,
+    /// What the commands of a harness's agent may touch.
+    pub(crate) access: Access,
     /// The policy that every turn of this owner is under, once it is kept.
     pub(crate) policy: Option<Ref>,
     /// An object on its way to the disk beside the event that cites it.
@@ -104,6 +108,9 @@ impl Desk {
                 })?;
                 Some(Agent::Replay { cassette: Arc::new(cassette), loose: *loose })
             }
+            Some(Provider::Codex(harness)) => {
+                Some(Agent::Harness { kind: Kind::Codex, harness: Arc::new((**harness).clone()) })
+            }
             None => None,
         };
         let folder = layout.workflow_folder(&about.task, &about.workflow);
@@ -126,6 +133,7 @@ impl Desk {
             templates: Templates::default(),
             schemas: Validators::default(),
             good: BTreeMap::new(),
+            access: super::ask::default_access(),
             policy: None,
             object: Beside::default(),
             file: Beside::default(),

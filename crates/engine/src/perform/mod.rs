@@ -1,9 +1,11 @@
 //! Effects done: one file an effect, each comes back as an input.
 
+mod ask;
 mod beside;
 mod checks;
 mod desk;
 mod enter;
+mod hold;
 mod items;
 mod judge;
 mod prepare;
@@ -66,6 +68,7 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
             judge::judge(driver, turn, &offered, &text, exit)
         }
         Effect::Hand { visit, tag } => judge::hand(driver, visit, &tag),
+        Effect::AwaitTime { until } => hold::await_time(driver, until),
         Effect::Restore { turn, to, expected } => {
             restore::restore(driver, turn, &to, expected.as_ref())
         }

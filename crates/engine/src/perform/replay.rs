@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use botpipe_kernel::ids::{Digest, TurnId};
-use botpipe_kernel::run::{FailureClass, Input, TurnResult};
+use botpipe_kernel::run::{Evidence, FailureClass, Input, TurnResult};
 use botpipe_providers::{Cassette, FilePatch};
 
 use super::Trouble;
@@ -28,7 +28,12 @@ pub(super) fn play(
         Err(mismatch) => {
             let class = FailureClass::ReplayMismatch;
             let result = TurnResult::Failed { class, message: mismatch.to_string() };
-            return Ok(Input::TurnEnded { turn, result, activity: None, leftover: 0 });
+            return Ok(Input::TurnEnded {
+                turn,
+                result,
+                evidence: Evidence::default(),
+                pause: None,
+            });
         }
     };
     if !cassette.fits(&turn.path(), &request) {
@@ -49,7 +54,8 @@ pub(super) fn play(
     let activity = log.finish();
     let text = driver.keep(&recording.answer)?;
     let result = TurnResult::Completed { text, exit: None };
-    Ok(Input::TurnEnded { turn, result, activity, leftover: 0 })
+    let evidence = Evidence { activity, ..Evidence::default() };
+    Ok(Input::TurnEnded { turn, result, evidence, pause: None })
 }
 
 /// Makes one file what the recording left it as; doing it twice is doing it once.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, Role, TurnId};
-use botpipe_kernel::run::{Input, Process, Ref, SessionUse, TurnResult};
+use botpipe_kernel::run::{Evidence, Input, Process, Ref, SessionUse, TurnResult};
 use botpipe_providers::ProgramEnd;
 use botpipe_sandbox::{Containment, Identity, Launch};
 
@@ -15,14 +15,12 @@ use super::Trouble;
 use super::desk::Agent;
 use crate::driver::Driver;
 use crate::environment;
-use crate::process::{self, Clock, Ended, How, LINE_LIMIT, Spec, Stream, Watch};
+use crate::process::{self, Clock, Ended, How, Reply, Spec, Stream, Watch};
 use crate::request::Notice;
 use crate::workspace::files::Hasher;
 
 /// Bytes of an answer that are kept.
 const ANSWER_LIMIT: usize = 16 << 20;
-/// How long a program may take to end after SIGTERM.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a turn.
 pub(super) fn run(
@@ -47,6 +45,9 @@ pub(super) fn run(
         Some(Agent::Replay { cassette, loose }) => {
             super::replay::play(driver, turn, &cassette, loose)
         }
+        Some(Agent::Harness { kind, harness }) => {
+            super::ask::ask(driver, turn, kind, &harness, &prompt, session.as_ref())
+        }
         None => Err(Trouble::Stuck { message: "the run has no agent program to ask".to_owned() }),
     }
 }
@@ -59,22 +60,21 @@ fn run_program(
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
     let extra = driver.turn_environment(&turn)?;
+    let launch = Launch {
+        program: PathBuf::from(&argv[0]),
+        args: argv[1..].iter().map(Into::into).collect(),
+        cwd: driver.desk.layout.root().to_owned(),
+        env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
+        containment: Containment::Auto,
+        stage1: driver.parts.stage1.clone(),
+        mark: Some(driver.mark_path(&turn)),
+    };
     let spec = Spec {
-        launch: Launch {
-            program: PathBuf::from(&argv[0]),
-            args: argv[1..].iter().map(Into::into).collect(),
-            cwd: driver.desk.layout.root().to_owned(),
-            env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
-            containment: Containment::Auto,
-            stage1: driver.parts.stage1.clone(),
-            mark: Some(driver.mark_path(&turn)),
-        },
         stdin,
         wall: step.clocks.wall_ms.map(Duration::from_millis),
         idle: step.clocks.idle_ms.map(Duration::from_millis),
-        line_limit: LINE_LIMIT,
         capture_limit: ANSWER_LIMIT,
-        grace: GRACE,
+        ..Spec::of(launch)
     };
     let stop = driver.stop;
     let log = Activity::create(driver, &turn)?;
@@ -89,7 +89,8 @@ fn run_program(
     }
     let activity = log.finish();
     let result = result_of(driver, &turn, &argv[0], &ended)?;
-    Ok(Input::TurnEnded { turn, result, activity, leftover: ended.leftover })
+    let evidence = Evidence { activity, leftover: ended.leftover, ..Evidence::default() };
+    Ok(Input::TurnEnded { turn, result, evidence, pause: None })
 }
 
 /// What the end of a program means for its turn.
@@ -99,16 +100,11 @@ fn result_of(
     program: &str,
     ended: &Ended,
 ) -> Result<TurnResult, Trouble> {
-    let end = match &ended.how {
+    let end = match end_of(&ended.how) {
         // A script's exit code picks its route.
-        How::Exited(_) if turn.role == Role::Script => ProgramEnd::Exited(0),
-        How::Exited(code) => ProgramEnd::Exited(*code),
-        How::Signalled(signal) => ProgramEnd::Signalled(*signal),
-        How::SpawnFailed { what, .. } => ProgramEnd::NotStarted { what: what.clone() },
-        How::TimedOut { clock, after } => {
-            ProgramEnd::TimedOut { silent: *clock == Clock::Idle, after: *after }
-        }
-        How::Stopped { .. } => return Err(Trouble::Stopped),
+        Some(ProgramEnd::Exited(_)) if turn.role == Role::Script => ProgramEnd::Exited(0),
+        Some(end) => end,
+        None => return Err(Trouble::Stopped),
     };
     let stderr = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
     if let Err((class, message)) = botpipe_providers::result_of(program, &end, &stderr) {
@@ -121,6 +117,25 @@ fn result_of(
         _ => None,
     };
     Ok(TurnResult::Completed { text, exit })
+}
+
+/// How a program ended, for the one who judges what it means; `None`: we were told to stop.
+pub(super) fn end_of(how: &How) -> Option<ProgramEnd> {
+    Some(match how {
+        How::Exited(code) => ProgramEnd::Exited(*code),
+        How::Signalled(signal) => ProgramEnd::Signalled(*signal),
+        How::SpawnFailed { what, .. } => ProgramEnd::NotStarted { what: what.clone() },
+        How::Dismissed => ProgramEnd::Dismissed,
+        How::TimedOut { clock, after } => {
+            let clock = match clock {
+                Clock::Wall => botpipe_providers::Clock::Wall,
+                Clock::Idle => botpipe_providers::Clock::Idle,
+                Clock::Stall => botpipe_providers::Clock::Stall,
+            };
+            ProgramEnd::TimedOut { clock, after: *after }
+        }
+        How::Stopped { .. } => return None,
+    })
 }
 
 /// Looks on while a program runs: facts to the journal, lines to the side file and the watchers.
@@ -144,12 +159,13 @@ impl Watch for Watcher<'_, '_, '_> {
         }
     }
 
-    fn line(&mut self, stream: Stream, line: &str) {
+    fn line(&mut self, stream: Stream, line: &str) -> Reply {
         let line = self.driver.desk.redactor.redact(line).into_owned();
         if let Err(trouble) = self.log.line(stream, &line) {
             self.give_up(trouble);
         }
         self.driver.progress.notice(&Notice::Activity { turn: Some(self.turn), line: &line });
+        Reply::default()
     }
 }
 
@@ -163,7 +179,7 @@ impl Watcher<'_, '_, '_> {
     }
 }
 
-const SIGTERM: i32 = 15;
+pub(super) const SIGTERM: i32 = 15;
 
 /// The side file with everything a turn said, redacted; its digest is journalled with the end.
 ///

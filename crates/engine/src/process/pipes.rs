@@ -20,6 +20,8 @@ pub(super) struct Pipes {
     /// What the program has not been given yet starts here.
     input: Vec<u8>,
     given: usize,
+    /// More input may come.
+    more: bool,
     /// Standard output, standard error.
     streams: [Option<PipeReader>; 2],
     buffer: Box<[u8]>,
@@ -43,13 +45,14 @@ pub(super) enum Piece<'b> {
 }
 
 impl Pipes {
-    /// The pipes of a program that was started with this input.
-    pub(super) fn of(contained: &mut Contained, input: Vec<u8>) -> Self {
+    /// The pipes of a program that was started with this input; with `more` it stays open for more.
+    pub(super) fn of(contained: &mut Contained, input: Vec<u8>, more: bool) -> Self {
         let given = contained.accepted();
         let mut pipes = Self {
             stdin: contained.take_stdin(),
             input,
             given,
+            more,
             streams: [contained.take_stdout(), contained.take_stderr()],
             buffer: vec![0; PIECE].into_boxed_slice(),
         };
@@ -69,7 +72,7 @@ impl Pipes {
         let [out, err] = self.streams.each_ref().map(Option::as_ref);
         let out = add(&mut polled, out.map(|fd| PollFd::new(fd, PollFlags::IN)));
         let err = add(&mut polled, err.map(|fd| PollFd::new(fd, PollFlags::IN)));
-        let stdin = self.stdin.as_ref();
+        let stdin = self.stdin.as_ref().filter(|_| self.given < self.input.len());
         let stdin = add(&mut polled, stdin.map(|fd| PollFd::new(fd, PollFlags::OUT)));
         let end = add(&mut polled, end.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         add(&mut polled, bell.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
@@ -94,11 +97,26 @@ impl Pipes {
         self.close_what_is_given();
     }
 
+    /// Has more written to the program, after what it has not taken yet.
+    pub(super) fn send(&mut self, bytes: &[u8]) {
+        if self.stdin.is_some() {
+            self.input.extend_from_slice(bytes);
+        }
+    }
+
+    /// Nothing more is sent; the program sees the end of its input once it has taken what there is.
+    pub(super) fn send_no_more(&mut self) {
+        self.more = false;
+        self.close_what_is_given();
+    }
+
     fn close_what_is_given(&mut self) {
         if self.given >= self.input.len() {
-            self.stdin = None;
             self.input = Vec::new();
             self.given = 0;
+            if !self.more {
+                self.stdin = None;
+            }
         }
     }
 

@@ -11,19 +11,49 @@ use super::output::Output;
 pub struct Spec {
     /// What to start and how it is contained.
     pub launch: Launch,
-    /// Everything it can read on its standard input.
+    /// What it can read on its standard input, at first.
     pub stdin: Vec<u8>,
+    /// Whether its input stays open for what the watcher sends, until it says [`Reply::finished`].
+    pub talks: bool,
     /// How long it may take in all.
     pub wall: Option<Duration>,
     /// How long it may be silent on both streams.
     pub idle: Option<Duration>,
+    /// The same while it says that it is busy ([`Reply::busy`]).
+    pub idle_busy: Option<Duration>,
+    /// How long it may say nothing but that it waits ([`Reply::waits`]).
+    pub stall: Option<Duration>,
     /// Bytes of one line that are delivered; the rest of it is counted and dropped.
     pub line_limit: usize,
     /// Bytes of each stream that are kept for the result: its head and its tail.
     pub capture_limit: usize,
     /// How long it may take to end after SIGTERM, before everything is killed.
     pub grace: Duration,
+    /// How long it may take to end by itself once it has finished.
+    pub linger: Duration,
 }
+
+impl Spec {
+    /// A program that reads nothing and is held to no clock; its output is kept up to 1 MiB a stream.
+    pub fn of(launch: Launch) -> Self {
+        Self {
+            launch,
+            stdin: Vec::new(),
+            talks: false,
+            wall: None,
+            idle: None,
+            idle_busy: None,
+            stall: None,
+            line_limit: LINE_LIMIT,
+            capture_limit: 1 << 20,
+            grace: GRACE,
+            linger: GRACE,
+        }
+    }
+}
+
+/// How long a program may take to end, unless told.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes of one line that are delivered when nothing else is asked for: 16 MiB.
 pub const LINE_LIMIT: usize = 16 << 20;
@@ -45,7 +75,26 @@ pub trait Watch {
 
     /// A line, without its end. Bytes that are not UTF-8 are replaced; a line over the limit is cut
     /// and ends in a mark that says so.
-    fn line(&mut self, stream: Stream, line: &str);
+    fn line(&mut self, stream: Stream, line: &str) -> Reply;
+
+    /// The program is to be ended: what to send it so that it leaves off by itself. `None` where it
+    /// understands only signals.
+    fn leave_off(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// What is done about a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Sent to the program's input.
+    pub send: Vec<u8>,
+    /// The program has done what it was started for: its input is closed, and it may end.
+    pub finished: bool,
+    /// The line only says that it waits for something, as a notice of a retry does.
+    pub waits: bool,
+    /// It does something that may take long without a word.
+    pub busy: bool,
 }
 
 /// What became of a program.
@@ -81,6 +130,8 @@ pub enum How {
         /// The kernel's error number, where it gave one.
         errno: Option<i32>,
     },
+    /// It had finished, but did not end by itself in time, and was ended.
+    Dismissed,
     /// It was ended because a clock ran out.
     TimedOut {
         /// Which one.
@@ -102,4 +153,6 @@ pub enum Clock {
     Wall,
     /// Time without output.
     Idle,
+    /// Time with nothing but notices that it waits.
+    Stall,
 }

@@ -10,7 +10,7 @@ use super::flight::Counted;
 use super::lines::Lines;
 use super::output::{Capture, Output};
 use super::pipes::{Piece, Pipes, STREAMS};
-use super::spec::{Clock, Ended, How, Spec, Watch};
+use super::spec::{Clock, Ended, How, Reply, Spec, Watch};
 use super::stop::StopSwitch;
 
 /// Runs a program to its end, whatever end that is; afterwards nothing of it is left.
@@ -32,7 +32,7 @@ pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
     };
     let clocks = Clocks::of(&spec, start);
     let sinks = [(); 2].map(|()| Sink::new(spec.line_limit, spec.capture_limit));
-    let pipes = Pipes::of(&mut contained, spec.stdin);
+    let pipes = Pipes::of(&mut contained, spec.stdin, spec.talks);
     watch.started(contained.identity());
     let mut supervision = Supervision {
         contained,
@@ -42,6 +42,8 @@ pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
         stop,
         clocks,
         last_output: Instant::now(),
+        last_news: Instant::now(),
+        busy: false,
         phase: Phase::Running,
         reason: None,
         exit: None,
@@ -72,6 +74,10 @@ struct Supervision<'a> {
     stop: &'a StopSwitch,
     clocks: Clocks,
     last_output: Instant,
+    /// The last line that said more than that the program waits.
+    last_news: Instant,
+    /// It does something that may take long without a word.
+    busy: bool,
     phase: Phase,
     /// Why it was ended, when it did not end by itself.
     reason: Option<How>,
@@ -84,6 +90,10 @@ struct Supervision<'a> {
 #[derive(Clone, Copy)]
 enum Phase {
     Running,
+    /// It has finished; asked to end at this time.
+    Finishing(Instant),
+    /// Asked in its own words to leave off; told by a signal at this time.
+    LeavingOff(Instant),
     /// Asked to end; killed at this time.
     Terminating(Instant),
     /// Everything is being killed; stage 1 itself at this time.
@@ -122,18 +132,35 @@ impl Supervision<'_> {
             }
             let Self { pipes, sinks, watch, .. } = self;
             let sink = &mut sinks[stream as usize];
+            let mut replies = Replies::default();
             match pipes.read(stream) {
                 Piece::Nothing => {}
-                Piece::Closed => sink.close(&mut |line| watch.line(stream, line)),
+                Piece::Closed => sink.close(&mut |line| replies.add(watch.line(stream, line))),
                 Piece::Bytes(bytes) => {
-                    sink.push(bytes, &mut |line| watch.line(stream, line));
+                    sink.push(bytes, &mut |line| replies.add(watch.line(stream, line)));
                     self.last_output = Instant::now();
                 }
             }
+            self.reply(&replies);
         }
         if let Some(exit) = ready.end.then(|| self.contained.try_wait()).flatten() {
             self.exit = Some(exit);
             self.phase = Phase::Draining(Instant::now() + DRAIN_PATIENCE);
+        }
+    }
+
+    fn reply(&mut self, replies: &Replies) {
+        let now = Instant::now();
+        if replies.news {
+            self.last_news = now;
+        }
+        self.busy = replies.busy.unwrap_or(self.busy);
+        if !replies.send.is_empty() {
+            self.pipes.send(&replies.send);
+        }
+        if replies.finished && matches!(self.phase, Phase::Running | Phase::LeavingOff(_)) {
+            self.pipes.send_no_more();
+            self.phase = Phase::Finishing(now + self.clocks.linger);
         }
     }
 
@@ -147,10 +174,15 @@ impl Supervision<'_> {
     fn look_at_the_clocks(&mut self, now: Instant) -> bool {
         match self.phase {
             Phase::Running => {
-                if let Some((clock, after)) = self.clocks.ran_out(self.last_output, now) {
+                if let Some((clock, after)) = self.clocks.ran_out(self.heard(), now) {
                     self.end_because(How::TimedOut { clock, after }, now);
                 }
             }
+            Phase::Finishing(until) if until <= now => {
+                self.reason.get_or_insert(How::Dismissed);
+                self.terminate(now);
+            }
+            Phase::LeavingOff(until) if until <= now => self.terminate(now),
             Phase::Terminating(until) if until <= now => {
                 self.contained.kill();
                 self.phase = Phase::Killing(now + KILL_PATIENCE);
@@ -160,28 +192,51 @@ impl Supervision<'_> {
                 self.phase = Phase::Draining(now + KILL_PATIENCE);
             }
             Phase::Draining(until) if until <= now => return false,
-            Phase::Terminating(_) | Phase::Killing(_) | Phase::Draining(_) => {}
+            Phase::Finishing(_)
+            | Phase::LeavingOff(_)
+            | Phase::Terminating(_)
+            | Phase::Killing(_)
+            | Phase::Draining(_) => {}
         }
         true
     }
 
+    fn heard(&self) -> LastHeard {
+        LastHeard { output: self.last_output, news: self.last_news, busy: self.busy }
+    }
+
     fn end_because(&mut self, reason: How, now: Instant) {
         self.reason = Some(reason);
+        match self.watch.leave_off() {
+            Some(words) => {
+                self.pipes.send(&words);
+                self.phase = Phase::LeavingOff(now + LEAVE_OFF_PATIENCE);
+            }
+            None => self.terminate(now),
+        }
+    }
+
+    fn terminate(&mut self, now: Instant) {
+        self.pipes.send_no_more();
         self.contained.terminate();
         self.phase = Phase::Terminating(now + self.clocks.grace.min(LONGEST_GRACE));
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Running => self.clocks.next(self.last_output),
-            Phase::Terminating(at) | Phase::Killing(at) | Phase::Draining(at) => Some(at),
+            Phase::Running => self.clocks.next(self.heard()),
+            Phase::Finishing(at)
+            | Phase::LeavingOff(at)
+            | Phase::Terminating(at)
+            | Phase::Killing(at)
+            | Phase::Draining(at) => Some(at),
         }
     }
 
     fn finish(mut self, start: Instant) -> Ended {
         for (sink, stream) in self.sinks.iter_mut().zip(STREAMS) {
             if sink.open {
-                sink.close(&mut |line| self.watch.line(stream, line));
+                sink.close(&mut |line| drop(self.watch.line(stream, line)));
             }
         }
         let (how, leftover, survivors) = match self.exit {
@@ -207,32 +262,86 @@ impl Supervision<'_> {
     }
 }
 
+/// When a program was last heard of.
+#[derive(Clone, Copy)]
+struct LastHeard {
+    output: Instant,
+    news: Instant,
+    busy: bool,
+}
+
 /// The times a program is held to.
 struct Clocks {
     start: Instant,
     wall: Option<Duration>,
     idle: Option<Duration>,
+    idle_busy: Option<Duration>,
+    stall: Option<Duration>,
     grace: Duration,
+    linger: Duration,
 }
 
 impl Clocks {
     fn of(spec: &Spec, start: Instant) -> Self {
-        Self { start, wall: spec.wall, idle: spec.idle, grace: spec.grace }
+        Self {
+            start,
+            wall: spec.wall,
+            idle: spec.idle,
+            idle_busy: spec.idle_busy,
+            stall: spec.stall,
+            grace: spec.grace,
+            linger: spec.linger.min(LONGEST_GRACE),
+        }
+    }
+
+    fn idle(&self, heard: LastHeard) -> Option<Duration> {
+        if heard.busy { self.idle_busy } else { self.idle }
+    }
+
+    /// A busy program may well say nothing of it.
+    fn stall(&self, heard: LastHeard) -> Option<Duration> {
+        self.stall.filter(|_| !heard.busy)
     }
 
     /// The clock that ran out, and what it was set to.
-    fn ran_out(&self, last_output: Instant, now: Instant) -> Option<(Clock, Duration)> {
+    fn ran_out(&self, heard: LastHeard, now: Instant) -> Option<(Clock, Duration)> {
         let over = |since: Instant, set: Duration| now.saturating_duration_since(since) >= set;
         let wall = self.wall.filter(|set| over(self.start, *set)).map(|set| (Clock::Wall, set));
-        let idle = self.idle.filter(|set| over(last_output, *set)).map(|set| (Clock::Idle, set));
-        wall.or(idle)
+        let idle =
+            self.idle(heard).filter(|set| over(heard.output, *set)).map(|set| (Clock::Idle, set));
+        let stall =
+            self.stall(heard).filter(|set| over(heard.news, *set)).map(|set| (Clock::Stall, set));
+        wall.or(idle).or(stall)
     }
 
     /// When the next clock runs out; never, for times beyond what can be counted.
-    fn next(&self, last_output: Instant) -> Option<Instant> {
+    fn next(&self, heard: LastHeard) -> Option<Instant> {
         let wall = self.wall.and_then(|set| self.start.checked_add(set));
-        let idle = self.idle.and_then(|set| last_output.checked_add(set));
-        [wall, idle].into_iter().flatten().min()
+        let idle = self.idle(heard).and_then(|set| heard.output.checked_add(set));
+        let stall = self.stall(heard).and_then(|set| heard.news.checked_add(set));
+        [wall, idle, stall].into_iter().flatten().min()
+    }
+}
+
+/// What is done about the lines of one piece.
+#[derive(Default)]
+struct Replies {
+    send: Vec<u8>,
+    finished: bool,
+    /// A line said more than that the program waits.
+    news: bool,
+    busy: Option<bool>,
+}
+
+impl Replies {
+    fn add(&mut self, reply: Reply) {
+        self.send.extend(reply.send);
+        self.finished |= reply.finished;
+        self.news |= !reply.waits;
+        // A notice says nothing of what else goes on.
+        if !reply.waits {
+            self.busy = Some(reply.busy);
+        }
     }
 }
 
@@ -259,6 +368,8 @@ impl Sink {
     }
 }
 
+/// How long a program may take to leave off when it is asked in its own words.
+const LEAVE_OFF_PATIENCE: Duration = Duration::from_secs(3);
 const SIGKILL: i32 = 9;
 /// Beyond this a grace is not a grace, and moments could no longer be counted.
 const LONGEST_GRACE: Duration = Duration::from_hours(24);

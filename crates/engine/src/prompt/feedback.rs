@@ -52,6 +52,21 @@ fn failure_words(class: FailureClass) -> &'static str {
         FailureClass::Crashed => "the agent program ended with a failure",
         FailureClass::WallTimeout => "the turn took longer than it may",
         FailureClass::IdleTimeout => "nothing was heard for longer than a turn may be silent",
+        FailureClass::StallTimeout => "the agent program did nothing but try again",
         FailureClass::ReplayMismatch => "the recording does not fit the request",
+        FailureClass::RateLimited | FailureClass::UsageLimit | FailureClass::Quota => {
+            "a limit of the account was reached"
+        }
+        FailureClass::Auth => "the login was not accepted",
+        FailureClass::Overloaded | FailureClass::ServerError => "the model's service failed",
+        FailureClass::Network => "the connection to the model broke",
+        FailureClass::ContextOverflow => "the conversation no longer fitted; this is a new one",
+        FailureClass::SessionLost => "the earlier conversation is gone; this is a new one",
+        FailureClass::ModelNotFound | FailureClass::BadRequest => "the request was not accepted",
+        FailureClass::Refused => "the work was declined",
+        FailureClass::OutputLimit => "the answer was longer than it may be; answer in fewer words",
+        FailureClass::Sandbox => "the sandbox does not work here",
+        FailureClass::Protocol | FailureClass::Unknown => "the agent program failed",
+        FailureClass::MalformedOutcome => "the answer could not be used",
     }
 }

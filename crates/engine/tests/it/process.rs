@@ -6,9 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use botpipe_engine::process::{
-    Clock, Ended, How, LINE_LIMIT, Spec, StopSwitch, Stream, Watch, run,
-};
+use botpipe_engine::process::{Clock, Ended, How, Reply, Spec, StopSwitch, Stream, Watch, run};
 use botpipe_sandbox::{Containment, Identity, Launch, Liveness, is_alive};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_engine-test-program");
@@ -16,23 +14,16 @@ const SIGINT: i32 = 2;
 
 /// A spec for a shell script, with no clocks.
 fn script(script: &str) -> Spec {
-    Spec {
-        launch: Launch {
-            program: "/bin/sh".into(),
-            args: vec!["-c".into(), script.into()],
-            cwd: "/".into(),
-            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-            containment: Containment::Auto,
-            stage1: Some(PROGRAM.into()),
-            mark: None,
-        },
-        stdin: Vec::new(),
-        wall: None,
-        idle: None,
-        line_limit: LINE_LIMIT,
-        capture_limit: 1 << 20,
-        grace: Duration::from_secs(20),
-    }
+    let launch = Launch {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into()],
+        cwd: "/".into(),
+        env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        containment: Containment::Auto,
+        stage1: Some(PROGRAM.into()),
+        mark: None,
+    };
+    Spec { grace: Duration::from_secs(20), ..Spec::of(launch) }
 }
 
 /// What was seen of a program, and a line that throws the switch.
@@ -49,13 +40,14 @@ impl Watch for Seen {
         assert!(self.stage1.replace(stage1.clone()).is_none());
     }
 
-    fn line(&mut self, stream: Stream, line: &str) {
+    fn line(&mut self, stream: Stream, line: &str) -> Reply {
         self.lines.push((stream, line.to_owned()));
         if let Some((at, switch)) = &self.stop_at
             && *at == line
         {
             switch.request(SIGINT);
         }
+        Reply::default()
     }
 }
 

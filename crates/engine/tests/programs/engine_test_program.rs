@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use botpipe_engine::process::{self, LINE_LIMIT, Spec, StopSwitch, Stream, Watch};
+use botpipe_engine::process::{self, Reply, Spec, StopSwitch, Stream, Watch};
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 fn main() {
@@ -41,15 +41,7 @@ fn supervise(command: &[OsString]) {
         stage1: None,
         mark: None,
     };
-    let spec = Spec {
-        launch,
-        stdin: Vec::new(),
-        wall: None,
-        idle: None,
-        line_limit: LINE_LIMIT,
-        capture_limit: 1 << 20,
-        grace: Duration::from_secs(1),
-    };
+    let spec = Spec { grace: Duration::from_secs(1), ..Spec::of(launch) };
     println!("in flight before {}", process::in_flight());
     let ended = process::run(spec, &mut Printed, &StopSwitch::new());
     println!("in flight after {}", process::in_flight());
@@ -63,7 +55,8 @@ impl Watch for Printed {
         println!("in flight now {}", process::in_flight());
     }
 
-    fn line(&mut self, stream: Stream, line: &str) {
+    fn line(&mut self, stream: Stream, line: &str) -> Reply {
         println!("{stream:?} {line}");
+        Reply::default()
     }
 }

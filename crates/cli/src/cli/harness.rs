@@ -1,0 +1,79 @@
+//! Options of `botpipe run` that are about the harness: its program, its model, its limits.
+
+use std::path::PathBuf;
+
+use botpipe_engine::harness::{Kind, Wanted};
+use botpipe_kernel::plan::OnLimit;
+
+/// How a harness is driven.
+#[derive(Debug, clap::Args)]
+pub(super) struct HarnessOptions {
+    /// The model, by the harness's name for it
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// How much the model shall think, in the harness's words: low, medium, high …
+    #[arg(long, value_name = "EFFORT")]
+    model_effort: Option<String>,
+    /// The model's address, instead of the harness's own
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// The harness's program; without it, the one in PATH
+    #[arg(long = "program", value_name = "PATH")]
+    path: Option<PathBuf>,
+    /// Let the harness read the workspace's instruction files (AGENTS.md, CLAUDE.md)
+    #[arg(long)]
+    instructions: bool,
+    /// Let the project's own hooks and settings of the harness be in force: they run as you
+    #[arg(long)]
+    project_hooks: bool,
+}
+
+impl HarnessOptions {
+    /// The first option that was given.
+    pub(super) fn first(&self) -> Option<&'static str> {
+        let given = [
+            ("--model", self.model.is_some()),
+            ("--model-effort", self.model_effort.is_some()),
+            ("--base-url", self.base_url.is_some()),
+            ("--program", self.path.is_some()),
+            ("--instructions", self.instructions),
+            ("--project-hooks", self.project_hooks),
+        ];
+        given.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.first().is_some()
+    }
+
+    pub(super) fn wanted(&self, kind: Kind, args: Vec<String>) -> Wanted {
+        Wanted {
+            program: self.path.clone(),
+            model: self.model.clone(),
+            effort: self.model_effort.clone(),
+            base_url: self.base_url.clone(),
+            args,
+            instructions: self.instructions,
+            hooks: self.project_hooks,
+            ..Wanted::new(kind)
+        }
+    }
+}
+
+/// What is done at a limit of the account.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum AtLimit {
+    Wait,
+    Pause,
+    Fail,
+}
+
+impl From<AtLimit> for OnLimit {
+    fn from(at: AtLimit) -> Self {
+        match at {
+            AtLimit::Wait => Self::Wait,
+            AtLimit::Pause => Self::Pause,
+            AtLimit::Fail => Self::Fail,
+        }
+    }
+}

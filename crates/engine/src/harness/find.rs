@@ -1,0 +1,84 @@
+//! Where a harness's program is: a path as given, else the first in `PATH`; the native binary behind a
+//! launcher.
+
+use std::env;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Kind;
+
+/// No program.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    #[error("there is no program `{program}` in PATH")]
+    NotInPath { program: String },
+    #[error("`{}` is no program that can be started", path.display())]
+    NoProgram { path: PathBuf },
+}
+
+/// The program to start.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn find(kind: Kind, given: Option<&Path>) -> Result<PathBuf, FindError> {
+    let named = given.unwrap_or_else(|| Path::new(kind.program()));
+    let path = if named.components().count() > 1 {
+        let path = std::path::absolute(named).unwrap_or_else(|_| named.to_owned());
+        if !is_program(&path) {
+            return Err(FindError::NoProgram { path });
+        }
+        path
+    } else {
+        let program = named.display().to_string();
+        let folders = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&folders)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(named))
+            .find(|path| is_program(path))
+            .ok_or(FindError::NotInPath { program })?
+    };
+    Ok(native(kind, &path).unwrap_or(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+}
+
+/// The binary that an npm launcher starts: the launcher would stay as its parent.
+///
+/// # Source
+/// `@openai/codex` 0.169.0: `bin/codex.js` starts `vendor/<triple>/bin/codex` of the package of its
+/// platform, which npm puts into the launcher's own `node_modules` or beside it.
+fn native(kind: Kind, path: &Path) -> Option<PathBuf> {
+    let real = path.canonicalize().ok()?;
+    match kind {
+        Kind::Codex => {
+            (real.file_name()? == "codex.js").then_some(())?;
+            let package = real.parent()?.parent()?;
+            let name = format!("codex-{}-{}", system()?, architecture()?);
+            let inside = package.join("node_modules").join("@openai").join(&name);
+            let beside = package.parent()?.join(&name);
+            [inside, beside].into_iter().find_map(|platform| {
+                let triples = platform.join("vendor").read_dir().ok()?;
+                let binaries = triples.flatten().map(|it| it.path().join("bin").join("codex"));
+                binaries.into_iter().find(|binary| is_program(binary))
+            })
+        }
+    }
+}
+
+fn system() -> Option<&'static str> {
+    match env::consts::OS {
+        "linux" => Some("linux"),
+        "macos" => Some("darwin"),
+        _ => None,
+    }
+}
+
+fn architecture() -> Option<&'static str> {
+    match env::consts::ARCH {
+        "x86_64" => Some("x64"),
+        "aarch64" => Some("arm64"),
+        _ => None,
+    }
+}

@@ -1,0 +1,99 @@
+//! A home of our own for each harness and workspace: the person's login, and little else of theirs.
+
+use std::env;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::run::Harness;
+use botpipe_providers::codex;
+
+use super::{Kind, state_folder};
+
+/// The home of a harness for a workspace.
+pub(super) fn folder(kind: Kind, workspace: &Path) -> Result<PathBuf, String> {
+    let digest = botpipe_journal::digest_of(workspace.as_os_str().as_encoded_bytes());
+    let workspace = &digest.as_str()[..16];
+    Ok(state_folder()?.join("homes").join(workspace).join(kind.name()))
+}
+
+/// Makes a harness's home what it must be for a turn; what it keeps there itself stays.
+///
+/// # Errors
+/// In words: what could not be done with which file.
+pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result<(), String> {
+    let Some(home) = harness.home.as_ref().map(PathBuf::from) else { return Ok(()) };
+    let trouble = |what: &str, path: &Path, error: &io::Error| {
+        format!("could not {what} `{}`: {error}", path.display())
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&home)
+        .map_err(|error| trouble("create", &home, &error))?;
+    match kind {
+        Kind::Codex => {
+            let theirs = env::var_os("CODEX_HOME")
+                .filter(|it| !it.is_empty())
+                .map(PathBuf::from)
+                .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".codex")));
+            let Some(theirs) = theirs else { return Ok(()) };
+            let (login, ours) = (theirs.join("auth.json"), home.join("auth.json"));
+            link(&login, &ours).map_err(|error| trouble("link", &ours, &error))?;
+            let path = theirs.join("config.toml");
+            let settings = match fs::read_to_string(&path) {
+                Ok(settings) => settings,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+                Err(error) => return Err(trouble("read", &path, &error)),
+            };
+            let project = harness.hooks.then(|| workspace.display().to_string());
+            let config = codex::config_of(&settings, project.as_deref())
+                .map_err(|error| format!("could not use `{}`: {error}", path.display()))?;
+            let path = home.join("config.toml");
+            write(&path, &config).map_err(|error| trouble("write", &path, &error))
+        }
+    }
+}
+
+/// The temporary folder for a harness, where its home lies in the usual one.
+///
+/// # Source
+/// Codex 0.169.0 makes no helper links in a home under the temporary folder, and then every command
+/// in its sandbox fails.
+pub(crate) fn temporary_folder(home: &Path) -> Option<PathBuf> {
+    let usual = env::temp_dir();
+    let usual = usual.canonicalize().unwrap_or(usual);
+    let inside = home.canonicalize().ok()?.starts_with(usual);
+    let ours = home.with_extension("tmp");
+    (inside && fs::create_dir_all(&ours).is_ok()).then_some(ours)
+}
+
+/// Makes `ours` lead to `theirs` while that exists: a login is renewed in one place.
+fn link(theirs: &Path, ours: &Path) -> io::Result<()> {
+    if fs::read_link(ours).is_ok_and(|to| to == theirs) {
+        return Ok(());
+    }
+    match fs::remove_file(ours) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if !theirs.exists() {
+        return Ok(());
+    }
+    match symlink(theirs, ours) {
+        // Another run of this workspace was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Writes a file in one step, when its content differs.
+fn write(path: &Path, content: &str) -> io::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|now| now == content) {
+        return Ok(());
+    }
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    fs::write(&beside, content)?;
+    fs::rename(&beside, path)
+}

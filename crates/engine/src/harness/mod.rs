@@ -1,0 +1,158 @@
+//! The harnesses of this version: found on the machine, asked for their version, given a home.
+
+mod find;
+mod home;
+mod place;
+mod version;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::run::{Harness, McpServer, Provider};
+use botpipe_providers::codex;
+
+pub use find::FindError;
+pub(crate) use home::{prepare, temporary_folder};
+pub(crate) use place::state_folder;
+pub use version::{Reading, Version, VersionError, read};
+
+use crate::error::Error;
+
+/// A harness that Botpipe speaks to in its own protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Codex,
+}
+
+impl Kind {
+    /// Its name, as it is chosen and recorded.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Codex => "codex",
+        }
+    }
+
+    /// The program it is looked for under, in `PATH`.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Codex => codex::PROGRAM,
+        }
+    }
+
+    /// The oldest version that is known to work.
+    pub fn floor(self) -> Version {
+        match self {
+            Self::Codex => Version(codex::FLOOR),
+        }
+    }
+
+    /// The newest version that is tested.
+    pub fn tested(self) -> Version {
+        match self {
+            Self::Codex => Version(codex::TESTED),
+        }
+    }
+
+    /// What to do when it is not there.
+    pub fn install_hint(self) -> &'static str {
+        match self {
+            Self::Codex => "install it with `npm install -g @openai/codex`, or say where it is",
+        }
+    }
+}
+
+/// A harness and its settings, as a person chose them.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub kind: Kind,
+    /// Where its program is; `None`: in `PATH`.
+    pub program: Option<PathBuf>,
+    pub model: Option<String>,
+    pub effort: Option<String>,
+    /// The model's address.
+    pub base_url: Option<String>,
+    /// Further arguments of its program.
+    pub args: Vec<String>,
+    /// Whether instruction files of the workspace are read.
+    pub instructions: bool,
+    /// Whether the project's own hooks and settings are in force.
+    pub hooks: bool,
+    pub mcp_servers: BTreeMap<String, McpServer>,
+}
+
+impl Wanted {
+    /// A harness with nothing set.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            program: None,
+            model: None,
+            effort: None,
+            base_url: None,
+            args: Vec::new(),
+            instructions: false,
+            hooks: false,
+            mcp_servers: BTreeMap::new(),
+        }
+    }
+}
+
+/// The harness of a new run, and what is worth a warning.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    pub provider: Provider,
+    pub notes: Vec<String>,
+}
+
+/// Finds a harness and reads its version; nothing is asked of a model, and nothing is written.
+///
+/// # Errors
+/// No such program; one that does not tell its version, or an older one than is known to work.
+pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Result<Chosen, Error> {
+    let kind = choice.kind;
+    let trouble = |message: String| Error::Harness { name: kind.name(), message };
+    let program = find::find(kind, choice.program.as_deref())
+        .map_err(|error| trouble(format!("{error}; {}", kind.install_hint())))?;
+    let reading = read(kind, &program, stage1).map_err(|error| trouble(error.to_string()))?;
+    if reading.version < kind.floor() {
+        return Err(trouble(format!(
+            "`{}` is version {}, and {} is the oldest that works with Botpipe; update it",
+            program.display(),
+            reading.version,
+            kind.floor()
+        )));
+    }
+    let mut notes = Vec::new();
+    if reading.version > kind.tested() {
+        notes.push(format!(
+            "{} {} is newer than the newest version Botpipe is tested with ({})",
+            kind.name(),
+            reading.version,
+            kind.tested()
+        ));
+    }
+    let text = |path: &Path| {
+        path.to_str().map(str::to_owned).ok_or_else(|| {
+            trouble(format!("the path `{}` is not UTF-8, so it cannot be recorded", path.display()))
+        })
+    };
+    let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
+    let home = home::folder(kind, &workspace).map_err(trouble)?;
+    let harness = Box::new(Harness {
+        program: text(&program)?,
+        version: reading.version.to_string(),
+        digest: None,
+        home: Some(text(&home)?),
+        model: choice.model,
+        effort: choice.effort,
+        base_url: choice.base_url,
+        args: choice.args,
+        instructions: choice.instructions,
+        hooks: choice.hooks,
+        mcp_servers: choice.mcp_servers,
+    });
+    let provider = match kind {
+        Kind::Codex => Provider::Codex(harness),
+    };
+    Ok(Chosen { provider, notes })
+}

@@ -1,0 +1,264 @@
+//! A turn of a harness: its program started, its protocol spoken, what came of it told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use botpipe_kernel::ids::{Digest, TurnId};
+use botpipe_kernel::run::{Evidence, Harness, Hold, Input, Process, SessionUse, TurnResult};
+use botpipe_providers::{Access, Asked, Codec, CommandLine, Failure, Report, Sign, codex};
+use botpipe_sandbox::{Containment, Identity, Launch};
+
+use super::Trouble;
+use super::hold;
+use super::turn::{Activity, SIGTERM, end_of};
+use crate::driver::Driver;
+use crate::environment;
+use crate::harness::{self, Kind};
+use crate::limits::Login;
+use crate::process::{self, Reply, Spec, Stream, Watch};
+use crate::request::Notice;
+
+/// Asks a harness.
+pub(super) fn ask(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    kind: Kind,
+    harness: &Harness,
+    prompt: &str,
+    session: Option<&SessionUse>,
+) -> Result<Input, Trouble> {
+    let login = login_of(kind, harness);
+    if let Some(hold) = hold::of_login(&login) {
+        return Ok(Input::TurnHeld { turn, hold });
+    }
+    harness::prepare(kind, harness, driver.desk.layout.root())
+        .map_err(|message| Trouble::Stuck { message })?;
+    let cwd = driver.desk.layout.root().display().to_string();
+    let access = driver.desk.access.clone();
+    let token = session.and_then(|session| session.token.as_deref());
+    let asked = Asked {
+        harness,
+        prompt,
+        cwd: &cwd,
+        session: token,
+        session_cost: session.map_or(0, |session| session.cost),
+        access: &access,
+        has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
+    };
+    let (line, mut codec) = codec_of(kind, &asked);
+    let spec = spec(driver, &turn, harness, line, codec.open())?;
+    let log = Activity::create(driver, &turn)?;
+    let stop = driver.stop;
+    let failed = driver.current_visit()?.attempts;
+    let mut listener =
+        Listener { driver, turn: &turn, codec: codec.as_mut(), token, log, trouble: None };
+    let ended = process::run(spec, &mut listener, stop);
+    let (log, trouble) = (listener.log, listener.trouble);
+    if let Some(trouble) = trouble {
+        return Err(trouble);
+    }
+    let Some(end) = end_of(&ended.how) else { return Err(Trouble::Stopped) };
+    let stderr = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
+    let report = codec.close(&end, &stderr);
+    for note in &report.notes {
+        driver.progress.notice(&Notice::Note { text: note });
+    }
+    let evidence = Evidence {
+        activity: log.finish(),
+        transcript: transcript(driver, report.transcript.as_deref()),
+        usage: report.usage.clone(),
+        leftover: ended.leftover,
+    };
+    let (result, pause) = result_of(driver, report, failed, &login)?;
+    Ok(Input::TurnEnded { turn, result, evidence, pause })
+}
+
+fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
+    match kind {
+        Kind::Codex => (codex::command_line(asked), Box::new(codex::Protocol::new(asked))),
+    }
+}
+
+fn login_of(kind: Kind, harness: &Harness) -> Login {
+    let variables: &[&str] = match kind {
+        Kind::Codex => &codex::LOGIN_VARIABLES,
+    };
+    let set = |name: &&&str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
+    Login::of(kind, harness, variables.iter().find(set).copied())
+}
+
+fn spec(
+    driver: &Driver<'_>,
+    turn: &TurnId,
+    harness: &Harness,
+    line: CommandLine,
+    opening: String,
+) -> Result<Spec, Trouble> {
+    let step = driver.current_step()?;
+    let mut extra = driver.turn_environment(turn)?;
+    extra.extend(line.env);
+    let temporary = harness.home.as_ref().and_then(|it| harness::temporary_folder(Path::new(it)));
+    extra.extend(temporary.map(|it| ("TMPDIR".to_owned(), it.display().to_string())));
+    let pass: Vec<String> = driver.run.pass_env.iter().cloned().chain(line.pass).collect();
+    let launch = Launch {
+        program: PathBuf::from(&harness.program),
+        args: line.args.into_iter().map(Into::into).collect(),
+        cwd: driver.desk.layout.root().to_owned(),
+        env: environment::build(std::env::vars_os(), &pass, &extra),
+        containment: Containment::Auto,
+        stage1: driver.parts.stage1.clone(),
+        mark: Some(driver.mark_path(turn)),
+    };
+    let clock = |set: Option<u64>| set.map(Duration::from_millis);
+    let idle = clock(step.clocks.idle_ms);
+    Ok(Spec {
+        stdin: opening.into_bytes(),
+        talks: true,
+        wall: clock(step.clocks.wall_ms),
+        idle: Some(idle.unwrap_or(IDLE)),
+        idle_busy: Some(idle.unwrap_or(IDLE_BUSY)),
+        stall: Some(STALL),
+        capture_limit: KEPT_OUTPUT,
+        ..Spec::of(launch)
+    })
+}
+
+/// The result of a turn, and the pause a failure of its class asks for.
+fn result_of(
+    driver: &mut Driver<'_>,
+    report: Report,
+    failed: u32,
+    login: &Login,
+) -> Result<(TurnResult, Option<Hold>), Trouble> {
+    match report.result {
+        Ok(text) => {
+            let text = driver.desk.redactor.redact(&text).into_owned();
+            Ok((TurnResult::Completed { text: driver.keep(&text)?, exit: None }, None))
+        }
+        Err(failure) => {
+            let message = driver.desk.redactor.redact(&failure.message).into_owned();
+            let failure = Failure { message: shortened(message), ..failure };
+            let pause = hold::after(&failure, failed, login);
+            let Failure { class, message, .. } = failure;
+            Ok((TurnResult::Failed { class, message }, pause))
+        }
+    }
+}
+
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(MESSAGE_CHARS) {
+        Some((at, _)) => format!("{} […]", &message[..at]),
+        None => message,
+    }
+}
+
+/// The harness's own record of the conversation as an object, redacted. One that is missing or very
+/// large is none: the event stream is kept in any case.
+fn transcript(driver: &Driver<'_>, path: Option<&str>) -> Option<Digest> {
+    let path = Path::new(path?);
+    let size = fs::metadata(path).ok()?.len();
+    let bytes = (size <= TRANSCRIPT_LIMIT).then(|| fs::read(path).ok()).flatten()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let kept = driver.desk.redactor.redact(&text);
+    driver.parts.objects.put(kept.as_bytes()).ok()
+}
+
+/// Speaks for the codec while a program runs: facts to the journal, lines to the side file.
+struct Listener<'d, 'a, 't> {
+    driver: &'d mut Driver<'a>,
+    turn: &'t TurnId,
+    codec: &'t mut dyn Codec,
+    /// The conversation that was asked for.
+    token: Option<&'t str>,
+    log: Activity,
+    trouble: Option<Trouble>,
+}
+
+impl Watch for Listener<'_, '_, '_> {
+    fn started(&mut self, stage1: &Identity) {
+        let process = Process {
+            pid: stage1.pid,
+            start_ticks: stage1.start_ticks,
+            boot_id: Some(stage1.boot_id.clone()),
+        };
+        self.tell(Input::TurnStarted { turn: self.turn.clone(), process });
+    }
+
+    fn line(&mut self, stream: Stream, line: &str) -> Reply {
+        if stream == Stream::Stderr {
+            self.keep(stream, line);
+            return Reply { waits: true, ..Reply::default() };
+        }
+        let heard = self.codec.hear(line);
+        if heard.sign != Sign::Passing {
+            self.keep(stream, line);
+        }
+        if let Some(say) = &heard.say {
+            let say = self.driver.desk.redactor.redact(say).into_owned();
+            let notice = Notice::Activity { turn: Some(self.turn), line: &say };
+            self.driver.progress.notice(&notice);
+        }
+        if let Some(token) = heard.session
+            && self.token != Some(token.as_str())
+        {
+            self.tell(Input::SessionKnown { turn: self.turn.clone(), token });
+        }
+        Reply {
+            send: heard.send.into_bytes(),
+            finished: heard.finished,
+            waits: heard.sign == Sign::Waiting,
+            busy: heard.busy,
+        }
+    }
+
+    fn leave_off(&mut self) -> Option<Vec<u8>> {
+        self.codec.leave_off().map(String::into_bytes)
+    }
+}
+
+impl Listener<'_, '_, '_> {
+    fn keep(&mut self, stream: Stream, line: &str) {
+        let line = self.driver.desk.redactor.redact(line).into_owned();
+        if let Err(trouble) = self.log.line(stream, &line) {
+            self.give_up(trouble);
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        if let Err(error) = self.driver.tell_soon(input) {
+            self.give_up(Trouble::Fatal(error));
+        }
+    }
+
+    /// Nothing more can be written: the program is ended rather than run unrecorded.
+    fn give_up(&mut self, trouble: Trouble) {
+        if self.trouble.is_none() {
+            self.trouble = Some(trouble);
+            self.driver.stop.request(SIGTERM);
+        }
+    }
+}
+
+/// What an agent's commands may touch when no policy says otherwise: the seed's default.
+pub(crate) fn default_access() -> Access {
+    Access {
+        sandbox: botpipe_providers::SandboxMode::WorkspaceWrite,
+        writable: Vec::new(),
+        network: true,
+    }
+}
+
+/// How long a harness may be silent: above the 300 s after which the CLIs themselves give up on a
+/// model that says nothing.
+const IDLE: Duration = Duration::from_secs(330);
+/// The same while a command of the agent's runs, which may take long without a word.
+const IDLE_BUSY: Duration = Duration::from_mins(30);
+/// How long a harness may do nothing but try again.
+const STALL: Duration = Duration::from_mins(5);
+/// Bytes of each stream that are kept for messages; all of it is in the side file.
+const KEPT_OUTPUT: usize = 64 << 10;
+/// The largest transcript that is kept.
+const TRANSCRIPT_LIMIT: u64 = 64 << 20;
+/// Characters of a failure's message that are recorded.
+const MESSAGE_CHARS: usize = 2_000;
