@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod codex;
+pub mod harness;
 pub mod kills;
 pub mod model;
 pub mod programs;

@@ -6,6 +6,7 @@ mod commands;
 mod commits;
 mod demo;
 mod faults;
+mod harness;
 mod interrupts;
 mod kills;
 mod pages;

@@ -118,7 +118,7 @@ fn spec(
         wall: clock(step.clocks.wall_ms),
         idle: Some(idle.unwrap_or(IDLE)),
         idle_busy: Some(idle.unwrap_or(IDLE_BUSY)),
-        stall: Some(STALL),
+        stall: Some(idle.unwrap_or(STALL)),
         capture_limit: KEPT_OUTPUT,
         ..Spec::of(launch)
     })

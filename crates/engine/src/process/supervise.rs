@@ -298,9 +298,9 @@ impl Clocks {
         if heard.busy { self.idle_busy } else { self.idle }
     }
 
-    /// A busy program may well say nothing of it.
+    /// A busy program may well say nothing of it, and one that says nothing at all is silent.
     fn stall(&self, heard: LastHeard) -> Option<Duration> {
-        self.stall.filter(|_| !heard.busy)
+        self.stall.filter(|_| !heard.busy && heard.output > heard.news)
     }
 
     /// The clock that ran out, and what it was set to.

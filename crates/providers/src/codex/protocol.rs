@@ -191,7 +191,7 @@ impl Protocol {
         } else if items::takes_long(item) {
             self.open.insert(id.to_owned());
         }
-        if ended && item["type"] == "agentMessage" {
+        if ended && item["type"] == "agentMessage" && self.outcome.is_none() {
             self.text = item["text"].as_str().map(str::to_owned);
         }
         let say = if ended { items::say(item) } else { None };

@@ -1,0 +1,134 @@
+//! Harnesses that break: each file in `tests/harness/` is played to `botpipe run`, and says what must
+//! come of it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use botpipe_testkit::kills::processes;
+use botpipe_testkit::programs;
+use serde_json::Value;
+
+use crate::place::{Said, said};
+
+/// A scenario: what to expect of it, and how its step is set.
+struct Scenario {
+    path: PathBuf,
+    expects: Vec<String>,
+    settings: String,
+}
+
+impl Scenario {
+    fn read(path: PathBuf) -> Self {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# "), "{}: the first line says what is played", path.display());
+        let after = |word: &str| {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(word));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let settings = after("with ").iter().map(|line| format!("    {line}\n")).collect();
+        let expects = after("expect ");
+        assert!(!expects.is_empty(), "{}: nothing is expected", path.display());
+        Self { path, expects, settings }
+    }
+
+    /// What is not as expected.
+    fn play(&self, kind: &str, program: &Path) -> Result<(), String> {
+        let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let work = place.path().join("work");
+        fs::create_dir(&work).unwrap();
+        let workflow = format!(
+            "sop: 1\nname: greet\nsteps:\n  - id: greet\n    prompt: Greet.\n    \
+             retry: {{ max_attempts: 1 }}\n    on_limit: fail\n{}",
+            self.settings
+        );
+        fs::write(work.join("greet.sop.yaml"), workflow).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
+        command.args(["run", "./greet.sop.yaml", "--task", "t", "--provider", kind, "--program"]);
+        command.arg(program).args(["--json", "--", "--script"]).arg(&self.path);
+        command.current_dir(&work).env("HOME", place.path()).env("NO_COLOR", "1");
+        for gone in ["XDG_STATE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"] {
+            command.env_remove(gone);
+        }
+        let said = said(&command.stdin(Stdio::null()).output().unwrap());
+        let left = processes::left(place.path(), Duration::from_secs(5));
+        if !left.is_empty() {
+            return Err(format!("left behind: {left:?}"));
+        }
+        let log = work.join(".botpipe/tasks/t/wf_greet/runs");
+        let events = fs::read_dir(&log)
+            .map(|mut runs| runs.next().unwrap().unwrap().path().join("events.jsonl"))
+            .map(|path| fs::read_to_string(path).unwrap())
+            .unwrap_or_default();
+        for expected in &self.expects {
+            holds(expected, &said, &events).map_err(|why| {
+                let (out, err) = (&said.out, &said.err);
+                format!("`expect {expected}`: {why}\nstdout: {out}\nstderr: {err}")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn holds(expected: &str, said: &Said, events: &str) -> Result<(), String> {
+    let (word, rest) = expected.split_once(' ').unwrap_or((expected, ""));
+    let json: Value = serde_json::from_str(&said.out).map_err(|error| error.to_string())?;
+    let stop = &json["stop"]["provider"];
+    let fails = |why: String| Err(why);
+    match word {
+        "finished" if said.code != 0 => fails(format!("exit code {}", said.code)),
+        "class" if said.code != 1 => fails(format!("exit code {}", said.code)),
+        "class" if stop["class"] != rest => fails(format!("it is {}", stop["class"])),
+        "says" if !stop["message"].as_str().unwrap_or_default().contains(rest) => {
+            fails(format!("it says {}", stop["message"]))
+        }
+        "err" if !said.err.contains(rest) => fails("it does not".to_owned()),
+        "leftover" if !events.contains("\"leftover\":1") => fails("nothing was".to_owned()),
+        "usage" => {
+            let (input, output) = rest.split_once(' ').unwrap();
+            let usage = format!("\"usage\":{{\"input\":{input},\"output\":{output}}}");
+            if events.contains(&usage) { Ok(()) } else { fails(format!("no {usage} in {events}")) }
+        }
+        "finished" | "class" | "says" | "err" | "leftover" => Ok(()),
+        _ => fails(format!("`{word}` is nothing that can be expected")),
+    }
+}
+
+/// Plays all scenarios of a harness, a few at a time.
+fn play_all(kind: &str, version: &str, least: usize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness").join(kind);
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
+    paths.retain(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('_'));
+    paths.sort();
+    assert!(paths.len() >= least, "only {} scenarios", paths.len());
+    let programs = tempfile::tempdir().unwrap();
+    let program = programs.path().join(format!("{kind}.{version}"));
+    symlink(programs::find("fake-harness").unwrap(), &program).unwrap();
+    let (queue, wrong) = (Mutex::new(paths), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(path) = queue.lock().unwrap().pop() else { return };
+                    let scenario = Scenario::read(path);
+                    if let Err(why) = scenario.play(kind, &program) {
+                        let name = scenario.path.file_stem().unwrap().to_str().unwrap().to_owned();
+                        wrong.lock().unwrap().push(format!("{name}: {why}"));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of them:\n\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+#[test]
+fn codex_as_it_was_captured_and_broken() {
+    play_all("codex", "0.169.0", 40);
+}
