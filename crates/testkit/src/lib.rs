@@ -1,6 +1,7 @@
 //! Test programs and builders; keeps test code out of production.
 
 pub mod agent;
+pub mod claude;
 pub mod codex;
 pub mod harness;
 pub mod kills;

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// A checked list of rules; the first that fits a prompt plays.
 ///
@@ -21,8 +22,10 @@ use serde::Deserialize;
 /// `when`: all must match the prompt (multi-line mode; `[]` fits all); `unless`: none may.
 /// `times`: plays so often, then is passed over; without it, always. `run`: shell commands, one
 /// after the other, while each succeeds; `say`: the last message. Both take text or a list of lines.
-/// Instead of them `fault`: `{"status": n}` (the model's HTTP status, the fake agent's exit code), or
-/// `"cut"` (the model ends the connection mid-answer, the fake agent dies of SIGKILL).
+/// Instead of them `fault`: `{"status": n}` (the model's HTTP status, with `body`, any JSON, and
+/// `headers` where they are given; the fake agent's exit code), `"cut"` (the model ends the
+/// connection mid-answer, the fake agent dies of SIGKILL), or `"hang"` (the model begins to answer
+/// and never goes on, the fake agent sleeps).
 /// `{{name}}` is what a `when` captured by that name; `{{output}}` what the last command printed.
 #[derive(Debug)]
 pub struct Script {
@@ -113,13 +116,25 @@ pub(crate) enum Deed {
 }
 
 /// How a rule breaks the exchange.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// Answers with this HTTP status.
-    Status(u16),
+    /// Refuses.
+    Status(Refusal),
     /// Ends the connection in the middle of the answer.
     Cut,
+    /// Falls silent in the middle of the answer.
+    Hang,
+}
+
+/// An HTTP error as the script has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// Nothing: an error in the form of the API that is spoken.
+    pub(crate) body: Option<Value>,
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 /// What a template may name, by name.
@@ -157,7 +172,7 @@ impl Rule {
                 let run = run.into_iter().map(Lines::join).collect();
                 Deed::Answer { run, say: say.join() }
             }
-            (None, Some(fault)) if run.is_empty() => Deed::Fault(fault),
+            (None, Some(fault)) if run.is_empty() => Deed::Fault(fault.into()),
             _ => return Err(ScriptError::Deed { rule: name }),
         };
         let rule = Self { name, times, deed, when, unless };
@@ -204,7 +219,31 @@ struct AuthoredRule {
     #[serde(default)]
     run: Vec<Lines>,
     say: Option<Lines>,
-    fault: Option<Fault>,
+    fault: Option<AuthoredFault>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AuthoredFault {
+    Named(NamedFault),
+    Status(Refusal),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NamedFault {
+    Cut,
+    Hang,
+}
+
+impl From<AuthoredFault> for Fault {
+    fn from(authored: AuthoredFault) -> Self {
+        match authored {
+            AuthoredFault::Named(NamedFault::Cut) => Self::Cut,
+            AuthoredFault::Named(NamedFault::Hang) => Self::Hang,
+            AuthoredFault::Status(refusal) => Self::Status(refusal),
+        }
+    }
 }
 
 /// Text, as one string or as its lines.

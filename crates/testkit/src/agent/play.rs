@@ -68,8 +68,8 @@ pub fn play(script: &Script, ledger: &Ledger, prompt: &str) -> Result<String, Pl
 fn perform(deed: &Deed, mut names: Names, turn: &str) -> Result<String, PlayError> {
     let (run, say) = match deed {
         Deed::Answer { run, say } => (run, say),
-        Deed::Fault(Fault::Status(code)) => {
-            let code = u8::try_from(*code).unwrap_or(u8::MAX);
+        Deed::Fault(Fault::Status(refusal)) => {
+            let code = u8::try_from(refusal.status).unwrap_or(u8::MAX);
             return Err(PlayError::Told { turn: turn.to_owned(), code });
         }
         Deed::Fault(Fault::Cut) => {
@@ -77,6 +77,9 @@ fn perform(deed: &Deed, mut names: Names, turn: &str) -> Result<String, PlayErro
             let _ = raise(Signal::SIGKILL);
             return Err(PlayError::Told { turn: turn.to_owned(), code: 137 });
         }
+        Deed::Fault(Fault::Hang) => loop {
+            std::thread::park();
+        },
     };
     for template in run {
         let command = render(template, &names);

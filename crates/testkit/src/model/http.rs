@@ -1,5 +1,6 @@
 //! As much HTTP/1.1 as the loopback model needs: one request a connection, bodies by length.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 /// A request, read whole.
@@ -54,11 +55,11 @@ impl Request {
     }
 }
 
-/// Writes a whole response, the last on its connection.
+/// Writes a whole response in JSON, the last on its connection.
 pub(super) fn respond(
     stream: &mut impl Write,
     status: u16,
-    kind: &str,
+    headers: &BTreeMap<String, String>,
     body: &[u8],
 ) -> io::Result<()> {
     let reason = match status {
@@ -69,9 +70,13 @@ pub(super) fn respond(
     let length = body.len();
     write!(
         stream,
-        "HTTP/1.1 {status} {reason}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
-         connection: close\r\n\r\n"
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n"
     )?;
+    for (name, value) in headers {
+        write!(stream, "{name}: {value}\r\n")?;
+    }
+    stream.write_all(b"\r\n")?;
     stream.write_all(body)?;
     stream.flush()
 }

@@ -1,8 +1,9 @@
-//! A scripted model behind the Responses API on loopback, for driving real agent programs in tests.
+//! A scripted model behind the Responses and the Messages API on loopback, for driving real agent programs in tests.
 
 mod http;
+mod messages;
+mod responses;
 mod server;
-mod sse;
 mod turn;
 
 pub use crate::script::{Script, ScriptError};

@@ -1,7 +1,8 @@
 //! The loopback server: a thread a connection, every request logged, bounded in what it serves.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,8 +15,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::http::{self, Request};
-use super::sse;
 use super::turn::{Answer, Model, Reply};
+use super::{messages, responses};
 use crate::script::Script;
 
 /// How to serve.
@@ -65,6 +66,7 @@ impl Server {
         let stopping = Arc::new(AtomicBool::new(false));
         let desk = Arc::new(Desk {
             model: Model::new(script),
+            stopping: Arc::clone(&stopping),
             log: Mutex::new(log),
             started: Instant::now(),
             served: AtomicU64::new(0),
@@ -115,6 +117,7 @@ impl Drop for Server {
 /// What the connections share.
 struct Desk {
     model: Model,
+    stopping: Arc<AtomicBool>,
     log: Mutex<Option<File>>,
     started: Instant,
     served: AtomicU64,
@@ -130,20 +133,23 @@ impl Desk {
         let serial = self.served.fetch_add(1, Ordering::SeqCst) + 1;
         let body = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         let sent = match route(&request) {
-            Route::Responses => {
-                let answer = self.model.answer(&body);
+            Route::Model(api) => {
+                let answer = self.model.answer(&match api {
+                    Api::Responses => responses::read(&body),
+                    Api::Messages => messages::read(&body),
+                });
                 self.note(serial, &request, &body, &answer)?;
-                send(&mut stream, &answer.reply, serial, &body["model"])
+                self.send(&mut stream, api, &answer.reply, serial, &body)
             }
-            Route::Models => {
-                self.note(serial, &request, &body, &refusal(200, "models"))?;
-                let models = json!({ "object": "list", "data": [], "models": [] });
-                http::respond(&mut stream, 200, JSON, models.to_string().as_bytes())
+            Route::Fixed(what) => {
+                self.note(serial, &request, &body, &Answer::refusal(200, "fixed"))?;
+                let headers = BTreeMap::new();
+                http::respond(&mut stream, 200, &headers, what.to_string().as_bytes())
             }
             Route::None(status, message) => {
-                let answer = refusal(status, message);
+                let answer = Answer::refusal(status, message);
                 self.note(serial, &request, &body, &answer)?;
-                send(&mut stream, &answer.reply, serial, &Value::Null)
+                self.send(&mut stream, Api::Responses, &answer.reply, serial, &body)
             }
         };
         if self.max_requests.is_some_and(|max| serial >= max) {
@@ -167,7 +173,8 @@ impl Desk {
             Reply::Call { arguments, .. } => json!({ "call": arguments }),
             Reply::Say(text) => json!({ "say": text }),
             Reply::Cut => json!("cut"),
-            Reply::Refuse { status, .. } => json!({ "status": status }),
+            Reply::Hang => json!("hang"),
+            Reply::Refuse { refusal, .. } => json!({ "status": refusal.status }),
         };
         let row = json!({
             "n": n, "ms": u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -176,11 +183,68 @@ impl Desk {
         });
         log.write_all(format!("{row}\n").as_bytes())
     }
+
+    fn send(
+        &self,
+        stream: &mut TcpStream,
+        api: Api,
+        reply: &Reply,
+        serial: u64,
+        body: &Value,
+    ) -> io::Result<()> {
+        if let Reply::Refuse { refusal, message } = reply {
+            let default = || match api {
+                Api::Responses => json!({ "error": { "type": "scripted", "message": message } }),
+                Api::Messages => messages::error(refusal.status, message),
+            };
+            let body = refusal.body.clone().unwrap_or_else(default).to_string();
+            return http::respond(stream, refusal.status, &refusal.headers, body.as_bytes());
+        }
+        let model = &body["model"];
+        let at_once = matches!(reply, Reply::Call { .. } | Reply::Say(_));
+        match api {
+            Api::Responses => {
+                http::respond_stream(stream, &responses::stream(reply, serial, model))?;
+            }
+            Api::Messages if body["stream"] == true => {
+                http::respond_stream(stream, &messages::stream(reply, serial, model))?;
+            }
+            Api::Messages if at_once => {
+                let body = messages::message(reply, serial, model).to_string();
+                http::respond(stream, 200, &BTreeMap::new(), body.as_bytes())?;
+            }
+            Api::Messages => {}
+        }
+        if matches!(reply, Reply::Hang) {
+            self.outlast(stream);
+        }
+        stream.shutdown(Shutdown::Both)
+    }
+
+    /// Says nothing until the peer has gone, or the server goes.
+    fn outlast(&self, stream: &mut TcpStream) {
+        let mut buffer = [0; 1024];
+        while !self.stopping.load(Ordering::SeqCst) {
+            match stream.read(&mut buffer) {
+                Ok(0) => return,
+                Err(error) if !PATIENT.contains(&error.kind()) => return,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// The language a request is in.
+#[derive(Clone, Copy)]
+enum Api {
+    Responses,
+    Messages,
 }
 
 enum Route {
-    Responses,
-    Models,
+    Model(Api),
+    /// Always the same.
+    Fixed(Value),
     None(u16, &'static str),
 }
 
@@ -190,23 +254,16 @@ fn route(request: &Request) -> Route {
         request.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
     match request.method.as_str() {
         _ if websocket => Route::None(426, "no WebSocket here; use the event stream"),
-        "POST" if path.ends_with("/v1/responses") => Route::Responses,
-        "GET" if path.ends_with("/v1/models") => Route::Models,
+        "POST" if path.ends_with("/v1/responses") => Route::Model(Api::Responses),
+        "POST" if path.ends_with("/v1/messages") => Route::Model(Api::Messages),
+        "POST" if path.ends_with("/v1/messages/count_tokens") => {
+            Route::Fixed(json!({ "input_tokens": 100 }))
+        }
+        "GET" if path.ends_with("/v1/models") => {
+            Route::Fixed(json!({ "object": "list", "data": [], "models": [] }))
+        }
         _ => Route::None(404, "no such path"),
     }
-}
-
-fn refusal(status: u16, message: &str) -> Answer {
-    Answer { rule: None, reply: Reply::Refuse { status, message: message.to_owned() } }
-}
-
-fn send(stream: &mut TcpStream, reply: &Reply, serial: u64, model: &Value) -> io::Result<()> {
-    if let Reply::Refuse { status, message } = reply {
-        let body = json!({ "error": { "type": "scripted", "message": message } });
-        return http::respond(stream, *status, JSON, body.to_string().as_bytes());
-    }
-    http::respond_stream(stream, &sse::stream(reply, serial, model))?;
-    stream.shutdown(Shutdown::Both)
 }
 
 fn fingerprint(secret: &str) -> String {
@@ -215,7 +272,9 @@ fn fingerprint(secret: &str) -> String {
     format!("fingerprint:{start:08x}")
 }
 
-const JSON: &str = "application/json";
+/// A read that only took too long.
+const PATIENT: [io::ErrorKind; 3] =
+    [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut, io::ErrorKind::Interrupted];
 
 /// Parts of the names of headers that carry credentials.
 const SECRETS: [&str; 3] = ["authorization", "api-key", "cookie"];

@@ -1,11 +1,11 @@
 //! What the scripted model answers to one request: the next command, the last word, or a fault.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::script::{Deed, Fault, Names, OUTPUT, Rule, Script, render};
+use crate::script::{Deed, Fault, Names, OUTPUT, Refusal, Rule, Script, render};
 
 /// A script together with how often each rule has played.
 ///
@@ -24,7 +24,7 @@ pub(super) struct Answer {
 }
 
 /// What goes back over the wire.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Reply {
     /// A call of the agent's shell tool.
     Call { id: String, tool: &'static str, arguments: Value },
@@ -32,8 +32,17 @@ pub(super) enum Reply {
     Say(String),
     /// The connection ends mid-answer.
     Cut,
+    /// The answer begins and never goes on.
+    Hang,
     /// An HTTP error.
-    Refuse { status: u16, message: String },
+    Refuse { refusal: Refusal, message: String },
+}
+
+impl Answer {
+    /// An HTTP error that no script asks for.
+    pub(super) fn refusal(status: u16, message: &str) -> Self {
+        Self { rule: None, reply: refuse(status, message) }
+    }
 }
 
 impl Model {
@@ -42,9 +51,8 @@ impl Model {
         Self { script, plays }
     }
 
-    /// Answers the body of a `POST …/responses`.
-    pub(super) fn answer(&self, body: &Value) -> Answer {
-        let conversation = Conversation::read(body);
+    /// Answers a conversation.
+    pub(super) fn answer(&self, conversation: &Conversation) -> Answer {
         let rules = self.script.rules();
         let chosen = match &conversation.last_call {
             Some(call) => rules
@@ -53,10 +61,9 @@ impl Model {
             None => self.choose(&conversation.prompt),
         };
         let Some((rule, names, call)) = chosen else {
-            let message = "no rule of the script fits this prompt".to_owned();
-            return Answer { rule: None, reply: Reply::Refuse { status: 400, message } };
+            return Answer::refusal(400, "no rule of the script fits this prompt");
         };
-        Answer { rule: Some(rule.name.clone()), reply: play(rule, names, call, &conversation) }
+        Answer { rule: Some(rule.name.clone()), reply: play(rule, names, call, conversation) }
     }
 
     fn choose(&self, prompt: &str) -> Option<(&Rule, Names, Call)> {
@@ -79,63 +86,62 @@ impl Model {
 fn play(rule: &Rule, mut names: Names, call: Call, conversation: &Conversation) -> Reply {
     let (run, say) = match &rule.deed {
         Deed::Fault(Fault::Cut) => return Reply::Cut,
-        Deed::Fault(Fault::Status(status)) => {
+        Deed::Fault(Fault::Hang) => return Reply::Hang,
+        Deed::Fault(Fault::Status(refusal)) => {
             let message = format!("scripted fault of rule `{}`", rule.name);
-            return Reply::Refuse { status: *status, message };
+            return Reply::Refuse { refusal: refusal.clone(), message };
         }
         Deed::Answer { run, say } => (run, say),
     };
     if let Some(output) = &conversation.output {
-        if !succeeded(output) {
+        if !output.succeeded {
             // No outcome: a script that does not work must not look like one that does.
-            return Reply::Say(format!("A command did not succeed:\n{output}"));
+            return Reply::Say(format!("A command did not succeed:\n{}", output.report));
         }
-        names.insert(OUTPUT.to_owned(), printed(output).trim_end().to_owned());
+        names.insert(OUTPUT.to_owned(), output.printed.trim_end().to_owned());
     }
     let Some(command) = run.get(call.done) else { return Reply::Say(render(say, &names)) };
     let Some(tool) = conversation.tool else {
-        let message = "the request offers no shell tool this model knows".to_owned();
-        return Reply::Refuse { status: 400, message };
+        return refuse(400, "the request offers no shell tool this model knows");
     };
     let command = render(command, &names);
     let arguments = match tool {
         "shell" => json!({ "command": ["bash", "-lc", command] }),
+        "Bash" => json!({ "command": command, "timeout": PATIENCE_MS }),
         _ => json!({ "cmd": command, "yield_time_ms": PATIENCE_MS }),
     };
     Reply::Call { id: Call { done: call.done + 1, ..call }.id(), tool, arguments }
 }
 
-/// What a request says about the turn under way.
-struct Conversation {
-    /// The text of the latest user message.
-    prompt: String,
-    /// The shell tool on offer.
-    tool: Option<&'static str>,
-    /// The latest call since the prompt.
-    last_call: Option<Call>,
-    /// What the agent reports about it.
-    output: Option<String>,
+fn refuse(status: u16, message: &str) -> Reply {
+    let refusal = Refusal { status, body: None, headers: BTreeMap::new() };
+    Reply::Refuse { refusal, message: message.to_owned() }
 }
 
-impl Conversation {
-    fn read(body: &Value) -> Self {
-        let items = body["input"].as_array().map_or(&[][..], Vec::as_slice);
-        let start = items.iter().rposition(|item| item["role"] == "user");
-        let since = start.map_or(items, |start| &items[start..]);
-        let latest = |kind: &str| since.iter().rev().find(|item| item["type"] == kind);
-        Self {
-            prompt: start.map(|start| text_of(&items[start]["content"])).unwrap_or_default(),
-            tool: SHELL_TOOLS.into_iter().find(|tool| offers(&body["tools"], tool)),
-            last_call: latest("function_call")
-                .and_then(|item| Call::parse(item["call_id"].as_str()?)),
-            output: latest("function_call_output").map(|item| text_of(&item["output"])),
-        }
-    }
+/// What a request says about the turn under way.
+pub(super) struct Conversation {
+    /// The text of the latest user message.
+    pub(super) prompt: String,
+    /// The shell tool on offer.
+    pub(super) tool: Option<&'static str>,
+    /// The latest call since the prompt.
+    pub(super) last_call: Option<Call>,
+    /// What the agent reports about it.
+    pub(super) output: Option<Output>,
+}
+
+/// What came of a command.
+pub(super) struct Output {
+    pub(super) succeeded: bool,
+    /// What the command itself printed.
+    pub(super) printed: String,
+    /// All that the agent says about it.
+    pub(super) report: String,
 }
 
 /// Where a turn stands: rule, its how-manieth play, and how many commands have been asked for.
 #[derive(Clone, Copy)]
-struct Call {
+pub(super) struct Call {
     rule: usize,
     play: u32,
     done: usize,
@@ -146,7 +152,8 @@ impl Call {
         format!("call_{}_{}_{}", self.rule, self.play, self.done)
     }
 
-    fn parse(id: &str) -> Option<Self> {
+    /// The call that an id of ours stands for.
+    pub(super) fn parse(id: &str) -> Option<Self> {
         let mut parts = id.strip_prefix("call_")?.split('_');
         let (rule, play, done) = (parts.next()?, parts.next()?, parts.next()?);
         Some(Self { rule: rule.parse().ok()?, play: play.parse().ok()?, done: done.parse().ok()? })
@@ -154,7 +161,7 @@ impl Call {
 }
 
 /// Text given as a string or as content parts.
-fn text_of(content: &Value) -> String {
+pub(super) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
@@ -164,34 +171,10 @@ fn text_of(content: &Value) -> String {
     }
 }
 
-fn offers(tools: &Value, name: &str) -> bool {
+/// Whether a tool of this name is among those on offer.
+pub(super) fn offers(tools: &Value, name: &str) -> bool {
     tools.as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == name))
 }
 
-/// Whether a command ended, and well.
-fn succeeded(output: &str) -> bool {
-    let head = output.split_once(OUTPUT_MARK).map_or(output, |(head, _)| head);
-    EXIT_CODE.captures(head).is_some_and(|code| &code[1] == "0")
-}
-
-/// What the command itself printed, without what the agent says about it.
-fn printed(output: &str) -> &str {
-    output.split_once(OUTPUT_MARK).map_or(output, |(_, printed)| printed)
-}
-
-/// The shell tools the model can call, the preferred one first.
-///
-/// # Source
-/// Observed: Codex CLI 0.169.0 offers `exec_command`; its older releases `shell`.
-const SHELL_TOOLS: [&str; 2] = ["exec_command", "shell"];
-
-/// Milliseconds after which `exec_command` hands a command back unfinished: the longest it takes.
+/// Milliseconds after which a command is handed back unfinished: the longest that Codex grants.
 const PATIENCE_MS: u32 = 30_000;
-
-/// What stands before a command's output in the report of Codex CLI 0.169.0.
-const OUTPUT_MARK: &str = "\nOutput:\n";
-
-#[expect(clippy::expect_used, reason = "a constant pattern; the turn tests compile it")]
-static EXIT_CODE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?m)(?:Process exited with code|Exit code:) (-?\d+)").expect("a valid pattern")
-});

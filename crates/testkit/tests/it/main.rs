@@ -7,6 +7,6 @@
     reason = "the steps shared by tests are test code"
 )]
 
-mod codex;
 mod house;
 mod model;
+mod real;

@@ -139,6 +139,124 @@ fn faults_break_the_exchange() {
 }
 
 #[test]
+fn a_refusal_carries_the_body_and_the_headers_of_the_script() {
+    let body = json!({ "error": { "type": "usage_limit_reached", "resets_at": 1_795_360_000 } });
+    let headers = json!({ "retry-after": "7" });
+    let server = serving(&json!([
+        { "name": "r", "when": [], "fault": { "status": 429, "body": body, "headers": headers } },
+    ]));
+    let refused = post(&server, &json!([user("go")]));
+    assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("\r\nretry-after: 7\r\n"));
+    assert!(refused.ends_with(&body.to_string()), "{refused}");
+}
+
+#[test]
+fn a_model_that_hangs_begins_to_answer_and_never_ends() {
+    let rules = json!([{ "name": "r", "when": [], "fault": "hang" }]);
+    let server = serving(&rules);
+    let body = json!({ "model": "m", "stream": true, "messages": [] }).to_string();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
+    let length = body.len();
+    write!(stream, "POST /v1/messages HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    while !answer.contains("message_start") {
+        let mut buffer = [0; 4096];
+        let count = stream.read(&mut buffer).unwrap();
+        assert!(count > 0, "it ended: {answer}");
+        answer.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    // Nothing more comes: the read ends by its own limit, not by an end of the stream.
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    loop {
+        match stream.read(&mut [0; 4096]) {
+            Ok(0) => panic!("it ended"),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+}
+
+/// Asks the Messages API; gives back the whole response.
+fn post_messages(server: &Server, stream: bool, messages: &Value) -> String {
+    let tools = json!([{ "name": "Bash" }]);
+    let body = json!({ "model": "m", "stream": stream, "tools": tools, "messages": messages });
+    let body = body.to_string();
+    let length = body.len();
+    raw(
+        server,
+        &format!(
+            "POST /v1/messages?beta=true HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
+/// The object in a plain answer.
+fn object(response: &str) -> Value {
+    serde_json::from_str(response.split_once("\r\n\r\n").expect("a body").1).unwrap()
+}
+
+#[test]
+fn the_messages_api_plays_the_same_script() {
+    let server = serving(&json!([{
+        "name": "write", "when": ["Write `(?<file>[^`]+)`"],
+        "run": ["touch {{file}}"], "say": ["{{file}}: {{output}}", "done"],
+    }]));
+    let added =
+        json!({ "type": "text", "text": "<system-reminder>Write `no.txt`</system-reminder>" });
+    let prompt = json!({ "type": "text", "text": "Write `a.txt`" });
+    let asked = json!({ "role": "user", "content": [added, prompt, added] });
+    let first = object(&post_messages(&server, false, &json!([asked])));
+    assert_eq!(first["stop_reason"], "tool_use");
+    let call = &first["content"][0];
+    assert_eq!((&call["name"], &call["input"]["command"]), (&json!("Bash"), &json!("touch a.txt")));
+
+    let report = json!({ "type": "tool_result", "tool_use_id": call["id"], "content": "touched" });
+    let answered = json!({ "role": "assistant", "content": [call] });
+    let reported = json!({ "role": "user", "content": [report, added] });
+    let history = json!([asked, answered, reported]);
+    let second = object(&post_messages(&server, false, &history));
+    assert_eq!(second["content"], json!([{ "type": "text", "text": "a.txt: touched\ndone" }]));
+
+    let streamed = post_messages(&server, true, &history);
+    let mut text = String::new();
+    for line in streamed.lines().filter_map(|line| line.strip_prefix("data: ")) {
+        let event: Value = serde_json::from_str(line).unwrap();
+        text.push_str(event["delta"]["text"].as_str().unwrap_or_default());
+    }
+    assert_eq!(text, "a.txt: touched\ndone");
+    assert!(streamed.contains("event: message_stop\n"), "{streamed}");
+
+    // The next prompt of the session begins anew; a command that fails is no success.
+    let next = json!({ "role": "user", "content": "Write `b.txt`" });
+    let spoken = json!({ "role": "assistant", "content": second["content"] });
+    let call =
+        object(&post_messages(&server, false, &json!([asked, answered, reported, spoken, next])));
+    assert_eq!(call["content"][0]["input"]["command"], "touch b.txt");
+    let failed = json!({ "role": "user", "content": [{ "type": "tool_result", "content": "Exit code 1", "is_error": true }] });
+    let end = object(&post_messages(&server, false, &json!([asked, answered, failed])));
+    assert!(end["content"][0]["text"].as_str().unwrap().contains("did not succeed"), "{end}");
+}
+
+#[test]
+fn the_messages_api_refuses_in_its_own_words_and_counts() {
+    let server = serving(&json!([
+        { "name": "busy", "when": [], "times": 1, "fault": { "status": 529 } },
+        { "name": "cut", "when": [], "times": 1, "fault": "cut" },
+    ]));
+    let go = json!([{ "role": "user", "content": "go" }]);
+    let refused = post_messages(&server, true, &go);
+    assert!(refused.starts_with("HTTP/1.1 529 "), "{refused}");
+    assert_eq!(object(&refused)["error"]["type"], "overloaded_error");
+    let cut = post_messages(&server, true, &go);
+    assert!(cut.contains("message_start") && !cut.contains("message_stop"), "{cut}");
+    let count = raw(
+        &server,
+        "POST /v1/messages/count_tokens HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}",
+    );
+    assert_eq!(object(&count), json!({ "input_tokens": 100 }));
+}
+
+#[test]
 fn other_paths_are_unknown_and_websockets_are_told_to_upgrade_elsewhere() {
     let server = serving(&json!([]));
     let get = |path: &str, more: &str| {

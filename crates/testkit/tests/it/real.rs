@@ -1,15 +1,21 @@
-//! The real Codex CLI, driven by the loopback model as a program from stdin to stdout.
+//! The real agent CLIs, driven by the loopback model as programs from stdin to stdout.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
-use botpipe_testkit::codex;
 use botpipe_testkit::model::{Options, Script, Server};
+use botpipe_testkit::{claude, codex};
 use serde_json::{Value, json};
 
-/// A scratch repository, a home for Codex beside it, and a model.
+#[derive(Clone, Copy)]
+enum Program {
+    Codex,
+    Claude,
+}
+
+/// A scratch repository, a home for the program beside it, and a model.
 struct Bench {
     folder: tempfile::TempDir,
     command: Vec<String>,
@@ -17,26 +23,45 @@ struct Bench {
 }
 
 impl Bench {
-    /// Nothing, said loudly, if Codex is not installed.
-    fn new(script: Script) -> Option<Self> {
-        let Some(binary) = codex::binary() else {
-            eprintln!(
-                "SKIPPED: the Codex CLI is not installed; \
-                 run `npm ci --prefix crates/testkit/codex`"
-            );
+    /// Nothing, said loudly, if the program is not installed.
+    fn new(program: Program, script: Script) -> Option<Self> {
+        let (binary, required, missing) = match program {
+            Program::Codex => (
+                codex::binary(),
+                "BOTPIPE_REQUIRE_CODEX",
+                "the Codex CLI is not installed; run `npm ci --prefix crates/testkit/codex`",
+            ),
+            Program::Claude => (
+                claude::binary(),
+                "BOTPIPE_REQUIRE_CLAUDE",
+                "Claude Code is not installed; \
+                 run `npm ci --ignore-scripts --prefix crates/testkit/claude`",
+            ),
+        };
+        let Some(binary) = binary else {
+            assert!(std::env::var_os(required).is_none(), "{missing}");
+            eprintln!("SKIPPED: {missing}");
             return None;
         };
         let server = Server::start(script, &Options::default()).unwrap();
         // Not under the temporary directory: Codex would not like it.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let home = folder.path().join("home");
-        codex::home(&home, server.port()).unwrap();
         let repository = folder.path().join("repository");
         std::fs::create_dir(&repository).unwrap();
         std::fs::write(repository.join("README.md"), "# Greeting\n").unwrap();
         let git = Command::new("git").args(["init", "-q"]).current_dir(&repository).status();
         assert!(git.unwrap().success());
-        let command = codex::command(&binary, &home);
+        let command = match program {
+            Program::Codex => {
+                codex::home(&home, server.port()).unwrap();
+                codex::command(&binary, &home)
+            }
+            Program::Claude => {
+                claude::home(&home).unwrap();
+                claude::command(&binary, &home, server.port())
+            }
+        };
         Some(Self { folder, command, _server: server })
     }
 
@@ -45,7 +70,7 @@ impl Bench {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// One turn: the prompt on stdin, nothing in the environment but `PATH`.
+    /// One turn: the prompt on stdin, nothing in the environment but `PATH` and an empty `HOME`.
     fn turn(&self, prompt: &str) -> Output {
         let started = Instant::now();
         let mut child = Command::new(&self.command[0])
@@ -53,6 +78,8 @@ impl Bench {
             .current_dir(self.folder.path().join("repository"))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            // Both start shells: nobody's own start-up files shall have a say.
+            .env("HOME", self.folder.path().join("home"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -60,7 +87,7 @@ impl Bench {
             .unwrap();
         child.stdin.take().unwrap().write_all(prompt.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        eprintln!("codex: {:?}, {}", started.elapsed(), output.status);
+        eprintln!("{:?}, {}", started.elapsed(), output.status);
         output
     }
 
@@ -98,7 +125,43 @@ fn outcome(stdout: &str) -> Value {
 }
 
 #[test]
-fn it_edits_a_repository_and_prints_only_its_answer() {
+fn codex_edits_a_repository_and_prints_only_its_answer() {
+    it_edits_a_repository_and_prints_only_its_answer(Program::Codex);
+}
+
+#[test]
+fn claude_edits_a_repository_and_prints_only_its_answer() {
+    it_edits_a_repository_and_prints_only_its_answer(Program::Claude);
+}
+
+#[test]
+fn the_ralph_loop_script_carries_codex_through_every_turn() {
+    the_ralph_loop_script_carries_every_turn_of_the_workflow(Program::Codex);
+}
+
+#[test]
+fn the_ralph_loop_script_carries_claude_through_every_turn() {
+    the_ralph_loop_script_carries_every_turn_of_the_workflow(Program::Claude);
+}
+
+#[test]
+fn codex_asks_again_where_the_model_cuts_and_ends_where_it_refuses() {
+    let output = a_model_that_cuts_once_is_asked_again(Program::Codex);
+    let Some(output) = output else { return };
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("401"), "{stderr}");
+}
+
+#[test]
+fn claude_asks_again_where_the_model_cuts_and_ends_where_it_refuses() {
+    let output = a_model_that_cuts_once_is_asked_again(Program::Claude);
+    let Some(output) = output else { return };
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("401"), "{stdout}");
+}
+
+fn it_edits_a_repository_and_prints_only_its_answer(program: Program) {
     let script = json!([{
         "name": "write", "when": ["- Write `note`.*: `(?<note>[^`]+)`"],
         "run": ["cat README.md", "mkdir -p notes && echo written > '{{note}}'"],
@@ -106,7 +169,7 @@ fn it_edits_a_repository_and_prints_only_its_answer() {
             r#"{"outcome": {"tag": "accepted", "payload": {"n": 1}, "route_fields": {}}}"#],
     }]);
     let script = Script::parse(&script.to_string()).unwrap();
-    let Some(bench) = Bench::new(script) else { return };
+    let Some(bench) = Bench::new(program, script) else { return };
     let stdout = bench.good_turn("write/1/worker/1", &["- Write `note` (md): `notes/a.md`"]);
     assert_eq!(bench.file("notes/a.md"), "written\n");
     assert!(stdout.starts_with("Done: notes/a.md.\n\n{"), "{stdout}");
@@ -116,9 +179,8 @@ fn it_edits_a_repository_and_prints_only_its_answer() {
     );
 }
 
-#[test]
-fn the_ralph_loop_script_carries_every_turn_of_the_workflow() {
-    let Some(bench) = Bench::new(ralph_loop()) else { return };
+fn the_ralph_loop_script_carries_every_turn_of_the_workflow(program: Program) {
+    let Some(bench) = Bench::new(program, ralph_loop()) else { return };
     let tag = |stdout: &str| outcome(stdout)["outcome"]["tag"].as_str().unwrap().to_owned();
     let work = "- Write `work` (json): `.botpipe/tasks/demo/wf_ralph_loop/work.json`";
     let review = |item: &str| {
@@ -151,20 +213,18 @@ fn the_ralph_loop_script_carries_every_turn_of_the_workflow() {
     assert!(bench.file("README.md").contains("src/greet.sh NAME"));
 }
 
-#[test]
-fn a_model_that_cuts_once_is_asked_again_and_one_that_refuses_ends_it() {
+/// What the refused turn, the second one, ended with.
+fn a_model_that_cuts_once_is_asked_again(program: Program) -> Option<Output> {
     let script = json!([
         { "name": "cut", "when": ["hiccup"], "times": 1, "fault": "cut" },
         { "name": "after", "when": ["hiccup"], "say": "back again" },
         { "name": "refuse", "when": ["refuse"], "fault": { "status": 401 } },
     ]);
-    let Some(bench) = Bench::new(Script::parse(&script.to_string()).unwrap()) else { return };
+    let bench = Bench::new(program, Script::parse(&script.to_string()).unwrap())?;
     let output = bench.turn("hiccup");
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stdout), "back again\n");
     let output = bench.turn("refuse");
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("401"), "{stderr}");
+    Some(output)
 }

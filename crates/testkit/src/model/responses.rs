@@ -1,8 +1,31 @@
-//! Answers as the event stream of the Responses API.
+//! The Responses API: what a request says, and answers as its event stream.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::{Value, json};
 
-use super::turn::Reply;
+use super::turn::{Call, Conversation, Output, Reply, offers, text_of};
+
+/// Reads the body of a `POST …/responses`.
+pub(super) fn read(body: &Value) -> Conversation {
+    let items = body["input"].as_array().map_or(&[][..], Vec::as_slice);
+    let start = items.iter().rposition(|item| item["role"] == "user");
+    let since = start.map_or(items, |start| &items[start..]);
+    let latest = |kind: &str| since.iter().rev().find(|item| item["type"] == kind);
+    Conversation {
+        prompt: start.map(|start| text_of(&items[start]["content"])).unwrap_or_default(),
+        tool: SHELL_TOOLS.into_iter().find(|tool| offers(&body["tools"], tool)),
+        last_call: latest("function_call").and_then(|item| Call::parse(item["call_id"].as_str()?)),
+        output: latest("function_call_output").map(|item| output(text_of(&item["output"]))),
+    }
+}
+
+fn output(report: String) -> Output {
+    let (head, printed) = report.split_once(OUTPUT_MARK).unwrap_or((&report, &report));
+    let succeeded = EXIT_CODE.captures(head).is_some_and(|code| &code[1] == "0");
+    Output { succeeded, printed: printed.to_owned(), report }
+}
 
 /// The whole event stream for one reply; for a cut one, its beginning.
 ///
@@ -20,7 +43,7 @@ pub(super) fn stream(reply: &Reply, serial: u64, model: &Value) -> Vec<u8> {
     let item = match reply {
         Reply::Call { id, tool, arguments } => call(&mut out, id, tool, arguments),
         Reply::Say(text) => message(&mut out, serial, text),
-        Reply::Cut | Reply::Refuse { .. } => return out,
+        Reply::Cut | Reply::Hang | Reply::Refuse { .. } => return out,
     };
     event(
         &mut out,
@@ -75,3 +98,17 @@ fn event(out: &mut Vec<u8>, name: &str, mut fields: Value) {
 
 /// Characters a text event carries.
 const DELTA_CHARS: usize = 48;
+
+/// The shell tools the model can call, the preferred one first.
+///
+/// # Source
+/// Observed: Codex CLI 0.169.0 offers `exec_command`; its older releases `shell`.
+const SHELL_TOOLS: [&str; 2] = ["exec_command", "shell"];
+
+/// What stands before a command's output in the report of Codex CLI 0.169.0.
+const OUTPUT_MARK: &str = "\nOutput:\n";
+
+#[expect(clippy::expect_used, reason = "a constant pattern; the turn tests compile it")]
+static EXIT_CODE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?m)(?:Process exited with code|Exit code:) (-?\d+)").expect("a valid pattern")
+});
