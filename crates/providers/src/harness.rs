@@ -13,6 +13,8 @@ pub struct Asked<'a> {
     pub cwd: &'a str,
     /// The conversation to go on with; `None` begins one.
     pub session: Option<&'a str>,
+    /// A UUID nobody has used: the name of the conversation when one is begun.
+    pub new_session: &'a str,
     /// What that conversation cost so far, in millionths of a US dollar.
     pub session_cost: u64,
     pub access: &'a Access,

@@ -2,6 +2,7 @@
 
 mod cassette;
 mod classify;
+pub mod claude;
 pub mod codex;
 mod command;
 mod harness;

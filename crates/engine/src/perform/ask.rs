@@ -42,6 +42,7 @@ pub(super) fn ask(
         prompt,
         cwd: &cwd,
         session: token,
+        new_session: &new_session(driver, &turn),
         session_cost: session.map_or(0, |session| session.cost),
         access: &access,
         has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
@@ -238,6 +239,17 @@ impl Listener<'_, '_, '_> {
             self.driver.stop.request(SIGTERM);
         }
     }
+}
+
+/// The name of a conversation that this turn begins, a UUID: the same run and turn give the same, and
+/// no others do.
+fn new_session(driver: &Driver<'_>, turn: &TurnId) -> String {
+    let id = format!("{}/{turn}", driver.desk.run_id);
+    let digest = botpipe_journal::digest_of(id.as_bytes());
+    let hex = digest.as_str();
+    // Version 8: made of what its maker likes.
+    let parts = [&hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]];
+    format!("{}-{}-8{}-8{}-{}", parts[0], parts[1], parts[2], parts[3], parts[4])
 }
 
 /// What an agent's commands may touch when no policy says otherwise: the seed's default.

@@ -1,0 +1,144 @@
+//! How Claude Code is started for a turn: every flag, each time, since resuming remembers few.
+
+use std::iter;
+
+use botpipe_kernel::run::{Harness, McpServer};
+use serde_json::{Map, Value, json};
+
+use super::LOGIN_VARIABLES;
+use crate::harness::{Access, Asked, CommandLine, SandboxMode};
+
+/// How Claude Code is started for a turn.
+///
+/// # Source
+/// Claude Code 2.1.330, each observed: without setting sources neither hooks, nor CLAUDE.md, nor
+/// `.mcp.json` of the project have a say. CLAUDE.md alone comes by naming the folder as an added
+/// one, hooks alone by a variable that keeps CLAUDE.md away. Skipping permissions is refused to
+/// root unless `IS_SANDBOX` is `1`. A background task would bring the model back after its answer.
+pub fn command_line(asked: &Asked<'_>) -> CommandLine {
+    let harness = asked.harness;
+    let mut args = [
+        "-p",
+        "--input-format",
+        "stream-json",
+        "--output-format",
+        "stream-json",
+        "--verbose",
+        "--permission-prompt-tool",
+        "stdio",
+        "--disallowedTools",
+        NOT_HERE,
+        "--strict-mcp-config",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let mut give = |flag: &str, value: &str| args.extend([flag.to_owned(), value.to_owned()]);
+    give("--setting-sources", if harness.hooks { "project" } else { "" });
+    if harness.instructions && !harness.hooks {
+        give("--add-dir", asked.cwd);
+    }
+    match asked.session {
+        Some(id) => give("--resume", id),
+        None => give("--session-id", asked.new_session),
+    }
+    let access = asked.access;
+    let mode = match access.sandbox {
+        SandboxMode::DangerFullAccess => "bypassPermissions",
+        SandboxMode::WorkspaceWrite | SandboxMode::ReadOnly => "default",
+    };
+    give("--permission-mode", mode);
+    if access.sandbox == SandboxMode::WorkspaceWrite {
+        give("--settings", &sandbox(access, asked.cwd));
+    }
+    for (flag, value) in [("--model", &harness.model), ("--effort", &harness.effort)] {
+        if let Some(value) = value {
+            give(flag, value);
+        }
+    }
+    if !harness.mcp_servers.is_empty() {
+        give("--mcp-config", &mcp_config(harness));
+    }
+    args.extend(harness.args.iter().cloned());
+    let mut pass: Vec<String> = LOGIN_VARIABLES.map(str::to_owned).into();
+    pass.extend(PASSED.map(str::to_owned));
+    let servers = harness.mcp_servers.values();
+    pass.extend(servers.flat_map(|server| match server {
+        McpServer::Program { env, .. } => env.clone(),
+        McpServer::Remote { .. } => Vec::new(),
+    }));
+    CommandLine { args, env: environment(harness), pass }
+}
+
+fn environment(harness: &Harness) -> Vec<(String, String)> {
+    let mut env = vec![
+        ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("CLAUDE_CODE_MAX_RETRIES", "2"),
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("IS_SANDBOX", "1"),
+    ];
+    match (harness.instructions, harness.hooks) {
+        (true, false) => env.push(("CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD", "1")),
+        (false, true) => env.push(("CLAUDE_CODE_DISABLE_CLAUDE_MDS", "1")),
+        (true, true) | (false, false) => {}
+    }
+    for (name, value) in
+        [("CLAUDE_CONFIG_DIR", &harness.home), ("ANTHROPIC_BASE_URL", &harness.base_url)]
+    {
+        if let Some(value) = value {
+            env.push((name, value));
+        }
+    }
+    env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Settings by which Claude Code confines the commands it runs; what its other tools may do is asked
+/// over the control channel, and so are commands where nothing may be written.
+///
+/// # Source
+/// Claude Code 2.1.330: without `failIfUnavailable` commands run free where `bwrap` or `socat` is
+/// missing.
+fn sandbox(access: &Access, cwd: &str) -> String {
+    let writable: Vec<&str> =
+        access.writable.iter().map(String::as_str).chain(iter::once(cwd)).collect();
+    let domains: &[&str] = if access.network { &["*"] } else { &[] };
+    json!({ "sandbox": {
+        "enabled": true, "failIfUnavailable": true, "allowUnsandboxedCommands": false,
+        "autoAllowBashIfSandboxed": true, "filesystem": { "allowWrite": writable },
+        "network": { "allowedDomains": domains },
+    } })
+    .to_string()
+}
+
+fn mcp_config(harness: &Harness) -> String {
+    let server = |server: &McpServer| match server {
+        McpServer::Program { command, args, env } => {
+            // `${NAME}` is filled in by Claude Code from its own environment.
+            let env: Map<String, Value> =
+                env.iter().map(|name| (name.clone(), format!("${{{name}}}").into())).collect();
+            json!({ "type": "stdio", "command": command, "args": args, "env": env })
+        }
+        McpServer::Remote { url } => json!({ "type": "http", "url": url }),
+    };
+    let servers: Map<String, Value> =
+        harness.mcp_servers.iter().map(|(name, it)| (name.clone(), server(it))).collect();
+    json!({ "mcpServers": servers }).to_string()
+}
+
+/// Tools that need a person, another working tree, or time after the turn.
+const NOT_HERE: &str = "AskUserQuestion,EnterPlanMode,ExitPlanMode,EnterWorktree,ExitWorktree,\
+                        CronCreate,ScheduleWakeup";
+
+/// Variables by which the network is reached.
+const PASSED: [&str; 10] = [
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "all_proxy",
+    "no_proxy",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+];
