@@ -56,8 +56,8 @@ pub(super) struct Args {
     param: Vec<String>,
     #[command(flatten)]
     workspace: Workspace,
-    /// The agent: `codex` drives the Codex CLI, `command` runs the program after `--`, `replay` plays
-    /// a recording
+    /// The agent: `codex` drives the Codex CLI, `claude` Claude Code, `command` runs the program after
+    /// `--`, `replay` plays a recording
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<String>,
     #[command(flatten)]
@@ -89,6 +89,7 @@ pub(super) struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Provider {
     Codex,
+    Claude,
     Command,
     Replay,
 }
@@ -129,13 +130,23 @@ impl Args {
         })
     }
 
+    /// A harness of this kind.
+    fn driven(&self, kind: Kind) -> Result<Option<ProviderChoice>, Failure> {
+        if self.cassette.is_some() {
+            return Err(Failure::usage("`--cassette` belongs to `--provider replay`"));
+        }
+        let wanted = self.harness.wanted(kind, self.program.clone());
+        let chosen = harness::choose(wanted, self.workspace.path(), None)?;
+        Ok(Some(ProviderChoice::Harness(chosen)))
+    }
+
     fn provider(&self) -> Result<Option<ProviderChoice>, Failure> {
         let Some(name) = &self.provider else {
             if !self.program.is_empty() || self.cassette.is_some() || self.harness.any() {
                 return Err(Failure::usage(
                     "an agent's program, recording or model needs `--provider`",
                 )
-                .hint("`--provider codex`")
+                .hint("`--provider codex` or `--provider claude`")
                 .hint("`--provider command -- PROGRAM ARGS…`")
                 .hint("`--provider replay --cassette FILE`"));
             }
@@ -143,26 +154,21 @@ impl Args {
         };
         let provider = Provider::from_str(name, false).map_err(|_| {
             Failure::usage(format!(
-                "there is no provider `{}`: this version has `codex`, `command` and `replay`",
+                "there is no provider `{}`: this version has `codex`, `claude`, `command` and `replay`",
                 name.escape_debug()
             ))
             .hint("any agent that reads a prompt on stdin: `--provider command -- PROGRAM ARGS…`")
         })?;
-        if provider != Provider::Codex && self.harness.any() {
+        let harness = matches!(provider, Provider::Codex | Provider::Claude);
+        if !harness && self.harness.any() {
             return Err(Failure::usage(format!(
                 "`{}` belongs to a harness, such as `--provider codex`",
                 self.harness.first().unwrap_or_default()
             )));
         }
         match provider {
-            Provider::Codex => {
-                if self.cassette.is_some() {
-                    return Err(Failure::usage("`--cassette` belongs to `--provider replay`"));
-                }
-                let wanted = self.harness.wanted(Kind::Codex, self.program.clone());
-                let chosen = harness::choose(wanted, self.workspace.path(), None)?;
-                Ok(Some(ProviderChoice::Harness(chosen)))
-            }
+            Provider::Codex => self.driven(Kind::Codex),
+            Provider::Claude => self.driven(Kind::Claude),
             Provider::Command => {
                 let Some((program, args)) = self.program.split_first() else {
                     return Err(Failure::usage("`--provider command` needs a program after `--`")

@@ -6,7 +6,7 @@ use botpipe_engine::catalog;
 use botpipe_engine::request::{RunStatus, RunSummary};
 use botpipe_engine::{Engine, engine::RunView};
 use botpipe_kernel::ids::{TaskId, WorkflowName};
-use botpipe_kernel::run::Provider;
+use botpipe_kernel::run::{Harness, Provider};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -215,16 +215,18 @@ fn agent(provider: &Provider) -> String {
             let words = [program].into_iter().chain(args).map(|word| shell_word(word));
             one_line(&words.collect::<Vec<_>>().join(" "), 200)
         }
-        Provider::Codex(harness) => {
-            let model =
-                harness.model.as_ref().map(|it| format!(", model {it}")).unwrap_or_default();
-            one_line(&format!("codex {}{model}: {}", harness.version, harness.program), 200)
-        }
+        Provider::Codex(it) => harness("codex", it),
+        Provider::Claude(it) => harness("claude", it),
         Provider::Replay { cassette, loose } => {
             let how = if *loose { "played loosely: prompts were not compared" } else { "replay" };
             format!("recording {} ({how})", cassette.short())
         }
     }
+}
+
+fn harness(name: &str, harness: &Harness) -> String {
+    let model = harness.model.as_ref().map(|it| format!(", model {it}")).unwrap_or_default();
+    one_line(&format!("{name} {}{model}: {}", harness.version, harness.program), 200)
 }
 
 /// A summary, where the run stands, and its visits.

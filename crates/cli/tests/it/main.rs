@@ -11,6 +11,7 @@ mod interrupts;
 mod kills;
 mod pages;
 mod place;
+mod real_claude;
 mod real_codex;
 mod runs;
 mod signals;

@@ -49,6 +49,7 @@ fn is_program(path: &Path) -> bool {
 /// # Source
 /// `@openai/codex` 0.169.0: `bin/codex.js` starts `vendor/<triple>/bin/codex` of the package of its
 /// platform, which npm puts into the launcher's own `node_modules` or beside it.
+/// `@anthropic-ai/claude-code` 2.1.330 likewise; its binary is named `claude`.
 fn native(kind: Kind, path: &Path) -> Option<PathBuf> {
     let real = path.canonicalize().ok()?;
     match kind {
@@ -64,8 +65,23 @@ fn native(kind: Kind, path: &Path) -> Option<PathBuf> {
                 binaries.into_iter().find(|binary| is_program(binary))
             })
         }
+        Kind::Claude => {
+            LAUNCHERS.iter().any(|it| real.ends_with(it)).then_some(())?;
+            let package = real.ancestors().find(|it| it.ends_with("@anthropic-ai/claude-code"))?;
+            let name = format!("claude-code-{}-{}", system()?, architecture()?);
+            let scopes = [package.join("node_modules").join("@anthropic-ai"), package.join("..")];
+            let binaries = scopes.into_iter().flat_map(|scope| {
+                ["", "-musl"].map(|libc| scope.join(format!("{name}{libc}")).join("claude"))
+            });
+            binaries.into_iter().find_map(|binary| {
+                is_program(&binary).then(|| binary.canonicalize().ok()).flatten()
+            })
+        }
     }
 }
+
+/// What npm starts as `claude`: the second stands for the binary until the package's script has run.
+const LAUNCHERS: [&str; 2] = ["cli-wrapper.cjs", "bin/claude.exe"];
 
 fn system() -> Option<&'static str> {
     match env::consts::OS {

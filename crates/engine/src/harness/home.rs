@@ -34,11 +34,7 @@ pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result
         .map_err(|error| trouble("create", &home, &error))?;
     match kind {
         Kind::Codex => {
-            let theirs = env::var_os("CODEX_HOME")
-                .filter(|it| !it.is_empty())
-                .map(PathBuf::from)
-                .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".codex")));
-            let Some(theirs) = theirs else { return Ok(()) };
+            let Some(theirs) = theirs("CODEX_HOME", ".codex") else { return Ok(()) };
             let (login, ours) = (theirs.join("auth.json"), home.join("auth.json"));
             link(&login, &ours).map_err(|error| trouble("link", &ours, &error))?;
             let path = theirs.join("config.toml");
@@ -53,7 +49,21 @@ pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result
             let path = home.join("config.toml");
             write(&path, &config).map_err(|error| trouble("write", &path, &error))
         }
+        // Everything else it reads is given to it, turn by turn.
+        Kind::Claude => {
+            let Some(theirs) = theirs("CLAUDE_CONFIG_DIR", ".claude") else { return Ok(()) };
+            let (login, ours) = (theirs.join(".credentials.json"), home.join(".credentials.json"));
+            link(&login, &ours).map_err(|error| trouble("link", &ours, &error))
+        }
     }
+}
+
+/// Where a person's own home of a harness is: where the variable says, else the folder in theirs.
+fn theirs(variable: &str, folder: &str) -> Option<PathBuf> {
+    env::var_os(variable)
+        .filter(|it| !it.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(folder)))
 }
 
 /// The temporary folder for a harness, where its home lies in the usual one.

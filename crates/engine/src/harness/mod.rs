@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::run::{Harness, McpServer, Provider};
-use botpipe_providers::codex;
+use botpipe_providers::{claude, codex};
 
 pub use find::FindError;
 pub(crate) use home::{prepare, temporary_folder};
@@ -22,6 +22,7 @@ use crate::error::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Codex,
+    Claude,
 }
 
 impl Kind {
@@ -29,6 +30,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Codex => "codex",
+            Self::Claude => "claude",
         }
     }
 
@@ -36,6 +38,7 @@ impl Kind {
     pub fn program(self) -> &'static str {
         match self {
             Self::Codex => codex::PROGRAM,
+            Self::Claude => claude::PROGRAM,
         }
     }
 
@@ -43,6 +46,7 @@ impl Kind {
     pub fn floor(self) -> Version {
         match self {
             Self::Codex => Version(codex::FLOOR),
+            Self::Claude => Version(claude::FLOOR),
         }
     }
 
@@ -50,6 +54,7 @@ impl Kind {
     pub fn tested(self) -> Version {
         match self {
             Self::Codex => Version(codex::TESTED),
+            Self::Claude => Version(claude::TESTED),
         }
     }
 
@@ -57,6 +62,9 @@ impl Kind {
     pub fn install_hint(self) -> &'static str {
         match self {
             Self::Codex => "install it with `npm install -g @openai/codex`, or say where it is",
+            Self::Claude => {
+                "install it with `npm install -g @anthropic-ai/claude-code`, or say where it is"
+            }
         }
     }
 }
@@ -153,6 +161,7 @@ pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Res
     });
     let provider = match kind {
         Kind::Codex => Provider::Codex(harness),
+        Kind::Claude => Provider::Claude(harness),
     };
     Ok(Chosen { provider, notes })
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::run::{Evidence, Harness, Hold, Input, Process, SessionUse, TurnResult};
-use botpipe_providers::{Access, Asked, Codec, CommandLine, Failure, Report, Sign, codex};
+use botpipe_providers::{
+    Access, Asked, Codec, CommandLine, Failure, Report, SandboxMode, Sign, claude, codex,
+};
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
@@ -78,12 +80,14 @@ pub(super) fn ask(
 fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
     match kind {
         Kind::Codex => (codex::command_line(asked), Box::new(codex::Protocol::new(asked))),
+        Kind::Claude => (claude::command_line(asked), Box::new(claude::Protocol::new(asked))),
     }
 }
 
 fn login_of(kind: Kind, harness: &Harness) -> Login {
     let variables: &[&str] = match kind {
         Kind::Codex => &codex::LOGIN_VARIABLES,
+        Kind::Claude => &claude::LOGIN_VARIABLES,
     };
     let set = |name: &&&str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
     Login::of(kind, harness, variables.iter().find(set).copied())
@@ -241,6 +245,16 @@ impl Listener<'_, '_, '_> {
     }
 }
 
+/// What an agent's commands may touch when no policy says otherwise: the seed's default, where the
+/// harness brings a sandbox along. Claude Code does not: its own needs programs that few machines have.
+pub(crate) fn default_access(kind: Option<Kind>) -> Access {
+    let sandbox = match kind {
+        Some(Kind::Claude) => SandboxMode::DangerFullAccess,
+        Some(Kind::Codex) | None => SandboxMode::WorkspaceWrite,
+    };
+    Access { sandbox, writable: Vec::new(), network: true }
+}
+
 /// The name of a conversation that this turn begins, a UUID: the same run and turn give the same, and
 /// no others do.
 fn new_session(driver: &Driver<'_>, turn: &TurnId) -> String {
@@ -250,15 +264,6 @@ fn new_session(driver: &Driver<'_>, turn: &TurnId) -> String {
     // Version 8: made of what its maker likes.
     let parts = [&hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32]];
     format!("{}-{}-8{}-8{}-{}", parts[0], parts[1], parts[2], parts[3], parts[4])
-}
-
-/// What an agent's commands may touch when no policy says otherwise: the seed's default.
-pub(crate) fn default_access() -> Access {
-    Access {
-        sandbox: botpipe_providers::SandboxMode::WorkspaceWrite,
-        writable: Vec::new(),
-        network: true,
-    }
 }
 
 /// How long a harness may be silent: above the 300 s after which the CLIs themselves give up on a

@@ -111,8 +111,15 @@ impl Desk {
             Some(Provider::Codex(harness)) => {
                 Some(Agent::Harness { kind: Kind::Codex, harness: Arc::new((**harness).clone()) })
             }
+            Some(Provider::Claude(harness)) => {
+                Some(Agent::Harness { kind: Kind::Claude, harness: Arc::new((**harness).clone()) })
+            }
             None => None,
         };
+        let access = super::ask::default_access(match &agent {
+            Some(Agent::Harness { kind, .. }) => Some(*kind),
+            _ => None,
+        });
         let folder = layout.workflow_folder(&about.task, &about.workflow);
         std::fs::create_dir_all(&folder.absolute)
             .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;
@@ -133,7 +140,7 @@ impl Desk {
             templates: Templates::default(),
             schemas: Validators::default(),
             good: BTreeMap::new(),
-            access: super::ask::default_access(),
+            access,
             policy: None,
             object: Beside::default(),
             file: Beside::default(),

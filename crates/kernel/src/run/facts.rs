@@ -349,4 +349,6 @@ pub enum Provider {
     Replay { cassette: Digest, loose: bool },
     /// The Codex CLI, driven through its app server.
     Codex(Box<Harness>),
+    /// Claude Code, driven over `stream-json`.
+    Claude(Box<Harness>),
 }

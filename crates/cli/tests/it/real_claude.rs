@@ -1,0 +1,202 @@
+//! The real Claude Code as the agent of the shipped `ralph_loop`, its model on loopback.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use botpipe_testkit::claude;
+use botpipe_testkit::kills::processes;
+use botpipe_testkit::model::{Options, Script, Server};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::place::{Said, said};
+
+/// A scratch repository, a home beside it, and a model.
+struct Bench {
+    folder: TempDir,
+    binary: PathBuf,
+    log: PathBuf,
+    server: Server,
+}
+
+impl Bench {
+    /// With these rules before those of `ralph_loop.json`. Nothing, said loudly, without Claude Code.
+    #[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
+    fn new(first: &[Value]) -> Option<Self> {
+        let Some(binary) = claude::binary() else {
+            let missing = "Claude Code is not installed; \
+                           run `npm ci --ignore-scripts --prefix crates/testkit/claude`";
+            assert!(std::env::var_os("BOTPIPE_REQUIRE_CLAUDE").is_none(), "{missing}");
+            eprintln!("SKIPPED: {missing}");
+            return None;
+        };
+        let testkit = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("testkit");
+        let text = fs::read_to_string(testkit.join("scripts/ralph_loop.json")).unwrap();
+        let shipped: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let rules = Value::Array(first.iter().cloned().chain(shipped).collect());
+        let script = Script::parse(&rules.to_string()).unwrap();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let log = folder.path().join("requests.jsonl");
+        let options = Options { log: Some(log.clone()), ..Options::default() };
+        let server = Server::start(script, &options).unwrap();
+        let bench = Self { folder, binary, log, server };
+        fs::create_dir(bench.repository()).unwrap();
+        fs::create_dir(bench.home()).unwrap();
+        fs::write(bench.repository().join("README.md"), "# Greeting\n").unwrap();
+        bench.sh("git init -q -b main && git add . && \
+                  git -c user.name=S -c user.email=s@example.com commit -qm One");
+        Some(bench)
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.folder.path().join("repository")
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// What a command line prints in the repository.
+    #[track_caller]
+    fn sh(&self, line: &str) -> String {
+        let sh = Command::new("sh").args(["-c", line]).current_dir(self.repository()).output();
+        let output = sh.unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn botpipe(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
+        command.args(args).current_dir(self.repository()).env("NO_COLOR", "1");
+        // Claude's own home of this workspace lies in here; and it starts login shells.
+        command.env("HOME", self.home()).env_remove("XDG_STATE_HOME");
+        command.env_remove("CLAUDE_CONFIG_DIR").env("ANTHROPIC_API_KEY", "means-nothing");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self) -> Command {
+        let mut run = self.botpipe(&["run", "ralph_loop", "Greet by name", "--task", "greet"]);
+        run.args(["--provider", "claude", "--workspace", "."]).arg("--program").arg(&self.binary);
+        run.arg("--base-url").arg(format!("http://127.0.0.1:{}", self.server.port()));
+        run
+    }
+
+    fn say(&self, args: &[&str]) -> Said {
+        said(&self.botpipe(args).output().unwrap())
+    }
+
+    fn file(&self, path: &str) -> String {
+        let path = self.repository().join(path);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The events of the run, of one kind.
+    fn events(&self, kind: &str) -> Vec<Value> {
+        let said = self.say(&["logs", "ralph_loop", "greet", "--events"]).ends(0).out;
+        said.lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take())
+            .filter(|event| event["kind"] == kind)
+            .collect()
+    }
+
+    /// What was done, by the tree and by what the model was asked.
+    #[track_caller]
+    fn is_done(&self) {
+        assert_eq!(self.sh("sh src/greet.sh Ada"), "Hello, Ada\n");
+        self.sh("sh tests/greet_test.sh");
+        assert!(self.file("README.md").contains("src/greet.sh"));
+        let flow = ".botpipe/tasks/greet/wf_ralph_loop";
+        let work: Value = serde_json::from_str(&self.file(&format!("{flow}/work.json"))).unwrap();
+        let items = work["items"].as_array().unwrap();
+        let statuses: Vec<_> = items.iter().map(|item| item["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["completed", "completed"]);
+        for item in ["item-1", "item-2"] {
+            let review = format!("{flow}/implement/items/{item}/implementation_review.md");
+            assert!(self.file(&review).contains("does what it says"));
+        }
+        assert!(!self.asked("item-1 review, first visit: needs rework").is_empty());
+        assert!(!self.asked("item-1, rework: greets by name").is_empty());
+        // The owner's branch and index are as they were.
+        assert_eq!(self.sh("git log --format=%s"), "One\n");
+        assert_eq!(self.sh("git diff --cached --name-only"), "");
+        assert_eq!(self.sh("git status --porcelain"), " M README.md\n?? src/\n?? tests/\n");
+        // The person's own home of Claude Code is untouched, and the key is nowhere of ours.
+        assert!(!self.home().join(".claude").exists());
+        self.sh("! grep -rq means-nothing .botpipe");
+    }
+
+    /// The requests a rule has answered.
+    fn asked(&self, rule: &str) -> Vec<Value> {
+        let log = fs::read_to_string(&self.log).unwrap();
+        let requests = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        requests.filter(|request| request["rule"] == rule).collect()
+    }
+}
+
+#[test]
+fn claude_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome() {
+    let slip = json!({
+        "name": "plan review: no outcome",
+        "when": [
+            "^- Step: .* turn `plan/1/verifier/1`",
+            "^- Write `plan_review` \\([^)]*\\): `(?<review>[^`]+)`",
+        ],
+        "run": ["mkdir -p \"$(dirname '{{review}}')\" && echo 'Two items.' > '{{review}}'"],
+        "say": ["Sound.", "", r#"{"outcome": {"tag": "acepted", "payload": {}, "route_fields": {}}}"#],
+    });
+    let mended = json!({
+        "name": "plan review: repaired", "when": ["acepted"],
+        "say": r#"{"outcome": {"tag": "accepted", "payload": {}, "route_fields": {}}}"#,
+    });
+    let Some(bench) = Bench::new(&[slip, mended]) else { return };
+    let end = said(&bench.run().output().unwrap()).ends(0).json();
+    assert_eq!(end["state"], "finished (accepted)", "{end}");
+    bench.is_done();
+    // The repair was asked for in the conversation of the answer it repairs.
+    let repair = &bench.asked("plan review: repaired")[0];
+    assert!(repair["body"]["messages"].to_string().contains("verifier/1`"), "{repair}");
+    // Two steps and their checks by a verifier, a repair, and a rework.
+    let ended = bench.events("turn_ended");
+    assert_eq!(ended.len(), 9, "{ended:#?}");
+    assert!(ended.iter().all(|it| it["usage"]["cost"].as_u64() > Some(0)), "{ended:?}");
+    assert!(ended.iter().all(|it| it["transcript"].is_string()), "{ended:?}");
+}
+
+#[test]
+fn a_run_killed_inside_a_claude_turn_goes_on_in_its_conversation() {
+    let hang = json!({
+        "name": "item-1, cut off",
+        "when": ["^- Step: .* turn `implement\\[item-1\\]/1/producer/1`"],
+        "run": ["mkdir -p src && echo half > src/greet.sh && touch ../begun && sleep 600"],
+        "say": "never",
+    });
+    let Some(bench) = Bench::new(&[hang]) else { return };
+    let mut run = bench.run().spawn().unwrap();
+    let begun = bench.folder.path().join("begun");
+    let until = Instant::now() + PATIENCE;
+    while !begun.exists() {
+        assert!(Instant::now() < until, "the turn never came");
+        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
+        thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let left = processes::left(bench.folder.path(), Duration::from_secs(10));
+    assert!(left.is_empty(), "{left:?}");
+
+    let end = bench.say(&["resume", "ralph_loop", "greet"]).ends(0).json();
+    assert_eq!(end["state"], "finished (accepted)", "{end}");
+    bench.is_done();
+    let cut = bench.events("turn_interrupted");
+    assert_eq!(cut.len(), 1, "{cut:#?}");
+    // The first request of the turn that goes on knows what the one cut off was asked.
+    let again = &bench.asked("item-1, first go: forgets the name")[0];
+    let messages = again["body"]["messages"].to_string();
+    assert!(messages.contains("touch ../begun"), "{messages}");
+}
+
+const PATIENCE: Duration = Duration::from_mins(2);
