@@ -12,8 +12,8 @@ mod wire;
 pub use command::command_line;
 pub use protocol::Protocol;
 
-/// The oldest version known to work.
-pub const FLOOR: [u64; 3] = [2, 1, 330];
+/// The oldest version known to work: it was driven through `ralph_loop` by hand.
+pub const FLOOR: [u64; 3] = [2, 1, 197];
 /// The newest version that the tests drive.
 pub const TESTED: [u64; 3] = [2, 1, 330];
 /// The name of its program.

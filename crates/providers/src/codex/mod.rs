@@ -15,7 +15,7 @@ pub use home::{HomeError, config_of};
 pub use protocol::Protocol;
 
 /// The oldest version whose app server is known to work.
-pub const FLOOR: [u64; 3] = [0, 166, 0];
+pub const FLOOR: [u64; 3] = [0, 160, 0];
 /// The newest version that the tests drive.
 pub const TESTED: [u64; 3] = [0, 169, 0];
 /// The name of its program.
