@@ -31,6 +31,8 @@ pub enum Error {
          `--provider command -- PROGRAM ARGS…`, or `--provider replay --cassette FILE`"
     )]
     NoProvider { workflow: WorkflowName },
+    #[error("{message}")]
+    Policy { message: String },
     #[error("provider `{name}`: {message}")]
     Harness { name: &'static str, message: String },
     #[error("cassette {origin}: {message}")]
@@ -87,6 +89,7 @@ impl Error {
             | Self::Input { .. }
             | Self::NoProvider { .. }
             | Self::Harness { .. }
+            | Self::Policy { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,
             Self::CutOff { source, .. } => source.kind(),

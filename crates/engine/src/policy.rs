@@ -1,28 +1,115 @@
-//! The policy in force, as it is recorded with the turn that owes it.
+//! What binds a turn: the author's policy resolved for a harness, refused where nobody enforces it,
+//! and recorded with the turn that owes it.
 
+use std::path::Path;
+
+use botpipe_kernel::plan::{NetworkMode, Plan, Policy, SandboxMode, Step, Work};
+use botpipe_kernel::run::Provider;
+use botpipe_providers::Access;
 use serde_json::json;
 
 use crate::environment::ALLOWED;
+use crate::harness::Kind;
 
-/// What binds a process that the engine starts, as JSON in the words of the seed.
+/// What whoever started the run may do: what binds scripts, checks and programs that nobody confines.
+pub(crate) const UNCONFINED: Access =
+    Access { sandbox: SandboxMode::DangerFullAccess, writable: Vec::new(), network: true };
+
+/// What the commands of a step's agent may touch: the step's policy over the workflow's, over the
+/// seed's default where the harness brings a sandbox along. Claude Code does not: its own needs
+/// programs that few machines have.
+pub(crate) fn access(plan: &Plan, step: &Step, kind: Option<Kind>, root: &Path) -> Access {
+    let policy = resolved(plan, step);
+    let default = match kind {
+        Some(Kind::Codex) => SandboxMode::WorkspaceWrite,
+        Some(Kind::Claude) | None => SandboxMode::DangerFullAccess,
+    };
+    let outside = policy.allow_write.unwrap_or_default();
+    let writable = outside.iter().map(|path| lexical(&root.join(path))).collect();
+    let network = policy.network != Some(NetworkMode::None);
+    Access { sandbox: policy.sandbox_mode.unwrap_or(default), writable, network }
+}
+
+/// The path with its dots resolved as text.
+fn lexical(path: &Path) -> String {
+    let mut resolved = std::path::PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                resolved.pop();
+            }
+            std::path::Component::CurDir => {}
+            part => resolved.push(part),
+        }
+    }
+    resolved.display().to_string()
+}
+
+fn resolved(plan: &Plan, step: &Step) -> Policy {
+    let outer = plan.policy.clone().unwrap_or_default();
+    step.policy.clone().unwrap_or_default().over(&outer)
+}
+
+/// What of the workflow's policies nobody enforces with this provider, as one sentence with the line
+/// that would permit the run.
+pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String> {
+    let agents = plan.steps.iter().filter(|step| !matches!(step.work, Work::Run { .. }));
+    agents.into_iter().find_map(|step| {
+        let Policy { sandbox_mode, network, .. } = resolved(plan, step);
+        let confined = sandbox_mode.filter(|mode| *mode != SandboxMode::DangerFullAccess);
+        let network = network.filter(|network| *network == NetworkMode::None);
+        let (what, permit) = match provider? {
+            // Nothing is run.
+            Provider::Replay { .. } => return None,
+            Provider::Command { .. } => match (confined, network) {
+                (Some(mode), _) => (
+                    format!("`sandbox_mode: {}`", mode.as_str()),
+                    "`sandbox_mode: danger_full_access`",
+                ),
+                (None, Some(_)) => ("`network: none`".to_owned(), "`network: full`"),
+                (None, None) => return None,
+            },
+            Provider::Codex(_) | Provider::Claude(_) => match (sandbox_mode, confined, network) {
+                // Without a sandbox there is nothing that keeps commands from the network.
+                (Some(_), None, Some(_)) => {
+                    ("`network: none` without a sandbox".to_owned(), "`network: full`")
+                }
+                _ => return None,
+            },
+        };
+        Some(format!(
+            "step `{}` asks for {what}, and nobody enforces that with this provider; {permit} in its \
+             `policy` permits the run",
+            step.id
+        ))
+    })
+}
+
+/// What binds a turn or a script, as JSON in the words of the seed.
 ///
-/// A file that asks for a policy is refused until one can be enforced, so there is one policy: files
-/// and network as for whoever started the run, the environment by name, no process left behind.
-/// `pass` are the names of variables that pass beside [`ALLOWED`]; values are never written.
+/// `pass` are the names of variables that pass beside [`ALLOWED`]; values are never written. `by` is the
+/// harness whose own sandbox enforces it.
 ///
 /// # Shape
-/// `{"sandbox_mode":"danger_full_access","network":"full","environment":{"allow":["HOME",…]},
-/// "processes":"end_with_turn"}`
-pub(crate) fn in_force(pass: &[String]) -> String {
+/// `{"sandbox_mode":"workspace_write","network":"full","allow_write":["/srv"],"enforced_by":"codex",
+/// "environment":{"allow":["HOME",…]},"processes":"end_with_turn"}`
+pub(crate) fn in_force(pass: &[String], access: &Access, by: Option<Kind>) -> String {
     let mut allow: Vec<&str> = ALLOWED.iter().copied().chain(["LC_*"]).collect();
     allow.extend(pass.iter().map(String::as_str));
     allow.sort_unstable();
     allow.dedup();
-    json!({
-        "sandbox_mode": "danger_full_access",
-        "network": "full",
+    let network = if access.network { NetworkMode::Full } else { NetworkMode::None };
+    let mut policy = json!({
+        "sandbox_mode": access.sandbox.as_str(),
+        "network": network.as_str(),
         "environment": { "allow": allow },
         "processes": "end_with_turn",
-    })
-    .to_string()
+    });
+    if !access.writable.is_empty() {
+        policy["allow_write"] = json!(access.writable);
+    }
+    if let Some(kind) = by.filter(|_| access.sandbox != SandboxMode::DangerFullAccess) {
+        policy["enforced_by"] = json!(kind.name());
+    }
+    policy.to_string()
 }

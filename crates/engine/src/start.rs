@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::harness::Chosen;
 use crate::parts::Parts;
 use crate::perform::About;
+use crate::policy;
 use crate::prompt::run_input;
 use crate::request::{ProviderChoice, StartRequest};
 
@@ -55,6 +56,9 @@ pub(crate) fn prepare(
         }
     };
     let (provider, notes) = choose(parts, &plan, compiled, request.provider)?;
+    if let Some(message) = policy::refusal(&plan, provider.as_ref()) {
+        return Err(Error::Policy { message });
+    }
     if provider.is_none() && needs_agent(&plan) {
         return Err(Error::NoProvider { workflow: plan.name.clone() });
     }

@@ -73,6 +73,7 @@ impl TextStore {
             steps,
             limits: Limits { max_steps: document.max_steps },
             provider: document.provider,
+            policy: document.policy,
         })
     }
 
@@ -113,6 +114,7 @@ impl TextStore {
             on_interrupt: decl.on_interrupt,
             on_limit: decl.on_limit,
             clocks: decl.clocks,
+            policy: decl.policy.clone(),
         })
     }
 

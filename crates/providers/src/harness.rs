@@ -1,5 +1,6 @@
 //! What every harness has in common: a turn to ask, a protocol in lines, and a report of how it went.
 
+pub use botpipe_kernel::plan::SandboxMode;
 use botpipe_kernel::run::{FailureClass, Harness, Usage};
 
 use crate::command::ProgramEnd;
@@ -30,14 +31,6 @@ pub struct Access {
     pub writable: Vec<String>,
     /// Whether commands may use the network.
     pub network: bool,
-}
-
-/// How far the agent's commands are confined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SandboxMode {
-    ReadOnly,
-    WorkspaceWrite,
-    DangerFullAccess,
 }
 
 /// How a harness's program is started, beside what every agent gets.

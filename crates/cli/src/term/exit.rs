@@ -73,6 +73,7 @@ fn of_stop(stop: &Stop) -> u8 {
 pub(crate) fn of_error(error: &Error) -> u8 {
     match error {
         Error::Refused { refusal: Refusal::LimitNotRaised { .. } } => LIMIT,
+        Error::Policy { .. } => POLICY,
         Error::Workspace(
             WorkspaceError::NoWorkspace { .. } | WorkspaceError::NotAFolder { .. },
         ) => USAGE,

@@ -87,7 +87,7 @@ workflows/hello.sop.yaml: 1 error
 
 #[test]
 fn a_protection_that_nobody_enforces_is_refused() {
-    let place = Place::with("hello", &format!("{HELLO}policy: {{ sandbox: read-only }}\n"));
+    let place = Place::with("hello", &format!("{HELLO}policy: {{ deny_read: [.env] }}\n"));
     place.say(&["run", "hello", "x"]).ends(7);
 }
 

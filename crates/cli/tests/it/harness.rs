@@ -2,7 +2,7 @@
 //! come of it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use botpipe_testkit::kills::processes;
 use botpipe_testkit::programs;
 use serde_json::Value;
 
-use crate::place::{Said, said};
+use crate::place::{HELLO, Place, Said, answers, said};
 
 /// A scenario: what to expect of it, and how its step is set.
 struct Scenario {
@@ -30,7 +30,8 @@ impl Scenario {
             let lines = text.lines().filter_map(|line| line.strip_prefix(word));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
-        let settings = after("with ").iter().map(|line| format!("    {line}\n")).collect();
+        let settings: Vec<_> = after("with ").iter().map(|line| format!("    {line}\n")).collect();
+        let settings = settings.concat();
         let expects = after("expect ");
         assert!(!expects.is_empty(), "{}: nothing is expected", path.display());
         Self { path, expects, settings }
@@ -131,4 +132,72 @@ fn play_all(kind: &str, version: &str, least: usize) {
 #[test]
 fn codex_as_it_was_captured_and_broken() {
     play_all("codex", "0.169.0", 40);
+}
+
+/// Programs that cannot be used, and what is said of each before anything is recorded or asked.
+#[test]
+fn a_program_that_is_no_harness_is_told_before_the_run() {
+    let place = Place::with("hello", HELLO);
+    let programs = tempfile::tempdir().unwrap();
+    let write = |name: &str, lines: &str| {
+        let path = programs.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    };
+    let none = programs.path().join("none").display().to_string();
+    let plain = programs.path().join("plain").display().to_string();
+    fs::write(&plain, "text").unwrap();
+    for (program, says) in [
+        (none, "is no program that can be started"),
+        (plain, "is no program that can be started"),
+        ("no-such-codex".to_owned(), "there is no program `no-such-codex` in PATH"),
+        (write("old", "echo codex-cli 0.12.3"), "is version 0.12.3, and 0.160.0 is the oldest"),
+        (
+            write("garbage", "echo hello; echo what >&2"),
+            "said \"hello what\"; is it the codex CLI?",
+        ),
+        (write("fails", "echo broken install >&2; exit 4"), "ended with exit code 4"),
+        (write("silent", "sleep 600"), "did not answer within 10 s"),
+        (write("no_shell", "exec /nonexistent"), "exit code 127"),
+    ] {
+        let args = ["run", "hello", "x", "--task", "t", "--provider", "codex", "--program"];
+        let said = place.say(&[&args[..], &[&program]].concat()).ends(2);
+        assert!(said.err.contains(says), "{program}: {}", said.err);
+        assert!(!place.path().join(".botpipe").exists(), "{program}");
+    }
+    let missing = ["run", "hello", "x", "--provider", "codex", "--program", "no-such-codex"];
+    assert!(place.say(&missing).ends(2).err.contains("npm install -g @openai/codex"));
+}
+
+#[test]
+fn a_sandbox_that_does_not_hold_stops_the_run_before_a_turn() {
+    let place = Place::with("hello", HELLO);
+    let program = place.write(
+        "codex",
+        "#!/bin/sh\ncase $1 in --version) echo codex-cli 0.169.0;; \
+         sandbox) echo 'bwrap: no userns' >&2; exit 1;; *) touch asked;; esac\n",
+    );
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = program.to_str().unwrap();
+    let args = ["run", "hello", "x", "--task", "t", "--provider", "codex", "--program", program];
+    let said = place.say(&args).ends(7);
+    for says in ["`sandbox_mode: workspace_write` does not hold here", "bwrap: no userns"] {
+        assert!(said.err.contains(says), "{}", said.err);
+    }
+    assert!(said.err.contains("danger_full_access"), "the line that permits it: {}", said.err);
+    assert!(!place.path().join("asked").exists());
+    let events = place.say(&["logs", "hello", "t", "--events"]).ends(0).out;
+    assert!(!events.contains("turn_started"), "{events}");
+}
+
+#[test]
+fn a_policy_that_nobody_enforces_is_refused_before_the_run() {
+    let place = Place::with("hello", &format!("{HELLO}policy: {{ sandbox_mode: read_only }}\n"));
+    let said = place.run("hello", &answers("done"), &[]).ends(7);
+    assert!(said.err.contains("nobody enforces that with this provider"), "{}", said.err);
+    assert!(place.say(&["runs", "show", "hello", "t1"]).ends(3).out.contains("error"));
+    let open = HELLO.to_owned() + "policy: { sandbox_mode: danger_full_access }\n";
+    place.write("workflows/hello.sop.yaml", &open);
+    place.run("hello", &answers("done"), &[]).ends(0);
 }

@@ -17,9 +17,9 @@ use crate::place::{Said, said};
 /// A scratch repository, a home for Codex beside it, and a model.
 struct Bench {
     folder: TempDir,
-    agent: Vec<String>,
+    binary: PathBuf,
     log: PathBuf,
-    _server: Server,
+    server: Server,
 }
 
 impl Bench {
@@ -43,15 +43,17 @@ impl Bench {
         let log = folder.path().join("requests.jsonl");
         let options = Options { log: Some(log.clone()), ..Options::default() };
         let server = Server::start(script, &options).unwrap();
-        let home = folder.path().join("home");
-        codex::home(&home, server.port()).unwrap();
-        let agent = codex::command(&binary, &home);
-        let bench = Self { folder, agent, log, _server: server };
+        let bench = Self { folder, binary, log, server };
         fs::create_dir(bench.repository()).unwrap();
+        fs::create_dir(bench.home()).unwrap();
         fs::write(bench.repository().join("README.md"), "# Greeting\n").unwrap();
         bench.sh("git init -q -b main && git add . && \
                   git -c user.name=S -c user.email=s@example.com commit -qm One");
         Some(bench)
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
     }
 
     fn repository(&self) -> PathBuf {
@@ -70,17 +72,22 @@ impl Bench {
     fn botpipe(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
         command.args(args).current_dir(self.repository()).env("NO_COLOR", "1");
-        // Codex starts login shells: nobody's own start-up files shall have a say, or be cut off.
-        command.env("HOME", self.folder.path().join("home"));
+        // Codex's own home of this workspace lies in here; and it starts login shells.
+        command.env("HOME", self.home()).env_remove("XDG_STATE_HOME");
+        command.env_remove("CODEX_HOME").env("CODEX_API_KEY", "means-nothing");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     fn run(&self) -> Command {
-        let args =
-            ["run", "ralph_loop", "Greet by name", "--task", "greet", "--provider", "command"];
-        let mut run = self.botpipe(&args);
-        run.arg("--").args(&self.agent);
+        let mut run = self.botpipe(&["run", "ralph_loop", "Greet by name", "--task", "greet"]);
+        run.args(["--provider", "codex", "--workspace", "."]);
+        self.with_codex(run)
+    }
+
+    fn with_codex(&self, mut run: Command) -> Command {
+        run.args(["--model", "gpt-5.5"]).arg("--program").arg(&self.binary);
+        run.arg("--base-url").arg(format!("http://127.0.0.1:{}/v1", self.server.port()));
         run
     }
 
@@ -108,42 +115,77 @@ impl Bench {
             let review = format!("{flow}/implement/items/{item}/implementation_review.md");
             assert!(self.file(&review).contains("does what it says"));
         }
-        let rework = self.asked("item-1 review, first visit: needs rework");
-        assert!(rework > 0 && self.asked("item-1, rework: greets by name") > 0);
+        assert!(!self.asked("item-1 review, first visit: needs rework").is_empty());
+        assert!(!self.asked("item-1, rework: greets by name").is_empty());
         // The owner's branch and index are as they were.
         assert_eq!(self.sh("git log --format=%s"), "One\n");
         assert_eq!(self.sh("git diff --cached --name-only"), "");
         let changed = self.sh("git status --porcelain");
         assert_eq!(changed, " M README.md\n?? src/\n?? tests/\n");
+        // The person's own home of Codex is untouched, and the key is nowhere of ours.
+        assert!(!self.home().join(".codex").exists());
+        self.sh("! grep -rq means-nothing .botpipe");
     }
 
-    /// How many requests a rule has answered.
-    fn asked(&self, rule: &str) -> usize {
+    /// The events of the run, of one kind.
+    fn events(&self, kind: &str) -> Vec<Value> {
+        let said = self.say(&["logs", "ralph_loop", "greet", "--events"]).ends(0).out;
+        said.lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take())
+            .filter(|event| event["kind"] == kind)
+            .collect()
+    }
+
+    /// The requests a rule has answered.
+    fn asked(&self, rule: &str) -> Vec<Value> {
         let log = fs::read_to_string(&self.log).unwrap();
         let requests = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        requests.filter(|request| request["rule"] == rule).count()
+        requests.filter(|request| request["rule"] == rule).collect()
     }
 }
 
 #[test]
-fn codex_finishes_ralph_loop_with_a_rework() {
-    let Some(bench) = Bench::new(&[]) else { return };
+fn codex_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome() {
+    let slip = json!({
+        "name": "plan review: no outcome",
+        "when": [
+            "^- Step: .* turn `plan/1/verifier/1`",
+            "^- Write `plan_review` \\([^)]*\\): `(?<review>[^`]+)`",
+        ],
+        "run": ["mkdir -p \"$(dirname '{{review}}')\" && echo 'Two items.' > '{{review}}'"],
+        "say": ["Sound.", "", r#"{"outcome": {"tag": "acepted", "payload": {}, "route_fields": {}}}"#],
+    });
+    let mended = json!({
+        "name": "plan review: repaired", "when": ["acepted"],
+        "say": r#"{"outcome": {"tag": "accepted", "payload": {}, "route_fields": {}}}"#,
+    });
+    let Some(bench) = Bench::new(&[slip, mended]) else { return };
     let end = said(&bench.run().output().unwrap()).ends(0).json();
     assert_eq!(end["state"], "finished (accepted)", "{end}");
     bench.is_done();
+    // The repair was asked for in the conversation of the answer it repairs.
+    let repair = &bench.asked("plan review: repaired")[0];
+    assert!(repair["body"]["input"].to_string().contains("verifier/1`"), "{repair}");
+    // Two steps and their checks by a verifier, a repair, and a rework.
+    let ended = bench.events("turn_ended");
+    assert_eq!(ended.len(), 9, "{ended:#?}");
+    // What it costs Codex does not say, so nobody does.
+    assert!(ended.iter().all(|it| it["usage"]["input"].as_u64() > Some(0)), "{ended:?}");
+    assert!(ended.iter().all(|it| it["usage"]["cost"].is_null()), "{ended:?}");
+    assert!(ended.iter().all(|it| it["transcript"].is_string()), "{ended:?}");
 }
 
 #[test]
-fn a_run_killed_inside_a_codex_turn_is_finished_by_resume() {
+fn a_run_killed_inside_a_codex_turn_goes_on_in_its_conversation() {
     let hang = json!({
         "name": "item-1, cut off",
         "when": ["^- Step: .* turn `implement\\[item-1\\]/1/producer/1`"],
-        "run": ["mkdir -p src && echo half > src/greet.sh && touch ../begun && sleep 600"],
+        "run": ["mkdir -p src && echo half > src/greet.sh && touch .botpipe/begun && sleep 600"],
         "say": "never",
     });
     let Some(bench) = Bench::new(&[hang]) else { return };
     let mut run = bench.run().spawn().unwrap();
-    let begun = bench.folder.path().join("begun");
+    let begun = bench.repository().join(".botpipe/begun");
     let until = Instant::now() + PATIENCE;
     while !begun.exists() {
         assert!(Instant::now() < until, "the turn never came");
@@ -158,8 +200,80 @@ fn a_run_killed_inside_a_codex_turn_is_finished_by_resume() {
     let end = bench.say(&["resume", "ralph_loop", "greet"]).ends(0).json();
     assert_eq!(end["state"], "finished (accepted)", "{end}");
     bench.is_done();
-    let events = bench.say(&["logs", "ralph_loop", "greet", "--events"]).ends(0).out;
-    assert_eq!(events.matches("\"turn_interrupted\"").count(), 1);
+    let cut = bench.events("turn_interrupted");
+    assert_eq!(cut.len(), 1, "{cut:#?}");
+    // The first request of the turn that goes on knows what the one cut off was asked.
+    let again = &bench.asked("item-1, first go: forgets the name")[0];
+    let input = again["body"]["input"].to_string();
+    assert!(input.contains("touch .botpipe/begun"), "{input}");
 }
 
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Three steps, each under a policy of its own; the same attempts in each.
+const CONFINED: &str = "\
+sop: 1
+name: confined
+policy: { sandbox_mode: workspace_write }
+steps:
+  - id: looks
+    prompt: Try everything.
+    policy: { sandbox_mode: read_only, network: none }
+  - id: works
+    prompt: Try everything.
+    policy: { network: none, allow_write: [., ../shared] }
+  - id: roams
+    prompt: Try everything.
+    policy: { sandbox_mode: danger_full_access }
+";
+
+#[test]
+fn a_policy_binds_what_codex_runs() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let reached = thread::spawn(move || {
+        let mut seen = Vec::new();
+        for stream in server.incoming() {
+            let mut word = String::new();
+            std::io::Read::read_to_string(&mut stream.unwrap(), &mut word).unwrap();
+            if word.trim() == "enough" {
+                return seen;
+            }
+            seen.push(word.trim().to_owned());
+        }
+        seen
+    });
+    let outside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let attempts = "{ echo x > in_{{step}}; } 2>/dev/null; \
+                    { echo x > ../shared/{{step}}; } 2>/dev/null; \
+                    { echo x > OUTSIDE/{{step}}; } 2>/dev/null; \
+                    (exec 3<>/dev/tcp/127.0.0.1/PORT && echo {{step}} >&3) 2>/dev/null; true"
+        .replace("OUTSIDE", outside.path().to_str().unwrap())
+        .replace("PORT", &port.to_string());
+    let rule = json!({
+        "name": "tries", "when": ["^- Step: `(?<step>\\w+)`"], "run": [attempts],
+        "say": "{\"outcome\": {\"tag\": \"done\", \"payload\": {}, \"route_fields\": {}}}",
+    });
+    let Some(bench) = Bench::new(&[rule]) else { return };
+    fs::create_dir(bench.folder.path().join("shared")).unwrap();
+    fs::write(bench.repository().join("confined.sop.yaml"), CONFINED).unwrap();
+    let args = ["run", "./confined.sop.yaml", "--task", "t", "--provider", "codex"];
+    said(&bench.with_codex(bench.botpipe(&args)).output().unwrap()).ends(0);
+
+    let there = |folder: &Path, name: &str| folder.join(name).exists();
+    let (inside, shared) = (bench.repository(), bench.folder.path().join("shared"));
+    let wrote = ["looks", "works", "roams"].map(|step| {
+        let inside = there(&inside, &format!("in_{step}"));
+        (step, inside, there(&shared, step), there(outside.path(), step))
+    });
+    assert_eq!(
+        wrote,
+        [("looks", false, false, false), ("works", true, true, false), ("roams", true, true, true)]
+    );
+    std::io::Write::write_all(
+        &mut std::net::TcpStream::connect(("127.0.0.1", port)).unwrap(),
+        b"enough",
+    )
+    .unwrap();
+    assert_eq!(reached.join().unwrap(), ["roams"], "only the last may connect");
+}

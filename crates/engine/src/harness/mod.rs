@@ -3,6 +3,7 @@
 mod find;
 mod home;
 mod place;
+mod preflight;
 mod version;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use botpipe_providers::{claude, codex};
 pub use find::FindError;
 pub(crate) use home::{prepare, temporary_folder};
 pub(crate) use place::state_folder;
+pub(crate) use preflight::prove;
 pub use version::{Reading, Version, VersionError, read};
 
 use crate::error::Error;

@@ -53,7 +53,7 @@ pub fn read(kind: Kind, program: &Path, stage1: Option<&PathBuf>) -> Result<Read
         program: program.to_owned(),
         args: vec!["--version".into()],
         cwd: PathBuf::from("/"),
-        env: environment::build(std::env::vars_os(), &[], &[]),
+        env: environment::build(std::env::vars_os(), &[], &no_home(kind)),
         containment: Containment::Auto,
         stage1: stage1.cloned(),
         mark: None,
@@ -78,8 +78,17 @@ pub fn read(kind: Kind, program: &Path, stage1: Option<&PathBuf>) -> Result<Read
         How::SpawnFailed { what, .. } => return Err(VersionError::NotStarted { program, what }),
         How::TimedOut { .. } => return Err(VersionError::Silent { program }),
     };
-    let said = [ended.stdout.text, ended.stderr.text].join(" ").trim().chars().take(200).collect();
+    let said = format!("{} {}", ended.stdout.text.trim(), ended.stderr.text.trim());
+    let said = said.trim().chars().take(200).collect();
     Err(VersionError::Garbage { program, how, said, name: kind.name() })
+}
+
+/// Looking changes nothing: Codex makes its home even to tell its version, unless that cannot be.
+fn no_home(kind: Kind) -> Vec<(String, String)> {
+    match kind {
+        Kind::Codex => vec![("CODEX_HOME".to_owned(), "/proc/self/none".to_owned())],
+        Kind::Claude => Vec::new(),
+    }
 }
 
 /// The first three numbers with dots between them.

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::run::{Evidence, Harness, Hold, Input, Process, SessionUse, TurnResult};
-use botpipe_providers::{
-    Access, Asked, Codec, CommandLine, Failure, Report, SandboxMode, Sign, claude, codex,
-};
+use botpipe_providers::{Access, Asked, Codec, CommandLine, Failure, Report, Sign, claude, codex};
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
@@ -18,6 +16,7 @@ use crate::driver::Driver;
 use crate::environment;
 use crate::harness::{self, Kind};
 use crate::limits::Login;
+use crate::policy;
 use crate::process::{self, Reply, Spec, Stream, Watch};
 use crate::request::Notice;
 
@@ -37,7 +36,12 @@ pub(super) fn ask(
     harness::prepare(kind, harness, driver.desk.layout.root())
         .map_err(|message| Trouble::Stuck { message })?;
     let cwd = driver.desk.layout.root().display().to_string();
-    let access = driver.desk.access.clone();
+    let step = driver.current_step()?;
+    let root = driver.desk.layout.root().to_owned();
+    let access = policy::access(&driver.run.plan, &step, Some(kind), &root);
+    if let Err(why) = prove(driver, kind, harness, &access) {
+        return Ok(Input::PolicyRefused { message: why });
+    }
     let token = session.and_then(|session| session.token.as_deref());
     let asked = Asked {
         harness,
@@ -75,6 +79,28 @@ pub(super) fn ask(
     };
     let (result, pause) = result_of(driver, report, failed, &login)?;
     Ok(Input::TurnEnded { turn, result, evidence, pause })
+}
+
+/// Tries the sandbox once for each access that a run's turns are given.
+fn prove(
+    driver: &mut Driver<'_>,
+    kind: Kind,
+    harness: &Harness,
+    access: &Access,
+) -> Result<(), String> {
+    if driver.desk.proven.contains(access) {
+        return Ok(());
+    }
+    let (root, stage1) = (driver.desk.layout.root(), driver.parts.stage1.as_ref());
+    harness::prove(kind, harness, access, root, stage1).map_err(|why| {
+        format!(
+            "`sandbox_mode: {}` does not hold here: {why}; `policy: {{ sandbox_mode: \
+             danger_full_access }}` in the workflow permits the run without it",
+            access.sandbox.as_str()
+        )
+    })?;
+    driver.desk.proven.push(access.clone());
+    Ok(())
 }
 
 fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
@@ -243,16 +269,6 @@ impl Listener<'_, '_, '_> {
             self.driver.stop.request(SIGTERM);
         }
     }
-}
-
-/// What an agent's commands may touch when no policy says otherwise: the seed's default, where the
-/// harness brings a sandbox along. Claude Code does not: its own needs programs that few machines have.
-pub(crate) fn default_access(kind: Option<Kind>) -> Access {
-    let sandbox = match kind {
-        Some(Kind::Claude) => SandboxMode::DangerFullAccess,
-        Some(Kind::Codex) | None => SandboxMode::WorkspaceWrite,
-    };
-    Access { sandbox, writable: Vec::new(), network: true }
 }
 
 /// The name of a conversation that this turn begins, a UUID: the same run and turn give the same, and

@@ -81,10 +81,10 @@ pub(crate) struct Desk {
     pub(crate) schemas: Validators,
     /// By artifact, the content that was last found valid: what is the same needs no second look.
     pub(crate) good: BTreeMap<ArtifactName, Digest>,
-    /// What the commands of a harness's agent may touch.
-    pub(crate) access: Access,
-    /// The policy that every turn of this owner is under, once it is kept.
-    pub(crate) policy: Option<Ref>,
+    /// What a harness's sandbox was seen to hold.
+    pub(crate) proven: Vec<Access>,
+    /// The policies of this owner's turns that are kept.
+    pub(crate) policies: Vec<(Access, Ref)>,
     /// An object on its way to the disk beside the event that cites it.
     object: Beside,
     /// A file of the workspace on its way to the disk beside what only looks.
@@ -116,10 +116,6 @@ impl Desk {
             }
             None => None,
         };
-        let access = super::ask::default_access(match &agent {
-            Some(Agent::Harness { kind, .. }) => Some(*kind),
-            _ => None,
-        });
         let folder = layout.workflow_folder(&about.task, &about.workflow);
         std::fs::create_dir_all(&folder.absolute)
             .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;
@@ -140,8 +136,8 @@ impl Desk {
             templates: Templates::default(),
             schemas: Validators::default(),
             good: BTreeMap::new(),
-            access,
-            policy: None,
+            proven: Vec::new(),
+            policies: Vec::new(),
             object: Beside::default(),
             file: Beside::default(),
             texts: BTreeMap::new(),

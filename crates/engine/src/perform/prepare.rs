@@ -7,7 +7,7 @@ use botpipe_kernel::run::{
     CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, SessionUse, TurnCause,
 };
 
-use super::Trouble;
+use super::{Agent, Trouble};
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
@@ -28,7 +28,7 @@ pub(super) fn prepare(
     if let Work::Run { program } = &step.work {
         let command = driver.render(&program.command, &format!("command of step `{}`", step.id))?;
         let prompt = driver.keep(&command)?;
-        let policy = Some(policy(driver)?);
+        let policy = Some(policy(driver, &step)?);
         return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session });
     }
     let Some(planned) = step.turn(turn.role).cloned() else {
@@ -47,19 +47,29 @@ pub(super) fn prepare(
     let request = Some(botpipe_journal::digest_of(text.as_bytes()));
     let whole = join(Part::Whole);
     let prompt = driver.desk.keep_beside(driver.parts, whole).map_err(Trouble::Fatal)?;
-    let policy = Some(policy(driver)?);
+    let policy = Some(policy(driver, &step)?);
     Ok(Input::TurnPrepared { turn, prompt, request, policy, session })
 }
 
-/// The policy in force; the same object for every turn, so that a turn records only its name.
-fn policy(driver: &mut Driver<'_>) -> Result<Ref, Trouble> {
-    if let Some(kept) = &driver.desk.policy {
+/// The policy in force for a step; the same object for the same policy, so that a turn records only
+/// its name.
+fn policy(driver: &mut Driver<'_>, step: &Step) -> Result<Ref, Trouble> {
+    let kind = match &driver.desk.agent {
+        Some(Agent::Harness { kind, .. }) if !matches!(step.work, Work::Run { .. }) => Some(*kind),
+        _ => None,
+    };
+    let access = match kind {
+        Some(_) => policy::access(&driver.run.plan, step, kind, driver.desk.layout.root()),
+        None => policy::UNCONFINED,
+    };
+    let known = driver.desk.policies.iter().find(|(of, _)| *of == access);
+    if let Some((_, kept)) = known {
         return Ok(kept.clone());
     }
-    let text = policy::in_force(&driver.run.pass_env);
+    let text = policy::in_force(&driver.run.pass_env, &access, kind);
     let digest = driver.parts.objects.put(text.as_bytes());
     let kept = Ref::Object(digest.map_err(|error| Trouble::Fatal(error.into()))?);
-    driver.desk.policy = Some(kept.clone());
+    driver.desk.policies.push((access, kept.clone()));
     Ok(kept)
 }
 

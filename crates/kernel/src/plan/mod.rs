@@ -1,9 +1,11 @@
 //! A checked workflow: immutable, hashed, nothing in it can be wrong.
 
+mod policy;
 mod route;
 mod step;
 mod workflow;
 
+pub use policy::{NetworkMode, Policy, SandboxMode};
 pub use route::{Action, Route, Target};
 pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};
 pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider, Worklist};

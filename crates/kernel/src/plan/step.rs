@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Policy;
 use super::Route;
 use crate::ids::{ArtifactName, CheckName, Digest, Role, RouteTag, StepId, WorklistName};
 
@@ -33,6 +34,9 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_limit: Option<OnLimit>,
     pub clocks: Clocks,
+    /// What its turns may do, over what the workflow says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 /// What a run does when a limit of the account is reached.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Step;
+use super::{Policy, Step};
 use crate::ids::{ArtifactName, Digest, StepId, WorkflowName, WorklistName};
 
 /// A workflow checked and lowered.
@@ -32,6 +32,8 @@ pub struct Plan {
     pub limits: Limits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Provider>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 impl Plan {

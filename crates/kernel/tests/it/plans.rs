@@ -63,6 +63,7 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         max_attempts: 3,
         on_interrupt: OnInterrupt::Resume,
         on_limit: None,
+        policy: None,
         clocks: Clocks::default(),
     }
 }
@@ -125,6 +126,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         steps,
         limits: Limits { max_steps: 40 },
         provider: None,
+        policy: None,
     }
 }
 

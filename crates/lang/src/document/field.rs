@@ -65,15 +65,30 @@ impl<'n> Fields<'n> {
 
     /// Reports what was not asked for; `later` are keys of the language that this version lacks.
     pub(crate) fn close(self, later: &[&'static str], report: &mut Report<'_>) {
+        self.close_with(later, not_yet, report);
+    }
+
+    /// The same for a policy: controls that nobody enforces are refused.
+    pub(crate) fn close_policy(self, refused: &[&'static str], report: &mut Report<'_>) {
+        self.close_with(refused, not_enforced, report);
+    }
+
+    fn close_with(
+        self,
+        later: &[&'static str],
+        problem: impl Fn(&str, Span) -> Problem,
+        report: &mut Report<'_>,
+    ) {
         for entry in self.entries {
             let key = entry.key.as_str();
             if self.asked.contains(&key) {
                 continue;
             }
+            // A turn's own policy comes with the policies of operations.
             if key == "policy" {
-                report.push(policy(entry.key_span));
+                report.push(not_enforced(key, entry.key_span));
             } else if later.contains(&key) {
-                report.push(not_yet(key, entry.key_span));
+                report.push(problem(key, entry.key_span));
             } else if !self.forgiving {
                 let known = self.asked.iter().copied();
                 report.push(
@@ -98,13 +113,15 @@ pub(crate) fn not_yet(word: &str, span: Span) -> Problem {
     )
 }
 
-fn policy(span: Span) -> Problem {
+fn not_enforced(word: &str, span: Span) -> Problem {
     Problem::new(
         Code::PolicyNotEnforced,
         span,
-        "`policy` is part of the language, but nothing enforces it yet, so it is refused",
+        format!(
+            "`{word}` is part of the language, but nothing enforces it here yet, so it is refused"
+        ),
     )
-    .help("remove `policy` and protect the workspace by other means, such as a container")
+    .help("remove it and protect the workspace by other means, such as a container")
     .refused()
 }
 

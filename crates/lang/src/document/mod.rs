@@ -2,6 +2,7 @@
 
 mod artifact;
 mod field;
+mod policy;
 mod route;
 mod schema;
 mod step;
@@ -11,7 +12,7 @@ mod workflow;
 mod worklist;
 
 use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
-use botpipe_kernel::plan::Provider;
+use botpipe_kernel::plan::{Policy, Provider};
 
 pub(crate) use artifact::ArtifactDecl;
 pub(crate) use route::{ActionDecl, RouteDecl};
@@ -46,6 +47,7 @@ pub(crate) struct Document {
     pub(crate) entry: Option<Spanned<StepId>>,
     pub(crate) max_steps: u32,
     pub(crate) provider: Option<Provider>,
+    pub(crate) policy: Option<Policy>,
 }
 
 impl Document {

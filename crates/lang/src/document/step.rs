@@ -1,7 +1,7 @@
 //! A step: what all kinds have in common.
 
 use botpipe_kernel::ids::{ArtifactName, StepId, WorklistName};
-use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Step};
+use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
 
 use super::Reader;
 use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
@@ -28,6 +28,7 @@ pub(crate) struct StepDecl {
     pub(crate) on_interrupt: OnInterrupt,
     pub(crate) on_limit: Option<OnLimit>,
     pub(crate) clocks: Clocks,
+    pub(crate) policy: Option<Policy>,
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
@@ -110,7 +111,19 @@ impl Reader<'_, '_> {
             on_interrupt: OnInterrupt::Resume,
             on_limit: None,
             clocks: Clocks::default(),
+            policy: None,
         };
+        if let Some(entry) = fields.get("policy") {
+            step.policy = self.policy(entry);
+            if matches!(step.work, WorkDecl::Run { .. }) {
+                let message = "nothing enforces a policy on a script yet";
+                self.report.push(
+                    Problem::new(Code::PolicyNotEnforced, entry.key_span, message)
+                        .help("remove it; a policy binds the turns of agents")
+                        .refused(),
+                );
+            }
+        }
         if let Some(routes) = routes {
             self.routes(routes, &mut step);
         }

@@ -38,6 +38,9 @@ pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> O
     if let Some(provider) = fields.get("provider") {
         reader.document.provider = reader.provider(provider);
     }
+    if let Some(policy) = fields.get("policy") {
+        reader.document.policy = reader.policy(policy);
+    }
     if let Some(entry) = fields.get("entry") {
         let written = text(entry, reader.report);
         reader.document.entry = written.and_then(|step| name(step.value, step.span, reader.report));
@@ -68,6 +71,7 @@ impl Document {
             entry: None,
             max_steps: Limits::DEFAULT_MAX_STEPS,
             provider: None,
+            policy: None,
         }
     }
 }

@@ -14,6 +14,8 @@ pub use command::command_line;
 pub use home::{HomeError, config_of};
 pub use protocol::Protocol;
 
+use crate::harness::SandboxMode;
+
 /// The oldest version whose app server is known to work.
 pub const FLOOR: [u64; 3] = [0, 160, 0];
 /// The newest version that the tests drive.
@@ -22,3 +24,12 @@ pub const TESTED: [u64; 3] = [0, 169, 0];
 pub const PROGRAM: &str = "codex";
 /// Variables that hold its login; the agent's commands never see them.
 pub const LOGIN_VARIABLES: [&str; 2] = ["CODEX_API_KEY", "OPENAI_API_KEY"];
+
+/// Codex's own word for a sandbox mode.
+pub fn sandbox_word(mode: SandboxMode) -> &'static str {
+    match mode {
+        SandboxMode::ReadOnly => "read-only",
+        SandboxMode::WorkspaceWrite => "workspace-write",
+        SandboxMode::DangerFullAccess => "danger-full-access",
+    }
+}

@@ -62,11 +62,7 @@ impl Protocol {
     }
 
     fn begin(&self) -> String {
-        let sandbox = match self.access.sandbox {
-            SandboxMode::ReadOnly => "read-only",
-            SandboxMode::WorkspaceWrite => "workspace-write",
-            SandboxMode::DangerFullAccess => "danger-full-access",
-        };
+        let sandbox = super::sandbox_word(self.access.sandbox);
         let mut params = json!({ "cwd": self.cwd, "approvalPolicy": "never", "sandbox": sandbox });
         if let Some(model) = &self.model {
             params["model"] = json!(model);

@@ -19,6 +19,10 @@ pub fn main() -> ExitCode {
         let (name, version) = name.split_once('.').unwrap_or((name, "0.0.0"));
         return said(&format!("{name} {version}\n"));
     }
+    // Codex is asked to try its sandbox first; here nothing is confined, and nothing tried.
+    if words.get(1).is_some_and(|word| word == "sandbox") {
+        return said("probed\n");
+    }
     let script = words.iter().skip_while(|word| *word != "--script").nth(1);
     let Some(script) = script else { return failed("no `--script FILE` among the arguments") };
     match fs::read_to_string(script) {
