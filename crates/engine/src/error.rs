@@ -33,6 +33,11 @@ pub enum Error {
     NoProvider { workflow: WorkflowName },
     #[error("{message}")]
     Policy { message: String },
+    #[error(
+        "a budget of `{key}` cannot be kept: `{provider}` does not report it; bound {instead}, which it \
+         does"
+    )]
+    Budget { key: &'static str, provider: &'static str, instead: &'static str },
     #[error("provider `{name}`: {message}")]
     Harness { name: &'static str, message: String },
     #[error("cassette {origin}: {message}")]
@@ -90,6 +95,7 @@ impl Error {
             | Self::NoProvider { .. }
             | Self::Harness { .. }
             | Self::Policy { .. }
+            | Self::Budget { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,
             Self::CutOff { source, .. } => source.kind(),

@@ -21,3 +21,4 @@ pub mod workspace;
 
 pub use engine::Engine;
 pub use error::Error;
+pub use start::preview;

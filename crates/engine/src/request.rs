@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
-use botpipe_kernel::plan::OnLimit;
-use botpipe_kernel::run::{Event, Lifecycle, Raise, Run};
+use botpipe_kernel::plan::{Budget, OnLimit, Plan};
+use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
+use botpipe_lang::WorstCase;
 use serde_json::Value;
 
 use crate::harness::Chosen;
@@ -28,6 +29,8 @@ pub struct StartRequest {
     pub max_steps: Option<u32>,
     /// What is done at a limit of the account; `None`: as the steps say.
     pub on_limit: Option<OnLimit>,
+    /// What the run may spend; what it leaves open is as the workflow says.
+    pub budget: Budget,
 }
 
 /// The agent program as a person chose it.
@@ -39,6 +42,22 @@ pub enum ProviderChoice {
     Harness(Chosen),
     /// The text of a cassette, and where it came from.
     Replay { cassette: String, origin: String, loose: bool },
+}
+
+/// What a run would be.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    pub plan: Plan,
+    pub input: Value,
+    pub params: Value,
+    pub provider: Option<Provider>,
+    /// What would bind each step, in file order: JSON in the words of the seed.
+    pub policies: Vec<Value>,
+    pub budget: Budget,
+    /// The most turns of agents.
+    pub worst: Option<WorstCase>,
+    /// What is worth a warning.
+    pub notes: Vec<String>,
 }
 
 /// Which run is meant: the newest of a workflow and task, or a named one.

@@ -1,22 +1,23 @@
 //! A new run: its input checked, its provider chosen, its texts kept.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use botpipe_kernel::ids::{Digest, RunId, TaskId};
-use botpipe_kernel::plan;
+use botpipe_kernel::plan::{self, Budget};
 use botpipe_kernel::run::{Input, Provider};
 use botpipe_lang::{Compiled, canonical_plan, digest_of};
 use botpipe_providers::Cassette;
 
 use crate::driver::now;
 use crate::error::Error;
-use crate::harness::Chosen;
+use crate::harness::{Chosen, Kind};
 use crate::parts::Parts;
 use crate::perform::About;
 use crate::policy;
 use crate::prompt::run_input;
-use crate::request::{ProviderChoice, StartRequest};
+use crate::request::{Preview, ProviderChoice, StartRequest};
 
 /// Everything a run starts with; nothing of it is recorded yet.
 pub(crate) struct NewRun {
@@ -29,14 +30,41 @@ pub(crate) struct NewRun {
     pub(crate) notes: Vec<String>,
 }
 
-/// Checks a request against its workflow and keeps the texts the run will need.
-pub(crate) fn prepare(
-    parts: &Parts,
-    compiled: &Compiled,
-    request: StartRequest,
-) -> Result<NewRun, Error> {
+/// A request that fits its workflow; nothing of it is kept yet.
+struct Fitting {
+    plan: plan::Plan,
+    input: serde_json::Value,
+    params: serde_json::Value,
+    agent: Option<Agent>,
+}
+
+/// The agent program of a run before it is recorded.
+enum Agent {
+    Ready {
+        provider: Provider,
+        notes: Vec<String>,
+    },
+    /// The text of a cassette, checked.
+    Recording {
+        cassette: String,
+        loose: bool,
+    },
+}
+
+impl Agent {
+    fn provider(&self) -> Provider {
+        match self {
+            Self::Ready { provider, .. } => provider.clone(),
+            Self::Recording { cassette, loose } => {
+                Provider::Replay { cassette: digest_of(cassette), loose: *loose }
+            }
+        }
+    }
+}
+
+/// Checks a request against its workflow.
+fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     let plan = compiled.plan.clone().ok_or(Error::Unchecked)?;
-    let message = request.message.clone().unwrap_or_default();
     let text_of = |digest: &Digest| compiled.texts.get(digest).map_or("{}", String::as_str);
     let schema_of = |d: &Digest| serde_json::from_str(text_of(d)).unwrap_or_default();
     let input = run_input(
@@ -55,13 +83,65 @@ pub(crate) fn prepare(
             return Err(Error::Input { problems });
         }
     };
-    let (provider, notes) = choose(parts, &plan, compiled, request.provider)?;
+    let agent = choose(&plan, compiled, request.provider.clone())?;
+    let provider = agent.as_ref().map(Agent::provider);
+    can_be_kept(&request.budget.clone().or(&plan.budget), provider.as_ref())?;
     if let Some(message) = policy::refusal(&plan, provider.as_ref()) {
         return Err(Error::Policy { message });
     }
     if provider.is_none() && needs_agent(&plan) {
         return Err(Error::NoProvider { workflow: plan.name.clone() });
     }
+    Ok(Fitting { plan, input, params, agent })
+}
+
+/// What a run would be: nothing is written, and nothing is asked of an agent.
+///
+/// # Errors
+/// As when the run is started: bad input, no provider, a policy or budget that nobody enforces.
+pub fn preview(
+    compiled: &Compiled,
+    request: &StartRequest,
+    workspace: &Path,
+) -> Result<Preview, Error> {
+    let Fitting { plan, input, params, agent } = fit(compiled, request)?;
+    let (provider, notes) = match agent {
+        Some(Agent::Ready { provider, notes }) => (Some(provider), notes),
+        Some(recording) => (Some(recording.provider()), Vec::new()),
+        None => (None, Vec::new()),
+    };
+    let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
+    let kind = provider.as_ref().and_then(Kind::of);
+    let policies = plan.steps.iter().map(|step| {
+        let access = match (&step.work, kind) {
+            (plan::Work::Run { .. }, _) | (_, None) => policy::UNCONFINED,
+            (_, Some(kind)) => policy::access(&plan, step, Some(kind), &root),
+        };
+        policy::in_force(&request.pass_env, &access, kind)
+    });
+    let policies = policies.map(|text| serde_json::from_str(&text).unwrap_or_default()).collect();
+    let budget = request.budget.clone().or(&plan.budget);
+    let worst = compiled.turns;
+    Ok(Preview { plan, input, params, provider, policies, budget, worst, notes })
+}
+
+/// Checks a request against its workflow and keeps the texts the run will need.
+pub(crate) fn prepare(
+    parts: &Parts,
+    compiled: &Compiled,
+    request: StartRequest,
+) -> Result<NewRun, Error> {
+    let Fitting { plan, input, params, agent } = fit(compiled, &request)?;
+    let message = request.message.clone().unwrap_or_default();
+    let provider = agent.as_ref().map(Agent::provider);
+    let notes = match agent {
+        Some(Agent::Ready { notes, .. }) => notes,
+        Some(Agent::Recording { cassette, .. }) => {
+            parts.objects.put(cassette.as_bytes())?;
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
     let run = new_run_id();
     let task = request.task.unwrap_or_else(|| task_of(&message, &run));
     for text in compiled.texts.values() {
@@ -80,6 +160,7 @@ pub(crate) fn prepare(
         pass_env: request.pass_env,
         max_steps: request.max_steps,
         on_limit: request.on_limit,
+        budget: request.budget,
     };
     let about = About {
         run: run.clone(),
@@ -93,6 +174,24 @@ pub(crate) fn prepare(
     Ok(NewRun { run, task, plan: Arc::new(plan), input: start, about, notes })
 }
 
+/// A bound on what a provider does not report is refused: unknown is not nothing.
+fn can_be_kept(budget: &Budget, provider: Option<&Provider>) -> Result<(), Error> {
+    let (provider, tokens, cost) = match provider {
+        Some(Provider::Codex(_)) => ("codex", true, false),
+        Some(Provider::Command { .. }) => ("command", false, false),
+        Some(Provider::Replay { .. }) => ("replay", false, false),
+        Some(Provider::Claude(_)) | None => return Ok(()),
+    };
+    let instead = if tokens { "`tokens`, `turns` or `wall`" } else { "`turns` or `wall`" };
+    if budget.cost.is_some() && !cost {
+        return Err(Error::Budget { key: "usd", provider, instead });
+    }
+    if budget.tokens.is_some() && !tokens {
+        return Err(Error::Budget { key: "tokens", provider, instead });
+    }
+    Ok(())
+}
+
 /// Whether any step asks an agent.
 fn needs_agent(plan: &plan::Plan) -> bool {
     plan.steps.iter().any(|step| !matches!(step.work, plan::Work::Run { .. }))
@@ -100,23 +199,22 @@ fn needs_agent(plan: &plan::Plan) -> bool {
 
 /// The operator's choice, else the workflow's own.
 fn choose(
-    parts: &Parts,
     plan: &plan::Plan,
     compiled: &Compiled,
     choice: Option<ProviderChoice>,
-) -> Result<(Option<Provider>, Vec<String>), Error> {
-    let plain = |provider| Ok((Some(provider), Vec::new()));
+) -> Result<Option<Agent>, Error> {
+    let ready = |provider| Ok(Some(Agent::Ready { provider, notes: Vec::new() }));
     let (text, origin, loose) = match (choice, &plan.provider) {
         (Some(ProviderChoice::Command { program, args }), _) => {
-            return plain(Provider::Command { program, args });
+            return ready(Provider::Command { program, args });
         }
         (Some(ProviderChoice::Harness(Chosen { provider, notes })), _) => {
-            return Ok((Some(provider), notes));
+            return Ok(Some(Agent::Ready { provider, notes }));
         }
         (Some(ProviderChoice::Replay { cassette, origin, loose }), _) => (cassette, origin, loose),
         (None, Some(plan::Provider::Command { program, args })) => {
             let (program, args) = (program.clone(), args.clone());
-            return plain(Provider::Command { program, args });
+            return ready(Provider::Command { program, args });
         }
         (None, Some(plan::Provider::Replay { cassette, loose })) => {
             let text = compiled.cassette.clone().ok_or_else(|| Error::Cassette {
@@ -125,13 +223,12 @@ fn choose(
             })?;
             (text, cassette.clone(), *loose)
         }
-        (None, None) => return Ok((None, Vec::new())),
+        (None, None) => return Ok(None),
     };
     if let Err(error) = Cassette::parse(&text) {
         return Err(Error::Cassette { origin, message: error.to_string() });
     }
-    let cassette = parts.objects.put(text.as_bytes())?;
-    plain(Provider::Replay { cassette, loose })
+    Ok(Some(Agent::Recording { cassette: text, loose }))
 }
 
 /// A run id: unique on this machine, and in order of time for a person who reads it.

@@ -74,6 +74,7 @@ impl TextStore {
             limits: Limits { max_steps: document.max_steps },
             provider: document.provider,
             policy: document.policy,
+            budget: document.budget,
         })
     }
 

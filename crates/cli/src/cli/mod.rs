@@ -5,6 +5,7 @@
 mod answer;
 mod cancel;
 mod check;
+mod cost;
 mod demo;
 mod harness;
 mod logs;
@@ -42,6 +43,7 @@ enum Command {
     #[command(subcommand)]
     Runs(runs::Command),
     Logs(logs::Args),
+    Cost(cost::Args),
     #[command(subcommand)]
     Workflows(workflows::Command),
     Check(check::Args),
@@ -85,6 +87,7 @@ impl Command {
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
             Self::Logs(args) => args.run(),
+            Self::Cost(args) => args.run(),
             Self::Workflows(command) => command.run(),
             Self::Check(args) => args.run(),
             Self::Demo(args) => args.run(),
@@ -100,6 +103,7 @@ impl Command {
             Self::Cancel(args) => Some(args.json()),
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),
+            Self::Cost(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
             Self::Demo(args) => Some(args.json()),
             Self::Logs(_) => None,

@@ -2,9 +2,11 @@
 
 use botpipe_engine::request::ResumeRequest;
 use botpipe_kernel::ids::StepId;
+use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::Raise;
 
 use super::options::{Speech, Which, switch};
+use crate::term::budget;
 use crate::term::end::End;
 use crate::term::failure::Failure;
 use crate::term::progress::watcher;
@@ -17,6 +19,7 @@ use crate::term::progress::watcher;
 /// Examples:
 ///   botpipe resume ralph_loop csv-export
 ///   botpipe resume ralph_loop csv-export --max-visits implement=12
+///   botpipe resume ralph_loop csv-export --budget usd=10
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -28,6 +31,9 @@ pub(super) struct Args {
     /// Raise a step's bound of visits; may be given again
     #[arg(long, value_name = "STEP=N", value_parser = step_bound)]
     max_visits: Vec<(StepId, u32)>,
+    /// Raise what the run may spend in all: usd=5.50, tokens=2000000, turns=40, wall=2h
+    #[arg(long, value_name = "KIND=AMOUNT", value_parser = budget::read)]
+    budget: Vec<Budget>,
     #[command(flatten)]
     speech: Speech,
 }
@@ -41,7 +47,9 @@ impl Args {
         let which = self.which.run()?;
         let engine = self.which.workspace.engine()?;
         let max_visits = self.max_visits.into_iter().collect();
-        let request = ResumeRequest { raise: Raise { max_steps: self.max_steps, max_visits } };
+        let budget = budget::all(&self.budget);
+        let raise = Raise { max_steps: self.max_steps, max_visits, budget };
+        let request = ResumeRequest { raise };
         let stop = switch()?;
         let progress = watcher(self.speech.volume());
         let end = engine.resume(&which, &request, progress.as_ref(), &stop);

@@ -3,22 +3,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use botpipe_engine::Engine;
 use botpipe_engine::catalog;
 use botpipe_engine::harness::{self, Kind};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
+use botpipe_engine::{Engine, preview};
 use botpipe_kernel::ids::TaskId;
+use botpipe_kernel::plan::Budget;
 use botpipe_lang::{Compiled, SourceFile, compile};
 use clap::ValueEnum;
 use serde_json::Value;
 
 use super::harness::{AtLimit, HarnessOptions};
 use super::options::{Speech, Workspace, switch};
+use crate::term::budget;
 use crate::term::diagnostic;
 use crate::term::end::End;
 use crate::term::exit;
 use crate::term::failure::Failure;
-use crate::term::output::tell;
+use crate::term::output::{result, tell};
+use crate::term::preview as shown;
 use crate::term::progress::watcher;
 
 /// Start a run of a workflow
@@ -65,6 +68,9 @@ pub(super) struct Args {
     /// What to do at a usage limit of the account: stay and wait, let go and be resumed later, or stop
     #[arg(long, value_name = "WHAT", value_enum)]
     on_limit: Option<AtLimit>,
+    /// What the run may spend: usd=5.50, tokens=2000000, turns=40, wall=2h; may be given again
+    #[arg(long, value_name = "KIND=AMOUNT", value_parser = budget::read)]
+    budget: Vec<Budget>,
     /// The recording that `--provider replay` plays
     #[arg(long, value_name = "FILE")]
     cassette: Option<PathBuf>,
@@ -77,6 +83,9 @@ pub(super) struct Args {
     /// Stop after so many steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_steps: Option<u32>,
+    /// Say what the run would be, and how many turns at worst; start nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     speech: Speech,
     /// With `command`: the agent's program and its arguments, prompt on stdin, answer on stdout. With a
@@ -106,7 +115,13 @@ impl Args {
         let compiled = compile(&source, files.as_ref());
         report(&source, &compiled)?;
         let speech = self.speech;
+        let dry_run = self.dry_run;
         let request = self.request()?;
+        if dry_run {
+            let preview = preview(&compiled, &request, &workspace)?;
+            result(speech.form(), || shown::text(&preview), || shown::view(&preview));
+            return Ok(exit::OK);
+        }
         let stop = switch()?;
         let engine = Engine::open(&workspace)?;
         let progress = watcher(speech.volume());
@@ -127,6 +142,7 @@ impl Args {
             pass_env: self.pass_env,
             max_steps: self.max_steps,
             on_limit: self.on_limit.map(Into::into),
+            budget: budget::all(&self.budget),
         })
     }
 

@@ -6,15 +6,15 @@ use botpipe_engine::catalog;
 use botpipe_engine::request::{RunStatus, RunSummary};
 use botpipe_engine::{Engine, engine::RunView};
 use botpipe_kernel::ids::{TaskId, WorkflowName};
-use botpipe_kernel::run::{Harness, Provider};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::options::{Json, Which, Workspace};
+use crate::term::agent::agent;
 use crate::term::clock::moment;
 use crate::term::end::End;
 use crate::term::failure::Failure;
-use crate::term::output::{one_line, result, shell_word};
+use crate::term::output::{one_line, result};
 use crate::term::table::table;
 use crate::term::{exit, story};
 
@@ -207,26 +207,6 @@ fn show(view: &RunView, end: &End<'_>) -> String {
     }
     text.push_str(&story::text(&story::chapters(&view.events), &view.state));
     text
-}
-
-fn agent(provider: &Provider) -> String {
-    match provider {
-        Provider::Command { program, args } => {
-            let words = [program].into_iter().chain(args).map(|word| shell_word(word));
-            one_line(&words.collect::<Vec<_>>().join(" "), 200)
-        }
-        Provider::Codex(it) => harness("codex", it),
-        Provider::Claude(it) => harness("claude", it),
-        Provider::Replay { cassette, loose } => {
-            let how = if *loose { "played loosely: prompts were not compared" } else { "replay" };
-            format!("recording {} ({how})", cassette.short())
-        }
-    }
-}
-
-fn harness(name: &str, harness: &Harness) -> String {
-    let model = harness.model.as_ref().map(|it| format!(", model {it}")).unwrap_or_default();
-    one_line(&format!("{name} {}{model}: {}", harness.version, harness.program), 200)
 }
 
 /// A summary, where the run stands, and its visits.

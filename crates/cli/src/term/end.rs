@@ -184,6 +184,10 @@ fn raise(stop: &Stop, run: &Run) -> String {
         Stop::MaxVisits { step, limit } => {
             format!(" --max-visits {step}={}", limit.saturating_mul(2).max(1))
         }
+        Stop::Budget { of, limit, spent } => {
+            let more = limit.max(spent).saturating_mul(2).max(1);
+            format!(" --budget {}", super::budget::word(*of, more))
+        }
         Stop::Policy { .. } | Stop::Signal { .. } | Stop::Provider { .. } | Stop::Error { .. } => {
             String::new()
         }

@@ -15,3 +15,4 @@ mod real_claude;
 mod real_codex;
 mod runs;
 mod signals;
+mod spending;

@@ -28,6 +28,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The harness of a provider, if it is one.
+    pub fn of(provider: &Provider) -> Option<Self> {
+        match provider {
+            Provider::Codex(_) => Some(Self::Codex),
+            Provider::Claude(_) => Some(Self::Claude),
+            Provider::Command { .. } | Provider::Replay { .. } => None,
+        }
+    }
+
     /// Its name, as it is chosen and recorded.
     pub fn name(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
 use super::hold;
-use super::turn::{Activity, SIGTERM, end_of};
+use super::turn::{Activity, SIGTERM, end_of, millis, sooner, wall_left};
 use crate::driver::Driver;
 use crate::environment;
 use crate::harness::{self, Kind};
@@ -75,6 +75,7 @@ pub(super) fn ask(
         activity: log.finish(),
         transcript: transcript(driver, report.transcript.as_deref()),
         usage: report.usage.clone(),
+        took_ms: millis(ended.elapsed),
         leftover: ended.leftover,
     };
     let (result, pause) = result_of(driver, report, failed, &login)?;
@@ -146,7 +147,7 @@ fn spec(
     Ok(Spec {
         stdin: opening.into_bytes(),
         talks: true,
-        wall: clock(step.clocks.wall_ms),
+        wall: sooner(clock(step.clocks.wall_ms), wall_left(driver)),
         idle: Some(idle.unwrap_or(IDLE)),
         idle_busy: Some(idle.unwrap_or(IDLE_BUSY)),
         stall: Some(idle.unwrap_or(STALL)),

@@ -69,9 +69,10 @@ fn run_program(
         stage1: driver.parts.stage1.clone(),
         mark: Some(driver.mark_path(&turn)),
     };
+    let own = step.clocks.wall_ms.map(Duration::from_millis);
     let spec = Spec {
         stdin,
-        wall: step.clocks.wall_ms.map(Duration::from_millis),
+        wall: if turn.role == Role::Script { own } else { sooner(own, wall_left(driver)) },
         idle: step.clocks.idle_ms.map(Duration::from_millis),
         capture_limit: ANSWER_LIMIT,
         ..Spec::of(launch)
@@ -89,8 +90,29 @@ fn run_program(
     }
     let activity = log.finish();
     let result = result_of(driver, &turn, &argv[0], &ended)?;
-    let evidence = Evidence { activity, leftover: ended.leftover, ..Evidence::default() };
+    let evidence = Evidence {
+        activity,
+        took_ms: millis(ended.elapsed),
+        leftover: ended.leftover,
+        ..Evidence::default()
+    };
     Ok(Input::TurnEnded { turn, result, evidence, pause: None })
+}
+
+/// What is left of the run's budget of time: a turn is not longer.
+pub(super) fn wall_left(driver: &Driver<'_>) -> Option<Duration> {
+    let spent = driver.run.spent.wall_ms;
+    driver.run.budget.wall_ms.map(|limit| Duration::from_millis(limit.saturating_sub(spent).max(1)))
+}
+
+/// The smaller of two bounds.
+pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
+
+/// As events count time.
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What the end of a program means for its turn.

@@ -1,7 +1,7 @@
 //! One event of every kind, with every field filled that it may have.
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
-use botpipe_kernel::plan::{OnInterrupt, OnLimit, Target};
+use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
     FindingState, Harness, Hold, InterruptCause, Item, ItemStatus, McpServer, Process, Provider,
@@ -98,6 +98,15 @@ fn findings() -> Vec<Finding> {
     states.into_iter().map(finding).collect()
 }
 
+fn budget() -> Budget {
+    Budget {
+        cost: Some(5_500_000),
+        tokens: Some(2_000_000),
+        turns: Some(40),
+        wall_ms: Some(7_200_000),
+    }
+}
+
 fn harness() -> Harness {
     let program = McpServer::Program {
         command: "tools".to_owned(),
@@ -134,6 +143,7 @@ fn of_the_run() -> Vec<Event> {
             pass_env: vec!["API_KEY".to_owned()],
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
+            budget: budget(),
         },
         Event::QuestionAsked {
             question: Question {
@@ -159,6 +169,7 @@ fn of_the_run() -> Vec<Event> {
         Event::RunResumed {
             cause: ResumeCause::Asked,
             raise: Raise {
+                budget: budget(),
                 max_steps: Some(2000),
                 max_visits: [(id::<StepId>("implement"), 5)].into(),
             },
@@ -241,6 +252,7 @@ fn of_turns() -> Vec<Event> {
                 cost: Some(3_232),
                 at_least: true,
             }),
+            took_ms: 61_250,
             leftover: 2,
         },
         Event::TurnInterrupted {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Step};
+use super::{Budget, Policy, Step};
 use crate::ids::{ArtifactName, Digest, StepId, WorkflowName, WorklistName};
 
 /// A workflow checked and lowered.
@@ -34,6 +34,8 @@ pub struct Plan {
     pub provider: Option<Provider>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
 }
 
 impl Plan {

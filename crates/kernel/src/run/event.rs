@@ -14,7 +14,7 @@ use crate::ids::{
     ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
     WorklistName,
 };
-use crate::plan::{OnInterrupt, OnLimit, Target};
+use crate::plan::{Budget, OnInterrupt, OnLimit, Target};
 
 /// A fact of a run.
 ///
@@ -44,6 +44,9 @@ pub enum Event {
         max_steps: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         on_limit: Option<OnLimit>,
+        /// What the run may spend in all.
+        #[serde(default, skip_serializing_if = "Budget::is_none")]
+        budget: Budget,
     },
     /// A worklist was read from its artifact.
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
@@ -101,6 +104,9 @@ pub enum Event {
         /// What it spent; absent: not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
+        /// How long it took, in milliseconds.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        took_ms: u64,
         /// Processes it left behind, which were killed.
         #[serde(default, skip_serializing_if = "is_zero")]
         leftover: u32,
@@ -244,6 +250,11 @@ fn is_false(value: &bool) -> bool {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nothing(value: &u64) -> bool {
     *value == 0
 }
 

@@ -62,8 +62,8 @@ impl Run {
                 });
             }
             Event::SessionKnown { turn, token } => self.session_known(turn, token),
-            Event::TurnEnded { turn, result, usage, .. } => {
-                self.turn_ended(turn, result, usage.as_ref());
+            Event::TurnEnded { turn, result, usage, took_ms, .. } => {
+                self.turn_ended(turn, result, usage.as_ref(), *took_ms);
             }
             Event::TurnInterrupted { turn, cause, tree, then } => {
                 self.turn_interrupted(turn, cause, tree.as_ref(), *then);
@@ -124,6 +124,7 @@ impl Run {
             pass_env,
             max_steps,
             on_limit,
+            budget,
             ..
         } = event
         else {
@@ -139,6 +140,7 @@ impl Run {
         self.pass_env.clone_from(pass_env);
         self.max_steps = *max_steps;
         self.on_limit = *on_limit;
+        self.budget = budget.clone();
         self.lifecycle = Lifecycle::Running;
         self.next = Some(Entry {
             step: self.plan.entry.clone(),
@@ -240,9 +242,15 @@ impl Run {
         }
     }
 
-    fn turn_ended(&mut self, turn: &TurnId, result: &TurnResult, usage: Option<&Usage>) {
+    fn turn_ended(
+        &mut self,
+        turn: &TurnId,
+        result: &TurnResult,
+        usage: Option<&Usage>,
+        took_ms: u64,
+    ) {
         if turn.role != Role::Script {
-            self.spent.add(usage);
+            self.spent.add(usage, took_ms);
         }
         let session = self.visit.as_ref().and_then(Visit::session).map(|it| it.key.clone());
         if let (Some(key), Some(cost)) = (&session, usage.and_then(|usage| usage.cost)) {
@@ -462,6 +470,7 @@ impl Run {
             self.max_steps = max_steps;
         }
         self.raised_visits.extend(raise.max_visits.clone());
+        self.budget = raise.budget.clone().or(&self.budget);
         self.with_visit(|visit| visit.attempts = 0);
     }
 

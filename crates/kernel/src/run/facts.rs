@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::harness::{FailureClass, Harness, Usage};
 use crate::ids::{ArtifactName, CheckName, Digest, ItemId, StepId, TurnId, VisitId};
+use crate::plan::{Budget, Spending};
 
 /// A reference to content: small text in place, everything else by digest in the object store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,6 +174,8 @@ pub struct Evidence {
     pub transcript: Option<Digest>,
     /// What it spent; `None`: not known.
     pub usage: Option<Usage>,
+    /// How long it took, in milliseconds; 0 for a recording.
+    pub took_ms: u64,
     /// Processes it left behind, which were killed.
     pub leftover: u32,
 }
@@ -227,6 +230,9 @@ pub struct Raise {
     pub max_steps: Option<u32>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub max_visits: BTreeMap<StepId, u32>,
+    /// What the run may spend in all from now on.
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
 }
 
 /// One item of a worklist, as read.
@@ -309,6 +315,12 @@ pub enum Stop {
         step: StepId,
         limit: u32,
     },
+    /// A bound of the run's budget; the amounts are in the unit of their kind.
+    Budget {
+        of: Spending,
+        limit: u64,
+        spent: u64,
+    },
     Policy {
         message: String,
     },
@@ -331,6 +343,12 @@ impl fmt::Display for Stop {
             Self::MaxVisits { step, limit } => {
                 write!(f, "limit: step `{step}` reached its max_visits of {limit}")
             }
+            Self::Budget { of, limit, spent } => write!(
+                f,
+                "limit: budget of {} reached: {} spent",
+                of.amount(*limit),
+                of.amount(*spent)
+            ),
             Self::Policy { message } => write!(f, "policy: {message}"),
             Self::Signal { signal } => write!(f, "signal {signal}"),
             Self::Provider { message, .. } => write!(f, "provider: {message}"),

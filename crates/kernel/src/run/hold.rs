@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::Stop;
 use super::harness::{FailureClass, Usage};
-use crate::plan::OnLimit;
+use crate::plan::{Budget, OnLimit, Spending};
 
 /// Why nothing is asked for a while, and until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,14 +42,17 @@ pub struct Spent {
     pub turns_unknown: u32,
     /// Those that reported usage but no cost.
     pub turns_unpriced: u32,
+    /// Milliseconds that they took.
+    pub wall_ms: u64,
     /// The sum of what was reported; its `cost` is the sum of the known costs.
     pub usage: Usage,
 }
 
 impl Spent {
     /// Adds a turn.
-    pub(super) fn add(&mut self, usage: Option<&Usage>) {
+    pub(super) fn add(&mut self, usage: Option<&Usage>, took_ms: u64) {
         self.turns += 1;
+        self.wall_ms = self.wall_ms.saturating_add(took_ms);
         let Some(usage) = usage else {
             self.turns_unknown += 1;
             return;
@@ -65,4 +69,30 @@ impl Spent {
             None => self.turns_unpriced += 1,
         }
     }
+}
+
+impl Spent {
+    /// How much of a kind was spent, as far as it is known.
+    pub fn of(&self, kind: Spending) -> u64 {
+        match kind {
+            Spending::Cost => self.usage.cost.unwrap_or(0),
+            Spending::Tokens => self.usage.input.saturating_add(self.usage.output),
+            Spending::Turns => u64::from(self.turns),
+            Spending::Wall => self.wall_ms,
+        }
+    }
+}
+
+/// The first bound that is reached, and how much was spent.
+pub(super) fn reached(budget: &Budget, spent: &Spent) -> Option<Stop> {
+    let bounds = [
+        (Spending::Cost, budget.cost),
+        (Spending::Tokens, budget.tokens),
+        (Spending::Turns, budget.turns.map(u64::from)),
+        (Spending::Wall, budget.wall_ms),
+    ];
+    bounds.into_iter().find_map(|(of, limit)| {
+        let (limit, spent) = (limit?, spent.of(of));
+        (spent >= limit).then_some(Stop::Budget { of, limit, spent })
+    })
 }

@@ -6,7 +6,7 @@ use super::facts::{
 };
 use super::hold::Hold;
 use crate::ids::{Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
-use crate::plan::OnLimit;
+use crate::plan::{Budget, OnLimit};
 
 /// Something that happened outside.
 ///
@@ -28,6 +28,8 @@ pub enum Input {
         max_steps: Option<u32>,
         /// The operator's word on limits of the account; `None`: as the steps say.
         on_limit: Option<OnLimit>,
+        /// The operator's bounds; what they leave open is as the plan says.
+        budget: Budget,
     },
     /// Answer to [`Effect::ReadItems`](super::Effect::ReadItems).
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },

@@ -17,7 +17,7 @@ use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
 };
-use crate::plan::{Action, Continuity, OnLimit, Plan, Route, Step, Target};
+use crate::plan::{Action, Budget, Continuity, OnLimit, Plan, Route, Step, Target};
 
 /// One execution of one plan.
 ///
@@ -61,6 +61,7 @@ pub struct Run {
     pub judged: bool,
     /// The operator's word on limits of the account.
     pub on_limit: Option<OnLimit>,
+    pub budget: Budget,
     pub spent: Spent,
     /// What each conversation cost so far, in millionths of a US dollar.
     pub session_costs: BTreeMap<SessionKey, u64>,
@@ -248,6 +249,7 @@ impl Run {
             status_owed: None,
             judged: false,
             on_limit: None,
+            budget: Budget::default(),
             spent: Spent::default(),
             session_costs: BTreeMap::new(),
         }

@@ -3,21 +3,25 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step, Target, Work,
+    Action, Budget, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step, Target,
+    Work,
 };
 use botpipe_kernel::run::Verdict;
 
 use crate::plans;
+use crate::said;
 
 /// Reads the head of a scenario; lines that begin with `#` say what it is about.
 pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
     let mut steps: Vec<Step> = Vec::new();
     let mut max_steps = None;
+    let mut budget = Budget::default();
     for line in lines.iter().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (key, rest) = line.trim().split_once(' ').ok_or_else(|| format!("`{line}`?"))?;
         match (key, steps.last_mut()) {
             ("step", _) => steps.push(plans::step(rest, plans::prompt(&[]), Vec::new())),
             ("max_steps", _) => max_steps = Some(number(rest)?),
+            ("budget", _) => budget = said::budget(&rest.split(' ').collect::<Vec<_>>())?,
             (_, Some(step)) => word(step, key, rest)?,
             _ => return Err(format!("`{line}` is of no step")),
         }
@@ -26,6 +30,7 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
         return Err("it has no plan".to_owned());
     }
     let mut plan = plans::plan(steps);
+    plan.budget = budget;
     for target in plan.steps.iter().flat_map(targets) {
         if let Target::Step(id) = target
             && plan.step(id).is_none()

@@ -127,6 +127,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         limits: Limits { max_steps: 40 },
         provider: None,
         policy: None,
+        budget: botpipe_kernel::plan::Budget::default(),
     }
 }
 

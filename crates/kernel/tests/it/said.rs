@@ -3,10 +3,11 @@
 use std::str::FromStr;
 
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
+use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
     AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, Evidence, FailureClass, Finding,
     FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process, Raise,
-    Ref, Run, SnapshotId, TurnResult, outstanding,
+    Ref, Run, SnapshotId, TurnResult, Usage, outstanding,
 };
 
 use crate::plans::digest;
@@ -54,6 +55,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         },
         "session" => Input::SessionKnown { turn: place.turn()?, token: rest.to_owned() },
         "answers" => ended(place.turn()?, completed(rest, None)),
+        "spends" => spent(place.turn()?, rest)?,
         "exits" => ended(place.turn()?, completed("", Some(number(rest)?))),
         "fails" => failed(place.turn()?, rest)?,
         "held" => held(place.turn()?, rest)?,
@@ -111,7 +113,10 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
         "start" => only(words, &["max_steps"])?,
-        "resume" => only(words, &["max_steps", "max_visits", "tree", "edited"])?,
+        "resume" => {
+            let bounds = ["usd", "tokens", "turns", "wall"];
+            only(words, &[&["max_steps", "max_visits", "tree", "edited"], &bounds[..]].concat())?;
+        }
         "stop" => only(words, &["signal", "tree"])?,
         "cancel" => only(words, &[])?,
         _ => {}
@@ -281,7 +286,35 @@ fn raise(words: &[&str]) -> Result<Raise, String> {
         let step = step.parse().map_err(|_| format!("`{step}` is no step"))?;
         raise.max_visits.insert(step, number(n)?);
     }
+    raise.budget = budget(words)?;
     Ok(raise)
+}
+
+/// `usd=… tokens=… turns=… wall=…`, of which any may be left out.
+pub(crate) fn budget(words: &[&str]) -> Result<Budget, String> {
+    Ok(Budget {
+        cost: value(words, "usd").map(number).transpose()?,
+        tokens: value(words, "tokens").map(number).transpose()?,
+        turns: value(words, "turns").map(number).transpose()?,
+        wall_ms: value(words, "wall").map(number).transpose()?,
+    })
+}
+
+/// `input=100 output=10 [usd=…] [took=…]: answer`
+fn spent(turn: TurnId, said: &str) -> Result<Input, String> {
+    let (amounts, answer) = said.split_once(": ").ok_or("`spends input=1 output=1: answer`")?;
+    let words: Vec<&str> = amounts.split(' ').collect();
+    only(&words, &["input", "output", "usd", "took"])?;
+    let amount = |key: &str| value(&words, key).map(number::<u64>).transpose();
+    let usage = Usage {
+        input: amount("input")?.unwrap_or(0),
+        output: amount("output")?.unwrap_or(0),
+        cost: amount("usd")?,
+        ..Usage::default()
+    };
+    let took_ms = amount("took")?.unwrap_or(0);
+    let evidence = Evidence { usage: Some(usage), took_ms, ..Evidence::default() };
+    Ok(Input::TurnEnded { turn, result: completed(answer, None), evidence, pause: None })
 }
 
 fn tree(words: &[&str]) -> Option<SnapshotId> {

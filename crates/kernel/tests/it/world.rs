@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use botpipe_kernel::ids::{ArtifactName, TurnId};
-use botpipe_kernel::plan::{OnLimit, Plan};
+use botpipe_kernel::plan::{Budget, OnLimit, Plan};
 use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Effect, Event, Evidence, FailureClass, Finding,
     FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Raise, Ref,
@@ -29,6 +29,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         pass_env: Vec::new(),
         max_steps,
         on_limit: None,
+        budget: Budget::default(),
     }
 }
 
@@ -254,7 +255,8 @@ pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
         }
         Lifecycle::Stopped(_) | Lifecycle::Held(_) => {
             let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();
-            let raise = Raise { max_steps: Some(60), max_visits };
+            let budget = Budget { turns: Some(999), ..Budget::default() };
+            let raise = Raise { max_steps: Some(60), max_visits, budget };
             Some(Input::Resume { raise, tree: None, edited: Vec::new() })
         }
         _ => None,

@@ -199,6 +199,40 @@ pub(crate) fn count(entry: &Entry, most: u32, report: &mut Report<'_>) -> Option
     }
 }
 
+/// A whole number that may be large.
+pub(crate) fn big_count(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
+    let Value::Int(value) = entry.value.value else {
+        wrong_type(&entry.value, entry.key_span, "a whole number", report);
+        return None;
+    };
+    let found = u64::try_from(value).ok().filter(|value| *value > 0);
+    if found.is_none() {
+        let message = format!("`{}` is a number greater than 0", entry.key);
+        report.push(Problem::new(Code::Range, entry.value.span, message));
+    }
+    found
+}
+
+/// An amount of US dollars, in millionths.
+pub(crate) fn dollars(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
+    #[expect(clippy::cast_precision_loss, reason = "amounts of money are far below 2^52")]
+    let value = match entry.value.value {
+        Value::Int(value) => value as f64,
+        Value::Float(value) => value,
+        _ => {
+            wrong_type(&entry.value, entry.key_span, "a number of US dollars", report);
+            return None;
+        }
+    };
+    if !(0.000_001..=1e9).contains(&value) {
+        let message = format!("`{}` is an amount greater than 0", entry.key);
+        report.push(Problem::new(Code::Range, entry.value.span, message));
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range by now")]
+    Some((value * 1e6).round() as u64)
+}
+
 /// One of a few words; `later` are words that this version lacks.
 pub(crate) fn choice<T: Copy>(
     entry: &Entry,

@@ -12,7 +12,7 @@ mod workflow;
 mod worklist;
 
 use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
-use botpipe_kernel::plan::{Policy, Provider};
+use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use artifact::ArtifactDecl;
 pub(crate) use route::{ActionDecl, RouteDecl};
@@ -48,6 +48,7 @@ pub(crate) struct Document {
     pub(crate) max_steps: u32,
     pub(crate) provider: Option<Provider>,
     pub(crate) policy: Option<Policy>,
+    pub(crate) budget: Budget,
 }
 
 impl Document {

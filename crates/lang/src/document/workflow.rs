@@ -1,8 +1,10 @@
 //! The top level of the file.
 
-use botpipe_kernel::plan::{Limits, Provider};
+use botpipe_kernel::plan::{Budget, Limits, Provider};
 
-use super::field::{Fields, boolean, count, list, name, text, text_of, wrong_type};
+use super::field::{
+    Fields, big_count, boolean, count, dollars, duration, list, name, text, text_of, wrong_type,
+};
 use super::route::fill_routes;
 use super::schema::SchemaDecl;
 use super::{Document, Reader};
@@ -12,7 +14,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 5] = ["state", "output", "budget", "sessions", "global_routes"];
+const LATER: [&str; 4] = ["state", "output", "sessions", "global_routes"];
 
 /// Reads a whole file; `None` when it is no map.
 pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> Option<Document> {
@@ -37,6 +39,9 @@ pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> O
     }
     if let Some(provider) = fields.get("provider") {
         reader.document.provider = reader.provider(provider);
+    }
+    if let Some(budget) = fields.get("budget") {
+        reader.budget(budget);
     }
     if let Some(policy) = fields.get("policy") {
         reader.document.policy = reader.policy(policy);
@@ -72,6 +77,7 @@ impl Document {
             max_steps: Limits::DEFAULT_MAX_STEPS,
             provider: None,
             policy: None,
+            budget: Budget::default(),
         }
     }
 }
@@ -119,6 +125,20 @@ impl Reader<'_, '_> {
             self.document.max_steps =
                 count(most, MOST_STEPS, self.report).unwrap_or(Limits::DEFAULT_MAX_STEPS);
         }
+        fields.close(&[], self.report);
+    }
+
+    fn budget(&mut self, entry: &Entry) {
+        let Some(mut fields) = Fields::of(&entry.value, "a budget", entry.key_span, self.report)
+        else {
+            return;
+        };
+        self.document.budget = Budget {
+            cost: fields.get("usd").and_then(|it| dollars(it, self.report)),
+            tokens: fields.get("tokens").and_then(|it| big_count(it, self.report)),
+            turns: fields.get("turns").and_then(|it| count(it, MOST_STEPS, self.report)),
+            wall_ms: fields.get("wall").and_then(|it| duration(it, self.report)),
+        };
         fields.close(&[], self.report);
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Batch, Refusal, onward};
 use crate::ids::TurnId;
-use crate::plan::OnInterrupt;
+use crate::plan::{OnInterrupt, Spending};
 use crate::run::event::Event;
 use crate::run::facts::{InterruptCause, Raise, Ref, ResumeCause, SnapshotId, Stop};
 use crate::run::input::Input;
@@ -24,12 +24,14 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         pass_env,
         max_steps,
         on_limit,
+        budget,
     } = input
     else {
         return Ok(());
     };
     let max_steps = max_steps.unwrap_or(batch.run.plan.limits.max_steps);
     let workflow = batch.run.plan.name.clone();
+    let budget = budget.or(&batch.run.plan.budget);
     batch.push(Event::RunCreated {
         run,
         task,
@@ -42,6 +44,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         pass_env,
         max_steps,
         on_limit,
+        budget,
     });
     onward::go_on(batch);
     Ok(())
@@ -105,6 +108,15 @@ fn lifts(raise: &Raise, stop: &Stop) -> bool {
         Stop::MaxSteps { limit } => raise.max_steps.is_some_and(|raised| raised > *limit),
         Stop::MaxVisits { step, limit } => {
             raise.max_visits.get(step).is_some_and(|raised| raised > limit)
+        }
+        Stop::Budget { of, spent, .. } => {
+            let raised = match of {
+                Spending::Cost => raise.budget.cost,
+                Spending::Tokens => raise.budget.tokens,
+                Spending::Turns => raise.budget.turns.map(u64::from),
+                Spending::Wall => raise.budget.wall_ms,
+            };
+            raised.is_some_and(|raised| raised > *spent)
         }
         Stop::Policy { .. } | Stop::Signal { .. } | Stop::Provider { .. } | Stop::Error { .. } => {
             true

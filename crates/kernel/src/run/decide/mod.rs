@@ -7,9 +7,10 @@ mod route;
 
 use super::event::Event;
 use super::facts::{Baseline, Finding, FindingState, Ref, Stop};
+use super::hold;
 use super::input::{Input, Judged};
 use super::state::{Lifecycle, Phase, Run};
-use crate::ids::{TurnId, VisitId};
+use crate::ids::{Role, TurnId, VisitId};
 
 /// The kernel's no to an input, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,11 @@ fn answered(batch: &mut Batch, input: Input) {
         Input::TurnPrepared { turn, prompt, request, policy, session } => {
             if batch.prepares(&turn) {
                 let policy = policy.filter(|it| batch.run.policy.as_ref() != Some(it));
-                batch.push(Event::TurnOwed { turn, prompt, request, policy, session });
+                let reached = hold::reached(&batch.run.budget, &batch.run.spent);
+                match reached.filter(|_| turn.role != Role::Script) {
+                    Some(stop) => command::stand(batch, stop),
+                    None => batch.push(Event::TurnOwed { turn, prompt, request, policy, session }),
+                }
             }
         }
         Input::TurnStarted { turn, mut process } => {

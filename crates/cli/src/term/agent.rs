@@ -1,0 +1,26 @@
+//! An agent program in one line.
+
+use botpipe_kernel::run::{Harness, Provider};
+
+use super::output::{one_line, shell_word};
+
+/// What a run asks, and where it is.
+pub(crate) fn agent(provider: &Provider) -> String {
+    match provider {
+        Provider::Command { program, args } => {
+            let words = [program].into_iter().chain(args).map(|word| shell_word(word));
+            one_line(&words.collect::<Vec<_>>().join(" "), 200)
+        }
+        Provider::Codex(it) => harness("codex", it),
+        Provider::Claude(it) => harness("claude", it),
+        Provider::Replay { cassette, loose } => {
+            let how = if *loose { "played loosely: prompts were not compared" } else { "replay" };
+            format!("recording {} ({how})", cassette.short())
+        }
+    }
+}
+
+fn harness(name: &str, harness: &Harness) -> String {
+    let model = harness.model.as_ref().map(|it| format!(", model {it}")).unwrap_or_default();
+    one_line(&format!("{name} {}{model}: {}", harness.version, harness.program), 200)
+}

@@ -1,0 +1,120 @@
+//! What a run would be, for `run --dry-run`.
+
+use std::fmt::Write as _;
+
+use botpipe_engine::request::Preview;
+use botpipe_kernel::plan::{Spending, Step, Work};
+use botpipe_lang::WorstCase;
+use serde_json::{Value, json};
+
+use super::agent::agent;
+use super::table::table;
+
+/// A person's view.
+pub(crate) fn text(preview: &Preview) -> String {
+    let plan = &preview.plan;
+    let mut text = format!("workflow {} would run; nothing was started\n", plan.name);
+    let provider = preview.provider.as_ref().map_or_else(|| "none is needed".to_owned(), agent);
+    let _ = writeln!(text, "  agent: {provider}");
+    let _ = writeln!(text, "  input: {}", preview.input);
+    let _ = writeln!(text, "  params: {}", preview.params);
+    let rows: Vec<_> = plan
+        .steps
+        .iter()
+        .zip(&preview.policies)
+        .map(|(step, policy)| {
+            let word = |key: &str| policy[key].as_str().unwrap_or_default().to_owned();
+            let by = policy["enforced_by"].as_str().unwrap_or("nobody").to_owned();
+            let most = step.max_visits.to_string();
+            let scope = step.scope.as_ref().map_or(String::new(), |it| format!(" for each {it}"));
+            [
+                step.id.to_string(),
+                kind(step).to_owned(),
+                format!("{most}{scope}"),
+                word("sandbox_mode"),
+                word("network"),
+                by,
+            ]
+        })
+        .collect();
+    text.push('\n');
+    let heading = ["STEP", "KIND", "MOST VISITS", "SANDBOX", "NETWORK", "ENFORCED BY"];
+    text.push_str(&table(heading, &rows));
+    text.push('\n');
+    let _ = writeln!(text, "  worst case: {}", preview.worst.map_or(String::new(), worst));
+    let bounds = bounds(preview);
+    if bounds.is_empty() {
+        text.push_str(
+            "  budget: none; set one with `--budget usd=5` or `budget:` in the workflow\n",
+        );
+    }
+    for (of, limit) in bounds {
+        let _ = writeln!(
+            text,
+            "  budget: {}; it stops before the turn after it is reached",
+            of.amount(limit)
+        );
+    }
+    for note in &preview.notes {
+        let _ = writeln!(text, "  note: {note}");
+    }
+    text
+}
+
+fn bounds(preview: &Preview) -> Vec<(Spending, u64)> {
+    let budget = &preview.budget;
+    let all = [
+        (Spending::Cost, budget.cost),
+        (Spending::Tokens, budget.tokens),
+        (Spending::Turns, budget.turns.map(u64::from)),
+        (Spending::Wall, budget.wall_ms),
+    ];
+    all.into_iter().filter_map(|(of, limit)| Some((of, limit?))).collect()
+}
+
+fn worst(worst: WorstCase) -> String {
+    match worst {
+        WorstCase { most: 0, .. } => "no turn of an agent".to_owned(),
+        WorstCase { fixed, per_item: 0, .. } => format!("{fixed} turns of agents"),
+        WorstCase { fixed, per_item, most } => format!(
+            "{fixed} turns of agents, {per_item} more for each item ({} with 10 items), never more \
+             than {most}",
+            worst.with_items(10)
+        ),
+    }
+}
+
+fn kind(step: &Step) -> &'static str {
+    match step.work {
+        Work::Prompt { .. } => "prompt",
+        Work::ProduceVerify { .. } => "produce + verify",
+        Work::Run { .. } => "run",
+    }
+}
+
+/// # Shape
+/// `{"dry_run": true, "workflow", "input", "params", "provider", "steps": [{"id", "kind", "scope"?,
+/// "max_visits", "policy"}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
+pub(crate) fn view(preview: &Preview) -> Value {
+    let plan = &preview.plan;
+    let steps = plan.steps.iter().zip(&preview.policies).map(|(step, policy)| {
+        json!({
+            "id": step.id,
+            "kind": kind(step),
+            "scope": step.scope,
+            "max_visits": step.max_visits,
+            "policy": policy,
+        })
+    });
+    json!({
+        "dry_run": true,
+        "workflow": plan.name,
+        "input": preview.input,
+        "params": preview.params,
+        "provider": preview.provider,
+        "steps": steps.collect::<Vec<_>>(),
+        "worst_case": preview.worst,
+        "budget": preview.budget,
+        "notes": preview.notes,
+    })
+}
