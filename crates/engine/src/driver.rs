@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use botpipe_journal::Lease;
-use botpipe_kernel::run::{Effect, Event, Input, InterruptCause, Run, decide, outstanding};
+use botpipe_kernel::run::{Effect, Event, Input, InterruptCause, Run, Said, decide, outstanding};
 
 use crate::error::Error;
+use crate::inbox::Inbox;
 use crate::parts::Parts;
 use crate::perform::{self, Desk};
 use crate::process::StopSwitch;
@@ -25,6 +26,7 @@ pub(crate) struct Driver<'a> {
     pub(crate) desk: Desk,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) stop: &'a StopSwitch,
+    pub(crate) inbox: &'a Inbox,
     /// Set when somebody asked the owner to cancel; `stop` is thrown with it.
     pub(crate) cancelled: &'a AtomicBool,
 }
@@ -49,6 +51,7 @@ impl Driver<'_> {
             if self.interrupted()? {
                 return Ok(());
             }
+            self.hear_people()?;
             let Some(effect) = outstanding(&self.run).into_iter().next() else { return Ok(()) };
             match perform::perform(self, effect.clone()) {
                 Ok(input) => {
@@ -149,6 +152,24 @@ impl Driver<'_> {
         self.parts.journal.append_soon(self.lease, now(), &self.pending)?;
         self.sent();
         Ok(())
+    }
+
+    /// Records what people said; whether anybody said anything.
+    ///
+    /// # Order
+    /// It leaves the list of requests once it is on the disk.
+    pub(crate) fn hear_people(&mut self) -> Result<bool, Error> {
+        let mail = self.inbox.take();
+        let Some(last) = mail.iter().map(|mail| mail.n).max() else { return Ok(false) };
+        for mail in mail {
+            let text = self.desk.redactor.redact(&mail.text).into_owned();
+            let said = Said { id: mail.id, text: self.parts.keep(&text)? };
+            let events = self.follow(Input::Say { said })?;
+            self.pending.extend(events);
+        }
+        self.append()?;
+        self.parts.journal.settle_requests(self.lease, last)?;
+        Ok(true)
     }
 
     /// What follows from an input, folded but not recorded yet.

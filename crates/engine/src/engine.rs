@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
-use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, Request, RunFilter, RunRow, Stored};
+use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
 use botpipe_kernel::plan::Plan;
 use botpipe_kernel::run::{Event, Input, Lifecycle, Ref, Run};
@@ -15,13 +14,14 @@ use serde_json::Value;
 
 use crate::driver::{Driver, now};
 use crate::error::{Error, ErrorKind};
+use crate::inbox::Inbox;
+use crate::owner::{Ears, attend};
 use crate::parts::Parts;
 use crate::perform::{About, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection::{self, View};
 use crate::request::{
-    CancelResult, Notice, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, Silent,
-    StartRequest,
+    Notice, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, StartRequest,
 };
 use crate::start;
 use crate::workspace::layout::Layout;
@@ -150,36 +150,6 @@ impl Engine {
         self.own(&lease, run, seq, desk, progress, stop, |driver| driver.take_answer(text))
     }
 
-    /// Ends a run for good; a living owner is told to.
-    ///
-    /// # Errors
-    /// No such run, or one that is over.
-    pub fn cancel(&self, which: &RunRef) -> Result<CancelResult, Error> {
-        let row = self.find(which)?;
-        match self.parts.journal.acquire(&row.run, &owner("cancel")) {
-            Ok(lease) => {
-                let (run, seq) = self.fold(&row.run)?;
-                let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
-                let stop = StopSwitch::new();
-                self.own(&lease, run, seq, desk, &Silent, &stop, |driver| {
-                    driver.tell(Input::Cancel).map(drop)
-                })?;
-                Ok(CancelResult::Cancelled)
-            }
-            Err(botpipe_journal::Error::Busy { run, .. }) if run == row.run => {
-                self.parts.journal.request(&row.run, Request::Cancel)?;
-                for _ in 0..CANCEL_PATIENCE_TENTHS {
-                    thread::sleep(Duration::from_millis(100));
-                    if self.fold(&row.run)?.0.lifecycle.is_ended() {
-                        return Ok(CancelResult::ByOwner);
-                    }
-                }
-                Ok(CancelResult::Requested)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// The workspace's runs, newest first.
     ///
     /// # Errors
@@ -233,7 +203,7 @@ impl Engine {
     }
 
     /// The run that is meant.
-    fn find(&self, which: &RunRef) -> Result<RunRow, Error> {
+    pub(crate) fn find(&self, which: &RunRef) -> Result<RunRow, Error> {
         let RunRef { workflow, task, run } = which;
         let Some(run) = run else {
             return self.parts.journal.latest_run(workflow, Some(task))?.ok_or_else(|| {
@@ -253,7 +223,7 @@ impl Engine {
         })
     }
 
-    fn fold(&self, run: &RunId) -> Result<(Run, u64), Error> {
+    pub(crate) fn fold(&self, run: &RunId) -> Result<(Run, u64), Error> {
         let events = self.parts.journal.read(run)?;
         let seq = events.last().map_or(0, |stored| stored.seq);
         Ok((self.fold_events(run, &events)?, seq))
@@ -296,7 +266,7 @@ impl Engine {
 
     /// Owns a run: does `first`, then drives it until it rests, under a heartbeat.
     #[expect(clippy::too_many_arguments, reason = "the one place where a run's parts meet")]
-    fn own(
+    pub(crate) fn own(
         &self,
         lease: &Lease,
         run: Run,
@@ -312,10 +282,15 @@ impl Engine {
             progress.notice(&Notice::Note { text });
         }
         let cancelled = AtomicBool::new(false);
+        let inbox = Inbox::default();
         let done = StopSwitch::new();
         let journal = &self.parts.journal;
         thread::scope(|scope| {
-            scope.spawn(|| attend(journal, lease, &done, stop, &cancelled));
+            let ears = Ears { journal, lease, stop, cancelled: &cancelled, inbox: &inbox };
+            // What was said to an earlier owner comes first.
+            ears.listen();
+            let done_here = &done;
+            scope.spawn(move || attend(done_here, &ears));
             let mut driver = Driver {
                 parts: &self.parts,
                 lease,
@@ -325,6 +300,7 @@ impl Engine {
                 desk,
                 progress,
                 stop,
+                inbox: &inbox,
                 cancelled: &cancelled,
             };
             let result = first(&mut driver).and_then(|()| driver.drive());
@@ -410,29 +386,7 @@ impl Driver<'_> {
     }
 }
 
-/// How long `cancel` waits for a living owner, in tenths of a second.
-const CANCEL_PATIENCE_TENTHS: u32 = 150;
-
-/// Listens for `cancel`, until `done`; the journal itself keeps the lease visibly alive.
-fn attend(
-    journal: &Journal,
-    lease: &Lease,
-    done: &StopSwitch,
-    stop: &StopSwitch,
-    cancelled: &AtomicBool,
-) {
-    while done.wait(Duration::from_millis(250)).is_none() {
-        // A request that cannot be read now is read later.
-        let requests = journal.take_requests(lease).unwrap_or_default();
-        if requests.contains(&Request::Cancel) && !cancelled.swap(true, Ordering::SeqCst) {
-            stop.request(SIGTERM);
-        }
-    }
-}
-
-const SIGTERM: i32 = 15;
-
-fn owner(command: &str) -> Owner {
+pub(crate) fn owner(command: &str) -> Owner {
     Owner::current(format!("botpipe {command}"))
 }
 

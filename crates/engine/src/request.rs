@@ -151,6 +151,17 @@ pub enum CancelResult {
     Requested,
 }
 
+/// What became of something that was said to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SayResult {
+    /// The running turn was given it.
+    Delivered { turn: TurnId },
+    /// It is recorded, and the next turn is told.
+    ForNextTurn,
+    /// It is on the owner's list, and the owner has not answered yet.
+    Requested,
+}
+
 /// Something that happened while a run moves, for a person who watches.
 #[derive(Debug)]
 pub enum Notice<'a> {

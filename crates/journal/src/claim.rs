@@ -190,11 +190,12 @@ fn insert(conn: &Connection, new: &NewRun) -> rusqlite::Result<i64> {
     Ok(conn.last_insert_rowid())
 }
 
-/// Gives the lease to `owner`; requests made to an earlier one die with it.
+/// Gives the lease to `owner`; a `cancel` that an earlier one was asked dies with it, what people said
+/// does not.
 fn grant(conn: &Connection, row: i64, owner: &Owner) -> rusqlite::Result<i64> {
     let owner = serde_json::to_string(owner)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    conn.execute("DELETE FROM requests WHERE run = ?1", [row])?;
+    conn.execute("DELETE FROM requests WHERE run = ?1 AND body = '\"cancel\"'", [row])?;
     let fence = conn.query_row(
         "UPDATE runs SET owner = ?2, fence = fence + 1 WHERE n = ?1 RETURNING fence",
         params![row, owner],

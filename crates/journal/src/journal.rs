@@ -17,7 +17,7 @@ use crate::mark;
 use crate::open::{self, Options};
 use crate::owner::{Liveness, Owner};
 use crate::read::{self, RunFilter, RunRow, Stored};
-use crate::request::Request;
+use crate::request::{Asked, Request};
 use crate::writer::{Urgency, Writer};
 
 /// The durable record of the runs of one `.botpipe` folder. Cheap to clone.
@@ -267,7 +267,7 @@ impl Journal {
     /// [`Error::NoSuchRun`].
     pub fn request(&self, run: &RunId, request: Request) -> Result<(), Error> {
         let (run, path) = (run.clone(), self.shared.path.clone());
-        self.writer()?.wait(Urgency::Seen, move |desk| {
+        self.writer()?.wait(Urgency::Durable, move |desk| {
             let body = serde_json::to_string(&request)
                 .map_err(|source| Error::Unstorable { kind: "request", source })?;
             let added = desk
@@ -281,25 +281,36 @@ impl Journal {
         })
     }
 
-    /// Takes what was asked of us since; cheap when nothing was.
+    /// What is asked of the owner, oldest first; cheap when nothing is.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn take_requests(&self, lease: &Lease) -> Result<Vec<Request>, Error> {
+    pub fn requests(&self, lease: &Lease) -> Result<Vec<Asked>, Error> {
         let row = lease.grant().row;
-        let asked: bool = self.reading(|conn, path| {
-            conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM requests WHERE run = ?1)")
-                .and_then(|mut query| query.query_row([row], |r| r.get(0)))
+        self.reading(|conn, path| {
+            conn.prepare_cached("SELECT n, body FROM requests WHERE run = ?1 ORDER BY n")
+                .and_then(|mut query| {
+                    let asked =
+                        |r: &rusqlite::Row<'_>| Ok(Asked { n: r.get(0)?, request: json(r, 1)? });
+                    query.query_map([row], asked)?.collect()
+                })
                 .map_err(|source| Error::database(path, source))
-        })?;
-        if !asked {
-            return Ok(Vec::new());
-        }
-        let path = self.shared.path.clone();
+        })
+    }
+
+    /// Takes requests off the list: all up to this number.
+    ///
+    /// # Order
+    /// After what was asked is recorded, so that nothing asked is lost.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn settle_requests(&self, lease: &Lease, up_to: i64) -> Result<(), Error> {
+        let (row, path) = (lease.grant().row, self.shared.path.clone());
         self.writer()?.wait(Urgency::Seen, move |desk| {
             desk.conn
-                .prepare_cached("DELETE FROM requests WHERE run = ?1 RETURNING body")
-                .and_then(|mut query| query.query_map([row], |r| json(r, 0))?.collect())
+                .execute("DELETE FROM requests WHERE run = ?1 AND n <= ?2", params![row, up_to])
+                .map(drop)
                 .map_err(|source| Error::database(&path, source))
         })
     }

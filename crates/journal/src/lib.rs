@@ -28,4 +28,4 @@ pub use objects::{Objects, digest_of};
 pub use open::Options;
 pub use owner::{Liveness, Owner};
 pub use read::{RunFilter, RunRow, Stored};
-pub use request::Request;
+pub use request::{Asked, Request};

@@ -52,6 +52,12 @@ pub trait Codec {
     /// A line that the program printed.
     fn hear(&mut self, line: &str) -> Heard;
 
+    /// What to send so that the running turn is told something; `None` where it cannot be told now.
+    fn steer(&mut self, text: &str) -> Option<String> {
+        let _ = text;
+        None
+    }
+
     /// What to send so that the turn is left off; `None` when there is nothing to say.
     fn leave_off(&mut self) -> Option<String>;
 

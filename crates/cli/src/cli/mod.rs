@@ -13,6 +13,7 @@ mod options;
 mod resume;
 mod run;
 mod runs;
+mod say;
 mod workflows;
 
 use std::ffi::OsString;
@@ -39,6 +40,7 @@ enum Command {
     Run(Box<run::Args>),
     Resume(resume::Args),
     Answer(answer::Args),
+    Say(say::Args),
     Cancel(cancel::Args),
     #[command(subcommand)]
     Runs(runs::Command),
@@ -84,6 +86,7 @@ impl Command {
             Self::Run(args) => args.run(),
             Self::Resume(args) => args.run(),
             Self::Answer(args) => args.run(),
+            Self::Say(args) => args.run(),
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
             Self::Logs(args) => args.run(),
@@ -100,6 +103,7 @@ impl Command {
             Self::Run(args) => Some(args.json()),
             Self::Resume(args) => Some(args.json()),
             Self::Answer(args) => Some(args.json()),
+            Self::Say(args) => Some(args.json()),
             Self::Cancel(args) => Some(args.json()),
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),

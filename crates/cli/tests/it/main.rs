@@ -14,5 +14,6 @@ mod place;
 mod real_claude;
 mod real_codex;
 mod runs;
+mod say;
 mod signals;
 mod spending;

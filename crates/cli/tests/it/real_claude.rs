@@ -199,4 +199,31 @@ fn a_run_killed_inside_a_claude_turn_goes_on_in_its_conversation() {
     assert!(messages.contains("touch ../begun"), "{messages}");
 }
 
+#[test]
+fn a_running_turn_is_told_what_a_person_says() {
+    let waits = json!({
+        "name": "plan, waits to be told",
+        "when": ["^- Step: .* turn `plan/1/producer/1"],
+        "run": ["touch .botpipe/begun; while [ ! -e .botpipe/go ]; do sleep 0.05; done"],
+        "say": "Nothing was said.",
+    });
+    let Some(bench) = Bench::new(&[waits]) else { return };
+    let mut run = bench.run().spawn().unwrap();
+    let begun = bench.repository().join(".botpipe/begun");
+    let until = Instant::now() + PATIENCE;
+    while !begun.exists() {
+        assert!(Instant::now() < until, "the turn never came");
+        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let told = bench.say(&["say", "ralph_loop", "greet", "leave the old exporter", "--json"]);
+    assert_eq!(told.ends(0).json()["said"], "delivered");
+    fs::write(bench.repository().join(".botpipe/go"), "").unwrap();
+    run.wait().unwrap();
+    // Claude Code puts it beside the result of the command that ran, in the same turn.
+    let asked = bench.asked("plan, waits to be told");
+    let heard = |request: &Value| request["body"].to_string().contains("leave the old exporter");
+    assert!(!heard(&asked[0]) && heard(&asked[1]));
+}
+
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -208,6 +208,33 @@ fn a_run_killed_inside_a_codex_turn_goes_on_in_its_conversation() {
     assert!(input.contains("touch .botpipe/begun"), "{input}");
 }
 
+#[test]
+fn a_running_turn_is_told_what_a_person_says() {
+    let waits = json!({
+        "name": "plan, waits to be told",
+        "when": ["^- Step: .* turn `plan/1/producer/1"],
+        "run": ["touch .botpipe/begun; while [ ! -e .botpipe/go ]; do sleep 0.05; done"],
+        "say": "Nothing was said.",
+    });
+    let told = json!({ "name": "told", "when": ["^leave the old exporter"], "say": "I leave it." });
+    let Some(bench) = Bench::new(&[told, waits]) else { return };
+    let mut run = bench.run().spawn().unwrap();
+    let begun = bench.repository().join(".botpipe/begun");
+    let until = Instant::now() + PATIENCE;
+    while !begun.exists() {
+        assert!(Instant::now() < until, "the turn never came");
+        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let told = bench.say(&["say", "ralph_loop", "greet", "leave the old exporter", "--json"]);
+    assert_eq!(told.ends(0).json()["said"], "delivered");
+    fs::write(bench.repository().join(".botpipe/go"), "").unwrap();
+    // The plan was never written; what counts is that the model was told in the same conversation.
+    run.wait().unwrap();
+    let request = &bench.asked("told")[0]["body"].to_string();
+    assert!(request.contains("plan/1/producer/1"), "{request}");
+}
+
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Three steps, each under a policy of its own; the same attempts in each.

@@ -244,12 +244,34 @@ impl Watch for Listener<'_, '_, '_> {
         }
     }
 
+    fn more(&mut self) -> Option<Vec<u8>> {
+        match self.driver.hear_people() {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                self.give_up(Trouble::Fatal(error));
+                return None;
+            }
+        }
+        let words = self.said()?;
+        let send = self.codec.steer(&words)?;
+        self.tell(Input::SaidDelivered { turn: self.turn.clone() });
+        Some(send.into_bytes())
+    }
+
     fn leave_off(&mut self) -> Option<Vec<u8>> {
         self.codec.leave_off().map(String::into_bytes)
     }
 }
 
 impl Listener<'_, '_, '_> {
+    /// What no turn was told yet.
+    fn said(&self) -> Option<String> {
+        let said = self.driver.run.said.iter().map(|said| self.driver.parts.text(&said.text));
+        let said: Vec<String> = said.collect::<Result<_, _>>().ok()?;
+        (!said.is_empty()).then(|| said.join("\n\n"))
+    }
+
     fn keep(&mut self, stream: Stream, line: &str) {
         let line = self.driver.desk.redactor.redact(line).into_owned();
         if let Err(trouble) = self.log.line(stream, &line) {

@@ -58,8 +58,8 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
             items::write_status(driver, worklist, item, status)
         }
         Effect::Enter { visit } => enter::enter(driver, visit),
-        Effect::Prepare { turn, cause, feedback, offered, session } => {
-            prepare::prepare(driver, turn, &cause, feedback, &offered, session)
+        Effect::Prepare { turn, cause, feedback, offered, session, said } => {
+            prepare::prepare(driver, turn, &cause, feedback, &offered, session, &said)
         }
         Effect::RunTurn { turn, prompt, session } => turn::run(driver, turn, &prompt, session),
         Effect::RunChecks { visit, checks } => checks::run(driver, visit, &checks),

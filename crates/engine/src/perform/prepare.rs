@@ -4,7 +4,7 @@ use botpipe_kernel::ids::Role;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
 use botpipe_kernel::run::{
-    CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, SessionUse, TurnCause,
+    CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, Said, SessionUse, TurnCause,
 };
 
 use super::{Agent, Trouble};
@@ -23,20 +23,25 @@ pub(super) fn prepare(
     feedback: Vec<Feedback>,
     offered: &[RouteTag],
     session: Option<SessionUse>,
+    said: &[Said],
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
     if let Work::Run { program } = &step.work {
         let command = driver.render(&program.command, &format!("command of step `{}`", step.id))?;
         let prompt = driver.keep(&command)?;
         let policy = Some(policy(driver, &step)?);
-        return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session });
+        return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session, said: 0 });
     }
     let Some(planned) = step.turn(turn.role).cloned() else {
         return Err(Trouble::Stuck { message: format!("step `{}` has no such turn", step.id) });
     };
     let what = format!("prompt of step `{}` ({})", step.id, turn.role);
     let asked = driver.render(&planned.prompt, &what)?;
-    let contract = contract(driver, &step, &turn, cause, feedback, offered, session.as_ref())?;
+    let mut contract = contract(driver, &step, &turn, cause, feedback, offered, session.as_ref())?;
+    for said in said {
+        contract.said.push(driver.text_of(&said.text)?);
+    }
+    let told = u32::try_from(said.len()).unwrap_or(u32::MAX);
     let join = |part| format!("{}\n\n{}", asked.trim_end(), contract.render(part));
     let text = request_text(
         &join(Part::WithoutInterruption),
@@ -48,7 +53,7 @@ pub(super) fn prepare(
     let whole = join(Part::Whole);
     let prompt = driver.desk.keep_beside(driver.parts, whole).map_err(Trouble::Fatal)?;
     let policy = Some(policy(driver, &step)?);
-    Ok(Input::TurnPrepared { turn, prompt, request, policy, session })
+    Ok(Input::TurnPrepared { turn, prompt, request, policy, session, said: told })
 }
 
 /// The policy in force for a step; the same object for the same policy, so that a turn records only
@@ -106,6 +111,7 @@ fn contract(
         routes: Vec::new(),
         handoff: None,
         answer: None,
+        said: Vec::new(),
         feedback,
         interruption: interruption(driver, turn, cause, session)?,
     };

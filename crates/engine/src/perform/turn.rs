@@ -189,6 +189,14 @@ impl Watch for Watcher<'_, '_, '_> {
         self.driver.progress.notice(&Notice::Activity { turn: Some(self.turn), line: &line });
         Reply::default()
     }
+
+    fn more(&mut self) -> Option<Vec<u8>> {
+        // It cannot be told now; the next turn is.
+        if let Err(error) = self.driver.hear_people() {
+            self.give_up(Trouble::Fatal(error));
+        }
+        None
+    }
 }
 
 impl Watcher<'_, '_, '_> {

@@ -33,6 +33,7 @@ pub(super) struct Ready {
     stdin: bool,
     pub(super) streams: [bool; 2],
     pub(super) end: bool,
+    pub(super) bell: bool,
 }
 
 /// What a stream gave.
@@ -75,14 +76,19 @@ impl Pipes {
         let stdin = self.stdin.as_ref().filter(|_| self.given < self.input.len());
         let stdin = add(&mut polled, stdin.map(|fd| PollFd::new(fd, PollFlags::OUT)));
         let end = add(&mut polled, end.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        add(&mut polled, bell.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let bell = add(&mut polled, bell.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         let patience = patience.and_then(|p| Timespec::try_from(p).ok());
         // A call that was cut short is made again: everything is looked at in between.
         if poll(&mut polled, patience.as_ref()).is_err() {
             return Ready::default();
         }
         let ready = |at: Option<usize>| at.is_some_and(|at| !polled[at].revents().is_empty());
-        Ready { stdin: ready(stdin), streams: [ready(out), ready(err)], end: ready(end) }
+        Ready {
+            stdin: ready(stdin),
+            streams: [ready(out), ready(err)],
+            end: ready(end),
+            bell: ready(bell),
+        }
     }
 
     /// Gives the program as much of its input as it takes now.

@@ -77,6 +77,12 @@ pub trait Watch {
     /// and ends in a mark that says so.
     fn line(&mut self, stream: Stream, line: &str) -> Reply;
 
+    /// Called now and then, and soon after a nudge ([`super::StopSwitch::nudge`]): what to send to the
+    /// program besides what answers its lines.
+    fn more(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The program is to be ended: what to send it so that it leaves off by itself. `None` where it
     /// understands only signals.
     fn leave_off(&mut self) -> Option<Vec<u8>> {

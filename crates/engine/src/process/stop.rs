@@ -51,6 +51,13 @@ impl StopSwitch {
         self.shared.thrown.notify_all();
     }
 
+    /// Wakes all who listen for the bell, without throwing the switch.
+    pub fn nudge(&self) {
+        for (_, bell) in &self.shared.lock().bells {
+            bell();
+        }
+    }
+
     /// The signal it was thrown with.
     pub fn requested(&self) -> Option<i32> {
         self.shared.lock().signal

@@ -1,6 +1,6 @@
 //! The loop around one running program: what it says, what the clocks say, what the switch says.
 
-use std::io::{self, PipeReader, Write};
+use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -109,6 +109,9 @@ impl Supervision<'_> {
             self.hear(Some(Duration::ZERO));
             let now = Instant::now();
             self.look_at_the_switch(now);
+            if let (Phase::Running, Some(more)) = (self.phase, self.watch.more()) {
+                self.pipes.send(&more);
+            }
             if !self.look_at_the_clocks(now) {
                 return;
             }
@@ -122,9 +125,11 @@ impl Supervision<'_> {
     /// Waits this long for whatever comes, and takes it.
     fn hear(&mut self, patience: Option<Duration>) {
         let end = self.exit.is_none().then(|| self.contained.as_fd());
-        // Once thrown it would wake us for ever.
-        let bell = matches!(self.phase, Phase::Running).then(|| self.bell.as_fd());
-        let ready = self.pipes.wait(end, bell, patience);
+        let ready = self.pipes.wait(end, Some(self.bell.as_fd()), patience);
+        if ready.bell {
+            // It only woke us; whoever rang is asked below.
+            let _ = self.bell.read(&mut [0; 64]);
+        }
         self.pipes.feed(ready);
         for stream in STREAMS {
             if !ready.streams[stream as usize] {

@@ -35,6 +35,8 @@ pub struct Contract {
     pub handoff: Option<String>,
     /// A person's answer to what this step asked.
     pub answer: Option<String>,
+    /// What people said to the run since the last turn.
+    pub said: Vec<String>,
     pub feedback: Vec<Feedback>,
     pub interruption: Option<InterruptionNote>,
 }
@@ -176,6 +178,9 @@ impl Contract {
         }
         if let Some(answer) = &self.answer {
             section(out, "Answer of the person", &quote(answer));
+        }
+        for said in &self.said {
+            section(out, "Said by the person meanwhile", &quote(said));
         }
     }
 

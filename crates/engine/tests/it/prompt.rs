@@ -168,6 +168,7 @@ fn contract(role: Role, turn: &str) -> Contract {
         routes: Vec::new(),
         handoff: None,
         answer: None,
+        said: Vec::new(),
         feedback: Vec::new(),
         interruption: None,
     }

@@ -50,12 +50,19 @@ fn a_request_reaches_the_owner_once_and_not_the_next_one() {
     let other = Journal::open_existing(&scratch.root()).unwrap().unwrap();
     other.request(&run("r1"), Request::Cancel).unwrap();
     assert!(matches!(other.request(&run("r9"), Request::Cancel), Err(Error::NoSuchRun { .. })));
-    assert_eq!(journal.take_requests(&lease).unwrap(), [Request::Cancel]);
-    assert_eq!(journal.take_requests(&lease).unwrap(), []);
+    let said = Request::Say { id: "one".to_owned(), text: "mind the ä".to_owned() };
+    other.request(&run("r1"), said.clone()).unwrap();
+    let asked = journal.requests(&lease).unwrap();
+    let requests: Vec<_> = asked.iter().map(|asked| asked.request.clone()).collect();
+    assert_eq!(requests, [Request::Cancel, said.clone()]);
+    journal.settle_requests(&lease, asked[0].n).unwrap();
+    assert_eq!(journal.requests(&lease).unwrap(), asked[1..]);
     other.request(&run("r1"), Request::Cancel).unwrap();
     drop(lease);
     let lease = journal.acquire(&run("r1"), &me()).unwrap();
-    assert_eq!(journal.take_requests(&lease).unwrap(), []);
+    let left = journal.requests(&lease).unwrap();
+    assert_eq!(left.len(), 1, "what was said stays");
+    assert_eq!(left[0].request, said);
 }
 
 #[test]

@@ -5,14 +5,14 @@ use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
     FindingState, Harness, Hold, InterruptCause, Item, ItemStatus, McpServer, Process, Provider,
-    Question, QuestionKind, Raise, Ref, ResumeCause, SessionKey, SessionUse, SnapshotId, Stop,
-    TurnResult, Usage, Verdict,
+    Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey, SessionUse, SnapshotId,
+    Stop, TurnResult, Usage, Verdict,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 29;
+pub(crate) const KINDS: usize = 31;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -47,6 +47,8 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::RunCancelled => 26,
         Event::RunHeld { .. } => 27,
         Event::HoldEnded => 28,
+        Event::PersonSaid { .. } => 29,
+        Event::SaidDelivered { .. } => 30,
     }
 }
 
@@ -165,6 +167,8 @@ fn of_the_run() -> Vec<Event> {
             },
         },
         Event::HoldEnded,
+        Event::PersonSaid { said: Said { id: "s1-2-0".to_owned(), text: text("mind the gap") } },
+        Event::SaidDelivered { turn: turn() },
         Event::RunStopped { stop: Stop::MaxVisits { step: id("implement"), limit: 3 } },
         Event::RunResumed {
             cause: ResumeCause::Asked,
@@ -232,6 +236,7 @@ fn of_turns() -> Vec<Event> {
                 token: Some("0199-ab".to_owned()),
                 cost: 1_250_000,
             }),
+            said: 2,
         },
         Event::TurnStarted {
             turn: turn(),

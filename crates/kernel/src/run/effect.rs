@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Feedback, InterruptCause, ItemStatus, Ref, SessionUse, SnapshotId};
+use super::facts::{Feedback, InterruptCause, ItemStatus, Ref, Said, SessionUse, SnapshotId};
 use crate::ids::{CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
 
 /// Work that is owed. Performed at least once, recorded once.
@@ -22,6 +22,8 @@ pub enum Effect {
         /// Routes it may pick; empty when the role picks none.
         offered: Vec<RouteTag>,
         session: Option<SessionUse>,
+        /// What people said since.
+        said: Vec<Said>,
     },
     /// Run the turn to its end.
     RunTurn { turn: TurnId, prompt: Ref, session: Option<SessionUse> },

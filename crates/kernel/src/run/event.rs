@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{
     Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
-    Provider, Question, Raise, Ref, ResumeCause, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
+    Provider, Question, Raise, Ref, ResumeCause, Said, SessionUse, SnapshotId, Stop, TurnResult,
+    Verdict,
 };
 use super::harness::Usage;
 use super::hold::Hold;
@@ -86,6 +87,9 @@ pub enum Event {
         policy: Option<Ref>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionUse>,
+        /// How much of what people said the prompt holds.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        said: u32,
     },
     /// Its process runs.
     TurnStarted { turn: TurnId, process: Process },
@@ -185,6 +189,10 @@ pub enum Event {
     QuestionAsked { question: Question },
     /// The answer that was accepted.
     AnswerAccepted { answer: Ref },
+    /// A person said something to the run; the next turn is told, or the running one.
+    PersonSaid { said: Said },
+    /// All that was said was given to the running turn.
+    SaidDelivered { turn: TurnId },
     /// Nothing is asked until a time: a limit of the account, or a pause between attempts.
     RunHeld { hold: Hold },
     /// That time came.
@@ -233,6 +241,8 @@ impl Event {
             Self::StatusWritten { .. } => "status_written",
             Self::QuestionAsked { .. } => "question_asked",
             Self::AnswerAccepted { .. } => "answer_accepted",
+            Self::PersonSaid { .. } => "person_said",
+            Self::SaidDelivered { .. } => "said_delivered",
             Self::RunHeld { .. } => "run_held",
             Self::HoldEnded => "hold_ended",
             Self::RunStopped { .. } => "run_stopped",

@@ -36,7 +36,8 @@ impl Run {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
             }
             Event::BaselineTaken { baseline, .. } => self.baseline_taken(baseline),
-            Event::TurnOwed { turn, prompt, session, request, policy } => {
+            Event::TurnOwed { turn, prompt, session, request, policy, said } => {
+                self.tell(usize::try_from(*said).unwrap_or(usize::MAX));
                 if policy.is_some() {
                     self.policy.clone_from(policy);
                 }
@@ -94,6 +95,11 @@ impl Run {
                 self.lifecycle = Lifecycle::Waiting(question.clone());
             }
             Event::AnswerAccepted { answer } => self.answer_accepted(answer),
+            Event::PersonSaid { said } => {
+                self.said_before.insert(said.id.clone());
+                self.said.push(said.clone());
+            }
+            Event::SaidDelivered { .. } => self.tell(usize::MAX),
             Event::RunHeld { hold } => self.lifecycle = Lifecycle::Held(hold.clone()),
             Event::HoldEnded => self.lifecycle = Lifecycle::Running,
             Event::RunStopped { stop } => self.lifecycle = Lifecycle::Stopped(stop.clone()),
@@ -110,6 +116,12 @@ impl Run {
                 self.status_owed = None;
             }
         }
+    }
+
+    /// The visit's turn was told so many of the things said.
+    fn tell(&mut self, most: usize) {
+        let told: Vec<_> = self.said.drain(..most.min(self.said.len())).collect();
+        self.with_visit(|visit| visit.told.extend(told));
     }
 
     fn created(&mut self, event: &Event) {
@@ -205,6 +217,7 @@ impl Run {
             findings: Vec::new(),
             sealed: None,
             request: None,
+            told: Vec::new(),
             restarting: None,
         });
     }
@@ -276,7 +289,7 @@ impl Run {
                     visit.attempts += 1;
                 }
                 visit.feedback.push(Feedback::Failure { class: *class, message: message.clone() });
-                visit.phase = retry_of(turn);
+                visit.phase = Phase::retry_of(turn);
             }
         });
     }
@@ -362,7 +375,7 @@ impl Run {
         self.with_visit(|visit| {
             visit.attempts += 1;
             visit.feedback.push(feedback.clone());
-            visit.phase = retry_of(turn);
+            visit.phase = Phase::retry_of(turn);
         });
     }
 
@@ -478,12 +491,5 @@ impl Run {
         if let Some(visit) = &mut self.visit {
             change(visit);
         }
-    }
-}
-
-fn retry_of(turn: &TurnId) -> Phase {
-    Phase::Preparing {
-        turn: TurnId { n: turn.n + 1, start: 1, ..turn.clone() },
-        cause: TurnCause::Retry,
     }
 }

@@ -165,6 +165,15 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
+/// Something a person said to a run, outside any question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// Given by whoever said it: the same said twice counts once.
+    pub id: String,
+    pub text: Ref,
+}
+
 /// What a turn leaves beside its result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {

@@ -2,7 +2,7 @@
 
 use super::facts::{
     Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
-    Provider, Raise, Ref, SessionUse, SnapshotId, TurnResult,
+    Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
 };
 use super::hold::Hold;
 use crate::ids::{Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
@@ -49,6 +49,8 @@ pub enum Input {
         request: Option<Digest>,
         policy: Option<Ref>,
         session: Option<SessionUse>,
+        /// How many of the things said the prompt holds; all that it was to be told.
+        said: u32,
     },
     /// The process of a turn runs.
     TurnStarted { turn: TurnId, process: Process },
@@ -62,6 +64,10 @@ pub enum Input {
         /// For a failure that passes: the pause before the next attempt.
         pause: Option<Hold>,
     },
+    /// A person says something to the run.
+    Say { said: Said },
+    /// All that was said was given to the running turn.
+    SaidDelivered { turn: TurnId },
     /// The turn was not started: its login is held.
     TurnHeld { turn: TurnId, hold: Hold },
     /// Answer to [`Effect::AwaitTime`](super::Effect::AwaitTime).

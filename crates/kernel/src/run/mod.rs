@@ -19,7 +19,7 @@ pub use event::Event;
 pub use facts::{
     Baseline, CheckResult, CheckStatus, Evidence, Feedback, FileStamp, Finding, FindingState,
     InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind, Raise, Ref,
-    ResumeCause, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
+    ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
 };
 pub use harness::{FailureClass, Harness, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};

@@ -2,7 +2,7 @@
 
 use super::effect::Effect;
 use super::state::{Lifecycle, Phase, Run, Visit};
-use crate::ids::TurnId;
+use crate::ids::{Role, TurnId};
 use crate::plan::OnLimit;
 
 /// The work that is owed now. Empty when the run ended, stands still, or waits for a person.
@@ -44,13 +44,20 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
     let id = visit.id.clone();
     match &visit.phase {
         Phase::Entering => Some(Effect::Enter { visit: id }),
-        Phase::Preparing { turn, cause } => Some(Effect::Prepare {
-            turn: turn.clone(),
-            cause: cause.clone(),
-            feedback: visit.feedback.clone(),
-            offered: offered(run, turn),
-            session: run.plan.step(&id.step).and_then(|step| run.session_of(step, &id, turn.role)),
-        }),
+        Phase::Preparing { turn, cause } => {
+            let session =
+                run.plan.step(&id.step).and_then(|step| run.session_of(step, &id, turn.role));
+            let told = visit.told_again(session.as_ref());
+            let said = told.iter().chain(&run.said).filter(|_| turn.role != Role::Script);
+            Some(Effect::Prepare {
+                turn: turn.clone(),
+                cause: cause.clone(),
+                feedback: visit.feedback.clone(),
+                offered: offered(run, turn),
+                said: said.cloned().collect(),
+                session,
+            })
+        }
         Phase::Turning { turn, prompt, session, .. } => Some(Effect::RunTurn {
             turn: turn.clone(),
             prompt: prompt.clone(),

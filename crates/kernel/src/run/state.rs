@@ -1,6 +1,6 @@
 //! A run's state, folded from its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::effect::TurnCause;
 use super::facts::{
     Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause, Item,
-    ItemStatus, Process, Provider, Question, Ref, SessionKey, SessionUse, SnapshotId, Stop,
+    ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId, Stop,
     Verdict,
 };
 use super::hold::{Hold, Spent};
@@ -61,6 +61,10 @@ pub struct Run {
     pub judged: bool,
     /// The operator's word on limits of the account.
     pub on_limit: Option<OnLimit>,
+    /// What people said and no turn was told yet.
+    pub said: Vec<Said>,
+    /// Ids of all that was said.
+    pub said_before: BTreeSet<String>,
     pub budget: Budget,
     pub spent: Spent,
     /// What each conversation cost so far, in millionths of a US dollar.
@@ -176,6 +180,8 @@ pub struct Visit {
     pub sealed: Option<SnapshotId>,
     /// Digest of the request of the turn that is owed.
     pub request: Option<Digest>,
+    /// What people said that a turn of this visit was told: a new conversation is told again.
+    pub told: Vec<Said>,
     /// The turn to go on with once a restored tree has its baseline.
     pub restarting: Option<(TurnId, InterruptCause)>,
 }
@@ -221,6 +227,14 @@ pub enum Phase {
     },
 }
 
+impl Phase {
+    /// Asking anew what a turn could not give.
+    pub(super) fn retry_of(turn: &TurnId) -> Self {
+        let turn = TurnId { n: turn.n + 1, start: 1, ..turn.clone() };
+        Self::Preparing { turn, cause: TurnCause::Retry }
+    }
+}
+
 impl Run {
     /// A run of which nothing has been recorded.
     pub fn new(plan: Arc<Plan>) -> Self {
@@ -249,6 +263,8 @@ impl Run {
             status_owed: None,
             judged: false,
             on_limit: None,
+            said: Vec::new(),
+            said_before: BTreeSet::new(),
             budget: Budget::default(),
             spent: Spent::default(),
             session_costs: BTreeMap::new(),
@@ -307,6 +323,14 @@ impl Run {
 }
 
 impl Visit {
+    /// What of it a turn in this conversation has to be told again.
+    pub(super) fn told_again(&self, session: Option<&SessionUse>) -> &[Said] {
+        match session {
+            Some(SessionUse { token: Some(_), .. }) => &[],
+            _ => &self.told,
+        }
+    }
+
     /// The conversation of the turn that is owed or runs.
     pub fn session(&self) -> Option<&SessionUse> {
         match &self.phase {

@@ -7,7 +7,7 @@ use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
     AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, Evidence, FailureClass, Finding,
     FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process, Raise,
-    Ref, Run, SnapshotId, TurnResult, Usage, outstanding,
+    Ref, Run, Said, SnapshotId, TurnResult, Usage, outstanding,
 };
 
 use crate::plans::digest;
@@ -41,13 +41,14 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             requires: findings(&words, &["tree"])?,
         },
         "prepared" => {
-            let session = match &owed {
-                Some(Effect::Prepare { session, .. }) => session.clone(),
-                _ => None,
+            let (session, said) = match &owed {
+                Some(Effect::Prepare { session, said, .. }) => (session.clone(), said.len()),
+                _ => (None, 0),
             };
+            let said = u32::try_from(said).unwrap();
             let prompt = if rest.is_empty() { "the prompt" } else { rest };
             let (turn, prompt) = (place.turn()?, text(prompt));
-            Input::TurnPrepared { turn, prompt, request: None, policy: None, session }
+            Input::TurnPrepared { turn, prompt, request: None, policy: None, session, said }
         }
         "started" => Input::TurnStarted {
             turn: place.turn()?,
@@ -59,6 +60,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         "exits" => ended(place.turn()?, completed("", Some(number(rest)?))),
         "fails" => failed(place.turn()?, rest)?,
         "held" => held(place.turn()?, rest)?,
+        "delivered" => Input::SaidDelivered { turn: place.turn()? },
         "time_came" => Input::TimeCame,
         "checked" => {
             let (checks, artifacts): (Vec<&str>, Vec<&str>) = words
@@ -137,6 +139,10 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
             cause: InterruptCause::Signal(number(value(words, "signal").ok_or("which signal?")?)?),
             tree: tree(words),
         },
+        "say" => {
+            let (id, words) = rest.split_once(": ").ok_or("`say id: words`")?;
+            Input::Say { said: Said { id: id.to_owned(), text: text(words) } }
+        }
         "cancel" => Input::Cancel,
         _ => return Ok(None),
     }))

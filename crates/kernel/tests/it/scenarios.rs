@@ -168,13 +168,17 @@ fn owed(effect: &Effect) -> String {
     let list =
         |names: &[RouteTag]| names.iter().map(RouteTag::as_str).collect::<Vec<_>>().join(" ");
     match effect {
-        Effect::Prepare { cause, feedback, offered, session, .. } => {
+        Effect::Prepare { cause, feedback, offered, session, said, .. } => {
             let mut line = format!("{id}: {}", short(&serde_json::to_value(cause).unwrap()));
             if !offered.is_empty() {
                 write!(line, ", offers {}", list(offered)).unwrap();
             }
             for told in feedback {
                 write!(line, ", told {}", short(&serde_json::to_value(told).unwrap())).unwrap();
+            }
+            for said in said {
+                write!(line, ", said {}", short(&serde_json::to_value(&said.text).unwrap()))
+                    .unwrap();
             }
             if let Some(token) = session.as_ref().and_then(|session| session.token.as_ref()) {
                 write!(line, ", goes on with {token}").unwrap();

@@ -106,12 +106,13 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             let requires = vec![finding(&"work".parse().unwrap(), state)];
             vec![Input::BaselineTaken { visit, baseline, requires }]
         }
-        Effect::Prepare { turn, session, .. } => vec![Input::TurnPrepared {
+        Effect::Prepare { turn, session, said, .. } => vec![Input::TurnPrepared {
             turn,
             prompt: text("prompt"),
             request: None,
             policy: None,
             session,
+            said: u32::try_from(said.len()).unwrap(),
         }],
         Effect::RunTurn { turn, .. } => ran(turn, draw),
         Effect::RunChecks { visit, checks } => vec![Input::ChecksEnded {

@@ -62,11 +62,7 @@ impl Protocol {
 impl Codec for Protocol {
     fn open(&mut self) -> String {
         let begin = control(BEGIN, &json!({ "subtype": "initialize", "hooks": {} }));
-        let message = json!({ "role": "user", "content": self.prompt });
-        let prompt = line(&json!({
-            "type": "user", "message": message, "parent_tool_use_id": null, "session_id": "",
-        }));
-        begin + &prompt
+        begin + &user(&self.prompt)
     }
 
     fn hear(&mut self, text: &str) -> Heard {
@@ -76,6 +72,11 @@ impl Codec for Protocol {
         self.understood = true;
         let heard = self.take(line);
         Heard { busy: !self.open.is_empty(), ..heard }
+    }
+
+    fn steer(&mut self, text: &str) -> Option<String> {
+        // Before the conversation has begun there is nobody to tell.
+        (self.session.is_some() && self.end.is_none()).then(|| user(text))
     }
 
     fn leave_off(&mut self) -> Option<String> {
@@ -198,8 +199,9 @@ impl Protocol {
     fn ends(&mut self, end: End) -> Heard {
         self.ended.extend(end.usage);
         self.told.clear();
+        let finished = end.queued_turn_count == 0;
         self.end = Some(end);
-        Heard { finished: true, ..Heard::default() }
+        Heard { finished, ..Heard::default() }
     }
 
     fn result(&self, how: &ProgramEnd, stderr: &str) -> Result<String, Failure> {
@@ -274,6 +276,13 @@ fn blocks(content: &Value) -> Vec<String> {
         _ => None,
     };
     blocks.iter().filter_map(said).collect()
+}
+
+fn user(text: &str) -> String {
+    let message = json!({ "role": "user", "content": text });
+    line(&json!({
+        "type": "user", "message": message, "parent_tool_use_id": null, "session_id": "",
+    }))
 }
 
 fn control(id: &str, request: &Value) -> String {

@@ -159,6 +159,9 @@ pub(super) struct End {
     pub(super) total_cost_usd: Option<f64>,
     #[serde(default)]
     pub(super) permission_denials: Vec<Denial>,
+    /// Messages that wait for a turn of their own.
+    #[serde(default)]
+    pub(super) queued_turn_count: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -38,6 +38,7 @@ const INITIALIZE: u64 = 1;
 const THREAD: u64 = 2;
 const TURN: u64 = 3;
 const INTERRUPT: u64 = 4;
+const STEER: u64 = 5;
 
 impl Protocol {
     /// The protocol of a turn.
@@ -276,6 +277,19 @@ impl Codec for Protocol {
             }
             Message::Noise => Heard { sign: Sign::Waiting, ..Heard::default() },
         }
+    }
+
+    fn steer(&mut self, text: &str) -> Option<String> {
+        let (thread, turn) = (self.thread.as_ref()?, self.turn.as_ref()?);
+        if self.outcome.is_some() {
+            return None;
+        }
+        let params = json!({
+            "threadId": thread,
+            "expectedTurnId": turn,
+            "input": [{ "type": "text", "text": text }],
+        });
+        Some(json_rpc::request(STEER, "turn/steer", &params))
     }
 
     fn leave_off(&mut self) -> Option<String> {

@@ -4,7 +4,7 @@ use super::{Batch, Refusal, onward};
 use crate::ids::TurnId;
 use crate::plan::{OnInterrupt, Spending};
 use crate::run::event::Event;
-use crate::run::facts::{InterruptCause, Raise, Ref, ResumeCause, SnapshotId, Stop};
+use crate::run::facts::{InterruptCause, Raise, Ref, ResumeCause, Said, SnapshotId, Stop};
 use crate::run::input::Input;
 use crate::run::state::{Lifecycle, Phase};
 use crate::run::{Question, QuestionKind};
@@ -135,6 +135,17 @@ pub(super) fn cancel(batch: &mut Batch) -> Result<(), Refusal> {
         interrupt(batch, turn, InterruptCause::Cancelled, None);
     }
     batch.push(Event::RunCancelled);
+    Ok(())
+}
+
+/// What a person says is kept for the next turn; said twice, it counts once.
+pub(super) fn say(batch: &mut Batch, said: Said) -> Result<(), Refusal> {
+    if batch.run.lifecycle.is_ended() {
+        return Err(Refusal::Ended);
+    }
+    if batch.run.lifecycle != Lifecycle::Unstarted && !batch.run.said_before.contains(&said.id) {
+        batch.push(Event::PersonSaid { said });
+    }
     Ok(())
 }
 

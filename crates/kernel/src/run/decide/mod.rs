@@ -46,6 +46,7 @@ pub fn decide(run: &Run, input: Input) -> Result<Vec<Event>, Refusal> {
         Input::Resume { raise, tree, edited } => {
             command::resume(&mut batch, raise, tree, edited)?;
         }
+        Input::Say { said } => command::say(&mut batch, said)?,
         Input::Cancel => command::cancel(&mut batch)?,
         Input::Stop { cause, tree } => command::stop(&mut batch, cause, tree),
         Input::Stuck { message } => command::stand(&mut batch, Stop::Error { message }),
@@ -80,38 +81,12 @@ fn answered(batch: &mut Batch, input: Input) {
         Input::BaselineTaken { visit, baseline, requires } => {
             entered(batch, visit, baseline, &requires);
         }
-        Input::TurnPrepared { turn, prompt, request, policy, session } => {
-            if batch.prepares(&turn) {
-                let policy = policy.filter(|it| batch.run.policy.as_ref() != Some(it));
-                let reached = hold::reached(&batch.run.budget, &batch.run.spent);
-                match reached.filter(|_| turn.role != Role::Script) {
-                    Some(stop) => command::stand(batch, stop),
-                    None => batch.push(Event::TurnOwed { turn, prompt, request, policy, session }),
-                }
-            }
-        }
-        Input::TurnStarted { turn, mut process } => {
-            if matches!(batch.turning(&turn), Some(Phase::Turning { process: None, .. })) {
-                process.boot_id =
-                    process.boot_id.filter(|it| batch.run.boot_id.as_ref() != Some(it));
-                batch.push(Event::TurnStarted { turn, process });
-            }
-        }
-        Input::SessionKnown { turn, token } => {
-            if batch.turning(&turn).is_some() {
-                batch.push(Event::SessionKnown { turn, token });
-            }
-        }
-        Input::TurnEnded { turn, result, evidence, pause } => {
-            if batch.turning(&turn).is_some() {
-                attempt::turn_ended(batch, turn, result, evidence, pause);
-            }
-        }
-        Input::TurnHeld { turn, hold } => {
-            if matches!(batch.turning(&turn), Some(Phase::Turning { process: None, .. })) {
-                attempt::hold(batch, hold);
-            }
-        }
+        of_turn @ (Input::TurnPrepared { .. }
+        | Input::TurnStarted { .. }
+        | Input::SessionKnown { .. }
+        | Input::TurnEnded { .. }
+        | Input::SaidDelivered { .. }
+        | Input::TurnHeld { .. }) => of_a_turn(batch, of_turn),
         Input::ChecksEnded { visit, checks, findings } => {
             if batch.phase_of(&visit) == Some(&Phase::Checking) {
                 attempt::checks_ended(batch, visit, checks, findings);
@@ -153,9 +128,54 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::Answer { .. }
         | Input::Resume { .. }
         | Input::Cancel
+        | Input::Say { .. }
         | Input::Stop { .. }
         | Input::Stuck { .. }
         | Input::PolicyRefused { .. } => {}
+    }
+}
+
+/// What is told of a turn, from its prompt to its end.
+fn of_a_turn(batch: &mut Batch, input: Input) {
+    match input {
+        Input::TurnPrepared { turn, prompt, request, policy, session, said }
+            if batch.prepares(&turn) =>
+        {
+            let policy = policy.filter(|it| batch.run.policy.as_ref() != Some(it));
+            let reached = hold::reached(&batch.run.budget, &batch.run.spent);
+            if let Some(stop) = reached.filter(|_| turn.role != Role::Script) {
+                return command::stand(batch, stop);
+            }
+            // What was told before stands in the prompt as well, and is not owed any more.
+            let visit = batch.run.visit.as_ref();
+            let again = visit.map_or(0, |it| it.told_again(session.as_ref()).len());
+            let said = said.saturating_sub(u32::try_from(again).unwrap_or(u32::MAX));
+            batch.push(Event::TurnOwed { turn, prompt, request, policy, session, said });
+        }
+        Input::TurnStarted { turn, mut process } => {
+            if matches!(batch.turning(&turn), Some(Phase::Turning { process: None, .. })) {
+                process.boot_id =
+                    process.boot_id.filter(|it| batch.run.boot_id.as_ref() != Some(it));
+                batch.push(Event::TurnStarted { turn, process });
+            }
+        }
+        Input::SessionKnown { turn, token } if batch.turning(&turn).is_some() => {
+            batch.push(Event::SessionKnown { turn, token });
+        }
+        Input::TurnEnded { turn, result, evidence, pause } if batch.turning(&turn).is_some() => {
+            attempt::turn_ended(batch, turn, result, evidence, pause);
+        }
+        Input::SaidDelivered { turn }
+            if batch.turning(&turn).is_some() && !batch.run.said.is_empty() =>
+        {
+            batch.push(Event::SaidDelivered { turn });
+        }
+        Input::TurnHeld { turn, hold } => {
+            if matches!(batch.turning(&turn), Some(Phase::Turning { process: None, .. })) {
+                attempt::hold(batch, hold);
+            }
+        }
+        _ => {}
     }
 }
 
