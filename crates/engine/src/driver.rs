@@ -9,7 +9,7 @@ use botpipe_kernel::run::{Effect, Event, Input, InterruptCause, Run, Said, decid
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::parts::Parts;
-use crate::perform::{self, Desk};
+use crate::perform::{self, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection;
 use crate::request::{Notice, Progress};
@@ -178,6 +178,9 @@ impl Driver<'_> {
         // If the append fails this driver is done, so its state may run ahead.
         for event in &events {
             self.run.evolve(event);
+            if let Event::FellBack { provider, .. } = event {
+                self.desk.agent = Agent::of(self.parts, Some(provider))?;
+            }
             self.progress.notice(&Notice::Happened { event, run: &self.run });
         }
         Ok(events)

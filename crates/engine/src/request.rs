@@ -24,6 +24,8 @@ pub struct StartRequest {
     pub params: Vec<(String, String)>,
     /// The agent program; without one, the workflow's own.
     pub provider: Option<ProviderChoice>,
+    /// Harnesses that are asked one after the other when a limit is met.
+    pub fallbacks: Vec<Chosen>,
     /// Environment variables that processes may see beside the built-in ones.
     pub pass_env: Vec<String>,
     pub max_steps: Option<u32>,
@@ -51,6 +53,7 @@ pub struct Preview {
     pub input: Value,
     pub params: Value,
     pub provider: Option<Provider>,
+    pub fallbacks: Vec<Provider>,
     /// What would bind each step, in file order: JSON in the words of the seed.
     pub policies: Vec<Value>,
     pub budget: Budget,

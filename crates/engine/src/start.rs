@@ -36,6 +36,7 @@ struct Fitting {
     input: serde_json::Value,
     params: serde_json::Value,
     agent: Option<Agent>,
+    fallbacks: Vec<Provider>,
 }
 
 /// The agent program of a run before it is recorded.
@@ -85,14 +86,18 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     };
     let agent = choose(&plan, compiled, request.provider.clone())?;
     let provider = agent.as_ref().map(Agent::provider);
-    can_be_kept(&request.budget.clone().or(&plan.budget), provider.as_ref())?;
-    if let Some(message) = policy::refusal(&plan, provider.as_ref()) {
-        return Err(Error::Policy { message });
+    let fallbacks: Vec<_> = request.fallbacks.iter().map(|it| it.provider.clone()).collect();
+    let budget = request.budget.clone().or(&plan.budget);
+    for provider in provider.iter().chain(&fallbacks) {
+        can_be_kept(&budget, Some(provider))?;
+        if let Some(message) = policy::refusal(&plan, Some(provider)) {
+            return Err(Error::Policy { message });
+        }
     }
     if provider.is_none() && needs_agent(&plan) {
         return Err(Error::NoProvider { workflow: plan.name.clone() });
     }
-    Ok(Fitting { plan, input, params, agent })
+    Ok(Fitting { plan, input, params, agent, fallbacks })
 }
 
 /// What a run would be: nothing is written, and nothing is asked of an agent.
@@ -104,7 +109,7 @@ pub fn preview(
     request: &StartRequest,
     workspace: &Path,
 ) -> Result<Preview, Error> {
-    let Fitting { plan, input, params, agent } = fit(compiled, request)?;
+    let Fitting { plan, input, params, agent, fallbacks } = fit(compiled, request)?;
     let (provider, notes) = match agent {
         Some(Agent::Ready { provider, notes }) => (Some(provider), notes),
         Some(recording) => (Some(recording.provider()), Vec::new()),
@@ -122,7 +127,7 @@ pub fn preview(
     let policies = policies.map(|text| serde_json::from_str(&text).unwrap_or_default()).collect();
     let budget = request.budget.clone().or(&plan.budget);
     let worst = compiled.turns;
-    Ok(Preview { plan, input, params, provider, policies, budget, worst, notes })
+    Ok(Preview { plan, input, params, provider, fallbacks, policies, budget, worst, notes })
 }
 
 /// Checks a request against its workflow and keeps the texts the run will need.
@@ -131,7 +136,7 @@ pub(crate) fn prepare(
     compiled: &Compiled,
     request: StartRequest,
 ) -> Result<NewRun, Error> {
-    let Fitting { plan, input, params, agent } = fit(compiled, &request)?;
+    let Fitting { plan, input, params, agent, fallbacks } = fit(compiled, &request)?;
     let message = request.message.clone().unwrap_or_default();
     let provider = agent.as_ref().map(Agent::provider);
     let notes = match agent {
@@ -157,6 +162,7 @@ pub(crate) fn prepare(
         input: parts.keep(&input.to_string())?,
         params: parts.keep(&params.to_string())?,
         provider: provider.clone(),
+        fallbacks,
         pass_env: request.pass_env,
         max_steps: request.max_steps,
         on_limit: request.on_limit,

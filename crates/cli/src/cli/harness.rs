@@ -28,6 +28,20 @@ pub(super) struct HarnessOptions {
     project_hooks: bool,
 }
 
+/// A harness to fall back to: `claude`, or `claude:MODEL`.
+pub(super) fn fallback(text: &str) -> Result<Wanted, String> {
+    let (name, model) = text.split_once(':').map_or((text, None), |(it, model)| (it, Some(model)));
+    let kinds = Kind::ALL.into_iter();
+    let kind = kinds.clone().find(|kind| kind.name() == name).ok_or_else(|| {
+        let known: Vec<_> = kinds.map(Kind::name).collect();
+        format!("there is no harness `{name}`; known here: {}", known.join(", "))
+    })?;
+    if model == Some("") {
+        return Err("after the colon comes a model".to_owned());
+    }
+    Ok(Wanted { model: model.map(str::to_owned), ..Wanted::new(kind) })
+}
+
 impl HarnessOptions {
     /// The first option that was given.
     pub(super) fn first(&self) -> Option<&'static str> {
@@ -66,6 +80,7 @@ pub(super) enum AtLimit {
     Wait,
     Pause,
     Fail,
+    Fallback,
 }
 
 impl From<AtLimit> for OnLimit {
@@ -74,6 +89,7 @@ impl From<AtLimit> for OnLimit {
             AtLimit::Wait => Self::Wait,
             AtLimit::Pause => Self::Pause,
             AtLimit::Fail => Self::Fail,
+            AtLimit::Fallback => Self::Fallback,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use botpipe_engine::catalog;
-use botpipe_engine::harness::{self, Kind};
+use botpipe_engine::harness::{self, Chosen, Kind, Wanted};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
 use botpipe_engine::{Engine, preview};
 use botpipe_kernel::ids::TaskId;
@@ -13,7 +13,7 @@ use botpipe_lang::{Compiled, SourceFile, compile};
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::harness::{AtLimit, HarnessOptions};
+use super::harness::{AtLimit, HarnessOptions, fallback};
 use super::options::{Speech, Workspace, switch};
 use crate::term::budget;
 use crate::term::diagnostic;
@@ -65,9 +65,13 @@ pub(super) struct Args {
     provider: Option<String>,
     #[command(flatten)]
     harness: HarnessOptions,
-    /// What to do at a usage limit of the account: stay and wait, let go and be resumed later, or stop
+    /// What to do at a usage limit of the account: stay and wait, let go and be resumed later, stop, or
+    /// go on with a `--fallback`
     #[arg(long, value_name = "WHAT", value_enum)]
     on_limit: Option<AtLimit>,
+    /// With `--on-limit fallback`: the harness to go on with, and its model; may be given again
+    #[arg(long, value_name = "HARNESS[:MODEL]", value_parser = fallback)]
+    fallback: Vec<Wanted>,
     /// What the run may spend: usd=5.50, tokens=2000000, turns=40, wall=2h; may be given again
     #[arg(long, value_name = "KIND=AMOUNT", value_parser = budget::read)]
     budget: Vec<Budget>,
@@ -134,6 +138,7 @@ impl Args {
     fn request(self) -> Result<StartRequest, Failure> {
         Ok(StartRequest {
             provider: self.provider()?,
+            fallbacks: self.fallbacks()?,
             task: self.task,
             message: self.message.or(self.message_option),
             input: self.input.as_deref().map(input).transpose()?,
@@ -144,6 +149,17 @@ impl Args {
             on_limit: self.on_limit.map(Into::into),
             budget: budget::all(&self.budget),
         })
+    }
+
+    /// The chain to fall back along; without a limit that asks for it, it would never be used.
+    fn fallbacks(&self) -> Result<Vec<Chosen>, Failure> {
+        if self.fallback.is_empty() != !matches!(self.on_limit, Some(AtLimit::Fallback)) {
+            return Err(Failure::usage("`--fallback` and `--on-limit fallback` go together")
+                .hint("`--on-limit fallback --fallback claude`"));
+        }
+        let chain = self.fallback.iter().cloned();
+        let found = chain.map(|wanted| harness::choose(wanted, self.workspace.path(), None));
+        Ok(found.collect::<Result<_, _>>()?)
     }
 
     /// A harness of this kind.

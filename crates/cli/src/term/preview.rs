@@ -16,6 +16,9 @@ pub(crate) fn text(preview: &Preview) -> String {
     let mut text = format!("workflow {} would run; nothing was started\n", plan.name);
     let provider = preview.provider.as_ref().map_or_else(|| "none is needed".to_owned(), agent);
     let _ = writeln!(text, "  agent: {provider}");
+    for fallback in &preview.fallbacks {
+        let _ = writeln!(text, "  at a limit: {}", agent(fallback));
+    }
     let _ = writeln!(text, "  input: {}", preview.input);
     let _ = writeln!(text, "  params: {}", preview.params);
     let rows: Vec<_> = plan
@@ -93,7 +96,7 @@ fn kind(step: &Step) -> &'static str {
 }
 
 /// # Shape
-/// `{"dry_run": true, "workflow", "input", "params", "provider", "steps": [{"id", "kind", "scope"?,
+/// `{"dry_run": true, "workflow", "input", "params", "provider", "fallbacks", "steps": [{"id", "kind", "scope"?,
 /// "max_visits", "policy"}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
 pub(crate) fn view(preview: &Preview) -> Value {
     let plan = &preview.plan;
@@ -112,6 +115,7 @@ pub(crate) fn view(preview: &Preview) -> Value {
         "input": preview.input,
         "params": preview.params,
         "provider": preview.provider,
+        "fallbacks": preview.fallbacks,
         "steps": steps.collect::<Vec<_>>(),
         "worst_case": preview.worst,
         "budget": preview.budget,

@@ -7,6 +7,7 @@ use botpipe_kernel::run::{
     Verdict, WorklistState,
 };
 
+use super::agent::agent;
 use super::clock;
 use super::output::one_line;
 
@@ -67,6 +68,9 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::SaidDelivered { turn } => format!("{} was told what the person said", speaker(turn)),
         Event::RunHeld { hold } => {
             format!("waits until {} UTC, {hold}", clock::moment(hold.until))
+        }
+        Event::FellBack { provider, class, message } => {
+            format!("falls back to {} after {}: {message}", agent(provider), class.as_str())
         }
         Event::HoldEnded => "the time has come, on it goes".to_owned(),
         Event::RunStopped { stop } => format!("stopped, {stop}"),

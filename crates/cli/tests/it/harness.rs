@@ -207,3 +207,71 @@ fn a_policy_that_nobody_enforces_is_refused_before_the_run() {
     place.write("workflows/hello.sop.yaml", &open);
     place.run("hello", &answers("done"), &[]).ends(0);
 }
+
+/// A program of this name in a folder of its own, for `PATH`.
+fn in_path(place: &Place, name: &str, lines: &str) -> String {
+    let path = place.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{lines}\n"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = path.parent().unwrap().display().to_string();
+    format!("{folder}:{}", std::env::var("PATH").unwrap())
+}
+
+#[test]
+fn at_a_limit_the_run_goes_on_with_the_harness_it_was_told_to_fall_back_to() {
+    let place = Place::with("hello", HELLO);
+    let answer = r#"{"type":"result","subtype":"success","is_error":false,"session_id":"s","result":"{\"outcome\": {\"tag\": \"done\", \"payload\": {}, \"route_fields\": {}}}","terminal_reason":"completed"}"#;
+    let claude = format!(
+        "case $1 in --version) echo '2.1.330 (Claude Code)';; \
+         *) touch claude_was_asked; printf '%s\\n' '{answer}';; esac"
+    );
+    let path = in_path(&place, "claude", &claude);
+    let program = program(place.path(), "codex", "0.169.0").display().to_string();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex/usage_limit.txt");
+    let run = |more: &[&str]| {
+        let mut command =
+            place.command(&["run", "hello", "x", "--task", "t", "--provider", "codex"]);
+        command.args(["--program", &program]).args(more).args(["--", "--script"]).arg(&script);
+        command.env("HOME", place.path().join("home")).env_remove("XDG_STATE_HOME");
+        said(&command.env("PATH", &path).output().unwrap())
+    };
+    run(&["--fallback", "claude"]).ends(2);
+    run(&["--on-limit", "fallback"]).ends(2);
+    run(&["--on-limit", "fallback", "--fallback", "gemini"]).ends(2);
+    let said = run(&["--on-limit", "fallback", "--fallback", "claude:opus"]).ends(0);
+    assert!(said.err.contains("falls back to claude 2.1.330, model opus"), "{}", said.err);
+    assert!(place.path().join("claude_was_asked").exists());
+    let events = place.say(&["logs", "hello", "t", "--events"]).ends(0).out;
+    assert_eq!(events.matches("\"fell_back\"").count(), 1, "{events}");
+}
+
+#[test]
+fn a_limit_holds_every_run_on_the_login_until_it_is_over() {
+    let place = Place::with("hello", HELLO);
+    let program = program(place.path(), "codex", "0.169.0").display().to_string();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex");
+    let run = |task: &str, script: &str, more: &[&str]| {
+        let mut command =
+            place.command(&["run", "hello", "x", "--task", task, "--provider", "codex"]);
+        command.args(["--program", &program]).args(more).args(["--", "--script"]);
+        command.arg(folder.join(script)).env("HOME", place.path().join("home"));
+        said(&command.env_remove("XDG_STATE_HOME").output().unwrap())
+    };
+    let said = run("t", "usage_limit.txt", &["--on-limit", "pause", "--json"]).ends(5);
+    let end = said.json();
+    assert_eq!(end["state"], "waiting", "{end}");
+    assert_eq!(end["hold"]["class"], "usage_limit");
+    assert_eq!(end["hold"]["until"].as_u64().unwrap(), 4_102_444_800_000);
+    assert!(said.err.contains("waits until 2100-01-01 00:00:00 UTC"), "{}", said.err);
+    let list = place.say(&["runs", "list"]).ends(0).json();
+    assert_eq!(list["runs"][0]["state"], "waiting");
+    assert_eq!(list["runs"][0]["until"].as_u64().unwrap(), 4_102_444_800_000);
+
+    // Another run on the same login is not even started.
+    let other = run("u", "an_answer.txt", &["--on-limit", "fail", "--json"]).ends(1).json();
+    assert_eq!(other["stop"]["provider"]["class"], "usage_limit", "{other}");
+    let events = place.say(&["logs", "hello", "u", "--events"]).ends(0).out;
+    assert!(!events.contains("turn_started"), "{events}");
+
+    // Another login is free.
+    run("v", "an_answer.txt", &["--base-url", "http://127.0.0.1:1/v1"]).ends(0);
+}

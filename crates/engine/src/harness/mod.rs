@@ -28,6 +28,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Codex, Self::Claude];
+
     /// The harness of a provider, if it is one.
     pub fn of(provider: &Provider) -> Option<Self> {
         match provider {

@@ -63,6 +63,32 @@ pub(crate) enum Agent {
     Harness { kind: Kind, harness: Arc<Harness> },
 }
 
+impl Agent {
+    /// The agent program of a provider.
+    pub(crate) fn of(parts: &Parts, provider: Option<&Provider>) -> Result<Option<Self>, Error> {
+        Ok(match provider {
+            Some(Provider::Command { program, args }) => {
+                Some(Self::Command { program: program.clone(), args: args.clone() })
+            }
+            Some(Provider::Replay { cassette, loose }) => {
+                let text = parts.text_of(cassette)?;
+                let cassette = Cassette::parse(&text).map_err(|error| Error::Cassette {
+                    origin: format!("object {}", cassette.short()),
+                    message: error.to_string(),
+                })?;
+                Some(Self::Replay { cassette: Arc::new(cassette), loose: *loose })
+            }
+            Some(Provider::Codex(harness)) => {
+                Some(Self::Harness { kind: Kind::Codex, harness: Arc::new((**harness).clone()) })
+            }
+            Some(Provider::Claude(harness)) => {
+                Some(Self::Harness { kind: Kind::Claude, harness: Arc::new((**harness).clone()) })
+            }
+            None => None,
+        })
+    }
+}
+
 /// What one owner works with.
 pub(crate) struct Desk {
     pub(crate) run_id: RunId,
@@ -96,26 +122,7 @@ impl Desk {
     /// Lays everything out for a run.
     pub(crate) fn set_up(parts: &Parts, about: About) -> Result<Self, Error> {
         let layout = parts.layout.clone();
-        let agent = match &about.provider {
-            Some(Provider::Command { program, args }) => {
-                Some(Agent::Command { program: program.clone(), args: args.clone() })
-            }
-            Some(Provider::Replay { cassette, loose }) => {
-                let text = parts.text_of(cassette)?;
-                let cassette = Cassette::parse(&text).map_err(|error| Error::Cassette {
-                    origin: format!("object {}", cassette.short()),
-                    message: error.to_string(),
-                })?;
-                Some(Agent::Replay { cassette: Arc::new(cassette), loose: *loose })
-            }
-            Some(Provider::Codex(harness)) => {
-                Some(Agent::Harness { kind: Kind::Codex, harness: Arc::new((**harness).clone()) })
-            }
-            Some(Provider::Claude(harness)) => {
-                Some(Agent::Harness { kind: Kind::Claude, harness: Arc::new((**harness).clone()) })
-            }
-            None => None,
-        };
+        let agent = Agent::of(parts, about.provider.as_ref())?;
         let folder = layout.workflow_folder(&about.task, &about.workflow);
         std::fs::create_dir_all(&folder.absolute)
             .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;

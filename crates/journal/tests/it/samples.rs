@@ -12,7 +12,7 @@ use botpipe_kernel::run::{
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 31;
+pub(crate) const KINDS: usize = 32;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -49,6 +49,7 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::HoldEnded => 28,
         Event::PersonSaid { .. } => 29,
         Event::SaidDelivered { .. } => 30,
+        Event::FellBack { .. } => 31,
     }
 }
 
@@ -142,6 +143,7 @@ fn of_the_run() -> Vec<Event> {
             input: Ref::Object(digest('b')),
             params: text("{}"),
             provider: Some(Provider::Codex(Box::new(harness()))),
+            fallbacks: vec![Provider::Claude(Box::new(harness()))],
             pass_env: vec!["API_KEY".to_owned()],
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
@@ -167,6 +169,11 @@ fn of_the_run() -> Vec<Event> {
             },
         },
         Event::HoldEnded,
+        Event::FellBack {
+            provider: Provider::Claude(Box::new(harness())),
+            class: FailureClass::Quota,
+            message: "quota exceeded".to_owned(),
+        },
         Event::PersonSaid { said: Said { id: "s1-2-0".to_owned(), text: text("mind the gap") } },
         Event::SaidDelivered { turn: turn() },
         Event::RunStopped { stop: Stop::MaxVisits { step: id("implement"), limit: 3 } },

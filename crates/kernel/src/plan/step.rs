@@ -50,6 +50,8 @@ pub enum OnLimit {
     Pause,
     /// The run stops.
     Fail,
+    /// The next provider of the run's chain is asked; waits when there is none.
+    Fallback,
 }
 
 impl Step {

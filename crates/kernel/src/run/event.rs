@@ -9,7 +9,7 @@ use super::facts::{
     Provider, Question, Raise, Ref, ResumeCause, Said, SessionUse, SnapshotId, Stop, TurnResult,
     Verdict,
 };
-use super::harness::Usage;
+use super::harness::{FailureClass, Usage};
 use super::hold::Hold;
 use crate::ids::{
     ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
@@ -39,6 +39,9 @@ pub enum Event {
         params: Ref,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         provider: Option<Provider>,
+        /// Asked one after the other when a limit is met and `on_limit` says so.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fallbacks: Vec<Provider>,
         /// Names of environment variables passed to processes beside the built-in ones.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pass_env: Vec<String>,
@@ -195,6 +198,8 @@ pub enum Event {
     SaidDelivered { turn: TurnId },
     /// Nothing is asked until a time: a limit of the account, or a pause between attempts.
     RunHeld { hold: Hold },
+    /// A limit was met, and the next provider of the chain is asked from now on.
+    FellBack { provider: Provider, class: FailureClass, message: String },
     /// That time came.
     HoldEnded,
     /// The run stands still; `resume` moves it.
@@ -244,6 +249,7 @@ impl Event {
             Self::PersonSaid { .. } => "person_said",
             Self::SaidDelivered { .. } => "said_delivered",
             Self::RunHeld { .. } => "run_held",
+            Self::FellBack { .. } => "fell_back",
             Self::HoldEnded => "hold_ended",
             Self::RunStopped { .. } => "run_stopped",
             Self::RunResumed { .. } => "run_resumed",

@@ -23,6 +23,8 @@ pub enum Input {
         input: Ref,
         params: Ref,
         provider: Option<Provider>,
+        /// Asked one after the other when a limit is met and `on_limit` says so.
+        fallbacks: Vec<Provider>,
         pass_env: Vec<String>,
         /// The operator's bound, when it differs from the plan's.
         max_steps: Option<u32>,

@@ -34,6 +34,8 @@ pub struct Run {
     pub input: Option<Ref>,
     pub params: Option<Ref>,
     pub provider: Option<Provider>,
+    /// What is asked next, in order, when a limit is met.
+    pub fallbacks: Vec<Provider>,
     pub pass_env: Vec<String>,
     /// What the last turn was allowed to do.
     pub policy: Option<Ref>,
@@ -249,6 +251,7 @@ impl Run {
             input: None,
             params: None,
             provider: None,
+            fallbacks: Vec::new(),
             pass_env: Vec::new(),
             policy: None,
             boot_id: None,

@@ -107,6 +107,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 "wait" => OnLimit::Wait,
                 "pause" => OnLimit::Pause,
                 "fail" => OnLimit::Fail,
+                "fallback" => OnLimit::Fallback,
                 _ => return Err(format!("`{rest}` is no on_limit")),
             });
         }

@@ -6,8 +6,8 @@ use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
     AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, Evidence, FailureClass, Finding,
-    FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process, Raise,
-    Ref, Run, Said, SnapshotId, TurnResult, Usage, outstanding,
+    FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process,
+    Provider, Raise, Ref, Run, Said, SnapshotId, TurnResult, Usage, outstanding,
 };
 
 use crate::plans::digest;
@@ -114,7 +114,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
-        "start" => only(words, &["max_steps"])?,
+        "start" => only(words, &["max_steps", "fallbacks"])?,
         "resume" => {
             let bounds = ["usd", "tokens", "turns", "wall"];
             only(words, &[&["max_steps", "max_visits", "tree", "edited"], &bounds[..]].concat())?;
@@ -124,7 +124,15 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         _ => {}
     }
     Ok(Some(match word {
-        "start" => start(value(words, "max_steps").map(number).transpose()?),
+        "start" => {
+            let mut start = start(value(words, "max_steps").map(number).transpose()?);
+            if let (Input::Start { fallbacks, .. }, Some(names)) =
+                (&mut start, value(words, "fallbacks"))
+            {
+                *fallbacks = names.split(',').map(program).collect();
+            }
+            start
+        }
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
         "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },
@@ -321,6 +329,10 @@ fn spent(turn: TurnId, said: &str) -> Result<Input, String> {
     let took_ms = amount("took")?.unwrap_or(0);
     let evidence = Evidence { usage: Some(usage), took_ms, ..Evidence::default() };
     Ok(Input::TurnEnded { turn, result: completed(answer, None), evidence, pause: None })
+}
+
+fn program(name: &str) -> Provider {
+    Provider::Command { program: name.to_owned(), args: Vec::new() }
 }
 
 fn tree(words: &[&str]) -> Option<SnapshotId> {

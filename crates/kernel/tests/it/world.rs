@@ -26,6 +26,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         input: text("{}"),
         params: text("{}"),
         provider: None,
+        fallbacks: Vec::new(),
         pass_env: Vec::new(),
         max_steps,
         on_limit: None,

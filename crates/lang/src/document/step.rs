@@ -182,9 +182,13 @@ impl Reader<'_, '_> {
                 choice(entry, &words, &[], self.report).unwrap_or(OnInterrupt::Resume);
         }
         if let Some(entry) = fields.get("on_limit") {
-            let words =
-                [("wait", OnLimit::Wait), ("pause", OnLimit::Pause), ("fail", OnLimit::Fail)];
-            step.on_limit = choice(entry, &words, &["fallback"], self.report);
+            let words = [
+                ("wait", OnLimit::Wait),
+                ("pause", OnLimit::Pause),
+                ("fail", OnLimit::Fail),
+                ("fallback", OnLimit::Fallback),
+            ];
+            step.on_limit = choice(entry, &words, &[], self.report);
         }
         let mut clock =
             |key, report: &mut _| fields.get(key).and_then(|entry| duration(entry, report));

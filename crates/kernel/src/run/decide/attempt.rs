@@ -40,6 +40,15 @@ pub(super) fn turn_ended(
     let stop = match class.remedy() {
         Remedy::Again => exhausted(&batch.run),
         Remedy::Afresh => !continued,
+        // No time brings this limit back, but another provider may have room.
+        Remedy::Stop
+            if class == FailureClass::Quota && on_limit(&batch.run) == OnLimit::Fallback =>
+        {
+            if let Some(provider) = batch.run.fallbacks.first().cloned() {
+                return batch.push(Event::FellBack { provider, class, message });
+            }
+            true
+        }
         Remedy::Stop => true,
         Remedy::Later if exhausted(&batch.run) => true,
         Remedy::Later | Remedy::Wait => match pause {
@@ -52,12 +61,24 @@ pub(super) fn turn_ended(
     }
 }
 
+fn on_limit(run: &Run) -> OnLimit {
+    let of_step = run.current_step().and_then(|step| step.on_limit);
+    run.on_limit.or(of_step).unwrap_or_default()
+}
+
 /// Holds the run until a time, or stops it when it is told not to wait for limits.
 pub(super) fn hold(batch: &mut Batch, pause: Hold) {
     let of_account = pause.class.remedy() == Remedy::Wait;
-    let of_step = batch.run.current_step().and_then(|step| step.on_limit);
-    let on_limit = match batch.run.on_limit.or(of_step).unwrap_or_default() {
+    let on_limit = match on_limit(&batch.run) {
         _ if !of_account => OnLimit::Wait,
+        OnLimit::Fallback => match batch.run.fallbacks.first().cloned() {
+            Some(provider) => {
+                let Hold { class, message, .. } = pause;
+                batch.push(Event::FellBack { provider, class, message });
+                return;
+            }
+            None => OnLimit::Wait,
+        },
         OnLimit::Fail => {
             let Hold { class, message, .. } = pause;
             // The turn that was to be asked was never started.

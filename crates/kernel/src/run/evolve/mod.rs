@@ -1,20 +1,21 @@
 //! Event to state: total, infallible, and calls nothing.
 
+mod interrupted;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::effect::TurnCause;
-use super::event::Event;
-use super::facts::{
-    Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item, ItemStatus,
-    QuestionKind, Raise, Ref, SnapshotId, TurnResult, Verdict,
-};
-use super::harness::{Remedy, Usage};
-use super::hold::Hold;
-use super::questions::{RESTART, RESTORE, edited_question, interrupted_question};
-use super::state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
 use crate::ids::{ArtifactName, Digest, ItemId, Role, StepId, TurnId, VisitId, WorklistName};
-use crate::plan::{OnInterrupt, OnLimit, Step, Target};
+use crate::plan::{OnLimit, Step, Target};
+use crate::run::effect::TurnCause;
+use crate::run::event::Event;
+use crate::run::facts::{
+    Baseline, CheckResult, Feedback, FileStamp, Finding, Item, ItemStatus, Provider, Raise, Ref,
+    SnapshotId, TurnResult, Verdict,
+};
+use crate::run::harness::{Remedy, Usage};
+use crate::run::hold::Hold;
+use crate::run::state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
 
 impl Run {
     /// Folds one event. Folding the stored events of a run gives its state at that point.
@@ -101,6 +102,7 @@ impl Run {
             }
             Event::SaidDelivered { .. } => self.tell(usize::MAX),
             Event::RunHeld { hold } => self.lifecycle = Lifecycle::Held(hold.clone()),
+            Event::FellBack { provider, .. } => self.fell_back(provider),
             Event::HoldEnded => self.lifecycle = Lifecycle::Running,
             Event::RunStopped { stop } => self.lifecycle = Lifecycle::Stopped(stop.clone()),
             Event::RunResumed { raise, .. } => self.resumed(raise),
@@ -118,6 +120,19 @@ impl Run {
         }
     }
 
+    /// Another harness knows no conversation of the one before.
+    fn fell_back(&mut self, provider: &Provider) {
+        self.provider = Some(provider.clone());
+        self.fallbacks = self.fallbacks.split_off(1.min(self.fallbacks.len()));
+        self.sessions.clear();
+        self.session_costs.clear();
+        self.with_visit(|visit| {
+            if let Phase::Turning { turn, process: None, .. } = &visit.phase {
+                visit.phase = Phase::retry_of(turn);
+            }
+        });
+    }
+
     /// The visit's turn was told so many of the things said.
     fn tell(&mut self, most: usize) {
         let told: Vec<_> = self.said.drain(..most.min(self.said.len())).collect();
@@ -133,6 +148,7 @@ impl Run {
             input,
             params,
             provider,
+            fallbacks,
             pass_env,
             max_steps,
             on_limit,
@@ -149,6 +165,7 @@ impl Run {
         self.input = Some(input.clone());
         self.params = Some(params.clone());
         self.provider.clone_from(provider);
+        self.fallbacks.clone_from(fallbacks);
         self.pass_env.clone_from(pass_env);
         self.max_steps = *max_steps;
         self.on_limit = *on_limit;
@@ -294,63 +311,6 @@ impl Run {
         });
     }
 
-    fn turn_interrupted(
-        &mut self,
-        turn: &TurnId,
-        cause: &InterruptCause,
-        tree: Option<&SnapshotId>,
-        then: OnInterrupt,
-    ) {
-        self.with_visit(|visit| {
-            let base = visit.base_of(turn).cloned();
-            let again = TurnId { start: turn.start + 1, ..turn.clone() };
-            visit.phase = match (then, base) {
-                (OnInterrupt::Ask, base) => Phase::Asking {
-                    turn: turn.clone(),
-                    cause: cause.clone(),
-                    question: Box::new(interrupted_question(turn, base.is_some())),
-                },
-                (OnInterrupt::Restart, Some(to)) => Phase::Restoring {
-                    turn: turn.clone(),
-                    cause: cause.clone(),
-                    to,
-                    expected: tree.cloned(),
-                },
-                (OnInterrupt::Resume, _) | (OnInterrupt::Restart, None) => Phase::Preparing {
-                    turn: again,
-                    cause: TurnCause::Resumed { cause: cause.clone() },
-                },
-            };
-        });
-    }
-
-    /// The turn's conversation remembers work that is no longer there, so a new one is begun.
-    fn tree_restored(&mut self) {
-        let Some(visit) = &mut self.visit else { return };
-        let Phase::Restoring { turn, cause, .. } = &visit.phase else { return };
-        let turn = turn.clone();
-        visit.restarting = Some((turn.clone(), cause.clone()));
-        visit.phase = Phase::Entering;
-        let session =
-            self.current_step().and_then(|step| self.session_of(step, &turn.visit, turn.role));
-        if let Some(session) = session {
-            self.sessions.remove(&session.key);
-            self.session_costs.remove(&session.key);
-        }
-    }
-
-    fn restore_refused(&mut self, turn: &TurnId, changed: &[String]) {
-        self.with_visit(|visit| {
-            if let Phase::Restoring { cause, .. } = &visit.phase {
-                visit.phase = Phase::Asking {
-                    turn: turn.clone(),
-                    cause: cause.clone(),
-                    question: Box::new(edited_question(turn, changed)),
-                };
-            }
-        });
-    }
-
     fn checks_ended(&mut self, checks: &[CheckResult], findings: &[Finding]) {
         self.with_visit(|visit| {
             visit.checks = checks.to_vec();
@@ -447,32 +407,6 @@ impl Run {
         }
     }
 
-    fn answer_accepted(&mut self, answer: &Ref) {
-        let Lifecycle::Waiting(question) =
-            std::mem::replace(&mut self.lifecycle, Lifecycle::Running)
-        else {
-            return;
-        };
-        if matches!(question.kind, QuestionKind::Route { .. }) {
-            if let Some(next) = &mut self.next {
-                next.answer = Some(answer.clone());
-            }
-            return;
-        }
-        let restore = matches!(answer, Ref::Inline(text) if text == RESTART || text == RESTORE);
-        self.with_visit(|visit| {
-            let Phase::Asking { turn, cause, .. } = &visit.phase else { return };
-            let (turn, cause) = (turn.clone(), cause.clone());
-            visit.phase = match visit.base_of(&turn).cloned() {
-                Some(to) if restore => Phase::Restoring { turn, cause, to, expected: None },
-                _ => Phase::Preparing {
-                    turn: TurnId { start: turn.start + 1, ..turn },
-                    cause: TurnCause::Resumed { cause },
-                },
-            };
-        });
-    }
-
     fn resumed(&mut self, raise: &Raise) {
         self.lifecycle = match std::mem::replace(&mut self.lifecycle, Lifecycle::Running) {
             // Whoever resumed stays until the time has come.
@@ -487,7 +421,7 @@ impl Run {
         self.with_visit(|visit| visit.attempts = 0);
     }
 
-    fn with_visit(&mut self, change: impl FnOnce(&mut Visit)) {
+    pub(super) fn with_visit(&mut self, change: impl FnOnce(&mut Visit)) {
         if let Some(visit) = &mut self.visit {
             change(visit);
         }
