@@ -13,6 +13,7 @@ mod document;
 mod files;
 mod lower;
 mod metadata;
+pub mod reading;
 mod source;
 mod yaml;
 

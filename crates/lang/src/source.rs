@@ -22,9 +22,9 @@ pub struct Span {
 
 /// A value and where the author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Spanned<T> {
-    pub(crate) value: T,
-    pub(crate) span: Span,
+pub struct Spanned<T> {
+    pub value: T,
+    pub span: Span,
 }
 
 impl<T> Spanned<T> {

@@ -96,6 +96,9 @@ codes! {
     WorklistNotJson "BP0512" "worklist of a file that is not JSON", "A worklist is read from a `json` artifact.";
     Include "BP0513" "template names another template", "A prompt is one text; `include`, `import` and `extends` have nothing to read.";
     NoCassette "BP0514" "recording cannot be read", "The `replay` provider plays a recording that lies beside the workflow; another provider may be chosen instead.";
+
+    NotInRepository "BP0601" "setting not for a repository's file", "A repository's `botpipe.yaml` came with a clone: what makes programs run or sends prompts elsewhere is said by a person, in their own file or by an option.";
+    BadAddress "BP0602" "not an address", "An address begins with `http://` or `https://`, and holds no login: settings are recorded with the run.";
 }
 
 impl fmt::Display for Code {

@@ -5,6 +5,5 @@ mod report;
 mod suggest;
 
 pub use codes::Code;
-pub use report::{Diagnostic, Label, Severity, Suggestion};
-pub(crate) use report::{Problem, Report};
+pub use report::{Diagnostic, Label, Problem, Report, Severity, Suggestion};
 pub(crate) use suggest::nearest;

@@ -68,7 +68,7 @@ pub struct Suggestion {
 
 /// A diagnostic in the making.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     code: Code,
     severity: Severity,
     message: String,
@@ -79,7 +79,8 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
+    /// At its primary place.
+    pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: Severity::Error,
@@ -92,24 +93,29 @@ impl Problem {
     }
 
     /// The text at the primary place.
-    pub(crate) fn label(mut self, text: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Self {
         self.labels[0].1 = text.into();
         self
     }
 
     /// Another place that matters.
-    pub(crate) fn also(mut self, span: Span, text: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Self {
         self.labels.push((span, text.into()));
         self
     }
 
-    pub(crate) fn help(mut self, text: impl Into<String>) -> Self {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
     }
 
     /// Offers the candidate nearest to what was written, and lists them all when none is near.
-    pub(crate) fn suggest<'a>(
+    #[must_use]
+    pub fn suggest<'a>(
         mut self,
         written: &str,
         candidates: impl IntoIterator<Item = &'a str> + Clone,
@@ -148,14 +154,15 @@ impl Problem {
 
 /// Gathers the problems of one file.
 #[derive(Debug)]
-pub(crate) struct Report<'s> {
+pub struct Report<'s> {
     source: &'s SourceFile,
     lines: Lines,
     found: Vec<Diagnostic>,
 }
 
 impl<'s> Report<'s> {
-    pub(crate) fn on(source: &'s SourceFile) -> Self {
+    /// On one file.
+    pub fn on(source: &'s SourceFile) -> Self {
         Self { source, lines: Lines::of(&source.text), found: Vec::new() }
     }
 
@@ -163,7 +170,8 @@ impl<'s> Report<'s> {
         &self.source.text
     }
 
-    pub(crate) fn push(&mut self, problem: Problem) {
+    /// Adds one.
+    pub fn push(&mut self, problem: Problem) {
         let text = &self.source.text;
         let mut labels = Vec::with_capacity(problem.labels.len());
         for (n, (span, words)) in problem.labels.into_iter().enumerate() {
@@ -186,12 +194,19 @@ impl<'s> Report<'s> {
         });
     }
 
-    pub(crate) fn has_errors(&self) -> bool {
+    /// The line on which a place begins; counts from 1.
+    pub fn line_of(&self, span: Span) -> usize {
+        let span = Lines::clip(&self.source.text, span);
+        self.lines.position(&self.source.text, span.start).0
+    }
+
+    /// Whether anything keeps the file from being used.
+    pub fn has_errors(&self) -> bool {
         self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// All of them, by place, each once.
-    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+    pub fn finish(mut self) -> Vec<Diagnostic> {
         self.found.sort_by(|a, b| {
             let key = |d: &Diagnostic| (d.labels[0].span, d.code.as_str());
             key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))

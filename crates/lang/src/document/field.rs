@@ -9,7 +9,7 @@ use crate::source::{Span, Spanned};
 use crate::yaml::{Entry, Node, Value};
 
 /// A map being read; [`Fields::close`] reports the keys nobody asked for.
-pub(crate) struct Fields<'n> {
+pub struct Fields<'n> {
     what: &'static str,
     place: Span,
     entries: &'n [Entry],
@@ -19,7 +19,7 @@ pub(crate) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// Begins to read a map; `what` is how a person calls it, `place` where its key stands.
-    pub(crate) fn of(
+    pub fn of(
         node: &'n Node,
         what: &'static str,
         place: Span,
@@ -33,7 +33,7 @@ impl<'n> Fields<'n> {
     }
 
     /// The entry of a key, if written.
-    pub(crate) fn get(&mut self, key: &'static str) -> Option<&'n Entry> {
+    pub fn get(&mut self, key: &'static str) -> Option<&'n Entry> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
         }
@@ -64,7 +64,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Reports what was not asked for; `later` are keys of the language that this version lacks.
-    pub(crate) fn close(self, later: &[&'static str], report: &mut Report<'_>) {
+    pub fn close(self, later: &[&'static str], report: &mut Report<'_>) {
         self.close_with(later, not_yet, report);
     }
 
@@ -126,7 +126,7 @@ fn not_enforced(word: &str, span: Span) -> Problem {
 }
 
 /// Reports that a value is not what its key takes.
-pub(crate) fn wrong_type(node: &Node, place: Span, expected: &str, report: &mut Report<'_>) {
+pub fn wrong_type(node: &Node, place: Span, expected: &str, report: &mut Report<'_>) {
     if matches!(node.value, Value::Broken) {
         return;
     }
@@ -150,12 +150,12 @@ pub(crate) fn wrong_type(node: &Node, place: Span, expected: &str, report: &mut 
 }
 
 /// A text.
-pub(crate) fn text<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<Spanned<&'n str>> {
+pub fn text<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<Spanned<&'n str>> {
     text_of(&entry.value, entry.key_span, report)
 }
 
 /// A text that is not empty.
-pub(crate) fn text_of<'n>(
+pub fn text_of<'n>(
     node: &'n Node,
     place: Span,
     report: &mut Report<'_>,
@@ -172,7 +172,7 @@ pub(crate) fn text_of<'n>(
 }
 
 /// True or false.
-pub(crate) fn boolean(entry: &Entry, report: &mut Report<'_>) -> Option<bool> {
+pub fn boolean(entry: &Entry, report: &mut Report<'_>) -> Option<bool> {
     if let Value::Bool(value) = entry.value.value {
         return Some(value);
     }
@@ -181,7 +181,7 @@ pub(crate) fn boolean(entry: &Entry, report: &mut Report<'_>) -> Option<bool> {
 }
 
 /// A whole number of at least 1.
-pub(crate) fn count(entry: &Entry, most: u32, report: &mut Report<'_>) -> Option<u32> {
+pub fn count(entry: &Entry, most: u32, report: &mut Report<'_>) -> Option<u32> {
     let Value::Int(value) = entry.value.value else {
         wrong_type(&entry.value, entry.key_span, "a whole number", report);
         return None;
@@ -234,7 +234,7 @@ pub(crate) fn dollars(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
 }
 
 /// One of a few words; `later` are words that this version lacks.
-pub(crate) fn choice<T: Copy>(
+pub fn choice<T: Copy>(
     entry: &Entry,
     words: &[(&'static str, T)],
     later: &[&'static str],
@@ -316,7 +316,7 @@ pub(crate) fn name<T: FromStr<Err = IdError>>(
 }
 
 /// A list; anything else is reported and read as empty.
-pub(crate) fn list<'n>(entry: &'n Entry, of: &str, report: &mut Report<'_>) -> &'n [Node] {
+pub fn list<'n>(entry: &'n Entry, of: &str, report: &mut Report<'_>) -> &'n [Node] {
     if let Value::List(items) = &entry.value.value {
         return items;
     }

@@ -1,7 +1,7 @@
 //! What the author wrote, section by section, every part with its place.
 
 mod artifact;
-mod field;
+pub(crate) mod field;
 mod policy;
 mod route;
 mod schema;

@@ -4,5 +4,6 @@ mod node;
 mod parse;
 mod scalar;
 
-pub(crate) use node::{Entry, Node, Value};
+pub use node::{Entry, Node, Value};
 pub(crate) use parse::parse;
+pub use parse::parse_settings;

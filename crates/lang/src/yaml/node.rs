@@ -6,14 +6,14 @@ use crate::source::Span;
 
 /// A value of the file.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) span: Span,
-    pub(crate) value: Value,
+pub struct Node {
+    pub span: Span,
+    pub value: Value,
 }
 
 /// What a node holds.
 #[derive(Debug, Clone)]
-pub(crate) enum Value {
+pub enum Value {
     Null,
     Bool(bool),
     Int(i64),
@@ -27,15 +27,15 @@ pub(crate) enum Value {
 
 /// A key and its value; keys are unique within a map.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) key_span: Span,
-    pub(crate) value: Node,
+pub struct Entry {
+    pub key: String,
+    pub key_span: Span,
+    pub value: Node,
 }
 
 impl Node {
     /// What it is, as a person would say it.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         match &self.value {
             Value::Null | Value::Broken => "nothing".to_owned(),
             Value::Bool(value) => format!("`{value}`"),
@@ -51,14 +51,14 @@ impl Node {
     }
 
     /// The entry of a map.
-    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+    pub fn get(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
             _ => None,
         }
     }
 
-    pub(crate) fn as_text(&self) -> Option<&str> {
+    pub fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
             _ => None,
@@ -66,7 +66,7 @@ impl Node {
     }
 
     /// The same value as JSON; a number JSON cannot hold becomes null.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null | Value::Broken => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
@@ -86,7 +86,7 @@ impl Node {
     }
 
     /// Whether anything below was reported while parsing.
-    pub(crate) fn is_broken(&self) -> bool {
+    pub fn is_broken(&self) -> bool {
         match &self.value {
             Value::Broken => true,
             Value::List(items) => items.iter().any(Self::is_broken),
@@ -96,7 +96,7 @@ impl Node {
     }
 
     /// The place of a JSON pointer's value, or of the deepest part of it that is there.
-    pub(crate) fn place_of(&self, pointer: &str) -> Span {
+    pub fn place_of(&self, pointer: &str) -> Span {
         let mut node = self;
         let mut span = self.span;
         for part in pointer.split('/').skip(1) {

@@ -10,8 +10,23 @@ use crate::source::Span;
 /// Deepest nesting read.
 const MAX_DEPTH: usize = 64;
 
-/// The tree of the file's one document; `None` when there is none or its syntax is broken.
+/// The tree of a workflow; `None`, and reported, when there is none or its syntax is broken.
 pub(crate) fn parse(report: &mut Report<'_>) -> Option<Node> {
+    let root = document(report, "put each workflow into a file of its own")?;
+    if root.is_none() {
+        report_empty(report);
+    }
+    root
+}
+
+/// The tree of a file that may say nothing; `None` when it does, or when its syntax is broken.
+pub fn parse_settings(report: &mut Report<'_>) -> Option<Node> {
+    document(report, "such a file holds one document").flatten()
+}
+
+/// The tree of the file's one document, if it has one; outer `None`: its syntax is broken.
+#[expect(clippy::option_option, reason = "nothing there differs from nothing readable")]
+fn document(report: &mut Report<'_>, one_only: &str) -> Option<Option<Node>> {
     let text = report.text();
     let offsets = Offsets::of(text);
     let mut tree = Tree::default();
@@ -29,7 +44,7 @@ pub(crate) fn parse(report: &mut Report<'_>) -> Option<Node> {
             if documents > 1 {
                 report.push(
                     Problem::new(Code::ManyDocuments, span, "a second document begins here")
-                        .help("put each workflow into a file of its own"),
+                        .help(one_only),
                 );
                 break;
             }
@@ -39,13 +54,7 @@ pub(crate) fn parse(report: &mut Report<'_>) -> Option<Node> {
         }
     }
     report_tabs(report, &tree.texts);
-    let root = tree.root;
-    match &root {
-        None => report_empty(report),
-        Some(node) if matches!(node.value, Value::Null) => report_empty(report),
-        Some(_) => return root,
-    }
-    None
+    Some(tree.root.filter(|node| !matches!(node.value, Value::Null)))
 }
 
 fn report_empty(report: &mut Report<'_>) {

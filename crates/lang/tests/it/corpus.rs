@@ -76,7 +76,9 @@ fn every_code_has_a_bad_file() {
         .flat_map(|(path, text)| compiled(path, text).diagnostics)
         .map(|diagnostic| diagnostic.code)
         .collect();
-    let missing: Vec<_> = Code::ALL.iter().filter(|code| !shown.contains(code)).collect();
+    // Those of settings (BP06..) have their corpus beside the command that reads them.
+    let of_workflows = Code::ALL.iter().filter(|code| code.as_str() < "BP0600");
+    let missing: Vec<_> = of_workflows.filter(|code| !shown.contains(code)).collect();
     assert!(missing.is_empty(), "no file in tests/corpus/bad shows {missing:?}");
 }
 
