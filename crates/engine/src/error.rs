@@ -27,10 +27,15 @@ pub enum Error {
     #[error("the answer cannot be accepted: {why}; the run still waits")]
     Answer { why: String },
     #[error(
-        "no agent program: workflow `{workflow}` names no provider and none was given; pass \
-         `--provider command -- PROGRAM ARGS…`, or `--provider replay --cassette FILE`"
+        "no agent: workflow `{workflow}` names no provider, and neither does a `botpipe.yaml`; pass \
+         `--provider codex`, `--provider claude` or `--provider command -- PROGRAM ARGS…`"
     )]
     NoProvider { workflow: WorkflowName },
+    #[error(
+        "provider `command` has no program; say `--provider command -- PROGRAM ARGS…`, or set \
+         `provider.command` in your own `botpipe.yaml`"
+    )]
+    NoCommand,
     #[error("{message}")]
     Policy { message: String },
     #[error(
@@ -93,6 +98,7 @@ impl Error {
             Self::Unchecked
             | Self::Input { .. }
             | Self::NoProvider { .. }
+            | Self::NoCommand
             | Self::Harness { .. }
             | Self::Policy { .. }
             | Self::Budget { .. }

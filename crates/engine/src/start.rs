@@ -199,7 +199,7 @@ fn can_be_kept(budget: &Budget, provider: Option<&Provider>) -> Result<(), Error
 }
 
 /// Whether any step asks an agent.
-fn needs_agent(plan: &plan::Plan) -> bool {
+pub(crate) fn needs_agent(plan: &plan::Plan) -> bool {
     plan.steps.iter().any(|step| !matches!(step.work, plan::Work::Run { .. }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use botpipe_engine::config::{HarnessLayer, Setting};
 use botpipe_engine::harness::{Kind, Wanted};
 use botpipe_kernel::plan::OnLimit;
 
@@ -21,11 +22,11 @@ pub(super) struct HarnessOptions {
     #[arg(long = "program", value_name = "PATH")]
     path: Option<PathBuf>,
     /// Let the harness read the workspace's instruction files (AGENTS.md, CLAUDE.md)
-    #[arg(long)]
-    instructions: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    instructions: Option<bool>,
     /// Let the project's own hooks and settings of the harness be in force: they run as you
-    #[arg(long)]
-    project_hooks: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    project_hooks: Option<bool>,
 }
 
 /// A harness to fall back to: `claude`, or `claude:MODEL`.
@@ -43,33 +44,18 @@ pub(super) fn fallback(text: &str) -> Result<Wanted, String> {
 }
 
 impl HarnessOptions {
-    /// The first option that was given.
-    pub(super) fn first(&self) -> Option<&'static str> {
-        let given = [
-            ("--model", self.model.is_some()),
-            ("--model-effort", self.model_effort.is_some()),
-            ("--base-url", self.base_url.is_some()),
-            ("--program", self.path.is_some()),
-            ("--instructions", self.instructions),
-            ("--project-hooks", self.project_hooks),
-        ];
-        given.into_iter().find_map(|(name, given)| given.then_some(name))
-    }
-
-    pub(super) fn any(&self) -> bool {
-        self.first().is_some()
-    }
-
-    pub(super) fn wanted(&self, kind: Kind, args: Vec<String>) -> Wanted {
-        Wanted {
-            program: self.path.clone(),
-            model: self.model.clone(),
-            effort: self.model_effort.clone(),
-            base_url: self.base_url.clone(),
-            args,
-            instructions: self.instructions,
-            hooks: self.project_hooks,
-            ..Wanted::new(kind)
+    /// What these options say of a harness; `args`: what stood after `--`.
+    pub(super) fn layer(&self, args: &[String]) -> HarnessLayer {
+        let text = |name, value: &Option<String>| value.clone().map(|it| Setting::option(name, it));
+        HarnessLayer {
+            program: self.path.clone().map(|it| Setting::option("--program", it)),
+            model: text("--model", &self.model),
+            effort: text("--model-effort", &self.model_effort),
+            base_url: text("--base-url", &self.base_url),
+            args: (!args.is_empty()).then(|| Setting::option("--", args.to_vec())),
+            instructions: self.instructions.map(|it| Setting::option("--instructions", it)),
+            hooks: self.project_hooks.map(|it| Setting::option("--project-hooks", it)),
+            ..HarnessLayer::default()
         }
     }
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod cancel;
 mod check;
+mod config;
 mod cost;
 mod demo;
 mod harness;
@@ -49,6 +50,8 @@ enum Command {
     #[command(subcommand)]
     Workflows(workflows::Command),
     Check(check::Args),
+    #[command(subcommand)]
+    Config(config::Command),
     Demo(demo::Args),
 }
 
@@ -93,6 +96,7 @@ impl Command {
             Self::Cost(args) => args.run(),
             Self::Workflows(command) => command.run(),
             Self::Check(args) => args.run(),
+            Self::Config(command) => command.run(),
             Self::Demo(args) => args.run(),
         }
     }
@@ -109,6 +113,7 @@ impl Command {
             Self::Workflows(command) => Some(command.json()),
             Self::Cost(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
+            Self::Config(command) => Some(command.json()),
             Self::Demo(args) => Some(args.json()),
             Self::Logs(_) => None,
         }

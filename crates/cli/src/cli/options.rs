@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use botpipe_engine::Engine;
 use botpipe_engine::catalog;
+use botpipe_engine::config::{Config, ConfigError};
 use botpipe_engine::process::StopSwitch;
 use botpipe_engine::request::RunRef;
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
 use clap::Args;
 
 use crate::signals;
+use crate::term::diagnostic;
 use crate::term::failure::Failure;
-use crate::term::output::Form;
+use crate::term::output::{Form, tell};
 use crate::term::progress::Volume;
 
 /// Where to work.
@@ -25,6 +27,21 @@ pub(super) struct Workspace {
 impl Workspace {
     pub(super) fn path(&self) -> &Path {
         &self.workspace
+    }
+
+    /// The settings of the environment and the files; what is wrong with these is shown.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        Config::load(&self.workspace).map_err(|error| {
+            let message = error.to_string();
+            let ConfigError::Wrong { files } = error else { return Failure::usage(message) };
+            let mut names = Vec::new();
+            for (source, found) in &files {
+                tell(diagnostic::render(source, found).trim_end());
+                names.push(format!("`{}`: {}", source.name, diagnostic::count(found)));
+            }
+            Failure::usage(format!("{message}: {}", names.join("; ")))
+                .hint("`botpipe config --help` has the keys")
+        })
     }
 
     /// The engine of a workspace that has runs.

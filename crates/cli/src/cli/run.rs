@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use botpipe_engine::catalog;
-use botpipe_engine::harness::{self, Chosen, Kind, Wanted};
+use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
+use botpipe_engine::harness::{self, Chosen, Wanted};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
 use botpipe_engine::{Engine, preview};
 use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::plan::Budget;
 use botpipe_lang::{Compiled, SourceFile, compile};
-use clap::ValueEnum;
 use serde_json::Value;
 
 use super::harness::{AtLimit, HarnessOptions, fallback};
@@ -60,7 +60,7 @@ pub(super) struct Args {
     #[command(flatten)]
     workspace: Workspace,
     /// The agent: `codex` drives the Codex CLI, `claude` Claude Code, `command` runs the program after
-    /// `--`, `replay` plays a recording
+    /// `--`, `replay` plays a recording. Without it: the workflow's own, else the one of `botpipe.yaml`
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<String>,
     #[command(flatten)]
@@ -98,12 +98,10 @@ pub(super) struct Args {
     program: Vec<String>,
 }
 
-/// The agents of this version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// What `--provider` may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Provider {
-    Codex,
-    Claude,
-    Command,
+    Agent(Agent),
     Replay,
 }
 
@@ -119,8 +117,10 @@ impl Args {
         let compiled = compile(&source, files.as_ref());
         report(&source, &compiled)?;
         let speech = self.speech;
+        let config = self.workspace.config()?;
+        let settings = config.with(self.options(&config)?);
         let dry_run = self.dry_run;
-        let request = self.request()?;
+        let request = settings.fill(&compiled, &workspace, self.request(&config)?)?;
         if dry_run {
             let preview = preview(&compiled, &request, &workspace)?;
             result(speech.form(), || shown::text(&preview), || shown::view(&preview));
@@ -135,95 +135,110 @@ impl Args {
         Ok(End::of(&end, &workspace, None).print(speech.form(), speech.volume()))
     }
 
-    fn request(self) -> Result<StartRequest, Failure> {
+    fn request(self, config: &Config) -> Result<StartRequest, Failure> {
+        let fallbacks = self.fallbacks(config)?;
         Ok(StartRequest {
-            provider: self.provider()?,
-            fallbacks: self.fallbacks()?,
+            provider: self.recording()?,
+            fallbacks,
             task: self.task,
             message: self.message.or(self.message_option),
             input: self.input.as_deref().map(input).transpose()?,
             input_fields: pairs(&self.input_field),
             params: pairs(&self.param),
             pass_env: self.pass_env,
-            max_steps: self.max_steps,
-            on_limit: self.on_limit.map(Into::into),
+            max_steps: None,
+            on_limit: None,
             budget: budget::all(&self.budget),
         })
     }
 
-    /// The chain to fall back along; without a limit that asks for it, it would never be used.
-    fn fallbacks(&self) -> Result<Vec<Chosen>, Failure> {
+    /// The chain to fall back along, each harness with what is set of it; without a limit that asks for
+    /// it, it would never be used.
+    fn fallbacks(&self, config: &Config) -> Result<Vec<Chosen>, Failure> {
         if self.fallback.is_empty() != !matches!(self.on_limit, Some(AtLimit::Fallback)) {
             return Err(Failure::usage("`--fallback` and `--on-limit fallback` go together")
                 .hint("`--on-limit fallback --fallback claude`"));
         }
-        let chain = self.fallback.iter().cloned();
+        let settings = config.with(Layer::default());
+        let chain = self.fallback.iter().map(|named| {
+            let set = settings.wanted(named.kind);
+            Wanted { model: named.model.clone().or(set.model.clone()), ..set }
+        });
         let found = chain.map(|wanted| harness::choose(wanted, self.workspace.path(), None));
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// A harness of this kind.
-    fn driven(&self, kind: Kind) -> Result<Option<ProviderChoice>, Failure> {
-        if self.cassette.is_some() {
-            return Err(Failure::usage("`--cassette` belongs to `--provider replay`"));
-        }
-        let wanted = self.harness.wanted(kind, self.program.clone());
-        let chosen = harness::choose(wanted, self.workspace.path(), None)?;
-        Ok(Some(ProviderChoice::Harness(chosen)))
+    /// The recording that is to be played, if one is.
+    fn recording(&self) -> Result<Option<ProviderChoice>, Failure> {
+        let Some(path) = &self.cassette else { return Ok(None) };
+        let origin = path.display().to_string();
+        Ok(Some(ProviderChoice::Replay { cassette: read(path)?, origin, loose: self.loose }))
     }
 
-    fn provider(&self) -> Result<Option<ProviderChoice>, Failure> {
-        let Some(name) = &self.provider else {
-            if !self.program.is_empty() || self.cassette.is_some() || self.harness.any() {
-                return Err(Failure::usage(
-                    "an agent's program, recording or model needs `--provider`",
-                )
-                .hint("`--provider codex` or `--provider claude`")
-                .hint("`--provider command -- PROGRAM ARGS…`")
-                .hint("`--provider replay --cassette FILE`"));
-            }
-            return Ok(None);
-        };
-        let provider = Provider::from_str(name, false).map_err(|_| {
-            Failure::usage(format!(
-                "there is no provider `{}`: this version has `codex`, `claude`, `command` and `replay`",
-                name.escape_debug()
-            ))
-            .hint("any agent that reads a prompt on stdin: `--provider command -- PROGRAM ARGS…`")
-        })?;
-        let harness = matches!(provider, Provider::Codex | Provider::Claude);
-        if !harness && self.harness.any() {
-            return Err(Failure::usage(format!(
-                "`{}` belongs to a harness, such as `--provider codex`",
-                self.harness.first().unwrap_or_default()
-            )));
-        }
-        match provider {
-            Provider::Codex => self.driven(Kind::Codex),
-            Provider::Claude => self.driven(Kind::Claude),
-            Provider::Command => {
-                let Some((program, args)) = self.program.split_first() else {
-                    return Err(Failure::usage("`--provider command` needs a program after `--`")
-                        .hint("`--provider command -- PROGRAM ARGS…`"));
-                };
-                if self.cassette.is_some() {
-                    return Err(Failure::usage("`--cassette` belongs to `--provider replay`"));
-                }
-                Ok(Some(ProviderChoice::Command { program: program.clone(), args: args.to_vec() }))
-            }
-            Provider::Replay => {
-                let Some(path) = &self.cassette else {
+    /// What the options say.
+    fn options(&self, config: &Config) -> Result<Layer, Failure> {
+        let named = self.provider.as_deref().map(provider).transpose()?;
+        let words = &self.program;
+        let harness = self.harness.layer(&[]).first_option();
+        let configured = config.with(Layer::default()).agent().map(|it| it.value);
+        let agent = match named {
+            Some(Provider::Replay) => {
+                if self.cassette.is_none() {
                     return Err(Failure::usage("`--provider replay` needs `--cassette FILE`"));
-                };
-                if !self.program.is_empty() {
+                }
+                if !words.is_empty() {
                     return Err(Failure::usage("a program belongs to `--provider command`"));
                 }
-                let origin = path.display().to_string();
-                let cassette = read(path)?;
-                Ok(Some(ProviderChoice::Replay { cassette, origin, loose: self.loose }))
+                None
             }
+            Some(Provider::Agent(agent)) => Some(agent),
+            None if harness.is_some() || !words.is_empty() || self.cassette.is_some() => {
+                if configured.is_none() || self.cassette.is_some() {
+                    return Err(nothing_named());
+                }
+                configured
+            }
+            None => None,
+        };
+        if self.cassette.is_some() && agent.is_some() {
+            return Err(Failure::usage("`--cassette` belongs to `--provider replay`"));
         }
+        let drives = matches!(agent, Some(Agent::Harness(_)));
+        if let (Some(option), false) = (harness, drives) {
+            return Err(Failure::usage(format!(
+                "`{option}` belongs to a harness, such as `--provider codex`"
+            )));
+        }
+        let command = matches!(agent, Some(Agent::Command)) && !words.is_empty();
+        Ok(Layer {
+            agent: named.and(agent).map(|it| Setting::option("--provider", it)),
+            any: if drives { self.harness.layer(words) } else { HarnessLayer::default() },
+            command: command.then(|| Setting::option("--", words.clone())),
+            max_steps: self.max_steps.map(|it| Setting::option("--max-steps", it)),
+            on_limit: self.on_limit.map(|it| Setting::option("--on-limit", it.into())),
+            ..Layer::default()
+        })
     }
+}
+
+fn provider(name: &str) -> Result<Provider, Failure> {
+    if name == "replay" {
+        return Ok(Provider::Replay);
+    }
+    Agent::of(name).map(Provider::Agent).ok_or_else(|| {
+        Failure::usage(format!(
+            "there is no provider `{}`: this version has `codex`, `claude`, `command` and `replay`",
+            name.escape_debug()
+        ))
+        .hint("any agent that reads a prompt on stdin: `--provider command -- PROGRAM ARGS…`")
+    })
+}
+
+fn nothing_named() -> Failure {
+    Failure::usage("an agent's program, recording or model needs `--provider`")
+        .hint("`--provider codex` or `--provider claude`, or `provider.name` in a `botpipe.yaml`")
+        .hint("`--provider command -- PROGRAM ARGS…`")
+        .hint("`--provider replay --cassette FILE`")
 }
 
 /// Shows what is wrong with the file; a file with errors is not run.

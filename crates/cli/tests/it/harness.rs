@@ -13,7 +13,7 @@ use botpipe_testkit::kills::processes;
 use botpipe_testkit::programs;
 use serde_json::Value;
 
-use crate::place::{HELLO, Place, Said, answers, said};
+use crate::place::{HELLO, Place, Said, answers, said, without_settings};
 
 /// A scenario: what to expect of it, and how its step is set.
 struct Scenario {
@@ -49,6 +49,7 @@ impl Scenario {
         );
         fs::write(work.join("greet.sop.yaml"), workflow).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
+        without_settings(&mut command);
         command.args(["run", "./greet.sop.yaml", "--task", "t", "--provider", kind, "--program"]);
         command.arg(program).args(["--json", "--", "--script"]).arg(&self.path);
         command.current_dir(&work).env("HOME", place.path()).env("NO_COLOR", "1");

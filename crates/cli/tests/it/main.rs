@@ -4,6 +4,7 @@
 mod cassette;
 mod commands;
 mod commits;
+mod config;
 mod demo;
 mod faults;
 mod harness;

@@ -47,6 +47,9 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
+        without_settings(&mut command);
+        // Nobody's settings but those that a test makes.
+        command.env("XDG_CONFIG_HOME", self.path().join(".nobody"));
         command
     }
 
@@ -62,6 +65,14 @@ impl Place {
         args.extend(["--", "sh", "-c", agent]);
         self.say(&args)
     }
+}
+
+/// Without what the environment of whoever runs the tests says of settings.
+pub(crate) fn without_settings(command: &mut Command) {
+    for name in ["PROVIDER", "MODEL", "MODEL_EFFORT", "BASE_URL"] {
+        command.env_remove(format!("BOTPIPE_{name}"));
+    }
+    command.env_remove("XDG_CONFIG_HOME");
 }
 
 pub(crate) fn said(output: &Output) -> Said {

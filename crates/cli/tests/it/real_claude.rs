@@ -12,7 +12,7 @@ use botpipe_testkit::model::{Options, Script, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::place::{Said, said};
+use crate::place::{Said, said, without_settings};
 
 /// A scratch repository, a home beside it, and a model.
 struct Bench {
@@ -70,6 +70,7 @@ impl Bench {
 
     fn botpipe(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
+        without_settings(&mut command);
         command.args(args).current_dir(self.repository()).env("NO_COLOR", "1");
         // Claude's own home of this workspace lies in here; and it starts login shells.
         command.env("HOME", self.home()).env_remove("XDG_STATE_HOME");

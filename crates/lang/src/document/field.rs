@@ -41,7 +41,7 @@ impl<'n> Fields<'n> {
     }
 
     /// The entry of a key without counting it as read.
-    pub(crate) fn peek(&self, key: &str) -> Option<&'n Entry> {
+    pub fn peek(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 

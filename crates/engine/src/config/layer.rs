@@ -1,0 +1,186 @@
+//! One layer of settings as plain data: what a file, the environment or the options say, and where.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+
+use botpipe_kernel::plan::OnLimit;
+use botpipe_kernel::run::McpServer;
+use serde::Serialize;
+
+use crate::harness::Kind;
+
+/// Where a value comes from.
+///
+/// # Shape
+/// `{"kind":"file","path":"botpipe.yaml","line":2}`, `{"kind":"option","name":"--model"}`,
+/// `{"kind":"variable","name":"BOTPIPE_MODEL"}`, `{"kind":"default"}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Origin {
+    File { path: String, line: usize },
+    Option { name: &'static str },
+    Variable { name: &'static str },
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line } => write!(f, "{path}:{line}"),
+            Self::Option { name } => f.write_str(name),
+            Self::Variable { name } => write!(f, "${name}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    pub value: T,
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    /// A value that an option gives.
+    pub fn option(name: &'static str, value: T) -> Self {
+        Self { value, origin: Origin::Option { name } }
+    }
+}
+
+/// A provider that can be the configured one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    Harness(Kind),
+    /// Any program.
+    Command,
+}
+
+impl Agent {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("codex", Self::Harness(Kind::Codex)),
+        ("claude", Self::Harness(Kind::Claude)),
+        ("command", Self::Command),
+    ];
+
+    /// Its name, as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Harness(kind) => kind.name(),
+            Self::Command => "command",
+        }
+    }
+
+    /// The one of that name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find_map(|(known, agent)| (known == name).then_some(agent))
+    }
+}
+
+/// What a layer says of a harness.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HarnessLayer {
+    pub program: Option<Setting<PathBuf>>,
+    pub model: Option<Setting<String>>,
+    pub effort: Option<Setting<String>>,
+    pub base_url: Option<Setting<String>>,
+    pub args: Option<Setting<Vec<String>>>,
+    pub instructions: Option<Setting<bool>>,
+    pub hooks: Option<Setting<bool>>,
+    pub mcp_servers: BTreeMap<String, Setting<McpServer>>,
+}
+
+impl HarnessLayer {
+    /// These, and of `below` what these do not say.
+    pub(super) fn over(mut self, below: &Self) -> Self {
+        self.program = self.program.or_else(|| below.program.clone());
+        self.model = self.model.or_else(|| below.model.clone());
+        self.effort = self.effort.or_else(|| below.effort.clone());
+        self.base_url = self.base_url.or_else(|| below.base_url.clone());
+        self.args = self.args.or_else(|| below.args.clone());
+        self.instructions = self.instructions.or_else(|| below.instructions.clone());
+        self.hooks = self.hooks.or_else(|| below.hooks.clone());
+        for (name, server) in &below.mcp_servers {
+            self.mcp_servers.entry(name.clone()).or_insert_with(|| server.clone());
+        }
+        self
+    }
+
+    /// The name of the first option that speaks of a harness.
+    pub fn first_option(&self) -> Option<&'static str> {
+        let origins = [
+            self.model.as_ref().map(|it| &it.origin),
+            self.effort.as_ref().map(|it| &it.origin),
+            self.base_url.as_ref().map(|it| &it.origin),
+            self.program.as_ref().map(|it| &it.origin),
+            self.instructions.as_ref().map(|it| &it.origin),
+            self.hooks.as_ref().map(|it| &it.origin),
+        ];
+        origins.into_iter().flatten().find_map(|origin| match origin {
+            Origin::Option { name } => Some(*name),
+            _ => None,
+        })
+    }
+}
+
+/// What one file, the environment or the options say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layer {
+    pub agent: Option<Setting<Agent>>,
+    /// For the provider the layer names, or for any.
+    pub any: HarnessLayer,
+    pub codex: HarnessLayer,
+    pub claude: HarnessLayer,
+    /// The program and the arguments of `command`.
+    pub command: Option<Setting<Vec<String>>>,
+    pub max_steps: Option<Setting<u32>>,
+    pub on_limit: Option<Setting<OnLimit>>,
+}
+
+impl Layer {
+    /// What the layer says of a harness.
+    pub(super) fn of_harness(&self, kind: Kind) -> HarnessLayer {
+        let specific = match kind {
+            Kind::Codex => &self.codex,
+            Kind::Claude => &self.claude,
+        };
+        let named = self.agent.as_ref().map(|it| it.value);
+        let holds = named.is_none_or(|named| named == Agent::Harness(kind));
+        if holds { specific.clone().over(&self.any) } else { specific.clone() }
+    }
+
+    /// What the environment says.
+    ///
+    /// # Errors
+    /// In words: a variable whose value is none that it takes.
+    pub(super) fn of_environment() -> Result<Self, String> {
+        let read = |name: &'static str| -> Result<Option<Setting<String>>, String> {
+            match env::var(name) {
+                Ok(value) if value.trim().is_empty() => Ok(None),
+                Ok(value) => Ok(Some(Setting { value, origin: Origin::Variable { name } })),
+                Err(env::VarError::NotPresent) => Ok(None),
+                Err(env::VarError::NotUnicode(_)) => Err(format!("${name} is not UTF-8")),
+            }
+        };
+        let agent = read("BOTPIPE_PROVIDER")?
+            .map(|Setting { value, origin }| match Agent::of(&value) {
+                Some(value) => Ok(Setting { value, origin }),
+                None => Err(format!(
+                    "{origin} names no provider that can be configured: it is `codex`, `claude` or \
+                     `command`, not `{}`",
+                    value.escape_debug()
+                )),
+            })
+            .transpose()?;
+        let any = HarnessLayer {
+            model: read("BOTPIPE_MODEL")?,
+            effort: read("BOTPIPE_MODEL_EFFORT")?,
+            base_url: read("BOTPIPE_BASE_URL")?,
+            ..HarnessLayer::default()
+        };
+        Ok(Self { agent, any, ..Self::default() })
+    }
+}

@@ -1,0 +1,15 @@
+//! Settings of a person and of a repository: read strictly, laid over each other, each with its origin.
+//!
+//! Options win over environment variables, these over the repository's `botpipe.yaml`, that over the
+//! person's own. What is right below `provider` holds for the provider that the same layer names, or
+//! for any where it names none; `provider.codex` and `provider.claude` win over it.
+
+mod file;
+mod harness;
+mod layer;
+mod load;
+mod settings;
+
+pub use layer::{Agent, HarnessLayer, Layer, Origin, Setting};
+pub use load::{Config, ConfigError, FileFound, Whose};
+pub use settings::{Line, Settings};

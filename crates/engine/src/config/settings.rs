@@ -1,0 +1,204 @@
+//! What holds once all layers lie over each other, and what a new run takes of it.
+
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::plan::{OnLimit, Plan};
+use botpipe_lang::Compiled;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::layer::{Agent, HarnessLayer, Layer, Origin, Setting};
+use crate::error::Error;
+use crate::harness::{self, Kind, Wanted};
+use crate::request::{ProviderChoice, StartRequest};
+use crate::start::needs_agent;
+
+/// All settings that hold.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Who wins stands first: the options.
+    layers: Vec<Layer>,
+}
+
+/// One effective setting, as it is shown.
+///
+/// # Shape
+/// `{"key":"provider.model","value":"gpt-5.5","origin":{"kind":"file","path":"botpipe.yaml","line":3}}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    pub key: String,
+    /// `null`: not set.
+    pub value: Value,
+    pub origin: Origin,
+}
+
+impl Settings {
+    pub(super) fn of(layers: Vec<Layer>) -> Self {
+        Self { layers }
+    }
+
+    /// The provider that is set.
+    pub fn agent(&self) -> Option<&Setting<Agent>> {
+        self.first(|layer| layer.agent.as_ref())
+    }
+
+    /// The program and the arguments of `command`.
+    pub fn command(&self) -> Option<&Setting<Vec<String>>> {
+        self.first(|layer| layer.command.as_ref())
+    }
+
+    /// A bound of steps: a workflow that allows itself fewer keeps its own.
+    pub fn max_steps(&self) -> Option<&Setting<u32>> {
+        self.first(|layer| layer.max_steps.as_ref())
+    }
+
+    /// What is done at a limit of the account, whatever the steps say.
+    pub fn on_limit(&self) -> Option<&Setting<OnLimit>> {
+        self.first(|layer| layer.on_limit.as_ref())
+    }
+
+    fn first<T>(&self, of: impl Fn(&Layer) -> Option<&Setting<T>>) -> Option<&Setting<T>> {
+        self.layers.iter().find_map(of)
+    }
+
+    /// What is said of a harness.
+    pub fn harness(&self, kind: Kind) -> HarnessLayer {
+        let layers = self.layers.iter().map(|layer| layer.of_harness(kind));
+        layers.fold(HarnessLayer::default(), |all, below| all.over(&below))
+    }
+
+    /// A harness with what is said of it.
+    pub fn wanted(&self, kind: Kind) -> Wanted {
+        let said = self.harness(kind);
+        Wanted {
+            program: value(said.program),
+            model: value(said.model),
+            effort: value(said.effort),
+            base_url: value(said.base_url),
+            args: value(said.args).unwrap_or_default(),
+            instructions: value(said.instructions).unwrap_or_default(),
+            hooks: value(said.hooks).unwrap_or_default(),
+            mcp_servers: said.mcp_servers.into_iter().map(|(name, it)| (name, it.value)).collect(),
+            kind,
+        }
+    }
+
+    /// Fills in what a request for a run leaves open.
+    ///
+    /// The workflow's own provider wins over a configured one, and options over both. A harness that
+    /// is needed is looked for now; nothing is written.
+    ///
+    /// # Errors
+    /// A harness that is not there or cannot be used; `command` without a program.
+    pub fn fill(
+        &self,
+        compiled: &Compiled,
+        workspace: &Path,
+        mut request: StartRequest,
+    ) -> Result<StartRequest, Error> {
+        let Some(plan) = &compiled.plan else { return Ok(request) };
+        let open = plan.provider.is_none() && needs_agent(plan);
+        if request.provider.is_none() && (open || self.options_choose()) {
+            request.provider = self.choice(workspace, None)?;
+        }
+        request.max_steps = request.max_steps.or_else(|| self.bound(plan));
+        request.on_limit = request.on_limit.or_else(|| self.on_limit().map(|it| it.value));
+        Ok(request)
+    }
+
+    fn bound(&self, plan: &Plan) -> Option<u32> {
+        let Setting { value, origin } = self.max_steps()?;
+        let said_now = matches!(origin, Origin::Option { .. });
+        (said_now || *value < plan.limits.max_steps).then_some(*value)
+    }
+
+    /// Whether options speak of the provider: the first layer is theirs.
+    fn options_choose(&self) -> bool {
+        self.layers.first().is_some_and(|options| {
+            options.agent.is_some()
+                || options.command.is_some()
+                || options.any != HarnessLayer::default()
+        })
+    }
+
+    /// The provider that is set, found on this machine.
+    ///
+    /// # Errors
+    /// A harness that is not there or cannot be used; `command` without a program.
+    pub fn choice(
+        &self,
+        workspace: &Path,
+        stage1: Option<&PathBuf>,
+    ) -> Result<Option<ProviderChoice>, Error> {
+        let Some(Setting { value: agent, origin }) = self.agent() else { return Ok(None) };
+        let kind = match agent {
+            Agent::Harness(kind) => *kind,
+            Agent::Command => {
+                let words = self.command().map(|it| it.value.as_slice()).unwrap_or_default();
+                let Some((program, args)) = words.split_first() else {
+                    return Err(Error::NoCommand);
+                };
+                return Ok(Some(ProviderChoice::Command {
+                    program: program.clone(),
+                    args: args.to_vec(),
+                }));
+            }
+        };
+        let mut chosen = harness::choose(self.wanted(kind), workspace, stage1)?;
+        if !matches!(origin, Origin::Option { .. }) {
+            chosen.notes.push(format!("the agent is {}, as {origin} says", kind.name()));
+        }
+        Ok(Some(ProviderChoice::Harness(chosen)))
+    }
+
+    /// Every setting that takes effect, with its origin.
+    pub fn lines(&self) -> Vec<Line> {
+        let agent = self.agent().map(|it| it.value);
+        let mut lines = vec![line("provider.name", self.agent(), |it| it.name().into())];
+        let harness = match agent {
+            Some(Agent::Harness(kind)) => Some(self.harness(kind)),
+            Some(Agent::Command) => {
+                lines.push(line("provider.command", self.command(), |it| json!(it)));
+                None
+            }
+            // What holds for any provider.
+            None => Some(
+                self.layers.iter().fold(HarnessLayer::default(), |all, layer| all.over(&layer.any)),
+            ),
+        };
+        if let Some(said) = harness {
+            let text = |it: &String| it.as_str().into();
+            let or_false = |it: Option<Setting<bool>>| {
+                Some(it.unwrap_or(Setting { value: false, origin: Origin::Default }))
+            };
+            lines.extend([
+                line("provider.model", said.model.as_ref(), text),
+                line("provider.model_effort", said.effort.as_ref(), text),
+                line("provider.base_url", said.base_url.as_ref(), text),
+                line("provider.program", said.program.as_ref(), |it| json!(it)),
+                line("provider.args", said.args.as_ref(), |it| json!(it)),
+                line("provider.instructions", or_false(said.instructions).as_ref(), |it| json!(it)),
+                line("provider.hooks", or_false(said.hooks).as_ref(), |it| json!(it)),
+            ]);
+            for (name, server) in &said.mcp_servers {
+                let key = format!("provider.mcp_servers.{name}");
+                lines.push(line(&key, Some(server), |it| json!(it)));
+            }
+        }
+        lines.push(line("runtime.max_steps", self.max_steps(), |it| json!(it)));
+        lines.push(line("runtime.on_limit", self.on_limit(), |it| json!(it)));
+        lines
+    }
+}
+
+fn value<T>(setting: Option<Setting<T>>) -> Option<T> {
+    setting.map(|it| it.value)
+}
+
+fn line<T>(key: &str, setting: Option<&Setting<T>>, show: impl Fn(&T) -> Value) -> Line {
+    let (value, origin) = match setting {
+        Some(Setting { value, origin }) => (show(value), origin.clone()),
+        None => (Value::Null, Origin::Default),
+    };
+    Line { key: key.to_owned(), value, origin }
+}
