@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod config;
+pub mod doctor;
 mod driver;
 pub mod engine;
 pub mod environment;

@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod cost;
 mod demo;
+mod doctor;
 mod harness;
 mod logs;
 mod options;
@@ -52,6 +53,7 @@ enum Command {
     Check(check::Args),
     #[command(subcommand)]
     Config(config::Command),
+    Doctor(doctor::Args),
     Demo(demo::Args),
 }
 
@@ -97,6 +99,7 @@ impl Command {
             Self::Workflows(command) => command.run(),
             Self::Check(args) => args.run(),
             Self::Config(command) => command.run(),
+            Self::Doctor(args) => args.run(),
             Self::Demo(args) => args.run(),
         }
     }
@@ -114,6 +117,7 @@ impl Command {
             Self::Cost(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),
+            Self::Doctor(args) => Some(args.json()),
             Self::Demo(args) => Some(args.json()),
             Self::Logs(_) => None,
         }

@@ -75,7 +75,7 @@ fn played(text: &str) -> String {
             }
             word => assert!(n == 0 && word == "#", "`--- {word}` is nothing"),
         }
-        out.push_str(&format!("{head}\n{body}").trim_end_matches('\n'));
+        out.push_str(format!("{head}\n{body}").trim_end_matches('\n'));
         out.push('\n');
     }
     out

@@ -6,6 +6,7 @@ mod commands;
 mod commits;
 mod config;
 mod demo;
+mod doctor;
 mod faults;
 mod harness;
 mod interrupts;

@@ -16,13 +16,21 @@ pub enum FindError {
     NoProgram { path: PathBuf },
 }
 
-/// The program to start.
+/// The program of a harness.
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn find(kind: Kind, given: Option<&Path>) -> Result<PathBuf, FindError> {
-    let named = given.unwrap_or_else(|| Path::new(kind.program()));
-    let path = if named.components().count() > 1 {
+pub(crate) fn find(kind: Kind, given: Option<&Path>) -> Result<PathBuf, FindError> {
+    let path = program(given.unwrap_or_else(|| Path::new(kind.program())))?;
+    Ok(native(kind, &path).unwrap_or(path))
+}
+
+/// Any program: a path as given, or the first of its name in `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn program(named: &Path) -> Result<PathBuf, FindError> {
+    Ok(if named.components().count() > 1 {
         let path = std::path::absolute(named).unwrap_or_else(|_| named.to_owned());
         if !is_program(&path) {
             return Err(FindError::NoProgram { path });
@@ -36,8 +44,7 @@ pub(super) fn find(kind: Kind, given: Option<&Path>) -> Result<PathBuf, FindErro
             .map(|folder| folder.join(named))
             .find(|path| is_program(path))
             .ok_or(FindError::NotInPath { program })?
-    };
-    Ok(native(kind, &path).unwrap_or(path))
+    })
 }
 
 fn is_program(path: &Path) -> bool {

@@ -34,7 +34,7 @@ pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result
         .map_err(|error| trouble("create", &home, &error))?;
     match kind {
         Kind::Codex => {
-            let Some(theirs) = theirs("CODEX_HOME", ".codex") else { return Ok(()) };
+            let Some(theirs) = own_home(kind) else { return Ok(()) };
             let (login, ours) = (theirs.join("auth.json"), home.join("auth.json"));
             link(&login, &ours).map_err(|error| trouble("link", &ours, &error))?;
             let path = theirs.join("config.toml");
@@ -51,14 +51,22 @@ pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result
         }
         // Everything else it reads is given to it, turn by turn.
         Kind::Claude => {
-            let Some(theirs) = theirs("CLAUDE_CONFIG_DIR", ".claude") else { return Ok(()) };
+            let Some(theirs) = own_home(kind) else { return Ok(()) };
             let (login, ours) = (theirs.join(".credentials.json"), home.join(".credentials.json"));
             link(&login, &ours).map_err(|error| trouble("link", &ours, &error))
         }
     }
 }
 
-/// Where a person's own home of a harness is: where the variable says, else the folder in theirs.
+/// A person's own home of a harness.
+pub(crate) fn own_home(kind: Kind) -> Option<PathBuf> {
+    match kind {
+        Kind::Codex => theirs("CODEX_HOME", ".codex"),
+        Kind::Claude => theirs("CLAUDE_CONFIG_DIR", ".claude"),
+    }
+}
+
+/// Where the variable says, else the folder in a person's home.
 fn theirs(variable: &str, folder: &str) -> Option<PathBuf> {
     env::var_os(variable)
         .filter(|it| !it.is_empty())

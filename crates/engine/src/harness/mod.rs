@@ -13,7 +13,8 @@ use botpipe_kernel::run::{Harness, McpServer, Provider};
 use botpipe_providers::{claude, codex};
 
 pub use find::FindError;
-pub(crate) use home::{prepare, temporary_folder};
+pub(crate) use find::{find, program};
+pub(crate) use home::{own_home, prepare, temporary_folder};
 pub(crate) use place::state_folder;
 pub(crate) use preflight::prove;
 pub use version::{Reading, Version, VersionError, read};
@@ -133,7 +134,7 @@ pub struct Chosen {
 pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Result<Chosen, Error> {
     let kind = choice.kind;
     let trouble = |message: String| Error::Harness { name: kind.name(), message };
-    let program = find::find(kind, choice.program.as_deref())
+    let program = find(kind, choice.program.as_deref())
         .map_err(|error| trouble(format!("{error}; {}", kind.install_hint())))?;
     let reading = read(kind, &program, stage1).map_err(|error| trouble(error.to_string()))?;
     if reading.version < kind.floor() {
