@@ -36,6 +36,8 @@ pub enum Error {
          `provider.command` in your own `botpipe.yaml`"
     )]
     NoCommand,
+    #[error("`{}` is there already, and is left as it is; choose another name", path.display())]
+    Taken { path: PathBuf },
     #[error("{message}")]
     Policy { message: String },
     #[error(
@@ -99,6 +101,7 @@ impl Error {
             | Self::Input { .. }
             | Self::NoProvider { .. }
             | Self::NoCommand
+            | Self::Taken { .. }
             | Self::Harness { .. }
             | Self::Policy { .. }
             | Self::Budget { .. }

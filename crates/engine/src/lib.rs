@@ -18,6 +18,7 @@ pub mod process;
 mod projection;
 pub mod prompt;
 pub mod request;
+pub mod scaffold;
 pub mod scratch;
 mod start;
 mod take_up;

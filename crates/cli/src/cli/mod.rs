@@ -5,11 +5,13 @@
 mod answer;
 mod cancel;
 mod check;
+mod completions;
 mod config;
 mod cost;
 mod demo;
 mod doctor;
 mod harness;
+mod init;
 mod logs;
 mod options;
 mod resume;
@@ -54,6 +56,9 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     Doctor(doctor::Args),
+    #[command(subcommand)]
+    Init(init::Command),
+    Completions(completions::Args),
     Demo(demo::Args),
 }
 
@@ -100,6 +105,8 @@ impl Command {
             Self::Check(args) => args.run(),
             Self::Config(command) => command.run(),
             Self::Doctor(args) => args.run(),
+            Self::Init(command) => command.run(),
+            Self::Completions(args) => Ok(args.run(&mut Cli::command())),
             Self::Demo(args) => args.run(),
         }
     }
@@ -118,8 +125,9 @@ impl Command {
             Self::Check(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),
             Self::Doctor(args) => Some(args.json()),
+            Self::Init(command) => Some(command.json()),
             Self::Demo(args) => Some(args.json()),
-            Self::Logs(_) => None,
+            Self::Logs(_) | Self::Completions(_) => None,
         }
     }
 }

@@ -154,7 +154,7 @@ fn a_program_that_is_none_of_what_it_should_be_has_its_line() {
 
 #[test]
 fn a_program_that_never_answers_is_ended() {
-    let person = Person::new().sets(CODEX).says_to("codex", "sleep 600 & sleep 601");
+    let person = Person::new().sets(CODEX).says_to("codex", "cd \"$HOME\"; sleep 600 & sleep 601");
     let said = person.asks(&[], &[]).ends(1);
     let [_, words, _] = found(&said, "codex", "program");
     assert!(words.contains("did not answer within 10 s and was ended"), "{words}");

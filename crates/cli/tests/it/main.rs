@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod faults;
 mod harness;
+mod init;
 mod interrupts;
 mod kills;
 mod pages;
