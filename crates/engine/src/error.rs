@@ -14,6 +14,8 @@ pub enum Error {
     Journal(#[from] botpipe_journal::Error),
     #[error(transparent)]
     Workspace(#[from] crate::workspace::Error),
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     #[error("task `{task}` has no run of workflow `{workflow}` in {}", workspace.display())]
     NoRun { workflow: WorkflowName, task: TaskId, workspace: PathBuf },
     #[error("task `{task}` has no run `{run}` of workflow `{workflow}`")]
@@ -97,7 +99,8 @@ impl Error {
             Self::Workspace(error) => error.kind(),
             Self::NoRun { .. } | Self::NoSuchRun { .. } => ErrorKind::NotFound,
             Self::Refused { .. } | Self::Answer { .. } => ErrorKind::Refused,
-            Self::Unchecked
+            Self::Config(_)
+            | Self::Unchecked
             | Self::Input { .. }
             | Self::NoProvider { .. }
             | Self::NoCommand

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use botpipe_engine::Engine;
+use botpipe_engine::config::{Config, Layer};
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::Event;
 
@@ -29,6 +30,16 @@ impl Client {
     /// The workspace's absolute path.
     pub fn workspace(&self) -> &Path {
         self.engine.workspace()
+    }
+
+    /// Fills in what a start leaves open as the `botpipe` command would: by the environment, the
+    /// workspace's `botpipe.yaml` and the person's own. Without this nothing of them is read.
+    ///
+    /// # Errors
+    /// Settings that cannot be used; a configured harness that is needed and is not there.
+    pub fn configured(&self, workflow: &Workflow, start: Start) -> Result<Start, Error> {
+        let settings = Config::load(self.workspace())?.with(Layer::default());
+        settings.fill(workflow.compiled(), self.workspace(), start)
     }
 
     /// Creates a run and moves it until it ends, stops or waits.

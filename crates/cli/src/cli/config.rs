@@ -37,10 +37,11 @@ use crate::term::table::table;
 ///   claude: { effort: … }     # and for Claude Code, which says `effort`
 /// runtime:
 ///   max_steps: 200            # a workflow that allows itself fewer keeps its own
+///   budget: { usd: 5.50, tokens: 2000000, turns: 40, wall: 2h }   # likewise, each of them
 ///   on_limit: pause           # (own file) wait, pause or fail at a limit of the account
 ///
 /// What stands right below `provider` holds for the provider that the same file names, or for any when it
-/// names none. (own file): not taken from the workspace's file, since that came with a clone.
+/// names none. Bounds only narrow: of those in the files the smallest holds. (own file): not taken from the workspace's file, since that came with a clone.
 #[derive(Debug, Subcommand)]
 #[command(verbatim_doc_comment)]
 pub(super) enum Command {

@@ -32,14 +32,15 @@ impl Workspace {
     /// The settings of the environment and the files; what is wrong with these is shown.
     pub(super) fn config(&self) -> Result<Config, Failure> {
         Config::load(&self.workspace).map_err(|error| {
-            let message = error.to_string();
-            let ConfigError::Wrong { files } = error else { return Failure::usage(message) };
+            let ConfigError::Wrong { files } = error else {
+                return Failure::usage(error.to_string());
+            };
             let mut names = Vec::new();
             for (source, found) in &files {
                 tell(diagnostic::render(source, found).trim_end());
                 names.push(format!("`{}`: {}", source.name, diagnostic::count(found)));
             }
-            Failure::usage(format!("{message}: {}", names.join("; ")))
+            Failure::usage(format!("the settings cannot be used: {}", names.join("; ")))
                 .hint("`botpipe config --help` has the keys")
         })
     }

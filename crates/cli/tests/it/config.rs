@@ -223,6 +223,25 @@ fn steps_are_bound_by_the_smaller_number_unless_an_option_says_more() {
 }
 
 #[test]
+fn what_a_run_may_spend_is_bound_by_every_file() {
+    let home = Home::new();
+    home.write(
+        &(command_file(&answers("again")) + "runtime: { budget: { turns: 3, wall: 1h } }\n"),
+    );
+    home.place.write("botpipe.yaml", "runtime: { budget: { turns: 9 } }\n");
+    let own = HELLO.to_owned() + "budget: { wall: 5m }\n";
+    home.place.write("workflows/hello.sop.yaml", &own);
+    home.say(&RUN, &[]).ends(6);
+    assert_eq!(
+        first_event(&home, "hello")["budget"].to_string(),
+        r#"{"turns":3,"wall_ms":300000}"#
+    );
+    home.say(&["cancel", "hello", "t1"], &[]).ends(0);
+    home.say(&[&RUN[..], &["--budget", "turns=4"]].concat(), &[]).ends(6);
+    assert_eq!(first_event(&home, "hello")["budget"]["turns"], 4);
+}
+
+#[test]
 fn settings_that_are_wrong_start_nothing() {
     let home = Home::new();
     home.place.write("workflows/hello.sop.yaml", HELLO);

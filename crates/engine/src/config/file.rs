@@ -1,9 +1,9 @@
 //! A `botpipe.yaml` as one layer: strict, and in a repository without what only a person may say.
 
-use botpipe_kernel::plan::OnLimit;
+use botpipe_kernel::plan::{Budget, OnLimit, Spending};
 use botpipe_lang::reading::{
-    Entry, Fields, Node, Problem, Report, Value, boolean, choice, count, list, parse, text,
-    text_of, wrong_type,
+    Entry, Fields, MOST_STEPS, Node, Problem, Report, Value, boolean, budget, choice, count, list,
+    parse, text, text_of, wrong_type,
 };
 use botpipe_lang::{Code, Diagnostic, SourceFile};
 
@@ -107,6 +107,13 @@ impl Reader<'_> {
         if let Some(entry) = fields.get("max_steps") {
             let most = count(entry, MOST_STEPS, &mut self.report);
             layer.max_steps = most.map(|value| self.said(entry, value));
+        }
+        if let Some(entry) = fields.get("budget") {
+            let bounds = budget(entry, &mut self.report);
+            for (kind, bound) in bounds_of(&bounds) {
+                let place = entry.value.get(kind.as_str()).unwrap_or(entry);
+                layer.budget.push((kind, self.said(place, bound)));
+            }
         }
         if let Some(entry) = fields.get("on_limit") {
             let words =
@@ -215,5 +222,13 @@ fn address_fault(url: &str) -> Option<(&'static str, &'static str)> {
     blank.then_some(("this is no address", "after `https://` comes a host, and there is no space"))
 }
 
-/// Most steps a run may be allowed.
-const MOST_STEPS: u32 = 1_000_000;
+/// The bounds that a budget has, each in the unit of its kind.
+pub(super) fn bounds_of(budget: &Budget) -> impl Iterator<Item = (Spending, u64)> {
+    let all = [
+        (Spending::Cost, budget.cost),
+        (Spending::Tokens, budget.tokens),
+        (Spending::Turns, budget.turns.map(u64::from)),
+        (Spending::Wall, budget.wall_ms),
+    ];
+    all.into_iter().filter_map(|(kind, bound)| Some((kind, bound?)))
+}

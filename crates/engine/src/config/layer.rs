@@ -5,7 +5,7 @@ use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
-use botpipe_kernel::plan::OnLimit;
+use botpipe_kernel::plan::{OnLimit, Spending};
 use botpipe_kernel::run::McpServer;
 use serde::Serialize;
 
@@ -137,6 +137,8 @@ pub struct Layer {
     /// The program and the arguments of `command`.
     pub command: Option<Setting<Vec<String>>>,
     pub max_steps: Option<Setting<u32>>,
+    /// In the units of each kind.
+    pub budget: Vec<(Spending, Setting<u64>)>,
     pub on_limit: Option<Setting<OnLimit>>,
 }
 

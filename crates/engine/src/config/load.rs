@@ -39,10 +39,16 @@ pub enum ConfigError {
     #[error("`{}` is larger than {MOST_BYTES} bytes, which no settings are", path.display())]
     TooLarge { path: PathBuf },
     /// The diagnostics of each file that has some.
-    #[error("the settings cannot be used")]
+    #[error("the settings cannot be used: {}", list(.files))]
     Wrong { files: Vec<(SourceFile, Vec<Diagnostic>)> },
     #[error("{message}")]
     Environment { message: String },
+}
+
+fn list(files: &[(SourceFile, Vec<Diagnostic>)]) -> String {
+    let found = files.iter().flat_map(|(_, found)| found);
+    let words = found.map(|it| format!("{}:{}: {}", it.file, it.labels[0].line, it.message));
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// All settings but the options of a command.

@@ -3,6 +3,7 @@
 //! Options win over environment variables, these over the repository's `botpipe.yaml`, that over the
 //! person's own. What is right below `provider` holds for the provider that the same layer names, or
 //! for any where it names none; `provider.codex` and `provider.claude` win over it.
+//! Bounds only narrow: of those that files set, the smallest holds.
 
 mod file;
 mod harness;

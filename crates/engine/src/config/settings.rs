@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use botpipe_kernel::plan::{OnLimit, Plan};
+use botpipe_kernel::plan::{Budget, OnLimit, Plan, Spending};
 use botpipe_lang::Compiled;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -47,9 +47,18 @@ impl Settings {
         self.first(|layer| layer.command.as_ref())
     }
 
-    /// A bound of steps: a workflow that allows itself fewer keeps its own.
+    /// A bound of steps: the option's, else the smallest that is set. A workflow that allows itself
+    /// fewer keeps its own.
     pub fn max_steps(&self) -> Option<&Setting<u32>> {
-        self.first(|layer| layer.max_steps.as_ref())
+        let mut set = self.layers.iter().filter_map(|layer| layer.max_steps.as_ref());
+        let options = self.layers.first().and_then(|options| options.max_steps.as_ref());
+        options.or_else(|| set.by_ref().min_by_key(|it| it.value))
+    }
+
+    /// What a run may spend of a kind: the smallest bound that is set.
+    pub fn budget(&self, kind: Spending) -> Option<&Setting<u64>> {
+        let bounds = self.layers.iter().flat_map(|layer| &layer.budget);
+        bounds.filter(|(of, _)| *of == kind).map(|(_, bound)| bound).min_by_key(|it| it.value)
     }
 
     /// What is done at a limit of the account, whatever the steps say.
@@ -102,6 +111,7 @@ impl Settings {
             request.provider = self.choice(workspace, None)?;
         }
         request.max_steps = request.max_steps.or_else(|| self.bound(plan));
+        request.budget = self.within(request.budget, &plan.budget);
         request.on_limit = request.on_limit.or_else(|| self.on_limit().map(|it| it.value));
         Ok(request)
     }
@@ -110,6 +120,21 @@ impl Settings {
         let Setting { value, origin } = self.max_steps()?;
         let said_now = matches!(origin, Origin::Option { .. });
         (said_now || *value < plan.limits.max_steps).then_some(*value)
+    }
+
+    /// A budget with what it leaves open bound by settings, where the workflow does not bind it more.
+    fn within(&self, budget: Budget, own: &Budget) -> Budget {
+        let below = |kind, own: Option<u64>| {
+            let bound = self.budget(kind)?.value;
+            own.is_none_or(|own| bound < own).then_some(bound)
+        };
+        let turns = below(Spending::Turns, own.turns.map(u64::from));
+        budget.or(&Budget {
+            cost: below(Spending::Cost, own.cost),
+            tokens: below(Spending::Tokens, own.tokens),
+            turns: turns.and_then(|it| u32::try_from(it).ok()),
+            wall_ms: below(Spending::Wall, own.wall_ms),
+        })
     }
 
     /// Whether options speak of the provider: the first layer is theirs.
@@ -186,8 +211,25 @@ impl Settings {
             }
         }
         lines.push(line("runtime.max_steps", self.max_steps(), |it| json!(it)));
+        for kind in [Spending::Cost, Spending::Tokens, Spending::Turns, Spending::Wall] {
+            let key = format!("runtime.budget.{}", kind.as_str());
+            lines.push(line(&key, self.budget(kind), |it| amount(kind, *it)));
+        }
         lines.push(line("runtime.on_limit", self.on_limit(), |it| json!(it)));
         lines
+    }
+}
+
+/// An amount as a file would say it.
+fn amount(kind: Spending, amount: u64) -> Value {
+    match kind {
+        Spending::Cost => {
+            let (whole, rest) = (amount / 1_000_000, amount % 1_000_000);
+            format!("{whole}.{rest:06}").trim_end_matches('0').trim_end_matches('.').into()
+        }
+        Spending::Tokens | Spending::Turns => amount.into(),
+        Spending::Wall if amount.is_multiple_of(60_000) => format!("{}m", amount / 60_000).into(),
+        Spending::Wall => format!("{amount}ms").into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use botpipe_kernel::ids::IdError;
+use botpipe_kernel::plan::Budget;
 
 use crate::diagnostic::{Code, Problem, Report};
 use crate::source::{Span, Spanned};
@@ -200,7 +201,7 @@ pub fn count(entry: &Entry, most: u32, report: &mut Report<'_>) -> Option<u32> {
 }
 
 /// A whole number that may be large.
-pub(crate) fn big_count(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
+fn big_count(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
     let Value::Int(value) = entry.value.value else {
         wrong_type(&entry.value, entry.key_span, "a whole number", report);
         return None;
@@ -214,7 +215,7 @@ pub(crate) fn big_count(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
 }
 
 /// An amount of US dollars, in millionths.
-pub(crate) fn dollars(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
+fn dollars(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
     #[expect(clippy::cast_precision_loss, reason = "amounts of money are far below 2^52")]
     let value = match entry.value.value {
         Value::Int(value) => value as f64,
@@ -232,6 +233,24 @@ pub(crate) fn dollars(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range by now")]
     Some((value * 1e6).round() as u64)
 }
+
+/// What a run may spend.
+pub fn budget(entry: &Entry, report: &mut Report<'_>) -> Budget {
+    let Some(mut fields) = Fields::of(&entry.value, "a budget", entry.key_span, report) else {
+        return Budget::default();
+    };
+    let budget = Budget {
+        cost: fields.get("usd").and_then(|it| dollars(it, report)),
+        tokens: fields.get("tokens").and_then(|it| big_count(it, report)),
+        turns: fields.get("turns").and_then(|it| count(it, MOST_STEPS, report)),
+        wall_ms: fields.get("wall").and_then(|it| duration(it, report)),
+    };
+    fields.close(&[], report);
+    budget
+}
+
+/// Most visits, or turns, that a run may be allowed.
+pub const MOST_STEPS: u32 = 1_000_000;
 
 /// One of a few words; `later` are words that this version lacks.
 pub fn choice<T: Copy>(

@@ -3,7 +3,7 @@
 use botpipe_kernel::plan::{Budget, Limits, Provider};
 
 use super::field::{
-    Fields, big_count, boolean, count, dollars, duration, list, name, text, text_of, wrong_type,
+    Fields, MOST_STEPS, boolean, budget, count, list, name, text, text_of, wrong_type,
 };
 use super::route::fill_routes;
 use super::schema::SchemaDecl;
@@ -40,8 +40,8 @@ pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> O
     if let Some(provider) = fields.get("provider") {
         reader.document.provider = reader.provider(provider);
     }
-    if let Some(budget) = fields.get("budget") {
-        reader.budget(budget);
+    if let Some(entry) = fields.get("budget") {
+        reader.document.budget = budget(entry, reader.report);
     }
     if let Some(policy) = fields.get("policy") {
         reader.document.policy = reader.policy(policy);
@@ -128,20 +128,6 @@ impl Reader<'_, '_> {
         fields.close(&[], self.report);
     }
 
-    fn budget(&mut self, entry: &Entry) {
-        let Some(mut fields) = Fields::of(&entry.value, "a budget", entry.key_span, self.report)
-        else {
-            return;
-        };
-        self.document.budget = Budget {
-            cost: fields.get("usd").and_then(|it| dollars(it, self.report)),
-            tokens: fields.get("tokens").and_then(|it| big_count(it, self.report)),
-            turns: fields.get("turns").and_then(|it| count(it, MOST_STEPS, self.report)),
-            wall_ms: fields.get("wall").and_then(|it| duration(it, self.report)),
-        };
-        fields.close(&[], self.report);
-    }
-
     fn provider(&mut self, entry: &Entry) -> Option<Provider> {
         let mut fields = Fields::of(&entry.value, "a provider", entry.key_span, self.report)?;
         let command = fields.get("command");
@@ -200,6 +186,3 @@ impl Reader<'_, '_> {
         Some(Provider::Command { program: program?, args: words.collect() })
     }
 }
-
-/// Most visits a run may be allowed.
-const MOST_STEPS: u32 = 1_000_000;

@@ -89,3 +89,18 @@ fn what_is_no_workflow_says_why() {
     let unknown = Workflow::find(place.path(), "flo").unwrap_err();
     assert!(matches!(unknown, NotRunnable::Unknown(_)), "{unknown}");
 }
+
+#[test]
+fn settings_are_read_when_they_are_asked_for() {
+    let place = workspace(ASKS);
+    let settings = place.path().join("botpipe.yaml");
+    let client = Client::open(place.path()).unwrap();
+    let workflow = Workflow::find(client.workspace(), "flow").unwrap();
+    let agent = botpipe::Provider::Command { program: "true".to_owned(), args: Vec::new() };
+    let start = || Start { provider: Some(agent.clone()), ..Start::default() };
+    fs::write(&settings, "runtime: { max_steps: 1 }\n").unwrap();
+    assert_eq!(client.configured(&workflow, start()).unwrap().max_steps, Some(1));
+    fs::write(&settings, "runtime: { max_step: 1 }\n").unwrap();
+    let error = client.configured(&workflow, start()).unwrap_err().to_string();
+    assert!(error.contains("botpipe.yaml:1: `runtime` has no key `max_step`"), "{error}");
+}
