@@ -253,3 +253,21 @@ fn settings_that_are_wrong_start_nothing() {
     assert!(home.say(&RUN, &[]).ends(2).err.contains("set `provider.command` in your own"));
     assert!(!home.place.path().join(".botpipe").exists());
 }
+
+#[test]
+fn a_harness_to_fall_back_to_is_the_configured_one() {
+    let home = Home::new();
+    home.place.write("workflows/hello.sop.yaml", HELLO);
+    let programs = tempfile::tempdir().unwrap();
+    let program = programs.path().join("claude.2.1.330");
+    symlink(programs::find("fake-harness").unwrap(), &program).unwrap();
+    let claude =
+        format!("  claude: {{ program: {}, model: opus, effort: high }}\n", program.display());
+    home.write(&(command_file(&answers("done")).replace(" }\n", "") + ",\n" + &claude + "}\n"));
+    let chain = ["--on-limit", "fallback", "--fallback", "claude", "--fallback", "claude:sonnet"];
+    home.say(&[&RUN[..], &chain].concat(), &[]).ends(0);
+    let event = first_event(&home, "hello");
+    let model = |n: usize| event["fallbacks"][n]["claude"]["model"].clone();
+    assert_eq!([model(0), model(1)], ["opus", "sonnet"], "{event}");
+    assert_eq!(event["fallbacks"][1]["claude"]["effort"], "high");
+}
