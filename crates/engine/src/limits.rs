@@ -38,7 +38,11 @@ impl Login {
     pub(crate) fn of(kind: Kind, harness: &Harness, key: Option<&str>) -> Self {
         let by = key.map_or_else(|| "its stored login".to_owned(), |name| format!("`{name}`"));
         let to = harness.base_url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
-        let words = format!("{} with {by}{to}", kind.name());
+        let of = match kind {
+            Kind::Acp => format!("{} {}", kind.name(), harness.program),
+            Kind::Codex | Kind::Claude => kind.name().to_owned(),
+        };
+        let words = format!("{of} with {by}{to}");
         let digest = digest_of(words.as_bytes());
         let file = state_folder().ok().map(|it| it.join("limits").join(&digest.as_str()[..16]));
         Self { words, file: file.map(|it| it.with_extension("json")) }

@@ -22,7 +22,7 @@ pub(crate) fn access(plan: &Plan, step: &Step, kind: Option<Kind>, root: &Path) 
     let policy = resolved(plan, step);
     let default = match kind {
         Some(Kind::Codex) => SandboxMode::WorkspaceWrite,
-        Some(Kind::Claude) | None => SandboxMode::DangerFullAccess,
+        Some(Kind::Claude | Kind::Acp) | None => SandboxMode::DangerFullAccess,
     };
     let outside = policy.allow_write.unwrap_or_default();
     let writable = outside.iter().map(|path| lexical(&root.join(path))).collect();
@@ -61,7 +61,7 @@ pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String
         let (what, permit) = match provider? {
             // Nothing is run.
             Provider::Replay { .. } => return None,
-            Provider::Command { .. } => match (confined, network) {
+            Provider::Command { .. } | Provider::Acp(_) => match (confined, network) {
                 (Some(mode), _) => (
                     format!("`sandbox_mode: {}`", mode.as_str()),
                     "`sandbox_mode: danger_full_access`",

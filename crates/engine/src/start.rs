@@ -185,6 +185,7 @@ fn can_be_kept(budget: &Budget, provider: Option<&Provider>) -> Result<(), Error
     let (provider, tokens, cost) = match provider {
         Some(Provider::Codex(_)) => ("codex", true, false),
         Some(Provider::Command { .. }) => ("command", false, false),
+        Some(Provider::Acp(_)) => ("acp", false, false),
         Some(Provider::Replay { .. }) => ("replay", false, false),
         Some(Provider::Claude(_)) | None => return Ok(()),
     };

@@ -19,6 +19,8 @@ pub struct Asked<'a> {
     /// What that conversation cost so far, in millionths of a US dollar.
     pub session_cost: u64,
     pub access: &'a Access,
+    /// Whether the harness has a login of its own stored, or says itself how models are reached.
+    pub has_login: bool,
     /// Whether these variables are set for the program: credentials are used by name alone.
     pub has_variable: &'a dyn Fn(&str) -> bool,
 }

@@ -1,5 +1,6 @@
 //! The providers keep processes out: pure codecs between turns and agent programs.
 
+pub mod acp;
 mod cassette;
 mod classify;
 pub mod claude;

@@ -1,5 +1,6 @@
 //! Test programs and builders; keeps test code out of production.
 
+pub mod acp;
 pub mod agent;
 pub mod claude;
 pub mod codex;

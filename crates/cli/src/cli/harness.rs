@@ -45,6 +45,17 @@ pub(super) fn fallback(text: &str) -> Result<Wanted, String> {
 
 impl HarnessOptions {
     /// What these options say of a harness; `args`: what stood after `--`.
+    /// The same for an ACP agent: its program and arguments in one.
+    pub(super) fn acp_layer(&self, words: &[String]) -> HarnessLayer {
+        let (program, args) = match words.split_first() {
+            Some((program, args)) if self.path.is_none() => (Some(program), args),
+            _ => (None, words),
+        };
+        let layer = self.layer(args);
+        let named = program.map(|it| Setting::option("--", it.into()));
+        HarnessLayer { program: named.or(layer.program.clone()), ..layer }
+    }
+
     pub(super) fn layer(&self, args: &[String]) -> HarnessLayer {
         let text = |name, value: &Option<String>| value.clone().map(|it| Setting::option(name, it));
         HarnessLayer {

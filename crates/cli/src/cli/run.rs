@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use botpipe_engine::catalog;
 use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
-use botpipe_engine::harness::{self, Chosen, Wanted};
+use botpipe_engine::harness::{self, Chosen, Kind, Wanted};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
 use botpipe_engine::{Engine, preview};
 use botpipe_kernel::ids::TaskId;
@@ -59,8 +59,8 @@ pub(super) struct Args {
     param: Vec<String>,
     #[command(flatten)]
     workspace: Workspace,
-    /// The agent: `codex` drives the Codex CLI, `claude` Claude Code, `command` runs the program after
-    /// `--`, `replay` plays a recording. Without it: the workflow's own, else the one of `botpipe.yaml`
+    /// The agent: `codex` drives the Codex CLI, `claude` Claude Code, `acp` an agent that speaks the
+    /// Agent Client Protocol, `command` runs the program after `--`, `replay` plays a recording
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<String>,
     #[command(flatten)]
@@ -212,7 +212,12 @@ impl Args {
         let command = matches!(agent, Some(Agent::Command)) && !words.is_empty();
         Ok(Layer {
             agent: named.and(agent).map(|it| Setting::option("--provider", it)),
-            any: if drives { self.harness.layer(words) } else { HarnessLayer::default() },
+            any: match agent {
+                // An ACP agent is wholly named by the words after `--`.
+                Some(Agent::Harness(Kind::Acp)) => self.harness.acp_layer(words),
+                _ if drives => self.harness.layer(words),
+                _ => HarnessLayer::default(),
+            },
             command: command.then(|| Setting::option("--", words.clone())),
             max_steps: self.max_steps.map(|it| Setting::option("--max-steps", it)),
             on_limit: self.on_limit.map(|it| Setting::option("--on-limit", it.into())),
@@ -227,7 +232,7 @@ fn provider(name: &str) -> Result<Provider, Failure> {
     }
     Agent::of(name).map(Provider::Agent).ok_or_else(|| {
         Failure::usage(format!(
-            "there is no provider `{}`: this version has `codex`, `claude`, `command` and `replay`",
+            "there is no provider `{}`: this version has `codex`, `claude`, `acp`, `command` and `replay`",
             name.escape_debug()
         ))
         .hint("any agent that reads a prompt on stdin: `--provider command -- PROGRAM ARGS…`")

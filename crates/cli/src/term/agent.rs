@@ -13,6 +13,10 @@ pub(crate) fn agent(provider: &Provider) -> String {
         }
         Provider::Codex(it) => harness("codex", it),
         Provider::Claude(it) => harness("claude", it),
+        Provider::Acp(it) => {
+            let words = [&it.program].into_iter().chain(&it.args).map(|word| shell_word(word));
+            one_line(&format!("acp: {}", words.collect::<Vec<_>>().join(" ")), 200)
+        }
         Provider::Replay { cassette, loose } => {
             let how = if *loose { "played loosely: prompts were not compared" } else { "replay" };
             format!("recording {} ({how})", cassette.short())

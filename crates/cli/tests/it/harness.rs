@@ -50,8 +50,13 @@ impl Scenario {
         fs::write(work.join("greet.sop.yaml"), workflow).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
         without_settings(&mut command);
-        command.args(["run", "./greet.sop.yaml", "--task", "t", "--provider", kind, "--program"]);
-        command.arg(program).args(["--json", "--", "--script"]).arg(&self.path);
+        command.args(["run", "./greet.sop.yaml", "--task", "t", "--json", "--provider", kind]);
+        if kind == "acp" {
+            command.arg("--").arg(program);
+        } else {
+            command.arg("--program").arg(program).arg("--");
+        }
+        command.arg("--script").arg(&self.path);
         command.current_dir(&work).env("HOME", place.path()).env("NO_COLOR", "1");
         for gone in ["XDG_STATE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"] {
             command.env_remove(gone);
@@ -90,12 +95,13 @@ fn holds(expected: &str, said: &Said, events: &str) -> Result<(), String> {
         }
         "err" if !said.err.contains(rest) => fails("it does not".to_owned()),
         "leftover" if !events.contains("\"leftover\":") => fails("nothing was".to_owned()),
+        "no_usage" if events.contains("\"usage\"") => fails("there is one".to_owned()),
         "usage" => {
             let (input, output) = rest.split_once(' ').unwrap();
             let usage = format!("\"usage\":{{\"input\":{input},\"output\":{output}}}");
             if events.contains(&usage) { Ok(()) } else { fails(format!("no {usage} in {events}")) }
         }
-        "finished" | "class" | "says" | "err" | "leftover" => Ok(()),
+        "finished" | "class" | "says" | "err" | "leftover" | "no_usage" => Ok(()),
         _ => fails(format!("`{word}` is nothing that can be expected")),
     }
 }
@@ -139,6 +145,11 @@ fn play_all(kind: &str, version: &str, least: usize) {
 #[test]
 fn codex_as_it_was_captured_and_broken() {
     play_all("codex", "0.169.0", 40);
+}
+
+#[test]
+fn an_acp_agent_as_it_was_captured_and_broken() {
+    play_all("acp", "0.0.0", 40);
 }
 
 /// Programs that cannot be used, and what is said of each before anything is recorded or asked.

@@ -14,6 +14,7 @@ mod interrupts;
 mod kills;
 mod pages;
 mod place;
+mod real_acp;
 mod real_claude;
 mod real_codex;
 mod runs;

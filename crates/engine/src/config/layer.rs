@@ -60,9 +60,10 @@ pub enum Agent {
 
 impl Agent {
     /// All of them, by name.
-    pub const ALL: [(&'static str, Self); 3] = [
+    pub const ALL: [(&'static str, Self); 4] = [
         ("codex", Self::Harness(Kind::Codex)),
         ("claude", Self::Harness(Kind::Claude)),
+        ("acp", Self::Harness(Kind::Acp)),
         ("command", Self::Command),
     ];
 
@@ -145,9 +146,11 @@ pub struct Layer {
 impl Layer {
     /// What the layer says of a harness.
     pub(super) fn of_harness(&self, kind: Kind) -> HarnessLayer {
+        let nothing = HarnessLayer::default();
         let specific = match kind {
             Kind::Codex => &self.codex,
             Kind::Claude => &self.claude,
+            Kind::Acp => &nothing,
         };
         let named = self.agent.as_ref().map(|it| it.value);
         let holds = named.is_none_or(|named| named == Agent::Harness(kind));

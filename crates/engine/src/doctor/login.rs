@@ -11,25 +11,28 @@ use crate::harness::{Kind, Wanted, own_home};
 const NAME: &str = "login";
 
 /// Whether there is a login for a harness.
-///
-/// # Source
-/// Codex CLI 0.169.0: its app server sends no key of `$CODEX_API_KEY` or `$OPENAI_API_KEY` to its
-/// built-in provider; Botpipe names the variable to it only together with an address.
 pub(super) fn of(wanted: &Wanted) -> Finding {
     let (variables, file, how): (&[&str], _, _) = match wanted.kind {
-        Kind::Codex => (&codex::LOGIN_VARIABLES, "auth.json", "log in with `codex login`"),
+        Kind::Codex => (
+            &codex::LOGIN_VARIABLES,
+            "auth.json",
+            "log in with `codex login`, or set $CODEX_API_KEY",
+        ),
         Kind::Claude => (
             &claude::LOGIN_VARIABLES,
             ".credentials.json",
             "log in (start `claude` and type `/login`), or set $ANTHROPIC_API_KEY",
         ),
+        Kind::Acp => {
+            let next = "if a run stops for want of a login, log in with the agent itself";
+            return Finding::warning(NAME, "the agent's own affair; that is not looked at", next);
+        }
     };
     let set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
     let variable = variables.iter().copied().find(|name| set(name));
     let home = own_home(wanted.kind);
     let stored = home.as_ref().map(|home| home.join(file)).filter(|file| file.exists());
-    let usable = variable.filter(|_| wanted.kind == Kind::Claude || wanted.base_url.is_some());
-    if let Some(name) = usable {
+    if let Some(name) = variable {
         return Finding::ok(NAME, format!("${name} is set"));
     }
     if let Some(file) = stored {
@@ -47,14 +50,7 @@ pub(super) fn of(wanted: &Wanted) -> Finding {
         let next = format!("if {url} wants a key, set ${}", variables[0]);
         return Finding::warning(NAME, "none, and the model is at an address of yours", next);
     }
-    match variable {
-        Some(name) => Finding::problem(
-            NAME,
-            format!("${name} is set, but Codex's app server does not read it"),
-            format!("`printenv {name} | codex login --with-api-key`, or set `provider.base_url`"),
-        ),
-        None => Finding::problem(NAME, "none", how),
-    }
+    Finding::problem(NAME, "none", how)
 }
 
 /// The setting of Codex that keeps the login somewhere else, if there is one.

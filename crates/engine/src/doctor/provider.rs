@@ -45,6 +45,9 @@ pub(super) fn states(settings: &Settings, stage1: Option<&PathBuf>) -> Vec<Provi
     if origin(Agent::Command).is_some() {
         states.push(of_command(settings));
     }
+    if origin(Agent::Harness(Kind::Acp)).is_some() {
+        states.push(of_acp(settings));
+    }
     for state in &mut states {
         state.configured = Agent::of(state.name).and_then(origin);
     }
@@ -105,6 +108,29 @@ fn of_harness(settings: &Settings, kind: Kind, stage1: Option<&PathBuf>) -> Prov
     state.findings.push(login::of(&wanted));
     state.ready = state.findings.iter().all(|it| it.state != State::Problem);
     state
+}
+
+/// An ACP agent tells its version only when it is spoken to.
+fn of_acp(settings: &Settings) -> ProviderState {
+    let wanted = settings.wanted(Kind::Acp);
+    let found = wanted.program.as_deref().map(harness::program);
+    let (installed, finding) = match found {
+        Some(Ok(path)) => {
+            let says = format!("{} is there", path.display());
+            (Some(Installed { path, version: None }), Finding::ok("program", says))
+        }
+        Some(Err(error)) => {
+            let next = "install it, or say another in `provider.program`";
+            (None, Finding::problem("program", error.to_string(), next))
+        }
+        None => {
+            let next = "set `provider.program` in your own `botpipe.yaml`";
+            (None, Finding::problem("program", "no program is named", next))
+        }
+    };
+    let ready = installed.is_some();
+    let findings = vec![finding, login::of(&wanted)];
+    ProviderState { name: Kind::Acp.name(), configured: None, installed, findings, ready }
 }
 
 /// The program of `command`.

@@ -60,6 +60,7 @@ fn is_program(path: &Path) -> bool {
 fn native(kind: Kind, path: &Path) -> Option<PathBuf> {
     let real = path.canonicalize().ok()?;
     match kind {
+        Kind::Acp => None,
         Kind::Codex => {
             (real.file_name()? == "codex.js").then_some(())?;
             let package = real.parent()?.parent()?;

@@ -55,6 +55,8 @@ pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result
             let (login, ours) = (theirs.join(".credentials.json"), home.join(".credentials.json"));
             link(&login, &ours).map_err(|error| trouble("link", &ours, &error))
         }
+        // It has none of ours.
+        Kind::Acp => Ok(()),
     }
 }
 
@@ -63,6 +65,7 @@ pub(crate) fn own_home(kind: Kind) -> Option<PathBuf> {
     match kind {
         Kind::Codex => theirs("CODEX_HOME", ".codex"),
         Kind::Claude => theirs("CLAUDE_CONFIG_DIR", ".claude"),
+        Kind::Acp => None,
     }
 }
 
@@ -72,6 +75,22 @@ fn theirs(variable: &str, folder: &str) -> Option<PathBuf> {
         .filter(|it| !it.is_empty())
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(folder)))
+}
+
+/// Whether a login is stored in a harness's home, or its settings say how models are reached.
+pub(crate) fn has_login(kind: Kind, harness: &Harness) -> bool {
+    let Some(home) = harness.home.as_ref().map(Path::new) else { return true };
+    match kind {
+        Kind::Codex => {
+            let settings = fs::read_to_string(home.join("config.toml")).unwrap_or_default();
+            let says = |key: &str| settings.lines().any(|line| line.starts_with(key));
+            home.join("auth.json").exists()
+                || ["model_provider = ", "openai_base_url = ", "cli_auth_credentials_store = "]
+                    .into_iter()
+                    .any(says)
+        }
+        Kind::Claude | Kind::Acp => true,
+    }
 }
 
 /// The temporary folder for a harness, where its home lies in the usual one.

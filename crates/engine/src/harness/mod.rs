@@ -14,7 +14,7 @@ use botpipe_providers::{claude, codex};
 
 pub use find::FindError;
 pub(crate) use find::{find, program};
-pub(crate) use home::{own_home, prepare, temporary_folder};
+pub(crate) use home::{has_login, own_home, prepare, temporary_folder};
 pub(crate) use place::state_folder;
 pub(crate) use preflight::prove;
 pub use version::{Reading, Version, VersionError, read};
@@ -26,17 +26,20 @@ use crate::error::Error;
 pub enum Kind {
     Codex,
     Claude,
+    /// Any agent that speaks the Agent Client Protocol.
+    Acp,
 }
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 2] = [Self::Codex, Self::Claude];
+    pub const ALL: [Self; 3] = [Self::Codex, Self::Claude, Self::Acp];
 
     /// The harness of a provider, if it is one.
     pub fn of(provider: &Provider) -> Option<Self> {
         match provider {
             Provider::Codex(_) => Some(Self::Codex),
             Provider::Claude(_) => Some(Self::Claude),
+            Provider::Acp(_) => Some(Self::Acp),
             Provider::Command { .. } | Provider::Replay { .. } => None,
         }
     }
@@ -46,14 +49,16 @@ impl Kind {
         match self {
             Self::Codex => "codex",
             Self::Claude => "claude",
+            Self::Acp => "acp",
         }
     }
 
-    /// The program it is looked for under, in `PATH`.
+    /// The program it is looked for under, in `PATH`; nothing for one that must be named.
     pub fn program(self) -> &'static str {
         match self {
             Self::Codex => codex::PROGRAM,
             Self::Claude => claude::PROGRAM,
+            Self::Acp => "",
         }
     }
 
@@ -62,6 +67,7 @@ impl Kind {
         match self {
             Self::Codex => Version(codex::FLOOR),
             Self::Claude => Version(claude::FLOOR),
+            Self::Acp => Version([0; 3]),
         }
     }
 
@@ -70,6 +76,7 @@ impl Kind {
         match self {
             Self::Codex => Version(codex::TESTED),
             Self::Claude => Version(claude::TESTED),
+            Self::Acp => Version([u64::MAX; 3]),
         }
     }
 
@@ -80,6 +87,7 @@ impl Kind {
             Self::Claude => {
                 "install it with `npm install -g @anthropic-ai/claude-code`, or say where it is"
             }
+            Self::Acp => "name the agent: `--provider acp -- PROGRAM ARGS…`",
         }
     }
 }
@@ -134,8 +142,20 @@ pub struct Chosen {
 pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Result<Chosen, Error> {
     let kind = choice.kind;
     let trouble = |message: String| Error::Harness { name: kind.name(), message };
+    if kind == Kind::Acp && choice.program.is_none() {
+        return Err(trouble(format!("no agent is named; {}", kind.install_hint())));
+    }
     let program = find(kind, choice.program.as_deref())
         .map_err(|error| trouble(format!("{error}; {}", kind.install_hint())))?;
+    if let Some(setting) = not_portable(&choice) {
+        return Err(trouble(format!(
+            "`{setting}` means nothing to ACP agents in general; give it to the agent itself, by its \
+             arguments or its own settings"
+        )));
+    }
+    if kind == Kind::Acp {
+        return acp(choice, &program).map_err(trouble);
+    }
     let reading = read(kind, &program, stage1).map_err(|error| trouble(error.to_string()))?;
     if reading.version < kind.floor() {
         return Err(trouble(format!(
@@ -177,6 +197,34 @@ pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Res
     let provider = match kind {
         Kind::Codex => Provider::Codex(harness),
         Kind::Claude => Provider::Claude(harness),
+        Kind::Acp => Provider::Acp(harness),
     };
     Ok(Chosen { provider, notes })
+}
+
+/// The setting that an agent of any make cannot be given.
+fn not_portable(wanted: &Wanted) -> Option<&'static str> {
+    let set = [
+        ("model", wanted.model.is_some()),
+        ("model_effort", wanted.effort.is_some()),
+        ("base_url", wanted.base_url.is_some()),
+        ("instructions", wanted.instructions),
+        ("hooks", wanted.hooks),
+    ];
+    set.into_iter().find_map(|(name, set)| (set && wanted.kind == Kind::Acp).then_some(name))
+}
+
+/// An ACP agent tells its version only when it is spoken to, and keeps its own home.
+fn acp(choice: Wanted, program: &Path) -> Result<Chosen, String> {
+    let program = program.to_str().ok_or_else(|| {
+        format!("the path `{}` is not UTF-8, so it cannot be recorded", program.display())
+    })?;
+    let harness = Box::new(Harness {
+        program: program.to_owned(),
+        version: "unknown".to_owned(),
+        args: choice.args,
+        mcp_servers: choice.mcp_servers,
+        ..Harness::default()
+    });
+    Ok(Chosen { provider: Provider::Acp(harness), notes: Vec::new() })
 }

@@ -32,6 +32,7 @@ pub(crate) fn prove(
     match kind {
         Kind::Codex => prove_codex(harness, access, workspace, stage1),
         // It asks us before everything but reading.
+        Kind::Acp => Err("no ACP agent can be held to it".to_owned()),
         Kind::Claude if access.sandbox == SandboxMode::ReadOnly => Ok(()),
         Kind::Claude => {
             let missing = ["bwrap", "socat"].into_iter().find(|program| !in_path(program));

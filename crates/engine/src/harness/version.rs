@@ -87,7 +87,7 @@ pub fn read(kind: Kind, program: &Path, stage1: Option<&PathBuf>) -> Result<Read
 fn no_home(kind: Kind) -> Vec<(String, String)> {
     match kind {
         Kind::Codex => vec![("CODEX_HOME".to_owned(), "/proc/self/none".to_owned())],
-        Kind::Claude => Vec::new(),
+        Kind::Claude | Kind::Acp => Vec::new(),
     }
 }
 

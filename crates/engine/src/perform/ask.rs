@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::run::{Evidence, Harness, Hold, Input, Process, SessionUse, TurnResult};
-use botpipe_providers::{Access, Asked, Codec, CommandLine, Failure, Report, Sign, claude, codex};
+use botpipe_providers::{
+    Access, Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex,
+};
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
@@ -51,6 +53,7 @@ pub(super) fn ask(
         new_session: &new_session(driver, &turn),
         session_cost: session.map_or(0, |session| session.cost),
         access: &access,
+        has_login: harness::has_login(kind, harness),
         has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
     };
     let (line, mut codec) = codec_of(kind, &asked);
@@ -108,6 +111,7 @@ fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
     match kind {
         Kind::Codex => (codex::command_line(asked), Box::new(codex::Protocol::new(asked))),
         Kind::Claude => (claude::command_line(asked), Box::new(claude::Protocol::new(asked))),
+        Kind::Acp => (acp::command_line(asked), Box::new(acp::Protocol::new(asked))),
     }
 }
 
@@ -115,6 +119,7 @@ fn login_of(kind: Kind, harness: &Harness) -> Login {
     let variables: &[&str] = match kind {
         Kind::Codex => &codex::LOGIN_VARIABLES,
         Kind::Claude => &claude::LOGIN_VARIABLES,
+        Kind::Acp => &[],
     };
     let set = |name: &&&str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
     Login::of(kind, harness, variables.iter().find(set).copied())

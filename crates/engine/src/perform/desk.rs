@@ -84,6 +84,9 @@ impl Agent {
             Some(Provider::Claude(harness)) => {
                 Some(Self::Harness { kind: Kind::Claude, harness: Arc::new((**harness).clone()) })
             }
+            Some(Provider::Acp(harness)) => {
+                Some(Self::Harness { kind: Kind::Acp, harness: Arc::new((**harness).clone()) })
+            }
             None => None,
         })
     }

@@ -378,4 +378,6 @@ pub enum Provider {
     Codex(Box<Harness>),
     /// Claude Code, driven over `stream-json`.
     Claude(Box<Harness>),
+    /// An agent that speaks the Agent Client Protocol.
+    Acp(Box<Harness>),
 }

@@ -31,8 +31,11 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
     if !asked.access.network {
         set("web_search", quoted("disabled"));
     }
-    if let Some(url) = &harness.base_url {
-        let provider = provider(url, asked.has_variable);
+    let key = LOGIN_VARIABLES.into_iter().find(|name| (asked.has_variable)(name));
+    // The app server sends no key of the environment to its built-in provider.
+    let service = key.filter(|_| !asked.has_login).map(|_| SERVICE);
+    if let Some(url) = harness.base_url.as_deref().or(service) {
+        let provider = provider(url, key);
         set("model_provider", quoted(PROVIDER));
         set(&format!("model_providers.{PROVIDER}"), provider);
     }
@@ -63,8 +66,7 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
 }
 
 /// A model at an address of the user's choice. The built-in provider would try a WebSocket first.
-fn provider(url: &str, has_variable: &dyn Fn(&str) -> bool) -> String {
-    let key = LOGIN_VARIABLES.into_iter().find(|name| has_variable(name));
+fn provider(url: &str, key: Option<&str>) -> String {
     let login = key.map_or_else(String::new, |name| format!(",env_key={}", quoted(name)));
     format!(
         "{{name=\"Botpipe\",base_url={},wire_api=\"responses\",request_max_retries=1,\
@@ -72,6 +74,9 @@ fn provider(url: &str, has_variable: &dyn Fn(&str) -> bool) -> String {
         quoted(url)
     )
 }
+
+/// Where a key alone is good for.
+const SERVICE: &str = "https://api.openai.com/v1";
 
 /// The name under which an address of the user's choice is known to Codex.
 const PROVIDER: &str = "botpipe";
@@ -98,4 +103,53 @@ fn quoted(text: &str) -> String {
 fn list(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!("[{}]", words.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use botpipe_kernel::run::Harness;
+
+    use super::*;
+    use crate::harness::{Access, SandboxMode};
+
+    fn line(harness: &Harness, has_login: bool, key: bool) -> String {
+        let access =
+            Access { sandbox: SandboxMode::WorkspaceWrite, writable: Vec::new(), network: true };
+        let asked = Asked {
+            harness,
+            prompt: "go",
+            cwd: "/w",
+            session: None,
+            new_session: "",
+            session_cost: 0,
+            access: &access,
+            has_login,
+            has_variable: &|name| key && name == "CODEX_API_KEY",
+        };
+        command_line(&asked).args.join(" ")
+    }
+
+    #[test]
+    fn a_key_alone_reaches_the_service_and_a_login_is_left_to_codex() {
+        let plain = Harness::default();
+        let alone = line(&plain, false, true);
+        assert!(alone.contains("base_url=\"https://api.openai.com/v1\""), "{alone}");
+        assert!(alone.contains("env_key=\"CODEX_API_KEY\""), "{alone}");
+        assert!(!line(&plain, true, true).contains("model_provider"));
+        assert!(!line(&plain, false, false).contains("model_provider"));
+        let url = Some("http://127.0.0.1:1/v1".to_owned());
+        let named = Harness { base_url: url, ..Harness::default() };
+        assert!(line(&named, true, true).contains("http://127.0.0.1:1/v1"));
+        assert!(!line(&named, true, false).contains("env_key"));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_off() {
+        let plain = line(&Harness::default(), true, false);
+        for off in ["project_doc_max_bytes=0", "--disable plugins", "analytics.enabled=false"] {
+            assert!(plain.contains(off), "{plain}");
+        }
+        let asked = Harness { instructions: true, ..Harness::default() };
+        assert!(!line(&asked, true, false).contains("project_doc_max_bytes"));
+    }
 }

@@ -45,6 +45,7 @@ impl Ask {
             new_session: SESSION,
             session_cost: self.cost,
             access: &self.access,
+            has_login: true,
             has_variable: &|_| false,
         })
     }
