@@ -59,6 +59,11 @@ impl Contained {
     }
 
     /// See the Linux implementation.
+    pub fn interrupt(&self) {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
     pub fn terminate(&self) {
         match self.never {}
     }

@@ -27,6 +27,10 @@ pub struct Spec {
     pub line_limit: usize,
     /// Bytes of each stream that are kept for the result: its head and its tail.
     pub capture_limit: usize,
+    /// How long it may take to leave off when it is asked in its own words ([`Watch::leave_off`]).
+    pub leave_off: Duration,
+    /// How long it may take to end after SIGINT, before SIGTERM; `None`: it gets no SIGINT.
+    pub interrupt: Option<Duration>,
     /// How long it may take to end after SIGTERM, before everything is killed.
     pub grace: Duration,
     /// How long it may take to end by itself once it has finished.
@@ -46,12 +50,16 @@ impl Spec {
             stall: None,
             line_limit: LINE_LIMIT,
             capture_limit: 1 << 20,
+            leave_off: LEAVE_OFF,
+            interrupt: None,
             grace: GRACE,
             linger: GRACE,
         }
     }
 }
 
+/// How long a program may take to leave off, unless told.
+const LEAVE_OFF: Duration = Duration::from_secs(3);
 /// How long a program may take to end, unless told.
 const GRACE: Duration = Duration::from_secs(5);
 

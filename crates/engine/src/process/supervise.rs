@@ -94,6 +94,8 @@ enum Phase {
     Finishing(Instant),
     /// Asked in its own words to leave off; told by a signal at this time.
     LeavingOff(Instant),
+    /// Interrupted; asked to end at this time.
+    Interrupted(Instant),
     /// Asked to end; killed at this time.
     Terminating(Instant),
     /// Everything is being killed; stage 1 itself at this time.
@@ -163,7 +165,9 @@ impl Supervision<'_> {
         if !replies.send.is_empty() {
             self.pipes.send(&replies.send);
         }
-        if replies.finished && matches!(self.phase, Phase::Running | Phase::LeavingOff(_)) {
+        if replies.finished
+            && matches!(self.phase, Phase::Running | Phase::LeavingOff(_) | Phase::Interrupted(_))
+        {
             self.pipes.send_no_more();
             self.phase = Phase::Finishing(now + self.clocks.linger);
         }
@@ -187,7 +191,8 @@ impl Supervision<'_> {
                 self.reason.get_or_insert(How::Dismissed);
                 self.terminate(now);
             }
-            Phase::LeavingOff(until) if until <= now => self.terminate(now),
+            Phase::LeavingOff(until) if until <= now => self.interrupt(now),
+            Phase::Interrupted(until) if until <= now => self.terminate(now),
             Phase::Terminating(until) if until <= now => {
                 self.contained.kill();
                 self.phase = Phase::Killing(now + KILL_PATIENCE);
@@ -199,6 +204,7 @@ impl Supervision<'_> {
             Phase::Draining(until) if until <= now => return false,
             Phase::Finishing(_)
             | Phase::LeavingOff(_)
+            | Phase::Interrupted(_)
             | Phase::Terminating(_)
             | Phase::Killing(_)
             | Phase::Draining(_) => {}
@@ -215,10 +221,17 @@ impl Supervision<'_> {
         match self.watch.leave_off() {
             Some(words) => {
                 self.pipes.send(&words);
-                self.phase = Phase::LeavingOff(now + LEAVE_OFF_PATIENCE);
+                self.phase = Phase::LeavingOff(now + self.clocks.leave_off);
             }
-            None => self.terminate(now),
+            None => self.interrupt(now),
         }
+    }
+
+    /// Sends SIGINT where the program is to have one, else what comes next.
+    fn interrupt(&mut self, now: Instant) {
+        let Some(patience) = self.clocks.interrupt else { return self.terminate(now) };
+        self.contained.interrupt();
+        self.phase = Phase::Interrupted(now + patience.min(LONGEST_GRACE));
     }
 
     fn terminate(&mut self, now: Instant) {
@@ -232,6 +245,7 @@ impl Supervision<'_> {
             Phase::Running => self.clocks.next(self.heard()),
             Phase::Finishing(at)
             | Phase::LeavingOff(at)
+            | Phase::Interrupted(at)
             | Phase::Terminating(at)
             | Phase::Killing(at)
             | Phase::Draining(at) => Some(at),
@@ -282,6 +296,8 @@ struct Clocks {
     idle: Option<Duration>,
     idle_busy: Option<Duration>,
     stall: Option<Duration>,
+    leave_off: Duration,
+    interrupt: Option<Duration>,
     grace: Duration,
     linger: Duration,
 }
@@ -294,6 +310,8 @@ impl Clocks {
             idle: spec.idle,
             idle_busy: spec.idle_busy,
             stall: spec.stall,
+            leave_off: spec.leave_off.min(LONGEST_GRACE),
+            interrupt: spec.interrupt,
             grace: spec.grace,
             linger: spec.linger.min(LONGEST_GRACE),
         }
@@ -373,8 +391,6 @@ impl Sink {
     }
 }
 
-/// How long a program may take to leave off when it is asked in its own words.
-const LEAVE_OFF_PATIENCE: Duration = Duration::from_secs(3);
 const SIGKILL: i32 = 9;
 /// Beyond this a grace is not a grace, and moments could no longer be counted.
 const LONGEST_GRACE: Duration = Duration::from_hours(24);

@@ -192,6 +192,93 @@ fn a_program_that_will_not_end_is_killed_with_all_it_started() {
     assert_eq!((stage.marked(), ended.survivors), (vec![], 0));
 }
 
+/// Runs a program that is to be ended as soon as it is `ready`, and tells what it noted.
+fn ended_in_words(mut spec: Spec, words: Option<&'static str>) -> String {
+    spec.talks = words.is_some();
+    let switch = StopSwitch::new();
+    let seen = Seen { stop_at: Some(("ready", switch.clone())), ..Seen::default() };
+    let ended = run(spec, &mut Polite { seen, words }, &switch);
+    assert_eq!(ended.how, How::Stopped { signal: SIGINT });
+    assert_eq!(ended.survivors, 0);
+    ended.stdout.text
+}
+
+/// One that asks in words before anything else.
+struct Polite {
+    seen: Seen,
+    words: Option<&'static str>,
+}
+
+impl Watch for Polite {
+    fn started(&mut self, stage1: &Identity) {
+        self.seen.started(stage1);
+    }
+
+    fn line(&mut self, stream: Stream, line: &str) -> Reply {
+        self.seen.line(stream, line)
+    }
+
+    fn leave_off(&mut self) -> Option<Vec<u8>> {
+        self.words.map(|words| words.as_bytes().to_vec())
+    }
+}
+
+const MOMENT: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_mins(1);
+
+/// What comes next comes at once, and what comes after it never: no clock decides what is noted.
+#[test]
+fn the_words_come_first_then_sigint_then_sigterm_then_the_kill() {
+    let loops = "echo ready; while :; do sleep 0.01; done";
+    // It hears the words, and leaves off.
+    let spec = script("echo ready; read words; echo $words; exit 0");
+    let spec = Spec { leave_off: LONG, interrupt: Some(LONG), ..spec };
+    assert_eq!(ended_in_words(spec, Some("leave off\n")), "ready\nleave off\n");
+    // It reads what it was told only when the signal comes: the words were there before.
+    let spec = script(&format!("trap 'read words; echo $words; echo INT; exit 0' INT; {loops}"));
+    let spec = Spec { leave_off: MOMENT, interrupt: Some(LONG), ..spec };
+    assert_eq!(ended_in_words(spec, Some("leave off\n")), "ready\nleave off\nINT\n");
+    // The signal does not end it, the next one does.
+    let traps = "trap 'echo INT' INT; trap 'echo TERM; exit 0' TERM";
+    let spec = script(&format!("{traps}; {loops}"));
+    let spec = Spec { interrupt: Some(MOMENT), grace: LONG, ..spec };
+    assert_eq!(ended_in_words(spec, None), "ready\nINT\nTERM\n");
+    // Nothing ends it but the kill, which takes along what it started.
+    let stage = Stage::new();
+    let spec = script(&stage.escape(&format!("trap '' INT TERM; {loops}")));
+    let spec = Spec { interrupt: Some(MOMENT), grace: MOMENT, ..spec };
+    ended_in_words(spec, None);
+    assert_eq!(stage.marked(), Vec::<u32>::new());
+}
+
+#[test]
+fn a_program_that_is_to_have_no_sigint_gets_sigterm_first() {
+    let loops = "echo ready; while :; do sleep 0.01; done";
+    let traps = "trap 'echo INT' INT; trap 'echo TERM; exit 0' TERM";
+    assert_eq!(ended_in_words(script(&format!("{traps}; {loops}")), None), "ready\nTERM\n");
+}
+
+/// Whoever has said that it has finished is not interrupted, but asked to end.
+#[test]
+fn a_program_that_has_finished_gets_no_sigint() {
+    struct Satisfied(Seen);
+    impl Watch for Satisfied {
+        fn started(&mut self, stage1: &Identity) {
+            self.0.started(stage1);
+        }
+
+        fn line(&mut self, stream: Stream, line: &str) -> Reply {
+            self.0.line(stream, line);
+            Reply { finished: line == "ready", ..Reply::default() }
+        }
+    }
+    let loops = "echo ready; while :; do sleep 0.01; done";
+    let spec = script(&format!("trap 'echo INT' INT; trap 'echo TERM; exit 0' TERM; {loops}"));
+    let spec = Spec { interrupt: Some(LONG), linger: MOMENT, talks: true, ..spec };
+    let ended = run(spec, &mut Satisfied(Seen::default()), &StopSwitch::new());
+    assert_eq!((ended.how, ended.stdout.text.as_str()), (How::Dismissed, "ready\nTERM\n"));
+}
+
 #[test]
 fn a_thrown_switch_starts_nothing() {
     let stage = Stage::new();

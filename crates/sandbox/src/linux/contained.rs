@@ -149,7 +149,12 @@ impl Contained {
         self.stage1.ended(Some(Duration::ZERO))
     }
 
-    /// Sends SIGTERM to the process group the program leads, as a terminal would.
+    /// Sends SIGINT to the process group the program leads, as Ctrl-C at a terminal would.
+    pub fn interrupt(&self) {
+        self.say(init::INTERRUPT);
+    }
+
+    /// Sends SIGTERM to the process group the program leads.
     pub fn terminate(&self) {
         self.say(init::TERMINATE);
     }

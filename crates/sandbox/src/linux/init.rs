@@ -12,10 +12,12 @@ use super::agent::{self, NotStarted};
 use super::message::{Message, Part};
 use super::plan;
 use super::procfs;
-use super::sys::{self, Pid, Reaped, SIGKILL, SIGTERM};
+use super::sys::{self, Pid, Reaped, SIGINT, SIGKILL, SIGTERM};
 use super::tree::{self, Reach};
 use crate::{Exit, How, Proc, Refused};
 
+/// Stage 1's word for: interrupt the agent.
+pub(super) const INTERRUPT: u8 = b'I';
 /// Stage 1's word for: ask the agent to end.
 pub(super) const TERMINATE: u8 = b'T';
 /// Stage 1's word for: end everything. So does the end of the pipe.
@@ -113,6 +115,7 @@ fn attend(reach: Reach, agent: Pid, commands: &mut UnixStream, signals: OwnedFd)
         };
         if commanded {
             match next_byte(commands) {
+                Some(INTERRUPT) => drop(sys::kill(-agent, SIGINT)),
                 Some(TERMINATE) => drop(sys::kill(-agent, SIGTERM)),
                 Some(_) | None => break,
             }

@@ -13,7 +13,7 @@ use std::process::ExitStatus;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-pub(super) use libc::{ESRCH, SIGKILL, SIGTERM};
+pub(super) use libc::{ESRCH, SIGINT, SIGKILL, SIGTERM};
 
 /// A process number as the kernel takes it; negative means a process group.
 pub(super) type Pid = libc::pid_t;

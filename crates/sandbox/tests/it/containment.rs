@@ -63,6 +63,18 @@ fn an_escaped_process_ends_when_the_agent_is_asked_to_end() {
 }
 
 #[test]
+fn an_escaped_process_ends_when_the_agent_is_interrupted() {
+    each(|user, containment| {
+        let stage = Stage::new();
+        let then = "trap 'exit 3' INT; trap 'exit 4' TERM; while :; do sleep 0.01; done";
+        let said = escape(&stage, user, containment, "interrupt", then);
+        // The request may come before the trap is set.
+        assert!(said.contains("Exited(3)") || said.contains("Signalled(2)"), "{said}");
+        assert_eq!(stage.marked(), []);
+    });
+}
+
+#[test]
 fn an_escaped_process_ends_when_its_handle_is_dropped() {
     each(|user, containment| {
         let stage = Stage::new();

@@ -133,6 +133,7 @@ fn an_end_says_the_same_twice() {
     let mut running = launch("/bin/sh", &["-c", "kill -15 $$"]).start().unwrap();
     assert_eq!(running.wait().how, How::Signalled(15));
     assert_eq!(running.wait().how, How::Signalled(15));
+    running.interrupt();
     running.terminate();
     running.kill();
 }

@@ -51,6 +51,7 @@ fn contain(containment: &str, end: &str, ready: &Path, command: &[OsString]) {
     }
     match end {
         "kill" => contained.kill(),
+        "interrupt" => contained.interrupt(),
         "terminate" => contained.terminate(),
         "abandon" => {
             // Stage 1 cannot answer any more.
