@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use botpipe_kernel::plan::{NetworkMode, Plan, Policy, SandboxMode, Step, Work};
-use botpipe_kernel::run::Provider;
+use botpipe_kernel::run::{Harness, Interface, Provider};
 use botpipe_providers::Access;
 use serde_json::json;
 
@@ -18,16 +18,25 @@ pub(crate) const UNCONFINED: Access =
 /// What the commands of a step's agent may touch: the step's policy over the workflow's, over the
 /// seed's default where the harness brings a sandbox along. Claude Code does not: its own needs
 /// programs that few machines have.
-pub(crate) fn access(plan: &Plan, step: &Step, kind: Option<Kind>, root: &Path) -> Access {
+pub(crate) fn access(plan: &Plan, step: &Step, by: (Kind, &Harness), root: &Path) -> Access {
     let policy = resolved(plan, step);
-    let default = match kind {
-        Some(Kind::Codex) => SandboxMode::WorkspaceWrite,
-        Some(Kind::Claude | Kind::Acp) | None => SandboxMode::DangerFullAccess,
+    let default = match by.0 {
+        Kind::Codex => SandboxMode::WorkspaceWrite,
+        Kind::Claude | Kind::Acp => SandboxMode::DangerFullAccess,
     };
+    let sandbox = policy.sandbox_mode.unwrap_or(default);
     let outside = policy.allow_write.unwrap_or_default();
     let writable = outside.iter().map(|path| lexical(&root.join(path))).collect();
-    let network = policy.network != Some(NetworkMode::None);
-    Access { sandbox: policy.sandbox_mode.unwrap_or(default), writable, network }
+    let network = policy.network != Some(NetworkMode::None) && !keeps_offline(by.1, sandbox);
+    Access { sandbox, writable, network }
+}
+
+/// Whether the harness has no network for commands that may write nothing, whatever is asked for.
+///
+/// # Source
+/// Codex CLI 0.169.0: the app server takes it as a field; `codex exec` has no word for it.
+fn keeps_offline(harness: &Harness, sandbox: SandboxMode) -> bool {
+    harness.interface == Some(Interface::Exec) && sandbox == SandboxMode::ReadOnly
 }
 
 /// The path with its dots resolved as text.
@@ -57,7 +66,7 @@ pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String
     agents.into_iter().find_map(|step| {
         let Policy { sandbox_mode, network, .. } = resolved(plan, step);
         let confined = sandbox_mode.filter(|mode| *mode != SandboxMode::DangerFullAccess);
-        let network = network.filter(|network| *network == NetworkMode::None);
+        let offline = network.filter(|network| *network == NetworkMode::None);
         let (what, permit) = match provider? {
             // Nothing is run.
             Provider::Replay { .. } => return None,
@@ -69,7 +78,18 @@ pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String
                 (None, Some(_)) => ("`network: none`".to_owned(), "`network: full`"),
                 (None, None) => return None,
             },
-            Provider::Codex(_) | Provider::Claude(_) => match (sandbox_mode, confined, network) {
+            Provider::Codex(harness)
+                if network == Some(NetworkMode::Full)
+                    && sandbox_mode.is_some_and(|mode| keeps_offline(harness, mode)) =>
+            {
+                return Some(format!(
+                    "step `{}` asks for `network: full` with `sandbox_mode: read_only`, which \
+                     `codex exec` cannot give; without the `network` the step runs offline, and with \
+                     Codex's app server it has it",
+                    step.id
+                ));
+            }
+            Provider::Codex(_) | Provider::Claude(_) => match (sandbox_mode, confined, offline) {
                 // Without a sandbox there is nothing that keeps commands from the network.
                 (Some(_), None, Some(_)) => {
                     ("`network: none` without a sandbox".to_owned(), "`network: full`")

@@ -116,13 +116,13 @@ pub fn preview(
         None => (None, Vec::new()),
     };
     let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
-    let kind = provider.as_ref().and_then(Kind::of);
+    let by = provider.as_ref().and_then(Kind::of);
     let policies = plan.steps.iter().map(|step| {
-        let access = match (&step.work, kind) {
+        let access = match (&step.work, by) {
             (plan::Work::Run { .. }, _) | (_, None) => policy::UNCONFINED,
-            (_, Some(kind)) => policy::access(&plan, step, Some(kind), &root),
+            (_, Some(by)) => policy::access(&plan, step, by, &root),
         };
-        policy::in_force(&request.pass_env, &access, kind)
+        policy::in_force(&request.pass_env, &access, by.map(|(kind, _)| kind))
     });
     let policies = policies.map(|text| serde_json::from_str(&text).unwrap_or_default()).collect();
     let budget = request.budget.clone().or(&plan.budget);

@@ -95,9 +95,20 @@ pub(crate) fn unanswered(
     Failure::new(class, how + &quoted(stderr))
 }
 
-/// The last lines that say something.
+/// The last lines that say something, without the colours of a terminal.
 pub(crate) fn quoted(stderr: &str) -> String {
+    let stderr = &uncoloured(stderr);
     let lines = stderr.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>();
     let last = lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n");
     if last.is_empty() { String::new() } else { format!(": {last}") }
+}
+
+/// The text without escape sequences such as `ESC [ 31 m`.
+fn uncoloured(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| {
+        let end = part.find(|c: char| ('@'..='~').contains(&c)).map_or(part.len(), |at| at + 1);
+        all + &part[end..]
+    })
 }

@@ -18,6 +18,8 @@ pub struct Asked<'a> {
     pub new_session: &'a str,
     /// What that conversation cost so far, in millionths of a US dollar.
     pub session_cost: u64,
+    /// What the turns of that conversation reported so far.
+    pub session_usage: &'a Usage,
     pub access: &'a Access,
     /// Whether the harness has a login of its own stored, or says itself how models are reached.
     pub has_login: bool,
@@ -50,6 +52,11 @@ pub struct CommandLine {
 pub trait Codec {
     /// Sent as soon as the program runs.
     fn open(&mut self) -> String;
+
+    /// Whether more may be sent after that; else the program's input ends there.
+    fn converses(&self) -> bool {
+        true
+    }
 
     /// A line that the program printed.
     fn hear(&mut self, line: &str) -> Heard;

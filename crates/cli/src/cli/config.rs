@@ -33,7 +33,7 @@ use crate::term::table::table;
 ///   mcp_servers:              # (own file)
 ///     docs: { command: docs-server, args: [--stdio], env: [DOCS_TOKEN] }
 ///     wiki: { url: "https://wiki.example/mcp" }
-///   codex: { model: … }       # the same keys, over those above, for Codex
+///   codex: { model: … }       # the same keys, over those above, for Codex, and `interface`: app_server or exec
 ///   claude: { effort: … }     # and for Claude Code, which says `effort`
 /// runtime:
 ///   max_steps: 200            # a workflow that allows itself fewer keeps its own

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use botpipe_engine::config::{HarnessLayer, Setting};
 use botpipe_engine::harness::{Kind, Wanted};
 use botpipe_kernel::plan::OnLimit;
+use botpipe_kernel::run::Interface;
 
 /// How a harness is driven.
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,26 @@ pub(super) struct HarnessOptions {
     /// Let the project's own hooks and settings of the harness be in force: they run as you
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     project_hooks: Option<bool>,
+    /// Which of Codex's interfaces to drive; without it, the app server, or exec where there is none
+    #[arg(long, value_name = "INTERFACE", value_enum)]
+    codex_interface: Option<CodexInterface>,
+}
+
+/// The interfaces of Codex.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum CodexInterface {
+    #[value(name = "app_server")]
+    AppServer,
+    Exec,
+}
+
+impl From<CodexInterface> for Interface {
+    fn from(interface: CodexInterface) -> Self {
+        match interface {
+            CodexInterface::AppServer => Self::AppServer,
+            CodexInterface::Exec => Self::Exec,
+        }
+    }
 }
 
 /// A harness to fall back to: `claude`, or `claude:MODEL`.
@@ -66,6 +87,9 @@ impl HarnessOptions {
             args: (!args.is_empty()).then(|| Setting::option("--", args.to_vec())),
             instructions: self.instructions.map(|it| Setting::option("--instructions", it)),
             hooks: self.project_hooks.map(|it| Setting::option("--project-hooks", it)),
+            interface: self
+                .codex_interface
+                .map(|it| Setting::option("--codex-interface", it.into())),
             ..HarnessLayer::default()
         }
     }

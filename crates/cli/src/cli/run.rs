@@ -209,6 +209,10 @@ impl Args {
                 "`{option}` belongs to a harness, such as `--provider codex`"
             )));
         }
+        let codex = agent == Some(Agent::Harness(Kind::Codex));
+        if !codex && self.harness.layer(&[]).interface.is_some() {
+            return Err(Failure::usage("`--codex-interface` belongs to `--provider codex`"));
+        }
         let command = matches!(agent, Some(Agent::Command)) && !words.is_empty();
         Ok(Layer {
             agent: named.and(agent).map(|it| Setting::option("--provider", it)),

@@ -1,6 +1,6 @@
 //! An agent program in one line.
 
-use botpipe_kernel::run::{Harness, Provider};
+use botpipe_kernel::run::{Harness, Interface, Provider};
 
 use super::output::{one_line, shell_word};
 
@@ -26,5 +26,12 @@ pub(crate) fn agent(provider: &Provider) -> String {
 
 fn harness(name: &str, harness: &Harness) -> String {
     let model = harness.model.as_ref().map(|it| format!(", model {it}")).unwrap_or_default();
-    one_line(&format!("{name} {}{model}: {}", harness.version, harness.program), 200)
+    let interface = harness.interface.filter(|it| *it == Interface::Exec);
+    let interface = interface.map(|_| {
+        let why = harness.interface_because.as_ref();
+        format!(" by `exec`{}", why.map(|why| format!(" ({why})")).unwrap_or_default())
+    });
+    let interface = interface.unwrap_or_default();
+    let version = &harness.version;
+    one_line(&format!("{name} {version}{interface}{model}: {}", harness.program), 300)
 }

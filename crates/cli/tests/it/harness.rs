@@ -38,7 +38,7 @@ impl Scenario {
     }
 
     /// What is not as expected.
-    fn play(&self, kind: &str, program: &Path) -> Result<(), String> {
+    fn play(&self, kind: &str, program: &Path, flags: &[&str]) -> Result<(), String> {
         let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let work = place.path().join("work");
         fs::create_dir(&work).unwrap();
@@ -54,7 +54,7 @@ impl Scenario {
         if kind == "acp" {
             command.arg("--").arg(program);
         } else {
-            command.arg("--program").arg(program).arg("--");
+            command.arg("--program").arg(program).args(flags).arg("--");
         }
         command.arg("--script").arg(&self.path);
         command.current_dir(&work).env("HOME", place.path()).env("NO_COLOR", "1");
@@ -113,9 +113,9 @@ pub(crate) fn program(folder: &Path, kind: &str, version: &str) -> PathBuf {
     program
 }
 
-/// Plays all scenarios of a harness, a few at a time.
-fn play_all(kind: &str, version: &str, least: usize) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness").join(kind);
+/// Plays all scenarios of a folder, a few at a time.
+fn play_all(folder: &str, kind: &str, version: &str, flags: &[&str], least: usize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness").join(folder);
     let mut paths: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
     paths.retain(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('_'));
@@ -130,7 +130,7 @@ fn play_all(kind: &str, version: &str, least: usize) {
                 loop {
                     let Some(path) = queue.lock().unwrap().pop() else { return };
                     let scenario = Scenario::read(path);
-                    if let Err(why) = scenario.play(kind, &program) {
+                    if let Err(why) = scenario.play(kind, &program, flags) {
                         let name = scenario.path.file_stem().unwrap().to_str().unwrap().to_owned();
                         wrong.lock().unwrap().push(format!("{name}: {why}"));
                     }
@@ -144,12 +144,106 @@ fn play_all(kind: &str, version: &str, least: usize) {
 
 #[test]
 fn codex_as_it_was_captured_and_broken() {
-    play_all("codex", "0.169.0", 40);
+    play_all("codex", "codex", "0.169.0", &[], 40);
+}
+
+#[test]
+fn codex_exec_as_it_was_captured_and_broken() {
+    play_all("codex_exec", "codex", "0.169.0", &["--codex-interface", "exec"], 35);
+}
+
+/// One whose app server is gone is driven by exec: said, and recorded; not so where the app server was
+/// asked for.
+#[test]
+fn codex_without_an_app_server_is_driven_by_exec_and_never_silently() {
+    let place = Place::with("hello", HELLO);
+    let programs = tempfile::tempdir().unwrap();
+    let program = program(programs.path(), "codex_without_app_server", "0.169.0");
+    let program = program.to_str().unwrap();
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex_exec/an_answer.txt");
+    let run = |flags: &[&str]| {
+        let mut args = vec!["run", "hello", "x", "--task", "t", "--provider", "codex", "--program"];
+        args.push(program);
+        args.extend(flags);
+        args.extend(["--", "--script", script.to_str().unwrap()]);
+        let mut run = place.command(&args);
+        run.env("HOME", programs.path()).env_remove("XDG_STATE_HOME").env_remove("CODEX_HOME");
+        said(&run.output().unwrap())
+    };
+    let refused = run(&["--codex-interface", "app_server"]).ends(2);
+    assert!(refused.err.contains("app-server --help` knows no such command"), "{}", refused.err);
+    assert!(refused.err.contains("leave the choice of its interface out"), "{}", refused.err);
+    assert!(!place.path().join(".botpipe").exists());
+
+    let done = run(&[]).ends(0);
+    let why = "app-server --help` knows no such command, so Codex is driven by `codex exec --json`";
+    assert!(done.err.contains(why), "{}", done.err);
+    let shown = place.say(&["runs", "show", "hello", "t"]).ends(0).json();
+    assert_eq!(shown["provider"]["codex"]["interface"], "exec");
+    let events = place.say(&["logs", "hello", "t", "--events"]).ends(0).out;
+    assert!(events.contains(r#""interface":"exec","interface_because":"`"#), "{events}");
+}
+
+#[test]
+fn an_interface_of_codex_is_nothing_for_others() {
+    let place = Place::with("hello", HELLO);
+    for (provider, says) in [
+        ("claude", "`--codex-interface` belongs to `--provider codex`"),
+        ("command", "`--codex-interface` belongs to a harness"),
+    ] {
+        let args = ["run", "hello", "x", "--provider", provider, "--codex-interface", "exec"];
+        let said = place.say(&args).ends(2);
+        assert!(said.err.contains(says), "{}", said.err);
+    }
+}
+
+/// Where Codex cannot give what a policy asks for, the run does not begin.
+#[test]
+fn a_network_that_exec_has_not_for_read_only_is_refused() {
+    let policy = "policy: { sandbox_mode: read_only, network: full }\n";
+    let place = Place::with("hello", &format!("{HELLO}{policy}"));
+    let programs = tempfile::tempdir().unwrap();
+    let program = program(programs.path(), "codex", "0.169.0");
+    let args =
+        ["run", "hello", "x", "--provider", "codex", "--codex-interface", "exec", "--program"];
+    let said = place.say(&[&args[..], &[program.to_str().unwrap()]].concat()).ends(7);
+    assert!(said.err.contains("`codex exec` cannot give"), "{}", said.err);
+}
+
+/// A harness is interrupted before it is asked to end, as Ctrl-C would; a plain program is only asked.
+#[test]
+fn a_silent_harness_gets_sigint_then_sigterm_and_a_silent_program_sigterm() {
+    let step = "    prompt: Greet.\n    idle_timeout: 1s\n    retry: { max_attempts: 1 }\n";
+    let open = "policy: { sandbox_mode: danger_full_access }\n";
+    let hello = format!("sop: 1\nname: hello\n{open}steps:\n  - id: hello\n{step}");
+    let place = Place::with("hello", &hello);
+    let notes = "trap 'echo INT >> noted' INT; trap 'echo TERM >> noted; exit 0' TERM; \
+                 while :; do sleep 0.05; done";
+    let program = place.write(
+        "codex",
+        &format!(
+            "#!/bin/sh\ncase $1$2 in --version) echo codex-cli 0.169.0; exit;; \
+             app-server--help) echo 'Usage: codex app-server'; exit;; esac\n{notes}\n"
+        ),
+    );
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = program.to_str().unwrap();
+    let noted = || fs::read_to_string(place.path().join("noted")).unwrap();
+    let args = ["run", "hello", "x", "--task", "t", "--provider", "codex", "--program", program];
+    let home = place.path().join("home");
+    let mut run = place.command(&args);
+    run.env("HOME", home).env_remove("XDG_STATE_HOME").env_remove("CODEX_HOME");
+    said(&run.output().unwrap()).ends(1);
+    assert_eq!(noted(), "INT\nTERM\n");
+    fs::remove_file(place.path().join("noted")).unwrap();
+    place.run("hello", notes, &[]).ends(1);
+    assert_eq!(noted(), "TERM\n");
 }
 
 #[test]
 fn an_acp_agent_as_it_was_captured_and_broken() {
-    play_all("acp", "0.0.0", 40);
+    play_all("acp", "acp", "0.0.0", &[], 40);
 }
 
 /// Programs that cannot be used, and what is said of each before anything is recorded or asked.
@@ -194,6 +288,7 @@ fn a_sandbox_that_does_not_hold_stops_the_run_before_a_turn() {
     let program = place.write(
         "codex",
         "#!/bin/sh\ncase $1 in --version) echo codex-cli 0.169.0;; \
+         app-server) echo 'Usage: codex app-server'; test $# = 2 || touch asked;; \
          sandbox) echo 'bwrap: no userns' >&2; exit 1;; *) touch asked;; esac\n",
     );
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();

@@ -80,13 +80,14 @@ impl Bench {
         command
     }
 
-    fn run(&self) -> Command {
+    fn run(&self, interface: &str) -> Command {
         let mut run = self.botpipe(&["run", "ralph_loop", "Greet by name", "--task", "greet"]);
         run.args(["--provider", "codex", "--workspace", "."]);
-        self.with_codex(run)
+        self.with_codex(run, interface)
     }
 
-    fn with_codex(&self, mut run: Command) -> Command {
+    fn with_codex(&self, mut run: Command, interface: &str) -> Command {
+        run.args(["--codex-interface", interface]);
         run.args(["--model", "gpt-5.5"]).arg("--program").arg(&self.binary);
         run.arg("--base-url").arg(format!("http://127.0.0.1:{}/v1", self.server.port()));
         run
@@ -147,6 +148,35 @@ impl Bench {
 
 #[test]
 fn codex_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome() {
+    it_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome("app_server");
+}
+
+#[test]
+fn codex_exec_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome() {
+    it_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome("exec");
+}
+
+#[test]
+fn a_run_killed_inside_a_codex_turn_goes_on_in_its_conversation() {
+    a_run_killed_inside_a_turn_goes_on_in_its_conversation("app_server");
+}
+
+#[test]
+fn a_run_killed_inside_a_codex_exec_turn_goes_on_in_its_conversation() {
+    a_run_killed_inside_a_turn_goes_on_in_its_conversation("exec");
+}
+
+#[test]
+fn a_policy_binds_what_codex_runs() {
+    a_policy_binds_what_it_runs("app_server");
+}
+
+#[test]
+fn a_policy_binds_what_codex_exec_runs() {
+    a_policy_binds_what_it_runs("exec");
+}
+
+fn it_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome(interface: &str) {
     let slip = json!({
         "name": "plan review: no outcome",
         "when": [
@@ -161,7 +191,7 @@ fn codex_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome() {
         "say": r#"{"outcome": {"tag": "accepted", "payload": {}, "route_fields": {}}}"#,
     });
     let Some(bench) = Bench::new(&[slip, mended]) else { return };
-    let end = said(&bench.run().output().unwrap()).ends(0).json();
+    let end = said(&bench.run(interface).output().unwrap()).ends(0).json();
     assert_eq!(end["state"], "finished (accepted)", "{end}");
     bench.is_done();
     // The repair was asked for in the conversation of the answer it repairs.
@@ -174,10 +204,14 @@ fn codex_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome() {
     assert!(ended.iter().all(|it| it["usage"]["input"].as_u64() > Some(0)), "{ended:?}");
     assert!(ended.iter().all(|it| it["usage"]["cost"].is_null()), "{ended:?}");
     assert!(ended.iter().all(|it| it["transcript"].is_string()), "{ended:?}");
+    // Nothing is counted twice, though one interface counts over a whole conversation.
+    let spent: u64 = ended.iter().filter_map(|it| it["usage"]["input"].as_u64()).sum();
+    let requests = fs::read_to_string(&bench.log).unwrap().lines().count();
+    assert_eq!(spent, requests as u64 * INPUT_TOKENS);
+    assert_eq!(bench.events("run_created")[0]["provider"]["codex"]["interface"], interface);
 }
 
-#[test]
-fn a_run_killed_inside_a_codex_turn_goes_on_in_its_conversation() {
+fn a_run_killed_inside_a_turn_goes_on_in_its_conversation(interface: &str) {
     let hang = json!({
         "name": "item-1, cut off",
         "when": ["^- Step: .* turn `implement\\[item-1\\]/1/producer/1`"],
@@ -185,7 +219,7 @@ fn a_run_killed_inside_a_codex_turn_goes_on_in_its_conversation() {
         "say": "never",
     });
     let Some(bench) = Bench::new(&[hang]) else { return };
-    let mut run = bench.run().spawn().unwrap();
+    let mut run = bench.run(interface).spawn().unwrap();
     let begun = bench.repository().join(".botpipe/begun");
     let until = Instant::now() + PATIENCE;
     while !begun.exists() {
@@ -219,7 +253,7 @@ fn a_running_turn_is_told_what_a_person_says() {
     });
     let told = json!({ "name": "told", "when": ["^leave the old exporter"], "say": "I leave it." });
     let Some(bench) = Bench::new(&[told, waits]) else { return };
-    let mut run = bench.run().spawn().unwrap();
+    let mut run = bench.run("app_server").spawn().unwrap();
     let begun = bench.repository().join(".botpipe/begun");
     let until = Instant::now() + PATIENCE;
     while !begun.exists() {
@@ -237,6 +271,8 @@ fn a_running_turn_is_told_what_a_person_says() {
 }
 
 const PATIENCE: Duration = Duration::from_mins(2);
+/// What the loopback model says that a request took.
+const INPUT_TOKENS: u64 = 100;
 
 /// Three steps, each under a policy of its own; the same attempts in each.
 const CONFINED: &str = "\
@@ -255,8 +291,7 @@ steps:
     policy: { sandbox_mode: danger_full_access }
 ";
 
-#[test]
-fn a_policy_binds_what_codex_runs() {
+fn a_policy_binds_what_it_runs(interface: &str) {
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
     let reached = thread::spawn(move || {
@@ -286,7 +321,7 @@ fn a_policy_binds_what_codex_runs() {
     fs::create_dir(bench.folder.path().join("shared")).unwrap();
     fs::write(bench.repository().join("confined.sop.yaml"), CONFINED).unwrap();
     let args = ["run", "./confined.sop.yaml", "--task", "t", "--provider", "codex"];
-    said(&bench.with_codex(bench.botpipe(&args)).output().unwrap()).ends(0);
+    said(&bench.with_codex(bench.botpipe(&args), interface).output().unwrap()).ends(0);
 
     let there = |folder: &Path, name: &str| folder.join(name).exists();
     let (inside, shared) = (bench.repository(), bench.folder.path().join("shared"));

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use botpipe_kernel::run::McpServer;
+use botpipe_kernel::run::{Interface, McpServer};
 use botpipe_lang::Code;
-use botpipe_lang::reading::{Entry, Fields, Problem, Value, wrong_type};
+use botpipe_lang::reading::{Entry, Fields, Problem, Value, choice, wrong_type};
 
 use super::file::Reader;
 use super::layer::{HarnessLayer, Setting};
@@ -83,6 +83,13 @@ impl Reader<'_> {
             let wanted = hooks.as_ref().is_some_and(|it| it.value);
             let may = !wanted || self.personal(entry, "its own hooks would run as you");
             layer.hooks = hooks.filter(|_| may);
+        }
+        if section == Section::Codex
+            && let Some(entry) = fields.get("interface")
+        {
+            let words = [Interface::AppServer, Interface::Exec].map(|it| (it.as_str(), it));
+            let interface = choice(entry, &words, &[], &mut self.report);
+            layer.interface = interface.map(|it| self.said(entry, it));
         }
         if let Some(entry) = fields.get("mcp_servers") {
             let servers = self.servers(entry);

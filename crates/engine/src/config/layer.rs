@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use botpipe_kernel::plan::{OnLimit, Spending};
-use botpipe_kernel::run::McpServer;
+use botpipe_kernel::run::{Interface, McpServer};
 use serde::Serialize;
 
 use crate::harness::Kind;
@@ -91,6 +91,8 @@ pub struct HarnessLayer {
     pub args: Option<Setting<Vec<String>>>,
     pub instructions: Option<Setting<bool>>,
     pub hooks: Option<Setting<bool>>,
+    /// For Codex alone.
+    pub interface: Option<Setting<Interface>>,
     pub mcp_servers: BTreeMap<String, Setting<McpServer>>,
 }
 
@@ -104,6 +106,7 @@ impl HarnessLayer {
         self.args = self.args.or_else(|| below.args.clone());
         self.instructions = self.instructions.or_else(|| below.instructions.clone());
         self.hooks = self.hooks.or_else(|| below.hooks.clone());
+        self.interface = self.interface.or_else(|| below.interface.clone());
         for (name, server) in &below.mcp_servers {
             self.mcp_servers.entry(name.clone()).or_insert_with(|| server.clone());
         }
@@ -119,6 +122,7 @@ impl HarnessLayer {
             self.program.as_ref().map(|it| &it.origin),
             self.instructions.as_ref().map(|it| &it.origin),
             self.hooks.as_ref().map(|it| &it.origin),
+            self.interface.as_ref().map(|it| &it.origin),
         ];
         origins.into_iter().flatten().find_map(|origin| match origin {
             Origin::Option { name } => Some(*name),

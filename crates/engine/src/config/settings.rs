@@ -88,6 +88,7 @@ impl Settings {
             instructions: value(said.instructions).unwrap_or_default(),
             hooks: value(said.hooks).unwrap_or_default(),
             mcp_servers: said.mcp_servers.into_iter().map(|(name, it)| (name, it.value)).collect(),
+            interface: value(said.interface),
             kind,
         }
     }
@@ -205,6 +206,9 @@ impl Settings {
                 line("provider.instructions", or_false(said.instructions).as_ref(), |it| json!(it)),
                 line("provider.hooks", or_false(said.hooks).as_ref(), |it| json!(it)),
             ]);
+            if let Some(interface) = &said.interface {
+                lines.push(line("provider.interface", Some(interface), |it| json!(it)));
+            }
             for (name, server) in &said.mcp_servers {
                 let key = format!("provider.mcp_servers.{name}");
                 lines.push(line(&key, Some(server), |it| json!(it)));

@@ -2,6 +2,7 @@
 
 mod find;
 mod home;
+mod interface;
 mod place;
 mod preflight;
 mod version;
@@ -9,12 +10,12 @@ mod version;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use botpipe_kernel::run::{Harness, McpServer, Provider};
+use botpipe_kernel::run::{Harness, Interface, McpServer, Provider};
 use botpipe_providers::{claude, codex};
 
 pub use find::FindError;
 pub(crate) use find::{find, program};
-pub(crate) use home::{has_login, own_home, prepare, temporary_folder};
+pub(crate) use home::{has_login, own_home, prepare, rollout, temporary_folder};
 pub(crate) use place::state_folder;
 pub(crate) use preflight::prove;
 pub use version::{Reading, Version, VersionError, read};
@@ -34,12 +35,12 @@ impl Kind {
     /// All there are.
     pub const ALL: [Self; 3] = [Self::Codex, Self::Claude, Self::Acp];
 
-    /// The harness of a provider, if it is one.
-    pub fn of(provider: &Provider) -> Option<Self> {
+    /// The harness of a provider and its settings, if it is one.
+    pub fn of(provider: &Provider) -> Option<(Self, &Harness)> {
         match provider {
-            Provider::Codex(_) => Some(Self::Codex),
-            Provider::Claude(_) => Some(Self::Claude),
-            Provider::Acp(_) => Some(Self::Acp),
+            Provider::Codex(harness) => Some((Self::Codex, harness)),
+            Provider::Claude(harness) => Some((Self::Claude, harness)),
+            Provider::Acp(harness) => Some((Self::Acp, harness)),
             Provider::Command { .. } | Provider::Replay { .. } => None,
         }
     }
@@ -109,6 +110,8 @@ pub struct Wanted {
     /// Whether the project's own hooks and settings are in force.
     pub hooks: bool,
     pub mcp_servers: BTreeMap<String, McpServer>,
+    /// Which of Codex's interfaces, for Codex; `None`: the app server if there is one.
+    pub interface: Option<Interface>,
 }
 
 impl Wanted {
@@ -124,6 +127,7 @@ impl Wanted {
             instructions: false,
             hooks: false,
             mcp_servers: BTreeMap::new(),
+            interface: None,
         }
     }
 }
@@ -174,6 +178,16 @@ pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Res
             kind.tested()
         ));
     }
+    let (interface, interface_because) = match kind {
+        Kind::Codex => interface::choose(choice.interface, &program, stage1).map_err(trouble)?,
+        Kind::Claude | Kind::Acp => (None, None),
+    };
+    notes.extend(interface_because.as_ref().map(|why| {
+        format!(
+            "{why}, so Codex is driven by `codex exec --json`: no word of it before a whole message, no \
+             reset time of a limit, and it is interrupted by signals"
+        )
+    }));
     let text = |path: &Path| {
         path.to_str().map(str::to_owned).ok_or_else(|| {
             trouble(format!("the path `{}` is not UTF-8, so it cannot be recorded", path.display()))
@@ -193,6 +207,8 @@ pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Res
         instructions: choice.instructions,
         hooks: choice.hooks,
         mcp_servers: choice.mcp_servers,
+        interface,
+        interface_because,
     });
     let provider = match kind {
         Kind::Codex => Provider::Codex(harness),

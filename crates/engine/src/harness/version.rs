@@ -84,7 +84,7 @@ pub fn read(kind: Kind, program: &Path, stage1: Option<&PathBuf>) -> Result<Read
 }
 
 /// Looking changes nothing: Codex makes its home even to tell its version, unless that cannot be.
-fn no_home(kind: Kind) -> Vec<(String, String)> {
+pub(super) fn no_home(kind: Kind) -> Vec<(String, String)> {
     match kind {
         Kind::Codex => vec![("CODEX_HOME".to_owned(), "/proc/self/none".to_owned())],
         Kind::Claude | Kind::Acp => Vec::new(),
@@ -105,7 +105,7 @@ fn first_version(text: &str) -> Option<Version> {
 }
 
 /// Only what is captured counts.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Watch for Nobody {
     fn started(&mut self, _: &Identity) {}

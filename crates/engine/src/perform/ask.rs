@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, TurnId};
-use botpipe_kernel::run::{Evidence, Harness, Hold, Input, Process, SessionUse, TurnResult};
+use botpipe_kernel::run::{
+    Evidence, Harness, Hold, Input, Interface, Process, SessionUse, TurnResult,
+};
 use botpipe_providers::{
     Access, Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex,
 };
@@ -40,7 +42,7 @@ pub(super) fn ask(
     let cwd = driver.desk.layout.root().display().to_string();
     let step = driver.current_step()?;
     let root = driver.desk.layout.root().to_owned();
-    let access = policy::access(&driver.run.plan, &step, Some(kind), &root);
+    let access = policy::access(&driver.run.plan, &step, (kind, harness), &root);
     if let Err(why) = prove(driver, kind, harness, &access) {
         return Ok(Input::PolicyRefused { message: why });
     }
@@ -52,12 +54,15 @@ pub(super) fn ask(
         session: token,
         new_session: &new_session(driver, &turn),
         session_cost: session.map_or(0, |session| session.cost),
+        session_usage: &session
+            .and_then(|session| driver.run.session_usage.get(&session.key).cloned())
+            .unwrap_or_default(),
         access: &access,
         has_login: harness::has_login(kind, harness),
         has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
     };
     let (line, mut codec) = codec_of(kind, &asked);
-    let spec = spec(driver, &turn, harness, line, codec.open())?;
+    let spec = spec(driver, &turn, harness, line, codec.as_mut())?;
     let log = Activity::create(driver, &turn)?;
     let stop = driver.stop;
     let failed = driver.current_visit()?.attempts;
@@ -76,7 +81,7 @@ pub(super) fn ask(
     }
     let evidence = Evidence {
         activity: log.finish(),
-        transcript: transcript(driver, report.transcript.as_deref()),
+        transcript: transcript(driver, transcript_of(driver, kind, harness, &report).as_deref()),
         usage: report.usage.clone(),
         took_ms: millis(ended.elapsed),
         leftover: ended.leftover,
@@ -109,7 +114,13 @@ fn prove(
 
 fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
     match kind {
-        Kind::Codex => (codex::command_line(asked), Box::new(codex::Protocol::new(asked))),
+        Kind::Codex => {
+            let codec: Box<dyn Codec> = match asked.harness.interface {
+                Some(Interface::Exec) => Box::new(codex::Exec::new(asked)),
+                Some(Interface::AppServer) | None => Box::new(codex::Protocol::new(asked)),
+            };
+            (codex::command_line(asked), codec)
+        }
         Kind::Claude => (claude::command_line(asked), Box::new(claude::Protocol::new(asked))),
         Kind::Acp => (acp::command_line(asked), Box::new(acp::Protocol::new(asked))),
     }
@@ -130,7 +141,7 @@ fn spec(
     turn: &TurnId,
     harness: &Harness,
     line: CommandLine,
-    opening: String,
+    codec: &mut dyn Codec,
 ) -> Result<Spec, Trouble> {
     let step = driver.current_step()?;
     let mut extra = driver.turn_environment(turn)?;
@@ -150,13 +161,15 @@ fn spec(
     let clock = |set: Option<u64>| set.map(Duration::from_millis);
     let idle = clock(step.clocks.idle_ms);
     Ok(Spec {
-        stdin: opening.into_bytes(),
-        talks: true,
+        stdin: codec.open().into_bytes(),
+        talks: codec.converses(),
         wall: sooner(clock(step.clocks.wall_ms), wall_left(driver)),
         idle: Some(idle.unwrap_or(IDLE)),
         idle_busy: Some(idle.unwrap_or(IDLE_BUSY)),
         stall: Some(idle.unwrap_or(STALL)),
         capture_limit: KEPT_OUTPUT,
+        interrupt: Some(INTERRUPT),
+        grace: GRACE,
         ..Spec::of(launch)
     })
 }
@@ -190,10 +203,26 @@ fn shortened(message: String) -> String {
     }
 }
 
+/// Where the harness's own record of the conversation is: what it said, else what is found.
+fn transcript_of(
+    driver: &Driver<'_>,
+    kind: Kind,
+    harness: &Harness,
+    report: &Report,
+) -> Option<PathBuf> {
+    if let Some(path) = &report.transcript {
+        return Some(PathBuf::from(path));
+    }
+    let visit = driver.run.visit.as_ref()?;
+    let token = driver.run.sessions.get(&visit.session()?.key)?;
+    let home = Path::new(harness.home.as_deref()?);
+    (kind == Kind::Codex).then(|| harness::rollout(home, token)).flatten()
+}
+
 /// The harness's own record of the conversation as an object, redacted. One that is missing or very
 /// large is none: the event stream is kept in any case.
-fn transcript(driver: &Driver<'_>, path: Option<&str>) -> Option<Digest> {
-    let path = Path::new(path?);
+fn transcript(driver: &Driver<'_>, path: Option<&Path>) -> Option<Digest> {
+    let path = path?;
     let size = fs::metadata(path).ok()?.len();
     let bytes = (size <= TRANSCRIPT_LIMIT).then(|| fs::read(path).ok()).flatten()?;
     let text = String::from_utf8_lossy(&bytes);
@@ -317,6 +346,10 @@ const IDLE: Duration = Duration::from_secs(330);
 const IDLE_BUSY: Duration = Duration::from_mins(30);
 /// How long a harness may do nothing but try again.
 const STALL: Duration = Duration::from_mins(5);
+/// How long a harness may take to end once it is interrupted, as Ctrl-C would.
+const INTERRUPT: Duration = Duration::from_secs(3);
+/// How long it may take after SIGTERM, before everything is killed.
+const GRACE: Duration = Duration::from_secs(2);
 /// Bytes of each stream that are kept for messages; all of it is in the side file.
 const KEPT_OUTPUT: usize = 64 << 10;
 /// The largest transcript that is kept.

@@ -59,13 +59,12 @@ pub(super) fn prepare(
 /// The policy in force for a step; the same object for the same policy, so that a turn records only
 /// its name.
 fn policy(driver: &mut Driver<'_>, step: &Step) -> Result<Ref, Trouble> {
-    let kind = match &driver.desk.agent {
-        Some(Agent::Harness { kind, .. }) if !matches!(step.work, Work::Run { .. }) => Some(*kind),
-        _ => None,
-    };
-    let access = match kind {
-        Some(_) => policy::access(&driver.run.plan, step, kind, driver.desk.layout.root()),
-        None => policy::UNCONFINED,
+    let (kind, access) = match &driver.desk.agent {
+        Some(Agent::Harness { kind, harness }) if !matches!(step.work, Work::Run { .. }) => {
+            let root = driver.desk.layout.root();
+            (Some(*kind), policy::access(&driver.run.plan, step, (*kind, harness), root))
+        }
+        _ => (None, policy::UNCONFINED),
     };
     let known = driver.desk.policies.iter().find(|(of, _)| *of == access);
     if let Some((_, kept)) = known {

@@ -56,6 +56,14 @@ const KEPT_CAPACITY: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use botpipe_kernel::run::{Harness, Usage};
+    use botpipe_providers::{
+        Access, Asked, Codec, Heard, ProgramEnd, Report, SandboxMode, claude, codex,
+    };
+
     use super::Lines;
 
     /// The lines of a text that arrives in pieces of this size.
@@ -80,6 +88,59 @@ mod tests {
                 ["one", "", "two ä", "bad \u{fffd} end\u{fffd}\u{fffd}", "last"]
             );
         }
+    }
+
+    /// Every recording of a real harness, in pieces of several sizes, comes to the same lines, and so to
+    /// the same report of the turn.
+    #[test]
+    fn recordings_of_harnesses_come_to_the_same_in_any_pieces() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("providers").join("tests");
+        let mut played = 0;
+        for (folder, codec) in FOLDERS {
+            for entry in fs::read_dir(tests.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension() != Some("jsonl".as_ref()) {
+                    continue;
+                }
+                let bytes = fs::read(&path).unwrap();
+                let whole = report(codec, &lines(&bytes, bytes.len().max(1), usize::MAX));
+                for piece in [1, 2, 3, 7, 61, 1024, 65_536] {
+                    let pieces = lines(&bytes, piece, usize::MAX);
+                    assert_eq!(report(codec, &pieces), whole, "{} by {piece}", path.display());
+                }
+                played += 1;
+            }
+        }
+        assert!(played > 40, "only {played} recordings");
+    }
+
+    type MakeCodec = fn(&Asked<'_>) -> Box<dyn Codec>;
+
+    const FOLDERS: [(&str, MakeCodec); 3] = [
+        ("codex/app_server", |asked| Box::new(codex::Protocol::new(asked))),
+        ("codex/exec", |asked| Box::new(codex::Exec::new(asked))),
+        ("claude", |asked| Box::new(claude::Protocol::new(asked))),
+    ];
+
+    /// All that follows from the lines, and the report of the turn.
+    fn report(codec: MakeCodec, lines: &[String]) -> (Vec<Heard>, Report) {
+        let access =
+            Access { sandbox: SandboxMode::DangerFullAccess, writable: Vec::new(), network: true };
+        let mut codec = codec(&Asked {
+            harness: &Harness::default(),
+            prompt: "Go.",
+            cwd: "/work/repository",
+            session: None,
+            new_session: "0d9f6f0c-5f0e-4a55-8c35-3f3d1f1c0001",
+            session_cost: 0,
+            session_usage: &Usage::default(),
+            access: &access,
+            has_login: true,
+            has_variable: &|_| false,
+        });
+        codec.open();
+        let heard = lines.iter().map(|line| codec.hear(line)).collect();
+        (heard, codec.close(&ProgramEnd::Exited(0), ""))
     }
 
     #[test]

@@ -4,9 +4,9 @@ use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
 use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
-    FindingState, Harness, Hold, InterruptCause, Item, ItemStatus, McpServer, Process, Provider,
-    Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey, SessionUse, SnapshotId,
-    Stop, TurnResult, Usage, Verdict,
+    FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer, Process,
+    Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey, SessionUse,
+    SnapshotId, Stop, TurnResult, Usage, Verdict,
 };
 
 use crate::scratch::id;
@@ -129,6 +129,8 @@ fn harness() -> Harness {
         instructions: true,
         hooks: true,
         mcp_servers: [("far".to_owned(), remote), ("near".to_owned(), program)].into(),
+        interface: Some(Interface::Exec),
+        interface_because: Some("there is no app server".to_owned()),
     }
 }
 

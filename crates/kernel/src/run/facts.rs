@@ -374,7 +374,7 @@ pub enum Provider {
     Command { program: String, args: Vec<String> },
     /// A cassette, kept in the object store.
     Replay { cassette: Digest, loose: bool },
-    /// The Codex CLI, driven through its app server.
+    /// The Codex CLI.
     Codex(Box<Harness>),
     /// Claude Code, driven over `stream-json`.
     Claude(Box<Harness>),

@@ -37,6 +37,32 @@ pub struct Harness {
     pub hooks: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mcp_servers: BTreeMap<String, McpServer>,
+    /// Which of its interfaces it is driven through, where it has more than one; absent: the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Interface>,
+    /// Why it is that one, although nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface_because: Option<String>,
+}
+
+/// The interfaces of Codex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interface {
+    /// `codex app-server`: a conversation in JSON-RPC.
+    AppServer,
+    /// `codex exec --json`: a prompt in, events out.
+    Exec,
+}
+
+impl Interface {
+    /// The interface as it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AppServer => "app_server",
+            Self::Exec => "exec",
+        }
+    }
 }
 
 /// A server of tools that the harness starts or calls.
@@ -83,6 +109,21 @@ pub struct Usage {
     /// More may have been spent than was reported: the turn was cut off.
     #[serde(default, skip_serializing_if = "is_false")]
     pub at_least: bool,
+}
+
+impl Usage {
+    /// Adds what another turn spent; the cost is the sum of the costs that are known.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.input = self.input.saturating_add(other.input);
+        self.cached = self.cached.saturating_add(other.cached);
+        self.cache_write = self.cache_write.saturating_add(other.cache_write);
+        self.output = self.output.saturating_add(other.output);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.at_least |= other.at_least;
+        if let Some(cost) = other.cost {
+            self.cost = Some(self.cost.unwrap_or(0).saturating_add(cost));
+        }
+    }
 }
 
 /// What kind of failure ended a turn; each has its own policy ([`FailureClass::remedy`]).

@@ -57,17 +57,8 @@ impl Spent {
             self.turns_unknown += 1;
             return;
         };
-        let sum = &mut self.usage;
-        sum.input = sum.input.saturating_add(usage.input);
-        sum.cached = sum.cached.saturating_add(usage.cached);
-        sum.cache_write = sum.cache_write.saturating_add(usage.cache_write);
-        sum.output = sum.output.saturating_add(usage.output);
-        sum.reasoning = sum.reasoning.saturating_add(usage.reasoning);
-        sum.at_least |= usage.at_least;
-        match usage.cost {
-            Some(cost) => sum.cost = Some(sum.cost.unwrap_or(0).saturating_add(cost)),
-            None => self.turns_unpriced += 1,
-        }
+        self.usage.add(usage);
+        self.turns_unpriced += u32::from(usage.cost.is_none());
     }
 }
 

@@ -21,7 +21,7 @@ pub use facts::{
     InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind, Raise, Ref,
     ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
 };
-pub use harness::{FailureClass, Harness, McpServer, Remedy, Usage};
+pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};
 pub use input::{AskedQuestion, Input, Judged, Outcome};
 pub use outstanding::outstanding;

@@ -11,6 +11,7 @@ use super::facts::{
     ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId, Stop,
     Verdict,
 };
+use super::harness::Usage;
 use super::hold::{Hold, Spent};
 use super::tally::Tally;
 use crate::ids::{
@@ -69,8 +70,8 @@ pub struct Run {
     pub said_before: BTreeSet<String>,
     pub budget: Budget,
     pub spent: Spent,
-    /// What each conversation cost so far, in millionths of a US dollar.
-    pub session_costs: BTreeMap<SessionKey, u64>,
+    /// What the turns of each conversation reported so far.
+    pub session_usage: BTreeMap<SessionKey, Usage>,
 }
 
 /// A step, and the item it is for.
@@ -270,7 +271,7 @@ impl Run {
             said_before: BTreeSet::new(),
             budget: Budget::default(),
             spent: Spent::default(),
-            session_costs: BTreeMap::new(),
+            session_usage: BTreeMap::new(),
         }
     }
 
@@ -307,7 +308,7 @@ impl Run {
         };
         let key = SessionKey(key);
         let token = self.sessions.get(&key).cloned();
-        let cost = self.session_costs.get(&key).copied().unwrap_or(0);
+        let cost = self.session_usage.get(&key).and_then(|usage| usage.cost).unwrap_or(0);
         Some(SessionUse { key, token, cost })
     }
 

@@ -1,21 +1,70 @@
-//! The command line of `codex app-server`.
+//! The command lines of `codex app-server` and `codex exec`.
 
-use botpipe_kernel::run::McpServer;
+use botpipe_kernel::run::{Interface, McpServer};
 
 use super::LOGIN_VARIABLES;
-use crate::harness::{Asked, CommandLine};
+use crate::harness::{Asked, CommandLine, SandboxMode};
 
-/// How the app server is started for a turn.
+/// How Codex is started for a turn.
 ///
 /// Everything that does not go into the protocol itself is set here, every time: a conversation that is
 /// continued remembers no flag.
+pub fn command_line(asked: &Asked<'_>) -> CommandLine {
+    let harness = asked.harness;
+    let mut args = match harness.interface {
+        Some(Interface::Exec) => exec(asked),
+        Some(Interface::AppServer) | None => vec!["app-server".to_owned()],
+    };
+    args.extend(settings(asked));
+    args.extend(harness.args.iter().cloned());
+    if harness.interface == Some(Interface::Exec) {
+        if let Some(thread) = asked.session {
+            args.extend(["resume".to_owned(), thread.to_owned()]);
+        }
+        args.push("-".to_owned());
+    }
+    let mut pass: Vec<String> = LOGIN_VARIABLES.map(str::to_owned).into();
+    pass.extend(PASSED.map(str::to_owned));
+    let servers = harness.mcp_servers.values();
+    pass.extend(servers.flat_map(|server| match server {
+        McpServer::Program { env, .. } => env.clone(),
+        McpServer::Remote { .. } => Vec::new(),
+    }));
+    let env = harness.home.iter().map(|home| ("CODEX_HOME".to_owned(), home.clone())).collect();
+    CommandLine { args, env, pass }
+}
+
+/// What the app server is told in its protocol, as words before `resume`, which takes none of them.
+///
+/// # Source
+/// Codex CLI 0.169.0, where `exec` never asks for approvals.
+fn exec(asked: &Asked<'_>) -> Vec<String> {
+    let sandbox = super::sandbox_word(asked.access.sandbox);
+    let words = ["exec", "--json", "--skip-git-repo-check", "-C", asked.cwd, "-s", sandbox];
+    let mut args = words.map(str::to_owned).to_vec();
+    if let Some(model) = &asked.harness.model {
+        args.extend(["-m".to_owned(), model.clone()]);
+    }
+    let mut set =
+        |key: &str, value: String| args.extend(["-c".to_owned(), format!("{key}={value}")]);
+    if let Some(effort) = &asked.harness.effort {
+        set("model_reasoning_effort", quoted(effort));
+    }
+    if asked.access.sandbox == SandboxMode::WorkspaceWrite {
+        set("sandbox_workspace_write.network_access", asked.access.network.to_string());
+        set("sandbox_workspace_write.writable_roots", list(&asked.access.writable));
+    }
+    args
+}
+
+/// What neither interface is told in another way.
 ///
 /// # Source
 /// Codex CLI 0.169.0. Retries inside Codex are kept few, since ours are counted and recorded; without
 /// `unbounded_connection_retries` off, a refused connection is tried for ever.
-pub fn command_line(asked: &Asked<'_>) -> CommandLine {
+fn settings(asked: &Asked<'_>) -> Vec<String> {
     let harness = asked.harness;
-    let mut args = vec!["app-server".to_owned()];
+    let mut args = Vec::new();
     let mut set =
         |key: &str, value: String| args.extend(["-c".to_owned(), format!("{key}={value}")]);
     set("analytics.enabled", "false".to_owned());
@@ -53,16 +102,7 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
     for feature in ["plugins", "unbounded_connection_retries"] {
         args.extend(["--disable".to_owned(), feature.to_owned()]);
     }
-    args.extend(harness.args.iter().cloned());
-    let mut pass: Vec<String> = LOGIN_VARIABLES.map(str::to_owned).into();
-    pass.extend(PASSED.map(str::to_owned));
-    let servers = harness.mcp_servers.values();
-    pass.extend(servers.flat_map(|server| match server {
-        McpServer::Program { env, .. } => env.clone(),
-        McpServer::Remote { .. } => Vec::new(),
-    }));
-    let env = harness.home.iter().map(|home| ("CODEX_HOME".to_owned(), home.clone())).collect();
-    CommandLine { args, env, pass }
+    args
 }
 
 /// A model at an address of the user's choice. The built-in provider would try a WebSocket first.
@@ -107,7 +147,7 @@ fn list(words: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use botpipe_kernel::run::Harness;
+    use botpipe_kernel::run::{Harness, Usage};
 
     use super::*;
     use crate::harness::{Access, SandboxMode};
@@ -122,6 +162,7 @@ mod tests {
             session: None,
             new_session: "",
             session_cost: 0,
+            session_usage: &Usage::default(),
             access: &access,
             has_login,
             has_variable: &|name| key && name == "CODEX_API_KEY",

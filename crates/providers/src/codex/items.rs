@@ -34,6 +34,12 @@ pub(super) fn say(item: &Value) -> Option<String> {
 pub(super) fn takes_long(item: &Value) -> bool {
     matches!(
         item["type"].as_str(),
-        Some("commandExecution" | "mcpToolCall" | "dynamicToolCall" | "collabAgentToolCall")
+        Some(
+            "commandExecution"
+                | "mcpToolCall"
+                | "dynamicToolCall"
+                | "collabAgentToolCall"
+                | "collabToolCall"
+        )
     )
 }

@@ -1,16 +1,19 @@
-//! The Codex CLI through its app server: newline-delimited JSON-RPC on its standard streams.
+//! The Codex CLI: through its app server, newline-delimited JSON-RPC on its standard streams, or else
+//! through `codex exec --json`.
 //!
 //! # Source
 //! Codex CLI 0.169.0, measured; the fields read here are held against the schema that an installed
 //! Codex generates (`codex app-server generate-json-schema`) by a test.
 
 mod command;
+mod exec;
 mod failure;
 mod home;
 mod items;
 mod protocol;
 
 pub use command::command_line;
+pub use exec::Exec;
 pub use home::{HomeError, config_of};
 pub use protocol::Protocol;
 

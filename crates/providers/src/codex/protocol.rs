@@ -268,10 +268,11 @@ impl Codec for Protocol {
             Message::Notification { method, params } => self.notified(&method, &params),
             // Nothing is asked under `never`; whatever asks all the same is told no.
             Message::Request { id, method, .. } => {
-                let send = if method.ends_with("/requestApproval") {
-                    json_rpc::reply(&id, &json!({ "decision": "decline" }))
-                } else {
-                    json_rpc::unknown(&id, &method)
+                let send = match method.as_str() {
+                    "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => {
+                        json_rpc::reply(&id, &json!({ "decision": "decline" }))
+                    }
+                    _ => json_rpc::unknown(&id, &method),
                 };
                 Heard { send, ..Heard::default() }
             }

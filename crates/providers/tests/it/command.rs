@@ -54,3 +54,10 @@ fn the_last_lines_of_stderr_are_quoted_and_empty_ones_are_not() {
     let (_, message) = failure(&ProgramEnd::Exited(1), " \n\t\n");
     assert_eq!(message, "`agent` ended with exit code 1");
 }
+
+#[test]
+fn colours_are_not_quoted() {
+    let stderr = "\u{1b}[2mnow\u{1b}[0m \u{1b}[1;31mERROR\u{1b}[0m: no \u{1b}[";
+    let (_, message) = result_of("agent", &ProgramEnd::Exited(1), stderr).unwrap_err();
+    assert_eq!(message, "`agent` ended with exit code 1: now ERROR: no ");
+}

@@ -23,6 +23,14 @@ pub fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == "sandbox") {
         return said("probed\n");
     }
+    // Codex is asked whether it has an app server: it has, unless its name says otherwise.
+    if words.get(1).is_some_and(|word| word == "app-server")
+        && words.get(2).is_some_and(|word| word == "--help")
+    {
+        let name = words[0].rsplit('/').next().unwrap_or_default();
+        let old = name.starts_with("codex_without_app_server");
+        return said(if old { "Usage: codex [OPTIONS]\n" } else { "Usage: codex app-server\n" });
+    }
     let script = words.iter().skip_while(|word| *word != "--script").nth(1);
     let Some(script) = script else { return failed("no `--script FILE` among the arguments") };
     match fs::read_to_string(script) {

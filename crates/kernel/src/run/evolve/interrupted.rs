@@ -49,7 +49,7 @@ impl Run {
             self.current_step().and_then(|step| self.session_of(step, &turn.visit, turn.role));
         if let Some(session) = session {
             self.sessions.remove(&session.key);
-            self.session_costs.remove(&session.key);
+            self.session_usage.remove(&session.key);
         }
     }
 

@@ -125,7 +125,7 @@ impl Run {
         self.provider = Some(provider.clone());
         self.fallbacks = self.fallbacks.split_off(1.min(self.fallbacks.len()));
         self.sessions.clear();
-        self.session_costs.clear();
+        self.session_usage.clear();
         self.with_visit(|visit| {
             if let Phase::Turning { turn, process: None, .. } = &visit.phase {
                 visit.phase = Phase::retry_of(turn);
@@ -283,14 +283,14 @@ impl Run {
             self.spent.add(usage, took_ms);
         }
         let session = self.visit.as_ref().and_then(Visit::session).map(|it| it.key.clone());
-        if let (Some(key), Some(cost)) = (&session, usage.and_then(|usage| usage.cost)) {
-            *self.session_costs.entry(key.clone()).or_default() += cost;
+        if let (Some(key), Some(usage)) = (&session, usage) {
+            self.session_usage.entry(key.clone()).or_default().add(usage);
         }
         if let (Some(key), TurnResult::Failed { class, .. }) = (&session, result)
             && class.remedy() == Remedy::Afresh
         {
             self.sessions.remove(key);
-            self.session_costs.remove(key);
+            self.session_usage.remove(key);
         }
         self.with_visit(|visit| match result {
             TurnResult::Completed { .. } if turn.role == Role::Producer => {

@@ -7,7 +7,7 @@ use botpipe_providers::claude::{Protocol, command_line};
 use botpipe_providers::{Codec as _, SandboxMode};
 use serde_json::{Value, json};
 
-use super::asked::{Ask, SESSION};
+use crate::asked::{Ask, SESSION};
 
 /// The value after a flag.
 fn value<'a>(args: &'a [String], flag: &str) -> Option<&'a str> {

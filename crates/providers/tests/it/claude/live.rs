@@ -16,9 +16,9 @@ use botpipe_testkit::claude;
 use botpipe_testkit::model::{Options, Script, Server};
 use serde_json::{Value, json};
 
-use super::asked::{Ask, SESSION, Talk};
 use super::recorded::{folder, matches};
 use super::scenes::{PROMPT, Scene, Way, all};
+use crate::asked::{Ask, SESSION, Talk};
 
 /// A scratch repository and a home.
 struct Bench {
@@ -67,7 +67,7 @@ fn play(scene: &Scene, binary: &Path) {
     match scene.way {
         Way::Continued => {
             "Before.".clone_into(&mut ask.prompt);
-            let run = bench.run(&ask, Way::Plain, &mut Talk::new(&ask));
+            let run = bench.run(&ask, Way::Plain, &mut Talk::new(ask.with(Protocol::new)));
             assert_eq!(run.end, ProgramEnd::Exited(0));
             PROMPT.clone_into(&mut ask.prompt);
             ask.session = Some(SESSION.to_owned());
@@ -77,7 +77,7 @@ fn play(scene: &Scene, binary: &Path) {
         Way::ReadOnly => ask.access.sandbox = SandboxMode::ReadOnly,
         Way::Plain | Way::LeftOff | Way::Killed | Way::NoModel | Way::Login => {}
     }
-    let mut talk = Talk::new(&ask);
+    let mut talk = Talk::new(ask.with(Protocol::new));
     let run = bench.run(&ask, scene.way, &mut talk);
     talk.close(&run.end, &run.stderr);
     let place = bench.root.path().display().to_string();
@@ -174,7 +174,7 @@ impl Bench {
                 // The conversation is named, and then the model hangs.
                 match way {
                     Way::LeftOff if heard.session.is_some() => {
-                        let words = talk.protocol.leave_off().unwrap();
+                        let words = talk.codec.leave_off().unwrap();
                         stdin.write_all(words.as_bytes()).unwrap();
                     }
                     Way::Killed if heard.session.is_some() => child.kill().unwrap(),

@@ -1,6 +1,5 @@
 //! The codec of Claude Code: on recordings of the real program, and with the real program.
 
-mod asked;
 mod commands;
 mod live;
 mod recorded;

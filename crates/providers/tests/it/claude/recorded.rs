@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use botpipe_providers::claude::Protocol;
 use botpipe_providers::{ProgramEnd, SandboxMode};
 use serde_json::Value;
 
-use super::asked::{Ask, SESSION, Talk};
 use super::scenes::{PROMPT, Way, all};
+use crate::asked::{Ask, SESSION, Talk};
 
 pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/claude")
@@ -41,7 +42,7 @@ fn a_recording_comes_to_what_the_program_came_to() {
             Way::ReadOnly => ask.access.sandbox = SandboxMode::ReadOnly,
             Way::Plain | Way::LeftOff | Way::Killed | Way::NoModel | Way::Login => {}
         }
-        let mut talk = Talk::new(&ask);
+        let mut talk = Talk::new(ask.with(Protocol::new));
         for line in read("jsonl").lines() {
             talk.hear(line);
         }

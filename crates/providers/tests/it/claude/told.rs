@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use botpipe_providers::claude::Protocol;
 use botpipe_providers::{Clock, ProgramEnd, SandboxMode};
 use serde_json::{Value, json};
 
-use super::asked::{Ask, Talk};
+use crate::asked::{Ask, Talk};
 
 const END: ProgramEnd = ProgramEnd::Exited(0);
 
 /// What these lines and this end come to, in a turn asked like this.
 fn told_as(ask: &Ask, lines: &[Value], end: &ProgramEnd) -> String {
-    let mut talk = Talk::new(ask);
+    let mut talk = Talk::new(ask.with(Protocol::new));
     for line in lines {
         talk.hear(&line.to_string());
     }
@@ -137,7 +138,7 @@ fn the_model_error_of_a_subagent_is_not_the_turns() {
 
 #[test]
 fn another_program_is_told_from_one_that_broke() {
-    let mut talk = Talk::new(&Ask::new("go"));
+    let mut talk = Talk::new(Ask::new("go").with(Protocol::new));
     for line in ["hello", "", "{", "\u{fffd}\u{fffd}", "[1]", "{\"type\":7}", "null"] {
         assert!(!talk.hear(line).finished);
     }
@@ -164,7 +165,7 @@ fn what_is_not_known_passes_and_changes_nothing() {
 #[test]
 fn a_long_line_is_one_answer() {
     let long = "ä".repeat(3 << 20);
-    let mut talk = Talk::new(&Ask::new("go"));
+    let mut talk = Talk::new(Ask::new("go").with(Protocol::new));
     talk.hear(&result(&long, 1, 0.0).to_string());
     talk.close(&END, "");
     assert!(talk.text.contains(&long));
@@ -172,7 +173,7 @@ fn a_long_line_is_one_answer() {
 
 #[test]
 fn commands_under_way_make_it_busy() {
-    let mut talk = Talk::new(&Ask::new("go"));
+    let mut talk = Talk::new(Ask::new("go").with(Protocol::new));
     let call =
         json!({ "type": "tool_use", "id": "c", "name": "Bash", "input": { "command": "make" } });
     assert!(talk.hear(&speaks("m", &call).to_string()).busy);
@@ -226,7 +227,8 @@ fn requests_are_answered_from_the_policy() {
     ];
     for ((tool, input), allowed) in table {
         for (ask, allowed) in [&free, &bound, &shut].into_iter().zip(allowed) {
-            let sent = Talk::new(ask).hear(&asks(tool, &input).to_string()).send;
+            let sent =
+                Talk::new(ask.with(Protocol::new)).hear(&asks(tool, &input).to_string()).send;
             let sent: Value = serde_json::from_str(&sent).unwrap();
             let response = &sent["response"];
             assert_eq!(
@@ -243,6 +245,8 @@ fn requests_are_answered_from_the_policy() {
     }
     let hook = json!({ "subtype": "hook_callback" });
     let hook = json!({ "type": "control_request", "request_id": "h", "request": hook });
-    let sent: Value = serde_json::from_str(&Talk::new(&free).hear(&hook.to_string()).send).unwrap();
+    let sent: Value =
+        serde_json::from_str(&Talk::new(free.with(Protocol::new)).hear(&hook.to_string()).send)
+            .unwrap();
     assert_eq!(sent["response"]["subtype"], "error");
 }

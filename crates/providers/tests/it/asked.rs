@@ -2,26 +2,26 @@
 
 use std::fmt::Write as _;
 
-use botpipe_kernel::run::Harness;
-use botpipe_providers::claude::Protocol;
+use botpipe_kernel::run::{Harness, Usage};
 use botpipe_providers::{Access, Asked, Codec, Heard, ProgramEnd, Report, SandboxMode, Sign};
 use serde_json::Value;
 
 /// The name of every conversation the tests begin.
-pub(super) const SESSION: &str = "0d9f6f0c-5f0e-4a55-8c35-3f3d1f1c0001";
+pub(crate) const SESSION: &str = "0d9f6f0c-5f0e-4a55-8c35-3f3d1f1c0001";
 
 /// What a turn is asked with.
-pub(super) struct Ask {
-    pub(super) harness: Harness,
-    pub(super) prompt: String,
-    pub(super) cwd: String,
-    pub(super) session: Option<String>,
-    pub(super) cost: u64,
-    pub(super) access: Access,
+pub(crate) struct Ask {
+    pub(crate) harness: Harness,
+    pub(crate) prompt: String,
+    pub(crate) cwd: String,
+    pub(crate) session: Option<String>,
+    pub(crate) cost: u64,
+    pub(crate) usage: Usage,
+    pub(crate) access: Access,
 }
 
 impl Ask {
-    pub(super) fn new(prompt: &str) -> Self {
+    pub(crate) fn new(prompt: &str) -> Self {
         let access =
             Access { sandbox: SandboxMode::DangerFullAccess, writable: Vec::new(), network: true };
         let home = Some("/work/home".to_owned());
@@ -32,11 +32,12 @@ impl Ask {
             cwd: "/work/repository".to_owned(),
             session: None,
             cost: 0,
+            usage: Usage::default(),
             access,
         }
     }
 
-    pub(super) fn with<T>(&self, use_it: impl FnOnce(&Asked<'_>) -> T) -> T {
+    pub(crate) fn with<T>(&self, use_it: impl FnOnce(&Asked<'_>) -> T) -> T {
         use_it(&Asked {
             harness: &self.harness,
             prompt: &self.prompt,
@@ -44,6 +45,7 @@ impl Ask {
             session: self.session.as_deref(),
             new_session: SESSION,
             session_cost: self.cost,
+            session_usage: &self.usage,
             access: &self.access,
             has_login: true,
             has_variable: &|_| false,
@@ -52,29 +54,33 @@ impl Ask {
 }
 
 /// A talk, and what came of its lines, as text.
-pub(super) struct Talk {
-    pub(super) protocol: Protocol,
-    pub(super) text: String,
+pub(crate) struct Talk {
+    pub(crate) codec: Box<dyn Codec>,
+    /// What it said first.
+    pub(crate) opening: String,
+    pub(crate) text: String,
+    /// Whether lines that say nothing to anybody are left out: some depend on the machine.
+    pub(crate) quiet: bool,
 }
 
 impl Talk {
-    pub(super) fn new(ask: &Ask) -> Self {
-        let mut protocol = ask.with(Protocol::new);
-        protocol.open();
-        Self { protocol, text: String::new() }
+    pub(crate) fn new(codec: impl Codec + 'static) -> Self {
+        let mut codec: Box<dyn Codec> = Box::new(codec);
+        let opening = codec.open();
+        Self { codec, opening, text: String::new(), quiet: false }
     }
 
-    pub(super) fn hear(&mut self, line: &str) -> Heard {
-        let heard = self.protocol.hear(line);
+    pub(crate) fn hear(&mut self, line: &str) -> Heard {
+        let heard = self.codec.hear(line);
         for (what, text) in [("session", &heard.session), ("says", &heard.say)] {
             if let Some(text) = text {
                 self.add(what, text);
             }
         }
-        if !heard.send.is_empty() {
-            self.add("sends", &without_id(&heard.send));
+        for line in heard.send.lines() {
+            self.add("sends", &without_id(line));
         }
-        if heard.sign == Sign::Waiting {
+        if heard.sign == Sign::Waiting && !(self.quiet && heard.say.is_none()) {
             self.text += "waits\n";
         }
         if heard.finished {
@@ -83,8 +89,8 @@ impl Talk {
         heard
     }
 
-    pub(super) fn close(&mut self, end: &ProgramEnd, stderr: &str) {
-        let Report { result, usage, transcript, notes } = self.protocol.close(end, stderr);
+    pub(crate) fn close(&mut self, end: &ProgramEnd, stderr: &str) {
+        let Report { result, usage, transcript, notes } = self.codec.close(end, stderr);
         match &result {
             Ok(text) => self.add("answer", text),
             Err(failure) => {
@@ -114,6 +120,8 @@ impl Talk {
 /// A line that is sent, without the id that the program chose by chance.
 fn without_id(line: &str) -> String {
     let mut value: Value = serde_json::from_str(line).unwrap();
-    value["response"]["request_id"] = "its id".into();
+    if value["response"].is_object() {
+        value["response"]["request_id"] = "its id".into();
+    }
     value.to_string()
 }
