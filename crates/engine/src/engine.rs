@@ -100,7 +100,9 @@ impl Engine {
             },
             &owner("run"),
         )?;
-        let desk = Desk::set_up(&self.parts, new.about)?;
+        let mut desk = Desk::set_up(&self.parts, new.about)?;
+        // It was looked at when it was chosen.
+        desk.has_looked = true;
         self.own(&lease, run, 0, desk, progress, stop, |driver| driver.tell(new.input).map(drop))
     }
 

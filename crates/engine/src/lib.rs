@@ -7,6 +7,7 @@ mod driver;
 pub mod engine;
 pub mod environment;
 pub mod error;
+mod found;
 pub mod harness;
 mod inbox;
 mod limits;

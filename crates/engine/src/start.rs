@@ -164,6 +164,7 @@ pub(crate) fn prepare(
         provider: provider.clone(),
         fallbacks,
         pass_env: request.pass_env,
+        workspace: Some(parts.layout.root().display().to_string()),
         max_steps: request.max_steps,
         on_limit: request.on_limit,
         budget: request.budget,

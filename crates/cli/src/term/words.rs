@@ -72,6 +72,13 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::FellBack { provider, class, message } => {
             format!("falls back to {} after {}: {message}", agent(provider), class.as_str())
         }
+        Event::WorkspaceMoved { to } => format!(
+            "the workspace is {to} now: conversations held where it was before are not gone on with"
+        ),
+        Event::HarnessChanged { version } => {
+            let who = run.provider.as_ref().map(agent).unwrap_or_default();
+            format!("the harness is version {version} now: {who}")
+        }
         Event::HoldEnded => "the time has come, on it goes".to_owned(),
         Event::RunStopped { stop } => format!("stopped, {stop}"),
         Event::RunResumed { cause: ResumeCause::Asked, .. } => "resumed".to_owned(),

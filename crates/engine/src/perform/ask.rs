@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::run::{
-    Evidence, Harness, Hold, Input, Interface, Process, SessionUse, TurnResult,
+    Evidence, FailureClass, Harness, Hold, Input, Interface, Process, SessionUse, TurnResult,
 };
 use botpipe_providers::{
     Access, Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex,
@@ -46,17 +46,29 @@ pub(super) fn ask(
     if let Err(why) = prove(driver, kind, harness, &access) {
         return Ok(Input::PolicyRefused { message: why });
     }
+    let new_session = new_session(driver, &turn);
     let token = session.and_then(|session| session.token.as_deref());
+    let from = session.and_then(|session| session.from.as_deref());
+    let (goes_on, from) = match (token, from) {
+        (Some(thread), Some(checkpoint)) if is_exec(harness) => {
+            let home = Path::new(harness.home.as_deref().unwrap_or_default());
+            if let Err(why) = harness::branch(home, thread, checkpoint, &new_session) {
+                return Ok(lost(turn, &why));
+            }
+            (Some(new_session.as_str()), None)
+        }
+        asked => asked,
+    };
+    let known = session.and_then(|session| driver.run.sessions.get(&session.key));
     let asked = Asked {
         harness,
         prompt,
         cwd: &cwd,
-        session: token,
-        new_session: &new_session(driver, &turn),
+        session: goes_on,
+        from,
+        new_session: &new_session,
         session_cost: session.map_or(0, |session| session.cost),
-        session_usage: &session
-            .and_then(|session| driver.run.session_usage.get(&session.key).cloned())
-            .unwrap_or_default(),
+        session_usage: &known.map(|known| known.usage.clone()).unwrap_or_default(),
         access: &access,
         has_login: harness::has_login(kind, harness),
         has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
@@ -79,9 +91,11 @@ pub(super) fn ask(
     for note in &report.notes {
         driver.progress.notice(&Notice::Note { text: note });
     }
+    let record = transcript_of(driver, kind, harness, &report);
     let evidence = Evidence {
         activity: log.finish(),
-        transcript: transcript(driver, transcript_of(driver, kind, harness, &report).as_deref()),
+        transcript: transcript(driver, record.as_deref()),
+        checkpoint: checkpoint(harness, &report, record.as_deref()),
         usage: report.usage.clone(),
         took_ms: millis(ended.elapsed),
         leftover: ended.leftover,
@@ -203,6 +217,26 @@ fn shortened(message: String) -> String {
     }
 }
 
+/// Where the conversation stands after a turn that went well: as the codec says, else how long its record
+/// is.
+fn checkpoint(harness: &Harness, report: &Report, record: Option<&Path>) -> Option<String> {
+    let length = || fs::metadata(record?).ok().map(|it| it.len().to_string());
+    let by_record = is_exec(harness) && report.result.is_ok();
+    report.checkpoint.clone().or_else(|| by_record.then(length).flatten())
+}
+
+fn is_exec(harness: &Harness) -> bool {
+    harness.interface == Some(Interface::Exec)
+}
+
+/// A turn that could not be asked, for want of the conversation it was to begin from.
+fn lost(turn: TurnId, why: &str) -> Input {
+    let class = FailureClass::SessionLost;
+    let message = format!("its conversation cannot be begun from its checkpoint: {why}");
+    let result = TurnResult::Failed { class, message };
+    Input::TurnEnded { turn, result, evidence: Evidence::default(), pause: None }
+}
+
 /// Where the harness's own record of the conversation is: what it said, else what is found.
 fn transcript_of(
     driver: &Driver<'_>,
@@ -214,7 +248,7 @@ fn transcript_of(
         return Some(PathBuf::from(path));
     }
     let visit = driver.run.visit.as_ref()?;
-    let token = driver.run.sessions.get(&visit.session()?.key)?;
+    let token = driver.run.sessions.get(&visit.session()?.key)?.token.as_ref()?;
     let home = Path::new(harness.home.as_deref()?);
     (kind == Kind::Codex).then(|| harness::rollout(home, token)).flatten()
 }

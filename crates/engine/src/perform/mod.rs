@@ -4,6 +4,7 @@ mod ask;
 mod beside;
 mod checks;
 mod desk;
+mod earlier;
 mod enter;
 mod hold;
 mod items;

@@ -3,16 +3,13 @@
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
-use botpipe_kernel::run::{
-    CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, Said, SessionUse, TurnCause,
-};
+use botpipe_kernel::run::{CheckStatus, Feedback, Input, Ref, Said, SessionUse, TurnCause};
 
-use super::{Agent, Trouble};
+use super::{Agent, Trouble, earlier};
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
-    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
-    request_text,
+    CheckLine, Contract, ItemLine, OfferedRoute, Part, ReadLine, WriteLine, request_text,
 };
 
 /// Renders what a turn is asked.
@@ -112,7 +109,7 @@ fn contract(
         answer: None,
         said: Vec::new(),
         feedback,
-        interruption: interruption(driver, turn, cause, session)?,
+        interruption: earlier::note(driver, turn, cause, session)?,
     };
     for check in &visit.checks {
         let output = match &check.output {
@@ -238,60 +235,4 @@ fn target_words(action: &Action) -> String {
             format!("complete the item and {next}; after the last item {}", of(exhausted))
         }
     }
-}
-
-/// What a turn that was interrupted is told.
-fn interruption(
-    driver: &mut Driver<'_>,
-    turn: &TurnId,
-    cause: &TurnCause,
-    session: Option<&SessionUse>,
-) -> Result<Option<InterruptionNote>, Trouble> {
-    let (why, restarted) = match cause {
-        TurnCause::First | TurnCause::Retry => return Ok(None),
-        TurnCause::Resumed { cause } => (cause, false),
-        TurnCause::Restarted { cause } => (cause, true),
-    };
-    let why = match why {
-        InterruptCause::OwnerLost => "the process that ran it died",
-        InterruptCause::Signal(_) => "the run was stopped by a signal",
-        InterruptCause::Cancelled => "the run was cancelled",
-        InterruptCause::Stopped => "the run could not go on",
-    };
-    let what_happened = if restarted {
-        format!(
-            "An earlier start of this turn was cut off: {why}. Files were put back to where the turn began; start over."
-        )
-    } else {
-        format!(
-            "An earlier start of this turn was cut off: {why}. Files are as they were left: look at what is done, keep what is right, and finish the work."
-        )
-    };
-    // A verifier's turn began on the tree its producer left.
-    let visit = driver.current_visit()?;
-    let changed = match (restarted, visit.base_of(turn).cloned()) {
-        (false, Some(baseline)) => {
-            let now = driver.desk.snapshots.take().map_err(Trouble::stuck)?;
-            driver.desk.snapshots.changed(&baseline, &now).map_err(Trouble::stuck)?
-        }
-        _ => Vec::new(),
-    };
-    let session_continued = session.is_some_and(|session| session.token.is_some());
-    let summary = (!session_continued).then(|| earlier_work(driver)).transpose()?;
-    Ok(Some(InterruptionNote { what_happened, changed, session_continued, summary }))
-}
-
-/// What this visit had done before, for an agent without its conversation.
-fn earlier_work(driver: &Driver<'_>) -> Result<String, Trouble> {
-    let visit = driver.current_visit()?;
-    let mut lines = Vec::new();
-    for finding in &visit.findings {
-        if let FindingState::Good { .. } = finding.state {
-            lines.push(format!("artifact `{}` is written", finding.artifact));
-        }
-    }
-    for (role, n) in &visit.turns {
-        lines.push(format!("{role}: {n} turn(s) asked in this visit"));
-    }
-    Ok(lines.join("; "))
 }

@@ -94,17 +94,25 @@ pub struct OfferedRoute {
     pub asks: bool,
 }
 
-/// What is said to a turn that is started again.
+/// What is said to a turn that is started again, or that has to do without its conversation.
 #[derive(Debug, Clone)]
 pub struct InterruptionNote {
-    /// One or two sentences.
-    pub what_happened: String,
+    /// One or two sentences; `None`: nothing was interrupted.
+    pub what_happened: Option<String>,
     /// Files that differ from the start of the visit.
     pub changed: Vec<String>,
-    /// Whether the agent still has its conversation.
-    pub session_continued: bool,
-    /// What was done before, for a new conversation.
-    pub summary: Option<String>,
+    pub recalls: Recalls,
+    /// What was done before, a line each, for a new conversation.
+    pub summary: Vec<String>,
+}
+
+/// How much of its conversation an agent still has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recalls {
+    All,
+    /// What was said up to the end of a completed turn.
+    UpToCheckpoint,
+    Nothing,
 }
 
 /// How much of a contract is rendered.
@@ -315,14 +323,19 @@ fn tags(routes: &[OfferedRoute], which: impl Fn(&OfferedRoute) -> bool) -> Optio
 }
 
 fn interruption(note: &InterruptionNote, out: &mut String) {
-    let mut text = format!("{}\n", note.what_happened.trim());
-    text += if note.session_continued {
-        "Your conversation continues: go on from where you were.\n"
-    } else {
-        "This is a new conversation; what was said before is gone.\n"
+    let mut text =
+        note.what_happened.as_ref().map(|it| format!("{}\n", it.trim())).unwrap_or_default();
+    text += match note.recalls {
+        Recalls::All => "Your conversation continues: go on from where you were.\n",
+        Recalls::UpToCheckpoint => {
+            "Your conversation goes on from the end of its last completed turn before that; what was \
+             said and done since is not part of it.\n"
+        }
+        Recalls::Nothing => "This is a new conversation; what was said before is gone.\n",
     };
-    if let Some(summary) = &note.summary {
-        text += &format!("\n{}", quote(summary));
+    if !note.summary.is_empty() {
+        let lines: Vec<_> = note.summary.iter().map(|line| format!("- {line}\n")).collect();
+        text += &format!("What is recorded of it:\n\n{}", quote(&lines.concat()));
     }
     if !note.changed.is_empty() {
         text += "\nFiles that differ from the start of this visit:\n\n";
@@ -334,7 +347,8 @@ fn interruption(note: &InterruptionNote, out: &mut String) {
         }
     }
     text += "\nLook at what is there before doing anything twice.\n";
-    section(out, "Interruption", &text);
+    let title = note.what_happened.as_ref().map_or("New conversation", |_| "Interruption");
+    section(out, title, &text);
 }
 
 fn section(out: &mut String, title: &str, body: &str) {

@@ -12,7 +12,7 @@ use botpipe_kernel::run::{
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 32;
+pub(crate) const KINDS: usize = 34;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -50,6 +50,8 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::PersonSaid { .. } => 29,
         Event::SaidDelivered { .. } => 30,
         Event::FellBack { .. } => 31,
+        Event::WorkspaceMoved { .. } => 32,
+        Event::HarnessChanged { .. } => 33,
     }
 }
 
@@ -147,6 +149,7 @@ fn of_the_run() -> Vec<Event> {
             provider: Some(Provider::Codex(Box::new(harness()))),
             fallbacks: vec![Provider::Claude(Box::new(harness()))],
             pass_env: vec!["API_KEY".to_owned()],
+            workspace: Some("/home/me/project".to_owned()),
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
             budget: budget(),
@@ -178,6 +181,8 @@ fn of_the_run() -> Vec<Event> {
         },
         Event::PersonSaid { said: Said { id: "s1-2-0".to_owned(), text: text("mind the gap") } },
         Event::SaidDelivered { turn: turn() },
+        Event::WorkspaceMoved { to: "/home/me/elsewhere".to_owned() },
+        Event::HarnessChanged { version: "0.170.0".to_owned() },
         Event::RunStopped { stop: Stop::MaxVisits { step: id("implement"), limit: 3 } },
         Event::RunResumed {
             cause: ResumeCause::Asked,
@@ -243,6 +248,7 @@ fn of_turns() -> Vec<Event> {
             session: Some(SessionUse {
                 key: SessionKey("run".to_owned()),
                 token: Some("0199-ab".to_owned()),
+                from: Some("0199-cd".to_owned()),
                 cost: 1_250_000,
             }),
             said: 2,
@@ -257,6 +263,7 @@ fn of_turns() -> Vec<Event> {
             result: TurnResult::Completed { text: Ref::Object(digest('5')), exit: Some(3) },
             activity: Some(digest('6')),
             transcript: Some(digest('7')),
+            checkpoint: Some("0199-cd".to_owned()),
             usage: Some(Usage {
                 input: 1_500,
                 cached: 920,

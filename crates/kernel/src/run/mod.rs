@@ -1,5 +1,6 @@
 //! A run in motion: inputs become events, events become state, state owes effects.
 
+mod conversation;
 mod decide;
 mod effect;
 mod event;
@@ -13,6 +14,7 @@ mod questions;
 mod state;
 mod tally;
 
+pub use conversation::{Checkpoint, Conversation};
 pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
 pub use event::Event;

@@ -244,7 +244,8 @@ impl Codec for Protocol {
             (Some(Err(failure)), _) => Err(failure),
             (None, ended) => Err(command::unanswered(&self.program, ended, stderr)),
         };
-        Report { result, usage: self.usage.take(), transcript: None, notes }
+        // Nothing that agents agree on begins a conversation from within another.
+        Report { result, usage: self.usage.take(), transcript: None, checkpoint: None, notes }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::harness::{Access, Asked, CommandLine, SandboxMode};
 /// `.mcp.json` of the project have a say. CLAUDE.md alone comes by naming the folder as an added
 /// one, hooks alone by a variable that keeps CLAUDE.md away. Skipping permissions is refused to
 /// root unless `IS_SANDBOX` is `1`. A background task would bring the model back after its answer.
+/// A fork has all of the conversation up to and with the message that it is resumed at.
 pub fn command_line(asked: &Asked<'_>) -> CommandLine {
     let harness = asked.harness;
     let mut args = [
@@ -37,9 +38,14 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
     if harness.instructions && !harness.hooks {
         give("--add-dir", asked.cwd);
     }
-    match asked.session {
-        Some(id) => give("--resume", id),
-        None => give("--session-id", asked.new_session),
+    if let Some(id) = asked.session {
+        give("--resume", id);
+    }
+    if asked.session.is_none() || asked.from.is_some() {
+        give("--session-id", asked.new_session);
+    }
+    if let Some(message) = asked.from {
+        give("--resume-session-at", message);
     }
     let access = asked.access;
     let mode = match access.sandbox {
@@ -57,6 +63,9 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
     }
     if !harness.mcp_servers.is_empty() {
         give("--mcp-config", &mcp_config(harness));
+    }
+    if asked.from.is_some() {
+        args.push("--fork-session".to_owned());
     }
     args.extend(harness.args.iter().cloned());
     let mut pass: Vec<String> = LOGIN_VARIABLES.map(str::to_owned).into();

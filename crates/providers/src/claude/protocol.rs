@@ -22,6 +22,8 @@ pub struct Protocol {
     /// Millionths of a dollar that the conversation had cost before.
     cost_before: u64,
     session: Option<String>,
+    /// The last message of the model's in it.
+    message: Option<String>,
     /// The last end of a turn; there can be several.
     end: Option<End>,
     /// Tokens of the turns that ended.
@@ -47,7 +49,9 @@ impl Protocol {
             home: asked.harness.home.clone(),
             access: asked.access.clone(),
             cost_before: asked.session_cost,
-            session: asked.session.map(str::to_owned),
+            // A fork has a name of its own.
+            session: asked.session.filter(|_| asked.from.is_none()).map(str::to_owned),
+            message: None,
             end: None,
             ended: Vec::new(),
             told: BTreeMap::new(),
@@ -91,7 +95,9 @@ impl Codec for Protocol {
         if let (Ok(_), Err((_, message))) = (&result, ended(&self.program, end)) {
             notes.push(format!("after its answer, {message}"));
         }
-        Report { result, usage: self.usage(), transcript: self.transcript(), notes }
+        let checkpoint = self.message.take().filter(|_| result.is_ok());
+        let (usage, transcript) = (self.usage(), self.transcript());
+        Report { result, usage, transcript, checkpoint, notes }
     }
 }
 
@@ -105,6 +111,7 @@ impl Protocol {
                 }
                 if said.parent_tool_use_id.is_none() {
                     self.clues.error = said.error;
+                    self.message = said.uuid;
                 }
                 self.follow(&said.message.content);
                 say(&blocks(&said.message.content))

@@ -64,6 +64,8 @@ pub(super) struct McpStatus {
 /// A block of the model's answer, or of an error put in its place.
 #[derive(Debug, Deserialize)]
 pub(super) struct Assistant {
+    /// Names it in the conversation.
+    pub(super) uuid: Option<String>,
     pub(super) message: Message,
     /// The typed class of a failure.
     pub(super) error: Option<String>,

@@ -160,6 +160,7 @@ mod tests {
             prompt: "go",
             cwd: "/w",
             session: None,
+            from: None,
             new_session: "",
             session_cost: 0,
             session_usage: &Usage::default(),

@@ -67,6 +67,7 @@ fn answered(batch: &mut Batch, input: Input) {
         }
         Input::TimeCame => onward::time_came(batch),
         _ if !matches!(batch.run.lifecycle, Lifecycle::Running) => {}
+        Input::Found { workspace, version } => command::found(batch, workspace, version),
         Input::ItemsRead { worklist, source, items } => {
             if batch.reads(&worklist) {
                 batch.push(Event::ItemsRead { worklist, source, items });
