@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use botpipe_testkit::kills::processes;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -95,6 +98,27 @@ impl Said {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
     }
+}
+
+/// Waits until a running command has left this file.
+#[track_caller]
+pub(crate) fn has_begun(run: &mut Child, begun: &Path) {
+    let until = Instant::now() + Duration::from_mins(2);
+    while !begun.exists() {
+        assert!(Instant::now() < until, "the turn never came");
+        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills a running command once it has left this file; nothing is left of it in the folder then.
+#[track_caller]
+pub(crate) fn kill_once(mut run: Child, begun: &Path, folder: &Path) {
+    has_begun(&mut run, begun);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let left = processes::left(folder, Duration::from_secs(10));
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// All files below a folder but for those of `skip`, by relative path.
