@@ -97,13 +97,22 @@ fn holds(expected: &str, said: &Said, events: &str) -> Result<(), String> {
         "leftover" if !events.contains("\"leftover\":") => fails("nothing was".to_owned()),
         "no_usage" if events.contains("\"usage\"") => fails("there is one".to_owned()),
         "usage" => {
-            let (input, output) = rest.split_once(' ').unwrap();
-            let usage = format!("\"usage\":{{\"input\":{input},\"output\":{output}}}");
-            if events.contains(&usage) { Ok(()) } else { fails(format!("no {usage} in {events}")) }
+            let wanted: Vec<u64> = rest.split(' ').map(|it| it.parse().unwrap()).collect();
+            let usage = usage_of(events);
+            let found = ["input", "output", "cost"].map(|key| usage[key].as_u64());
+            let same = wanted.iter().zip(found).all(|(wanted, found)| found == Some(*wanted));
+            if same { Ok(()) } else { fails(format!("it is {usage}")) }
         }
         "finished" | "class" | "says" | "err" | "leftover" | "no_usage" => Ok(()),
         _ => fails(format!("`{word}` is nothing that can be expected")),
     }
+}
+
+/// What the last turn that ended says it has spent.
+fn usage_of(events: &str) -> Value {
+    let rows = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let ends = rows.filter(|row| row["event"]["kind"] == "turn_ended");
+    ends.last().map(|row| row["event"]["usage"].clone()).unwrap_or_default()
 }
 
 /// The fake harness under the name of a harness and its version.
@@ -150,6 +159,11 @@ fn codex_as_it_was_captured_and_broken() {
 #[test]
 fn codex_exec_as_it_was_captured_and_broken() {
     play_all("codex_exec", "codex", "0.169.0", &["--codex-interface", "exec"], 35);
+}
+
+#[test]
+fn claude_as_it_was_captured_and_broken() {
+    play_all("claude", "claude", "2.1.330", &[], 80);
 }
 
 /// One whose app server is gone is driven by exec: said, and recorded; not so where the app server was

@@ -35,6 +35,8 @@ pub struct Protocol {
     clues: Clues,
     /// Why the talk itself was refused.
     refused: Option<String>,
+    /// Why an end of the turn could not be read.
+    unreadable: Option<String>,
     /// Whether anything was part of the talk.
     understood: bool,
 }
@@ -58,6 +60,7 @@ impl Protocol {
             open: BTreeSet::new(),
             clues: Clues::default(),
             refused: None,
+            unreadable: None,
             understood: false,
         }
     }
@@ -70,8 +73,13 @@ impl Codec for Protocol {
     }
 
     fn hear(&mut self, text: &str) -> Heard {
-        let Ok(line) = serde_json::from_str::<Line>(text) else {
-            return Heard { sign: Sign::Waiting, ..Heard::default() };
+        let line = match serde_json::from_str::<Line>(text) {
+            Ok(line) => line,
+            Err(error) if is_end(text) => {
+                self.unreadable = Some(error.to_string());
+                return Heard { finished: true, ..Heard::default() };
+            }
+            Err(_) => return Heard { sign: Sign::Waiting, ..Heard::default() },
         };
         self.understood = true;
         let heard = self.take(line);
@@ -227,6 +235,13 @@ impl Protocol {
             let message = format!("`{program}` would not begin: {why}");
             return Err(Failure::new(FailureClass::Protocol, message));
         }
+        if let Some(why) = &self.unreadable {
+            let message = format!(
+                "the end of the turn that `{program}` told could not be read: {why}; is it a version \
+                 that Botpipe does not know?"
+            );
+            return Err(Failure::new(FailureClass::Protocol, message));
+        }
         let ended = ended(program, how);
         if ended.is_ok() && !self.understood {
             let message = "said nothing that Claude Code says; is it another program?";
@@ -264,6 +279,12 @@ impl Protocol {
         usage.cost = total.map(|total| total.checked_sub(self.cost_before).unwrap_or(total));
         Some(usage)
     }
+}
+
+/// Whether a line that does not read as one is the end of a turn: whoever waited for another would
+/// wait in vain.
+fn is_end(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|line| line["type"] == "result")
 }
 
 /// What blocks of a message say to people.

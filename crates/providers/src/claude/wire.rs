@@ -156,6 +156,8 @@ pub(super) struct End {
     pub(super) terminal_reason: Option<String>,
     pub(super) stop_reason: Option<String>,
     pub(super) api_error_status: Option<u16>,
+    /// What kind of failure of the service it was, where that is known.
+    pub(super) api_error: Option<String>,
     pub(super) usage: Option<Tokens>,
     /// US dollars, counted on from the beginning of the conversation.
     pub(super) total_cost_usd: Option<f64>,
