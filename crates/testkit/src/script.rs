@@ -24,8 +24,9 @@ use serde_json::Value;
 /// after the other, while each succeeds; `say`: the last message. Both take text or a list of lines.
 /// Instead of them `fault`: `{"status": n}` (the model's HTTP status, with `body`, any JSON, and
 /// `headers` where they are given; the fake agent's exit code), `"cut"` (the model ends the
-/// connection mid-answer, the fake agent dies of SIGKILL), or `"hang"` (the model begins to answer
-/// and never goes on, the fake agent sleeps).
+/// connection mid-answer, the fake agent dies of SIGKILL), `"hang"` (the model begins to answer
+/// and never goes on), `"mute"` (it does not even begin; at both the fake agent sleeps), or
+/// `{"stream": lines}` (the model's event stream is this text; the fake agent says it).
 /// `{{name}}` is what a `when` captured by that name; `{{output}}` what the last command printed.
 #[derive(Debug)]
 pub struct Script {
@@ -124,6 +125,10 @@ pub(crate) enum Fault {
     Cut,
     /// Falls silent in the middle of the answer.
     Hang,
+    /// Takes the request and never answers.
+    Mute,
+    /// Answers with this, whatever it is.
+    Stream(String),
 }
 
 /// An HTTP error as the script has it.
@@ -227,6 +232,13 @@ struct AuthoredRule {
 enum AuthoredFault {
     Named(NamedFault),
     Status(Refusal),
+    Stream(Stream),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stream {
+    stream: Lines,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +246,7 @@ enum AuthoredFault {
 enum NamedFault {
     Cut,
     Hang,
+    Mute,
 }
 
 impl From<AuthoredFault> for Fault {
@@ -241,7 +254,9 @@ impl From<AuthoredFault> for Fault {
         match authored {
             AuthoredFault::Named(NamedFault::Cut) => Self::Cut,
             AuthoredFault::Named(NamedFault::Hang) => Self::Hang,
+            AuthoredFault::Named(NamedFault::Mute) => Self::Mute,
             AuthoredFault::Status(refusal) => Self::Status(refusal),
+            AuthoredFault::Stream(Stream { stream }) => Self::Stream(stream.join() + "\n"),
         }
     }
 }

@@ -321,9 +321,12 @@ impl Clocks {
         if heard.busy { self.idle_busy } else { self.idle }
     }
 
-    /// A busy program may well say nothing of it, and one that says nothing at all is silent.
-    fn stall(&self, heard: LastHeard) -> Option<Duration> {
-        self.stall.filter(|_| !heard.busy && heard.output > heard.news)
+    /// When a program that only tries again has done so for too long. A busy one may well say nothing
+    /// of it, and one that has not been heard for half of the time is silent.
+    fn stalled(&self, heard: LastHeard) -> Option<(Instant, Duration)> {
+        let set = self.stall.filter(|_| !heard.busy && heard.output > heard.news)?;
+        let at = heard.news.checked_add(set)?;
+        (at.saturating_duration_since(heard.output) < set / 2).then_some((at, set))
     }
 
     /// The clock that ran out, and what it was set to.
@@ -333,7 +336,7 @@ impl Clocks {
         let idle =
             self.idle(heard).filter(|set| over(heard.output, *set)).map(|set| (Clock::Idle, set));
         let stall =
-            self.stall(heard).filter(|set| over(heard.news, *set)).map(|set| (Clock::Stall, set));
+            self.stalled(heard).filter(|(at, _)| *at <= now).map(|(_, set)| (Clock::Stall, set));
         wall.or(idle).or(stall)
     }
 
@@ -341,7 +344,7 @@ impl Clocks {
     fn next(&self, heard: LastHeard) -> Option<Instant> {
         let wall = self.wall.and_then(|set| self.start.checked_add(set));
         let idle = self.idle(heard).and_then(|set| heard.output.checked_add(set));
-        let stall = self.stall(heard).and_then(|set| heard.news.checked_add(set));
+        let stall = self.stalled(heard).map(|(at, _)| at);
         [wall, idle, stall].into_iter().flatten().min()
     }
 }

@@ -26,6 +26,8 @@ pub struct Protocol {
     said: Vec<(Option<String>, String)>,
     /// Calls of tools that have begun and not ended.
     open: BTreeSet<String>,
+    /// The agent has told that the turn failed: it may well end it as if it had not.
+    broken: bool,
     usage: Option<Usage>,
     outcome: Option<Result<(), Failure>>,
 }
@@ -57,6 +59,7 @@ impl Protocol {
             prompted: false,
             said: Vec::new(),
             open: BTreeSet::new(),
+            broken: false,
             usage: None,
             outcome: None,
         }
@@ -93,7 +96,8 @@ impl Protocol {
             _ => {
                 self.usage = usage(&result["usage"]);
                 let stop = result["stopReason"].as_str().unwrap_or_default();
-                self.end(of_stop(stop))
+                let outcome = of_stop(stop).and_then(|()| self.unbroken());
+                self.end(outcome)
             }
         }
     }
@@ -150,12 +154,39 @@ impl Protocol {
                     self.open.remove(&id());
                 }
             }
-            "usage_update" | "session_info_update" | "available_commands_update" => {
+            "session_info_update" => {
+                say = self.told(&update["_meta"]["codex"]);
                 sign = Sign::Waiting;
             }
+            "usage_update" | "available_commands_update" => sign = Sign::Waiting,
             _ => {}
         }
         Heard { say, sign, busy: !self.open.is_empty(), ..Heard::default() }
+    }
+
+    /// What `codex-acp` tells beside the protocol: that it tries again, and that it has given up.
+    ///
+    /// # Source
+    /// `codex-acp` 2.6.0, which answers such a prompt with `end_turn` all the same, and says why in a
+    /// message without an id.
+    fn told(&mut self, codex: &Value) -> Option<String> {
+        if let Some(status) = codex["threadStatus"]["type"].as_str() {
+            self.broken = status == "systemError";
+        }
+        let error = &codex["error"];
+        let message = error["message"].as_str().filter(|_| error["willRetry"] == true)?;
+        let details = error["additionalDetails"].as_str().unwrap_or_default();
+        Some(format!("{message} {details}").trim_end().to_owned())
+    }
+
+    /// Whether the turn that has ended did not fail; the last message says why.
+    fn unbroken(&self) -> Result<(), Failure> {
+        if !self.broken {
+            return Ok(());
+        }
+        let message = self.said.last().map_or("the agent failed without a word", |it| it.1.trim());
+        let class = classify::of_text(message).unwrap_or(FailureClass::Unknown);
+        Err(Failure::new(class, message))
     }
 
     /// A permission is given or refused as the policy says, by the kind of the option.

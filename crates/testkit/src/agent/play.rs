@@ -77,9 +77,10 @@ fn perform(deed: &Deed, mut names: Names, turn: &str) -> Result<String, PlayErro
             let _ = raise(Signal::SIGKILL);
             return Err(PlayError::Told { turn: turn.to_owned(), code: 137 });
         }
-        Deed::Fault(Fault::Hang) => loop {
+        Deed::Fault(Fault::Hang | Fault::Mute) => loop {
             std::thread::park();
         },
+        Deed::Fault(Fault::Stream(text)) => return Ok(text.trim_end().to_owned()),
     };
     for template in run {
         let command = render(template, &names);

@@ -64,7 +64,7 @@ pub(super) fn message(reply: &Reply, serial: u64, model: &Value) -> Value {
             (json!({ "type": "tool_use", "id": id, "name": tool, "input": arguments }), "tool_use")
         }
         Reply::Say(text) => (json!({ "type": "text", "text": text }), "end_turn"),
-        Reply::Cut | Reply::Hang | Reply::Refuse { .. } => (Value::Null, "end_turn"),
+        _ => (Value::Null, "end_turn"),
     };
     json!({
         "id": format!("msg_{serial}"), "type": "message", "role": "assistant", "model": model,
@@ -94,7 +94,7 @@ pub(super) fn stream(reply: &Reply, serial: u64, model: &Value) -> Vec<u8> {
             empty["text"] = json!("");
             ("text", "text_delta", text.clone())
         }
-        Reply::Cut | Reply::Hang | Reply::Refuse { .. } => return out,
+        _ => return out,
     };
     event(&mut out, "content_block_start", json!({ "index": 0, "content_block": empty }));
     let letters: Vec<char> = text.chars().collect();

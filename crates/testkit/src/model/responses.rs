@@ -43,7 +43,7 @@ pub(super) fn stream(reply: &Reply, serial: u64, model: &Value) -> Vec<u8> {
     let item = match reply {
         Reply::Call { id, tool, arguments } => call(&mut out, id, tool, arguments),
         Reply::Say(text) => message(&mut out, serial, text),
-        Reply::Cut | Reply::Hang | Reply::Refuse { .. } => return out,
+        _ => return out,
     };
     event(
         &mut out,

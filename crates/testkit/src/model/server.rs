@@ -174,6 +174,8 @@ impl Desk {
             Reply::Say(text) => json!({ "say": text }),
             Reply::Cut => json!("cut"),
             Reply::Hang => json!("hang"),
+            Reply::Mute => json!("mute"),
+            Reply::Stream(text) => json!({ "stream": text }),
             Reply::Refuse { refusal, .. } => json!({ "status": refusal.status }),
         };
         let row = json!({
@@ -199,6 +201,17 @@ impl Desk {
             };
             let body = refusal.body.clone().unwrap_or_else(default).to_string();
             return http::respond(stream, refusal.status, &refusal.headers, body.as_bytes());
+        }
+        match reply {
+            Reply::Mute => {
+                self.outlast(stream);
+                return stream.shutdown(Shutdown::Both);
+            }
+            Reply::Stream(text) => {
+                http::respond_stream(stream, text.as_bytes())?;
+                return stream.shutdown(Shutdown::Both);
+            }
+            _ => {}
         }
         let model = &body["model"];
         let at_once = matches!(reply, Reply::Call { .. } | Reply::Say(_));

@@ -34,6 +34,10 @@ pub(super) enum Reply {
     Cut,
     /// The answer begins and never goes on.
     Hang,
+    /// Nothing at all is answered.
+    Mute,
+    /// The text of the event stream as the script has it.
+    Stream(String),
     /// An HTTP error.
     Refuse { refusal: Refusal, message: String },
 }
@@ -87,6 +91,8 @@ fn play(rule: &Rule, mut names: Names, call: Call, conversation: &Conversation) 
     let (run, say) = match &rule.deed {
         Deed::Fault(Fault::Cut) => return Reply::Cut,
         Deed::Fault(Fault::Hang) => return Reply::Hang,
+        Deed::Fault(Fault::Mute) => return Reply::Mute,
+        Deed::Fault(Fault::Stream(text)) => return Reply::Stream(text.clone()),
         Deed::Fault(Fault::Status(refusal)) => {
             let message = format!("scripted fault of rule `{}`", rule.name);
             return Reply::Refuse { refusal: refusal.clone(), message };
