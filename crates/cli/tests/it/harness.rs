@@ -163,42 +163,6 @@ fn an_acp_agent_as_it_was_captured_and_broken() {
     play_all("acp", "acp", "0.0.0", &[], 40);
 }
 
-/// Programs that cannot be used, and what is said of each before anything is recorded or asked.
-#[test]
-fn a_program_that_is_no_harness_is_told_before_the_run() {
-    let place = Place::with("hello", HELLO);
-    let programs = tempfile::tempdir().unwrap();
-    let write = |name: &str, lines: &str| {
-        let path = programs.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path.display().to_string()
-    };
-    let none = programs.path().join("none").display().to_string();
-    let plain = programs.path().join("plain").display().to_string();
-    fs::write(&plain, "text").unwrap();
-    for (program, says) in [
-        (none, "is no program that can be started"),
-        (plain, "is no program that can be started"),
-        ("no-such-codex".to_owned(), "there is no program `no-such-codex` in PATH"),
-        (write("old", "echo codex-cli 0.12.3"), "is version 0.12.3, and 0.160.0 is the oldest"),
-        (
-            write("garbage", "echo hello; echo what >&2"),
-            "said \"hello what\"; is it the codex CLI?",
-        ),
-        (write("fails", "echo broken install >&2; exit 4"), "ended with exit code 4"),
-        (write("silent", "sleep 600"), "did not answer within 10 s"),
-        (write("no_shell", "exec /nonexistent"), "exit code 127"),
-    ] {
-        let args = ["run", "hello", "x", "--task", "t", "--provider", "codex", "--program"];
-        let said = place.say(&[&args[..], &[&program]].concat()).ends(2);
-        assert!(said.err.contains(says), "{program}: {}", said.err);
-        assert!(!place.path().join(".botpipe").exists(), "{program}");
-    }
-    let missing = ["run", "hello", "x", "--provider", "codex", "--program", "no-such-codex"];
-    assert!(place.say(&missing).ends(2).err.contains("npm install -g @openai/codex"));
-}
-
 #[test]
 fn a_sandbox_that_does_not_hold_stops_the_run_before_a_turn() {
     let place = Place::with("hello", HELLO);

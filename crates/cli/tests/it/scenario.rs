@@ -48,8 +48,8 @@ impl Scenario {
         if !with.iter().any(|line| line.starts_with("retry:")) {
             with.push("retry: { max_attempts: 1 }".to_owned());
         }
-        let with: String = with.iter().map(|line| format!("    {line}\n")).collect();
-        let step = format!("  - id: greet\n    prompt: {prompt}\n    on_limit: fail\n{with}");
+        let with = with.join("\n    ");
+        let step = format!("  - id: greet\n    prompt: {prompt}\n    on_limit: fail\n    {with}\n");
         format!("sop: 1\nname: greet\nsteps:\n{step}")
     }
 
@@ -101,8 +101,8 @@ fn holds(word: &str, rest: &str, said: &Said, events: &str) -> Result<(), String
 /// What the last turn that ended says it has spent.
 fn usage_of(events: &str) -> Value {
     let rows = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let ends = rows.filter(|row| row["event"]["kind"] == "turn_ended");
-    ends.last().map(|row| row["event"]["usage"].clone()).unwrap_or_default()
+    let mut ends = rows.filter(|row| row["event"]["kind"] == "turn_ended");
+    ends.next_back().map(|row| row["event"]["usage"].clone()).unwrap_or_default()
 }
 
 /// Plays the scenarios of a folder, so many at a time; the files whose name begins with `_` are parts.

@@ -178,6 +178,7 @@ fn spec(
         stdin: codec.open().into_bytes(),
         talks: codec.converses(),
         wall: sooner(clock(step.clocks.wall_ms), wall_left(driver)),
+        opening: Some(idle.unwrap_or(OPENING)),
         idle: Some(idle.unwrap_or(IDLE)),
         idle_busy: Some(idle.unwrap_or(IDLE_BUSY)),
         stall: Some(idle.unwrap_or(STALL)),
@@ -373,6 +374,9 @@ fn new_session(driver: &Driver<'_>, turn: &TurnId) -> String {
     format!("{}-{}-8{}-8{}-{}", parts[0], parts[1], parts[2], parts[3], parts[4])
 }
 
+/// How long a harness may take until it first says something: far above the seconds that the slowest
+/// takes, and enough for a launcher that first fetches it.
+const OPENING: Duration = Duration::from_mins(2);
 /// How long a harness may be silent: above the 300 s after which the CLIs themselves give up on a
 /// model that says nothing.
 const IDLE: Duration = Duration::from_secs(330);

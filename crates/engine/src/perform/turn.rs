@@ -151,6 +151,7 @@ pub(super) fn end_of(how: &How) -> Option<ProgramEnd> {
         How::TimedOut { clock, after } => {
             let clock = match clock {
                 Clock::Wall => botpipe_providers::Clock::Wall,
+                Clock::Opening => botpipe_providers::Clock::Opening,
                 Clock::Idle => botpipe_providers::Clock::Idle,
                 Clock::Stall => botpipe_providers::Clock::Stall,
             };

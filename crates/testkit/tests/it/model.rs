@@ -176,6 +176,24 @@ fn a_model_that_hangs_begins_to_answer_and_never_ends() {
     }
 }
 
+#[test]
+fn a_mute_model_takes_the_request_and_answers_nothing() {
+    let server = serving(&json!([{ "name": "r", "when": [], "fault": "mute" }]));
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
+    write!(stream, "POST /v1/responses HTTP/1.1\r\ncontent-length: 2\r\n\r\n{{}}").unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(stream.read(&mut [0; 1]).is_err(), "it answered or hung up");
+}
+
+#[test]
+fn a_stream_is_answered_as_the_script_has_it() {
+    let fault = json!({ "stream": ["data: {\"half\":", "", "<html>"] });
+    let server = serving(&json!([{ "name": "r", "when": [], "fault": fault }]));
+    let answer = post(&server, &json!([user("go")]));
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\ndata: {\"half\":\n\n<html>\n"), "{answer}");
+}
+
 /// Asks the Messages API; gives back the whole response.
 fn post_messages(server: &Server, stream: bool, messages: &Value) -> String {
     let tools = json!([{ "name": "Bash" }]);
