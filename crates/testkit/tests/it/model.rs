@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use botpipe_testkit::model::{Ended, Options, Script, Server};
 use serde_json::{Value, json};
@@ -192,6 +192,43 @@ fn a_stream_is_answered_as_the_script_has_it() {
     let answer = post(&server, &json!([user("go")]));
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream"), "{answer}");
     assert!(answer.ends_with("\r\n\r\ndata: {\"half\":\n\n<html>\n"), "{answer}");
+}
+
+#[test]
+fn a_silent_model_keeps_the_connection_and_never_ends_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    let rules = json!([
+        { "name": "mute", "when": ["mute"], "say": "never", "silent": "at_once" },
+        { "name": "half", "when": [], "say": "a".repeat(480), "silent": "halfway" },
+    ]);
+    let options = Options { log: Some(log.clone()), ..Options::default() };
+    let server = serving_with(&rules, &options);
+    for (prompt, heard) in [("mute", 0), ("talk", 240)] {
+        let body = json!({ "model": "m", "input": [user(prompt)] }).to_string();
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
+        let length = body.len();
+        write!(stream, "POST /v1/responses HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}")
+            .unwrap();
+        // The log says when all that comes has gone out; what follows is no end but silence.
+        let until = Instant::now() + Duration::from_secs(20);
+        let noted =
+            || std::fs::read_to_string(&log).unwrap().contains(&format!(r#""prompt":"{prompt}""#));
+        while !noted() {
+            assert!(Instant::now() < until, "it was never noted");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut answer = Vec::new();
+        assert!(stream.read_to_end(&mut answer).is_err(), "it ended");
+        let answer = String::from_utf8(answer).unwrap();
+        let deltas: usize = answer
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok())
+            .filter_map(|event| Some(event["delta"].as_str()?.len()))
+            .sum();
+        assert_eq!(deltas, heard, "{answer}");
+    }
 }
 
 /// Asks the Messages API; gives back the whole response.
