@@ -13,6 +13,7 @@ mod harness;
 mod init;
 mod interrupts;
 mod kills;
+mod limits;
 mod pages;
 mod place;
 mod real_acp;
