@@ -384,7 +384,8 @@ impl Driver<'_> {
             value => value.to_string(),
         };
         let answer = self.parts.keep(&self.desk.redactor.redact(&shown))?;
-        self.tell(Input::Answer { answer, text: text.to_owned() }).map(drop)
+        let text = self.desk.redactor.redact(text).into_owned();
+        self.tell(Input::Answer { answer, text }).map(drop)
     }
 }
 

@@ -47,6 +47,11 @@ pub enum Error {
          does"
     )]
     Budget { key: &'static str, provider: &'static str, instead: &'static str },
+    #[error(
+        "the provider's settings hold {secret}, and they are recorded with the run; leave it out, and let \
+         the agent read it from its environment: `--pass-env NAME`"
+    )]
+    Secret { secret: String },
     #[error("provider `{name}`: {message}")]
     Harness { name: &'static str, message: String },
     #[error("cassette {origin}: {message}")]
@@ -107,6 +112,7 @@ impl Error {
             | Self::Taken { .. }
             | Self::Harness { .. }
             | Self::Policy { .. }
+            | Self::Secret { .. }
             | Self::Budget { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,

@@ -24,6 +24,7 @@ mod resumed;
 mod runs;
 mod say;
 mod scenario;
+mod secrets;
 mod sessions;
 mod signals;
 mod spending;

@@ -135,9 +135,7 @@ impl Desk {
             run_folder: layout.run_folder(&about.task, &about.workflow, &about.run),
             folder: folder.relative,
             snapshots: Snapshots::open(&layout)?,
-            redactor: Redactor::new(std::env::vars_os().filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.into_string().ok()?))
-            })),
+            redactor: Redactor::of_process(),
             layout,
             run_id: about.run,
             task: about.task,

@@ -47,7 +47,8 @@ pub(super) fn prepare(
         driver.desk.task.as_str(),
     );
     let request = Some(botpipe_journal::digest_of(text.as_bytes()));
-    let whole = join(Part::Whole);
+    // It may cite what an agent wrote into a file.
+    let whole = driver.desk.redactor.redact(&join(Part::Whole)).into_owned();
     let prompt = driver.desk.keep_beside(driver.parts, whole).map_err(Trouble::Fatal)?;
     let policy = Some(policy(driver, &step)?);
     Ok(Input::TurnPrepared { turn, prompt, request, policy, session, said: told })
