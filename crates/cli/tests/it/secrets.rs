@@ -144,7 +144,7 @@ impl Bench {
     fn say(&mut self, args: &[&str], code: i32) {
         let Said { out, err, code: ended } = said(&self.command(args).output().unwrap());
         assert_eq!(ended, code, "{args:?}\nstdout:\n{out}\nstderr:\n{err}");
-        self.screen += &format!("{out}\n{err}\n");
+        self.screen.extend([out, err]);
     }
 
     /// A whole run, with secrets in all that a person gives it, and every command that shows it.

@@ -1,6 +1,7 @@
 //! Takes secrets out of text before anything is written.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
@@ -59,9 +60,7 @@ impl Redactor {
         };
         Cow::Owned(tokens.replace_all(&text, replace).into_owned())
     }
-}
 
-impl Redactor {
     /// The same for every string in a JSON value.
     pub fn redact_json(&self, value: Value) -> Value {
         match value {
@@ -105,15 +104,18 @@ fn forms(value: &str) -> Vec<String> {
 
 /// With every other character as the `\u` escapes of its UTF-16.
 fn in_ascii(text: &str) -> String {
-    let escaped = |character: char| match character {
-        character if character.is_ascii() => character.to_string(),
-        other => {
-            let mut units = [0; 2];
-            let units = other.encode_utf16(&mut units).iter();
-            units.map(|unit| format!("\\u{unit:04x}")).collect()
+    let mut ascii = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+            continue;
         }
-    };
-    text.chars().map(escaped).collect()
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a text never fails.
+            let _ = write!(ascii, "\\u{unit:04x}");
+        }
+    }
+    ascii
 }
 
 fn looks_secret(name: &str) -> bool {

@@ -151,6 +151,23 @@ fn a_refusal_carries_the_body_and_the_headers_of_the_script() {
 }
 
 #[test]
+fn a_limit_says_when_it_is_over() {
+    let body = json!({ "error": { "resets_at": "{{reset}}", "message": "until {{reset}}" } });
+    let fault = json!({
+        "status": 429, "reset_after": 60, "body": body, "headers": { "x-reset": "{{reset}}" },
+    });
+    let server = serving(&json!([{ "name": "r", "when": [], "fault": fault }]));
+    let refused = post(&server, &json!([user("go")]));
+    let (head, body) = refused.split_once("\r\n\r\n").unwrap();
+    let error = serde_json::from_str::<Value>(body).unwrap()["error"].take();
+    let reset = error["resets_at"].as_u64().unwrap();
+    assert_eq!(error["message"], format!("until {reset}"));
+    assert!(head.contains(&format!("x-reset: {reset}")), "{head}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(reset > now.as_secs() && reset <= now.as_secs() + 60);
+}
+
+#[test]
 fn a_model_that_hangs_begins_to_answer_and_never_ends() {
     let rules = json!([{ "name": "r", "when": [], "fault": "hang" }]);
     let server = serving(&rules);

@@ -163,3 +163,73 @@ fn path(turn: &str) -> &str {
 #[expect(clippy::expect_used, reason = "a constant pattern; every proof compiles it")]
 static TURN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("(?m)^- Step: .* turn `([^`]+)`").expect("a valid pattern"));
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const CUT: &str = "a/1/producer/1";
+    const TOLD: &str = "An earlier start of this turn was cut off: it died.";
+    const CONTINUES: &str = "Your conversation continues";
+    const AFRESH: &str = "This is a new conversation";
+
+    /// A request of a conversation, its last prompt being for a start of a turn.
+    fn row(session: &str, before: &str, turn: &str, says: &[&str], call: Option<&str>) -> Row {
+        let prompt = format!("# Step contract\n\n- Step: `a` · turn `{turn}`\n{}", says.join("\n"));
+        let body = json!({ "prompt_cache_key": session, "input": [before, prompt] });
+        let reply = json!({ "call": {}, "id": call });
+        let line = json!({ "prompt": prompt, "rule": "r", "body": body, "reply": reply });
+        Row::parse(&line.to_string()).unwrap()
+    }
+
+    fn gone_on(next: Row, stored: bool) -> Result<GoneOn, String> {
+        let log = Log { rows: vec![row("s", "", CUT, &[], Some("call_1")), next] };
+        log.gone_on(1, CUT, stored, None)
+    }
+
+    #[test]
+    fn a_turn_goes_on_in_its_conversation_with_or_without_its_commands() {
+        let said = format!("- Step: `a` · turn `{CUT}` \"call_1\"");
+        let whole = row("s", &said, "a/1/producer/1~2", &[TOLD, CONTINUES], None);
+        // JSON within JSON escapes the quotes of the call's name.
+        assert_eq!(gone_on(whole, true), Ok(GoneOn::InConversation { with_deeds: false }));
+        let mut whole = row("s", &said, "a/1/producer/1~2", &[TOLD, CONTINUES], None);
+        whole.body.push_str("\"call_1\"");
+        assert_eq!(gone_on(whole, true), Ok(GoneOn::InConversation { with_deeds: true }));
+    }
+
+    #[test]
+    fn a_conversation_that_was_stored_may_not_be_left() {
+        let afresh = || row("t", "", "a/1/producer/1~2", &[TOLD, AFRESH], None);
+        assert!(gone_on(afresh(), true).unwrap_err().contains("which was stored"));
+        assert_eq!(gone_on(afresh(), false), Ok(GoneOn::Afresh));
+    }
+
+    #[test]
+    fn what_is_not_told_or_told_wrongly_is_a_fault() {
+        let said = format!("turn `{CUT}`");
+        let next =
+            |session, before, says: &[&str]| row(session, before, "a/1/producer/1~2", says, None);
+        let silent = next("s", &said, &[CONTINUES]);
+        assert!(gone_on(silent, true).unwrap_err().contains("was not told that"));
+        let wrong = next("s", &said, &[TOLD, AFRESH]);
+        assert!(gone_on(wrong, true).unwrap_err().contains("told that its conversation is gone"));
+        let lie = next("s", "", &[TOLD, CONTINUES]);
+        assert!(gone_on(lie, false).unwrap_err().contains("that is not there"));
+        let copied = next("t", &said, &[TOLD, CONTINUES]);
+        assert!(gone_on(copied, true).unwrap_err().contains("under another name"));
+        let other = row("s", &said, "b/1/producer/1", &[TOLD, CONTINUES], None);
+        assert!(gone_on(other, true).unwrap_err().contains("what goes on is b/1"));
+    }
+
+    #[test]
+    fn starts_count_anew_after_a_cut() {
+        let rows = [CUT, CUT, CUT, "b/1/producer/1"];
+        let rows = rows.map(|turn| row("s", "", turn, &[], None)).into();
+        let (begun, marks) = Log { rows }.begun(&[2]);
+        assert_eq!(begun, [CUT, CUT, "b/1/producer/1"]);
+        assert_eq!(marks, [1]);
+    }
+}
