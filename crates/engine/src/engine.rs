@@ -393,9 +393,12 @@ pub(crate) fn owner(command: &str) -> Owner {
     Owner::current(format!("botpipe {command}"))
 }
 
-fn summary_of(row: &RunRow) -> RunSummary {
+pub(crate) fn summary_of(row: &RunRow) -> RunSummary {
     let value: Value = serde_json::from_str(&row.state).unwrap_or(Value::Null);
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    // One that cannot be seen from here lives as long as it was heard of a moment ago.
+    let heard = || row.owner.is_some() && row.gone_by > now();
+    let owned = row.owner_alive.unwrap_or_else(heard);
     let state = match text("state").as_str() {
         "waiting" => RunStatus::Waiting,
         "stopped" => RunStatus::Stopped,
@@ -403,7 +406,7 @@ fn summary_of(row: &RunRow) -> RunSummary {
         "rejected" => RunStatus::Rejected,
         "finished" => RunStatus::Finished,
         "cancelled" => RunStatus::Cancelled,
-        _ if row.owner_alive == Some(true) => RunStatus::Running,
+        _ if owned => RunStatus::Running,
         _ => RunStatus::OwnerLost,
     };
     RunSummary {
@@ -416,5 +419,8 @@ fn summary_of(row: &RunRow) -> RunSummary {
         state,
         until: value.get("until").and_then(Value::as_u64),
         detail: text("detail"),
+        owner: row.owner.clone(),
+        owned,
+        gone_by: row.gone_by,
     }
 }

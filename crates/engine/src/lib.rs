@@ -23,6 +23,7 @@ pub mod scaffold;
 pub mod scratch;
 mod start;
 mod take_up;
+pub mod why;
 pub mod workspace;
 
 pub use engine::Engine;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use botpipe_journal::Owner;
 use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan};
 use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
@@ -110,6 +111,13 @@ pub struct RunSummary {
     pub detail: String,
     /// When the time comes that it waits for, in milliseconds since the epoch.
     pub until: Option<u64>,
+    /// Who holds it, or held it last without letting go.
+    pub owner: Option<Owner>,
+    /// Whether that process lives, as far as it can be told.
+    pub owned: bool,
+    /// Milliseconds since the epoch by which its last owner had died, if it is dead; 0 when that is not
+    /// known.
+    pub gone_by: u64,
 }
 
 /// A run's lifecycle as a word, owner included.

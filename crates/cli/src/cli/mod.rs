@@ -18,6 +18,7 @@ mod resume;
 mod run;
 mod runs;
 mod say;
+mod why;
 mod workflows;
 
 use std::ffi::OsString;
@@ -48,6 +49,7 @@ enum Command {
     Cancel(cancel::Args),
     #[command(subcommand)]
     Runs(runs::Command),
+    Why(why::Args),
     Logs(logs::Args),
     Cost(cost::Args),
     #[command(subcommand)]
@@ -99,6 +101,7 @@ impl Command {
             Self::Say(args) => args.run(),
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
+            Self::Why(args) => args.run(),
             Self::Logs(args) => args.run(),
             Self::Cost(args) => args.run(),
             Self::Workflows(command) => command.run(),
@@ -121,6 +124,7 @@ impl Command {
             Self::Cancel(args) => Some(args.json()),
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),
+            Self::Why(args) => Some(args.json()),
             Self::Cost(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),

@@ -28,3 +28,4 @@ mod secrets;
 mod sessions;
 mod signals;
 mod spending;
+mod why;

@@ -121,6 +121,25 @@ pub(crate) fn kill_once(mut run: Child, begun: &Path, folder: &Path) {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Waits until a file is there, as long as the run that makes it goes on.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, path: &Path, run: &mut Child) {
+    until(what, || {
+        assert!(path.exists() || run.try_wait().unwrap().is_none(), "it ended before {what}");
+        path.exists()
+    });
+}
+
+/// Waits until something can be seen.
+#[track_caller]
+pub(crate) fn until(what: &str, mut seen: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while !seen() {
+        assert!(Instant::now() < end, "{what} never came");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// All files below a folder but for those of `skip`, by relative path.
 pub(crate) fn tree(root: &Path, skip: &[&str]) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();

@@ -14,8 +14,9 @@ use botpipe_providers::{
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
+use super::clocks::Clocks;
 use super::hold;
-use super::turn::{Activity, SIGTERM, end_of, millis, sooner, wall_left};
+use super::turn::{Activity, SIGTERM, end_of, millis};
 use crate::driver::Driver;
 use crate::environment;
 use crate::harness::{self, Kind};
@@ -172,16 +173,15 @@ fn spec(
         stage1: driver.parts.stage1.clone(),
         mark: Some(driver.mark_path(turn)),
     };
-    let clock = |set: Option<u64>| set.map(Duration::from_millis);
-    let idle = clock(step.clocks.idle_ms);
+    let clocks = Clocks::of(&driver.run, &step, turn.role, true);
     Ok(Spec {
         stdin: codec.open().into_bytes(),
         talks: codec.converses(),
-        wall: sooner(clock(step.clocks.wall_ms), wall_left(driver)),
-        opening: Some(idle.unwrap_or(OPENING)),
-        idle: Some(idle.unwrap_or(IDLE)),
-        idle_busy: Some(idle.unwrap_or(IDLE_BUSY)),
-        stall: Some(idle.unwrap_or(STALL)),
+        opening: clocks.opening,
+        wall: clocks.wall,
+        idle: clocks.idle,
+        idle_busy: clocks.idle_busy,
+        stall: clocks.stall,
         capture_limit: KEPT_OUTPUT,
         interrupt: Some(INTERRUPT),
         grace: GRACE,
@@ -292,7 +292,9 @@ impl Watch for Listener<'_, '_, '_> {
             return Reply { waits: true, ..Reply::default() };
         }
         let heard = self.codec.hear(line);
-        if heard.sign != Sign::Passing {
+        if heard.sign == Sign::Passing {
+            self.log.alive();
+        } else {
             self.keep(stream, line);
         }
         if let Some(say) = &heard.say {
@@ -374,16 +376,6 @@ fn new_session(driver: &Driver<'_>, turn: &TurnId) -> String {
     format!("{}-{}-8{}-8{}-{}", parts[0], parts[1], parts[2], parts[3], parts[4])
 }
 
-/// How long a harness may take until it first says something: far above the seconds that the slowest
-/// takes, and enough for a launcher that first fetches it.
-const OPENING: Duration = Duration::from_mins(2);
-/// How long a harness may be silent: above the 300 s after which the CLIs themselves give up on a
-/// model that says nothing.
-const IDLE: Duration = Duration::from_secs(330);
-/// The same while a command of the agent's runs, which may take long without a word.
-const IDLE_BUSY: Duration = Duration::from_mins(30);
-/// How long a harness may do nothing but try again.
-const STALL: Duration = Duration::from_mins(5);
 /// How long a harness may take to end once it is interrupted, as Ctrl-C would.
 const INTERRUPT: Duration = Duration::from_secs(3);
 /// How long it may take after SIGTERM, before everything is killed.

@@ -3,6 +3,7 @@
 mod ask;
 mod beside;
 mod checks;
+mod clocks;
 mod desk;
 mod earlier;
 mod enter;
@@ -15,6 +16,7 @@ mod restore;
 mod roots;
 mod turn;
 
+pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk};
 
 use botpipe_kernel::run::{Effect, Input};
