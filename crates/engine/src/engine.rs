@@ -193,6 +193,26 @@ impl Engine {
         self.parts.text(text)
     }
 
+    /// An object, by the first digits of its digest.
+    ///
+    /// # Errors
+    /// [`Error::NoObject`]; [`Error::ObjectName`] for what is no such name, or one of several objects.
+    pub fn object(&self, prefix: &str) -> Result<(Digest, Vec<u8>), Error> {
+        let bad = |why: String| Error::ObjectName { prefix: prefix.to_owned(), why };
+        let digits = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        if prefix.len() < 4 || prefix.len() > 64 || !prefix.chars().all(digits) {
+            return Err(bad("write 4 to 64 of its hex digits".to_owned()));
+        }
+        match self.parts.objects.named(prefix)?.as_slice() {
+            [] => Err(Error::NoObject { prefix: prefix.to_owned() }),
+            [digest] => Ok((digest.clone(), self.parts.objects.get(digest)?)),
+            many => {
+                let names = many.iter().map(Digest::as_str).collect::<Vec<_>>().join(", ");
+                Err(bad(format!("it begins several: {names}")))
+            }
+        }
+    }
+
     /// The side file with everything a turn said, when there is one.
     pub fn activity_file(
         &self,

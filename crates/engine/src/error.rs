@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
+use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::run::Refusal;
 
 use crate::prompt::InputProblem;
@@ -20,6 +20,12 @@ pub enum Error {
     NoRun { workflow: WorkflowName, task: TaskId, workspace: PathBuf },
     #[error("task `{task}` has no run `{run}` of workflow `{workflow}`")]
     NoSuchRun { workflow: WorkflowName, task: TaskId, run: RunId },
+    #[error("the run has no turn `{turn}`; it has {}", turns_text(.known))]
+    NoTurn { turn: TurnId, known: Vec<TurnId> },
+    #[error("no object's digest begins with `{prefix}`")]
+    NoObject { prefix: String },
+    #[error("`{prefix}` names no object: {why}")]
+    ObjectName { prefix: String, why: String },
     #[error("{}", refusal_text(.refusal))]
     Refused { refusal: Refusal },
     #[error("the workflow does not check; see its diagnostics")]
@@ -102,13 +108,17 @@ impl Error {
                 _ => ErrorKind::Internal,
             },
             Self::Workspace(error) => error.kind(),
-            Self::NoRun { .. } | Self::NoSuchRun { .. } => ErrorKind::NotFound,
+            Self::NoRun { .. }
+            | Self::NoSuchRun { .. }
+            | Self::NoTurn { .. }
+            | Self::NoObject { .. } => ErrorKind::NotFound,
             Self::Refused { .. } | Self::Answer { .. } => ErrorKind::Refused,
             Self::Config(_)
             | Self::Unchecked
             | Self::Input { .. }
             | Self::NoProvider { .. }
             | Self::NoCommand
+            | Self::ObjectName { .. }
             | Self::Taken { .. }
             | Self::Harness { .. }
             | Self::Policy { .. }
@@ -124,6 +134,13 @@ impl Error {
 
 fn list(problems: &[InputProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn turns_text(turns: &[TurnId]) -> String {
+    match turns {
+        [] => "none yet".to_owned(),
+        turns => turns.iter().map(|turn| format!("`{turn}`")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn refusal_text(refusal: &Refusal) -> String {

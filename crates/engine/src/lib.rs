@@ -1,5 +1,6 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
+pub mod activity;
 pub mod catalog;
 pub mod config;
 pub mod doctor;
@@ -23,6 +24,7 @@ pub mod scaffold;
 pub mod scratch;
 mod start;
 mod take_up;
+pub mod trace;
 pub mod why;
 pub mod workspace;
 

@@ -46,6 +46,27 @@ pub(crate) fn program(folder: &Path, kind: &str, version: &str) -> PathBuf {
     program
 }
 
+/// `run hello` of task `t1` with the fake Codex, which plays a script.
+pub(crate) fn fake_codex(place: &Place, script: &Path, more: &[&str]) -> Command {
+    let codex = place.path().join("codex.0.169.0");
+    if !codex.exists() {
+        program(place.path(), "codex", "0.169.0");
+    }
+    let mut run = place.command(&["run", "hello", "x", "--task", "t1", "--provider", "codex"]);
+    run.arg("--program").arg(codex).args(more).args(["--", "--script"]).arg(script);
+    at_home(&mut run, place);
+    run.stdout(Stdio::null()).stderr(Stdio::null());
+    run
+}
+
+/// With a home of the place's own, for a harness's.
+pub(crate) fn at_home(command: &mut Command, place: &Place) {
+    command.env("HOME", place.path().join("home"));
+    for gone in ["XDG_STATE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"] {
+        command.env_remove(gone);
+    }
+}
+
 /// Plays all scenarios of a folder, a few at a time.
 fn play_all(folder: &str, kind: &str, version: &str, flags: &[&str], least: usize) {
     let programs = tempfile::tempdir().unwrap();

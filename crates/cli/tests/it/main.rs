@@ -14,6 +14,7 @@ mod init;
 mod interrupts;
 mod kills;
 mod limits;
+mod logs;
 mod pages;
 mod place;
 mod real_acp;

@@ -1,11 +1,11 @@
 //! `botpipe why`: for every way a run can stand, what holds it, and the command that moves it on.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::program;
+use crate::harness::fake_codex;
 use crate::place::{HELLO, Place, answers, until, wait_for};
 
 fn why(place: &Place) -> Value {
@@ -28,17 +28,9 @@ fn begin(place: &Place, agent: &str) -> Child {
 }
 
 /// A run with the fake Codex, which plays a script.
-fn codex(place: &Place, script: &str, more: &[&str]) -> std::process::Command {
-    let path = place.path().join("codex.0.169.0");
-    if !path.exists() {
-        program(place.path(), "codex", "0.169.0");
-    }
+fn codex(place: &Place, script: &str, more: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex").join(script);
-    let mut run = place.command(&["run", "hello", "x", "--task", "t1", "--provider", "codex"]);
-    run.arg("--program").arg(path).args(more).args(["--", "--script"]).arg(script);
-    run.env("HOME", place.path().join("home")).env_remove("XDG_STATE_HOME");
-    run.env_remove("CODEX_HOME").stdout(Stdio::null()).stderr(Stdio::null());
-    run
+    fake_codex(place, &script, more)
 }
 
 #[test]
@@ -129,7 +121,7 @@ fn a_signal_and_a_run_in_the_way() {
     let mut run = begin(&place, "touch begun; sleep 600");
     wait_for("the turn", &place.path().join("begun"), &mut run);
     let pid = run.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(run.wait().unwrap().code(), Some(143));
     let it = why(&place);
     assert_eq!(it["cause"]["kind"], "signal", "{it}");

@@ -127,7 +127,8 @@ fn prove(
     Ok(())
 }
 
-fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
+/// How a harness is started for a turn, and its protocol.
+pub(crate) fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
     match kind {
         Kind::Codex => {
             let codec: Box<dyn Codec> = match asked.harness.interface {

@@ -299,6 +299,14 @@ impl Contract {
     }
 }
 
+/// A prompt as it was given to an agent: what its author wrote, and the contract.
+pub fn parts_of(prompt: &str) -> (&str, Option<&str>) {
+    match prompt.find("\n\n# Step contract\n\n- Step: `") {
+        Some(at) => (&prompt[..at], Some(&prompt[at + 2..])),
+        None => (prompt, None),
+    }
+}
+
 fn route_line(route: &OfferedRoute, schemas: &mut Schemas) -> String {
     let mut line = format!("- `{}`: {}", route.tag, route.target);
     if let Some(summary) = route.summary.as_ref().filter(|summary| !summary.trim().is_empty()) {

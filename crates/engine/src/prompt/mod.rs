@@ -13,7 +13,7 @@ mod text;
 
 pub use contract::{
     CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, Recalls,
-    WriteLine,
+    WriteLine, parts_of,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, run_input};
