@@ -8,7 +8,7 @@ use std::thread;
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
 use botpipe_kernel::plan::Plan;
-use botpipe_kernel::run::{Event, Input, Lifecycle, Ref, Run};
+use botpipe_kernel::run::{Event, Input, Lifecycle, Ref, Run, outstanding};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
@@ -325,7 +325,10 @@ impl Engine {
                 inbox: &inbox,
                 cancelled: &cancelled,
             };
-            let result = first(&mut driver).and_then(|()| driver.drive());
+            let result = first(&mut driver).and_then(|()| {
+                driver.tell_owned();
+                driver.drive()
+            });
             done.request(0);
             let result = result.map_err(|error| driver.cut_off(error));
             let end = RunEnd {
@@ -372,6 +375,20 @@ impl Engine {
 }
 
 impl Driver<'_> {
+    /// Tells who watches that the run is owned, if there is anything to do.
+    fn tell_owned(&self) {
+        if outstanding(&self.run).is_empty() {
+            return;
+        }
+        let desk = &self.desk;
+        self.progress.notice(&Notice::Owned {
+            run: &desk.run_id,
+            task: &desk.task,
+            workflow: &self.run.plan.name,
+            folder: &desk.run_folder.absolute,
+        });
+    }
+
     /// Names the run in an error that left it where it stands.
     fn cut_off(&self, error: Error) -> Error {
         match error.kind() {

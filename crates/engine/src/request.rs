@@ -1,6 +1,6 @@
 //! What a face asks of the engine, and what it gets back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use botpipe_journal::Owner;
 use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
@@ -178,6 +178,9 @@ pub enum SayResult {
 pub enum Notice<'a> {
     /// An event has happened and is about to be recorded; `run` is the state after it.
     Happened { event: &'a Event, run: &'a Run },
+    /// This process owns the run and is about to move it: what was asked is recorded, not refused. The
+    /// folder is the run's own.
+    Owned { run: &'a RunId, task: &'a TaskId, workflow: &'a WorkflowName, folder: &'a Path },
     /// All events up to this one are on the disk.
     Durable { seq: u64 },
     /// A line that an agent, script or check printed; redacted.

@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod cost;
 mod demo;
+mod detach;
 mod doctor;
 mod harness;
 mod init;

@@ -7,6 +7,7 @@ mod commands;
 mod commits;
 mod config;
 mod demo;
+mod detach;
 mod doctor;
 mod faults;
 mod harness;

@@ -1,12 +1,14 @@
 //! A scratch workspace, and the built binary run in it.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use botpipe_testkit::kills::processes;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -119,6 +121,32 @@ pub(crate) fn kill_once(mut run: Child, begun: &Path, folder: &Path) {
     run.wait().unwrap();
     let left = processes::left(folder, Duration::from_secs(10));
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// A terminal that nobody has for their own yet: our end, and the path of theirs.
+pub(crate) fn terminal() -> (OwnedFd, String) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ours = openpt(flags).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let theirs = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    (ours, theirs)
+}
+
+/// The command as it is typed at that terminal: in a session of its own, which has it.
+pub(crate) fn at_terminal(command: &Command, terminal: &str) -> Command {
+    let open = || fs::OpenOptions::new().read(true).write(true).open(terminal).unwrap();
+    let mut there = Command::new("setsid");
+    there.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+    there.current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => there.env(name, value),
+            None => there.env_remove(name),
+        };
+    }
+    there.stdin(open()).stdout(open()).stderr(open());
+    there
 }
 
 /// Waits until a file is there, as long as the run that makes it goes on.
