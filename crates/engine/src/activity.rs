@@ -125,6 +125,7 @@ impl Engine {
             prompt: "",
             cwd: &cwd,
             session: run.visit.as_ref().and_then(|it| it.session()?.token.as_deref()),
+            from: None,
             new_session: "",
             session_cost: 0,
             session_usage: &Usage::default(),

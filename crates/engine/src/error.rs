@@ -22,6 +22,10 @@ pub enum Error {
     NoSuchRun { workflow: WorkflowName, task: TaskId, run: RunId },
     #[error("the run has no turn `{turn}`; it has {}", turns_text(.known))]
     NoTurn { turn: TurnId, known: Vec<TurnId> },
+    #[error("{message}")]
+    Attach { message: String },
+    #[error("{message}")]
+    NoConversation { message: String },
     #[error("no object's digest begins with `{prefix}`")]
     NoObject { prefix: String },
     #[error("`{prefix}` names no object: {why}")]
@@ -111,8 +115,9 @@ impl Error {
             Self::NoRun { .. }
             | Self::NoSuchRun { .. }
             | Self::NoTurn { .. }
+            | Self::NoConversation { .. }
             | Self::NoObject { .. } => ErrorKind::NotFound,
-            Self::Refused { .. } | Self::Answer { .. } => ErrorKind::Refused,
+            Self::Refused { .. } | Self::Answer { .. } | Self::Attach { .. } => ErrorKind::Refused,
             Self::Config(_)
             | Self::Unchecked
             | Self::Input { .. }

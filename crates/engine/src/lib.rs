@@ -1,6 +1,7 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
 pub mod activity;
+pub mod attach;
 pub mod catalog;
 pub mod config;
 pub mod doctor;

@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "the doc comments are help text, with commands in it")]
 
 mod answer;
+mod attach;
 mod cancel;
 mod check;
 mod completions;
@@ -51,6 +52,7 @@ enum Command {
     #[command(subcommand)]
     Runs(runs::Command),
     Why(why::Args),
+    Attach(attach::Args),
     Logs(logs::Args),
     Cost(cost::Args),
     #[command(subcommand)]
@@ -103,6 +105,7 @@ impl Command {
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
             Self::Why(args) => args.run(),
+            Self::Attach(args) => args.run(),
             Self::Logs(args) => args.run(),
             Self::Cost(args) => args.run(),
             Self::Workflows(command) => command.run(),
@@ -126,6 +129,7 @@ impl Command {
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),
             Self::Why(args) => Some(args.json()),
+            Self::Attach(args) => Some(args.json()),
             Self::Cost(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),

@@ -132,7 +132,7 @@ fn stopped(stop: &Stop, turn: Option<&TurnId>) -> Value {
         Stop::Provider { .. } => "provider",
         Stop::Error { .. } => "error",
     };
-    json!({ "kind": kind, "stop": stop, "message": stop.to_string(), "turn": turn })
+    json!({ "kind": kind, "stop": stop, "message": stop.to_string(), "next_turn": turn })
 }
 
 fn holder(holder: &Holder) -> Value {

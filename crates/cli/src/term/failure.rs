@@ -123,7 +123,11 @@ impl From<catalog::Error> for Failure {
 fn hint_of(error: &Error) -> Option<String> {
     let hint = match error.kind() {
         // The message has all there is.
-        ErrorKind::NotFound if matches!(error, Error::NoTurn { .. }) => return None,
+        ErrorKind::NotFound
+            if matches!(error, Error::NoTurn { .. } | Error::NoConversation { .. }) =>
+        {
+            return None;
+        }
         ErrorKind::NotFound if matches!(error, Error::NoObject { .. }) => {
             "`botpipe logs REF TASK --trace` names the objects of a run's turns"
         }

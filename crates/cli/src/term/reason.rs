@@ -97,8 +97,8 @@ fn held(hold: &Hold, attended: bool) -> String {
 }
 
 fn stopped(stop: &Stop, turn: Option<&TurnId>) -> String {
-    let at = turn.map(|turn| format!(" at turn {turn}")).unwrap_or_default();
-    let mut text = format!("stopped{at}\n");
+    let before = turn.map(|turn| format!(" before turn {turn}")).unwrap_or_default();
+    let mut text = format!("stopped{before}\n");
     if let Stop::Provider { class, .. } = stop {
         line(&mut text, "class", class.as_str());
     }

@@ -65,6 +65,9 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
         Event::PersonSaid { .. } => "a person said something".to_owned(),
+        Event::PersonAttached { attached } => {
+            format!("a person went on in conversation {}", attached.session.0)
+        }
         Event::SaidDelivered { turn } => format!("{} was told what the person said", speaker(turn)),
         Event::RunHeld { hold } => {
             format!("waits until {} UTC, {hold}", clock::moment(hold.until))

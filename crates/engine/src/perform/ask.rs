@@ -161,9 +161,7 @@ fn spec(
 ) -> Result<Spec, Trouble> {
     let step = driver.current_step()?;
     let mut extra = driver.turn_environment(turn)?;
-    extra.extend(line.env);
-    let temporary = harness.home.as_ref().and_then(|it| harness::temporary_folder(Path::new(it)));
-    extra.extend(temporary.map(|it| ("TMPDIR".to_owned(), it.display().to_string())));
+    extra.extend(surroundings(harness, line.env));
     let pass: Vec<String> = driver.run.pass_env.iter().cloned().chain(line.pass).collect();
     let launch = Launch {
         program: PathBuf::from(&harness.program),
@@ -188,6 +186,16 @@ fn spec(
         grace: GRACE,
         ..Spec::of(launch)
     })
+}
+
+/// The variables that are set for a harness.
+pub(crate) fn surroundings(
+    harness: &Harness,
+    mut env: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let temporary = harness.home.as_ref().and_then(|it| harness::temporary_folder(Path::new(it)));
+    env.extend(temporary.map(|it| ("TMPDIR".to_owned(), it.display().to_string())));
+    env
 }
 
 /// The result of a turn, and the pause a failure of its class asks for.

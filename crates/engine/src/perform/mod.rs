@@ -16,7 +16,7 @@ mod restore;
 mod roots;
 mod turn;
 
-pub(crate) use ask::codec_of;
+pub(crate) use ask::{codec_of, surroundings};
 pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk};
 

@@ -9,7 +9,8 @@ use super::{Agent, Trouble, earlier};
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
-    CheckLine, Contract, ItemLine, OfferedRoute, Part, ReadLine, WriteLine, request_text,
+    AttachedNote, CheckLine, Contract, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
+    request_text,
 };
 
 /// Renders what a turn is asked.
@@ -111,6 +112,7 @@ fn contract(
         said: Vec::new(),
         feedback,
         interruption: earlier::note(driver, turn, cause, session)?,
+        attached: attached(driver, session)?,
     };
     for check in &visit.checks {
         let output = match &check.output {
@@ -236,4 +238,22 @@ fn target_words(action: &Action) -> String {
             format!("complete the item and {next}; after the last item {}", of(exhausted))
         }
     }
+}
+/// What is said of a person who was in a conversation of the run since the last turn.
+fn attached(
+    driver: &mut Driver<'_>,
+    session: Option<&SessionUse>,
+) -> Result<Option<AttachedNote>, Trouble> {
+    let all = driver.run.attached.clone();
+    let Some(first) = all.first() else { return Ok(None) };
+    let changed = match &first.tree {
+        Some(before) => {
+            let now = driver.desk.snapshots.take().map_err(Trouble::stuck)?;
+            driver.desk.snapshots.changed(before, &now).map_err(Trouble::stuck)?
+        }
+        None => Vec::new(),
+    };
+    let token = session.and_then(|session| session.token.as_ref());
+    let own = token.is_some_and(|token| all.iter().any(|it| it.token == *token));
+    Ok(Some(AttachedNote { own, changed }))
 }

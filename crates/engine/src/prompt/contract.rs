@@ -39,6 +39,7 @@ pub struct Contract {
     pub said: Vec<String>,
     pub feedback: Vec<Feedback>,
     pub interruption: Option<InterruptionNote>,
+    pub attached: Option<AttachedNote>,
 }
 
 /// The current item.
@@ -115,12 +116,21 @@ pub enum Recalls {
     Nothing,
 }
 
+/// What is said to a turn after a person was in a conversation of the run.
+#[derive(Debug, Clone)]
+pub struct AttachedNote {
+    /// It was the one that this turn goes on with.
+    pub own: bool,
+    /// Files that differ from what they were before.
+    pub changed: Vec<String>,
+}
+
 /// How much of a contract is rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// What the agent is given.
     Whole,
-    /// All but the interruption: the same text for every start of a turn.
+    /// All but the interruption and what a person did: the same text for every start of a turn.
     WithoutInterruption,
 }
 
@@ -142,6 +152,9 @@ impl Contract {
         self.retry(&mut out);
         if let (Part::Whole, Some(note)) = (part, &self.interruption) {
             interruption(note, &mut out);
+        }
+        if let (Part::Whole, Some(note)) = (part, &self.attached) {
+            attached(note, &mut out);
         }
         out
     }
@@ -345,18 +358,35 @@ fn interruption(note: &InterruptionNote, out: &mut String) {
         let lines: Vec<_> = note.summary.iter().map(|line| format!("- {line}\n")).collect();
         text += &format!("What is recorded of it:\n\n{}", quote(&lines.concat()));
     }
-    if !note.changed.is_empty() {
-        text += "\nFiles that differ from the start of this visit:\n\n";
-        for path in note.changed.iter().take(CHANGED_SHOWN) {
-            text += &format!("- `{path}`\n");
-        }
-        if note.changed.len() > CHANGED_SHOWN {
-            text += &format!("- and {} more\n", note.changed.len() - CHANGED_SHOWN);
-        }
-    }
+    changed("Files that differ from the start of this visit:", &note.changed, &mut text);
     text += "\nLook at what is there before doing anything twice.\n";
     let title = note.what_happened.as_ref().map_or("New conversation", |_| "Interruption");
     section(out, title, &text);
+}
+
+fn attached(note: &AttachedNote, out: &mut String) {
+    let mut text = if note.own {
+        "A person went on in this conversation since your last turn: what was agreed there stands.\n"
+    } else {
+        "A person went on in another conversation of this run; what was said there is not here.\n"
+    }
+    .to_owned();
+    changed("Files that changed since then:", &note.changed, &mut text);
+    text += "\nNow this turn goes on as the contract says.\n";
+    section(out, "A person was here", &text);
+}
+
+fn changed(title: &str, paths: &[String], text: &mut String) {
+    if paths.is_empty() {
+        return;
+    }
+    *text += &format!("\n{title}\n\n");
+    for path in paths.iter().take(CHANGED_SHOWN) {
+        *text += &format!("- `{path}`\n");
+    }
+    if paths.len() > CHANGED_SHOWN {
+        *text += &format!("- and {} more\n", paths.len() - CHANGED_SHOWN);
+    }
 }
 
 fn section(out: &mut String, title: &str, body: &str) {

@@ -12,8 +12,8 @@ mod template;
 mod text;
 
 pub use contract::{
-    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, Recalls,
-    WriteLine, parts_of,
+    AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
+    Recalls, WriteLine, parts_of,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, run_input};

@@ -65,7 +65,7 @@ pub enum Cause {
     },
     Stopped {
         stop: Stop,
-        /// The turn that it stands at.
+        /// The turn that is asked when it goes on.
         turn: Option<TurnId>,
     },
     Finished {
@@ -166,7 +166,7 @@ fn running_turn(run: &Run) -> Option<TurnId> {
     }
 }
 
-/// The turn a run stands at.
+/// The turn a run stands before, or in.
 fn at(run: &Run) -> Option<TurnId> {
     match &run.visit.as_ref()?.phase {
         Phase::Preparing { turn, .. }

@@ -171,6 +171,7 @@ fn contract(role: Role, turn: &str) -> Contract {
         said: Vec::new(),
         feedback: Vec::new(),
         interruption: None,
+        attached: None,
     }
 }
 

@@ -3,16 +3,16 @@
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
 use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
-    FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer, Process,
-    Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey, SessionUse,
-    SnapshotId, Stop, TurnResult, Usage, Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp,
+    Finding, FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer,
+    Process, Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey,
+    SessionUse, SnapshotId, Stop, TurnResult, Usage, Verdict,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 34;
+pub(crate) const KINDS: usize = 35;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -52,6 +52,7 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::FellBack { .. } => 31,
         Event::WorkspaceMoved { .. } => 32,
         Event::HarnessChanged { .. } => 33,
+        Event::PersonAttached { .. } => 34,
     }
 }
 
@@ -180,6 +181,13 @@ fn of_the_run() -> Vec<Event> {
             message: "quota exceeded".to_owned(),
         },
         Event::PersonSaid { said: Said { id: "s1-2-0".to_owned(), text: text("mind the gap") } },
+        Event::PersonAttached {
+            attached: Attached {
+                session: SessionKey("item/items/item-2".to_owned()),
+                token: "01a202ca-615b-7e93-b12c-2c6134b53ab7".to_owned(),
+                tree: Some(tree('4')),
+            },
+        },
         Event::SaidDelivered { turn: turn() },
         Event::WorkspaceMoved { to: "/home/me/elsewhere".to_owned() },
         Event::HarnessChanged { version: "0.170.0".to_owned() },

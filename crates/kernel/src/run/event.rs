@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{
-    Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
-    Provider, Question, Raise, Ref, ResumeCause, Said, SessionUse, SnapshotId, Stop, TurnResult,
-    Verdict,
+    Attached, Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item,
+    ItemStatus, Process, Provider, Question, Raise, Ref, ResumeCause, Said, SessionUse, SnapshotId,
+    Stop, TurnResult, Verdict,
 };
 use super::harness::{FailureClass, Usage};
 use super::hold::Hold;
@@ -200,6 +200,8 @@ pub enum Event {
     AnswerAccepted { answer: Ref },
     /// A person said something to the run; the next turn is told, or the running one.
     PersonSaid { said: Said },
+    /// A person went on in a conversation of the run, between turns; the next turn is told.
+    PersonAttached { attached: Attached },
     /// All that was said was given to the running turn.
     SaidDelivered { turn: TurnId },
     /// Nothing is asked until a time: a limit of the account, or a pause between attempts.
@@ -257,6 +259,7 @@ impl Event {
             Self::QuestionAsked { .. } => "question_asked",
             Self::AnswerAccepted { .. } => "answer_accepted",
             Self::PersonSaid { .. } => "person_said",
+            Self::PersonAttached { .. } => "person_attached",
             Self::SaidDelivered { .. } => "said_delivered",
             Self::RunHeld { .. } => "run_held",
             Self::FellBack { .. } => "fell_back",

@@ -177,6 +177,18 @@ pub struct Said {
     pub text: Ref,
 }
 
+/// A person in a conversation of the run, by the harness's own means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attached {
+    pub session: SessionKey,
+    /// The provider's token of that conversation.
+    pub token: String,
+    /// The tree as it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<SnapshotId>,
+}
+
 /// What a turn leaves beside its result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {

@@ -1,8 +1,8 @@
 //! What the world tells the kernel.
 
 use super::facts::{
-    Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
-    Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
+    Attached, Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item,
+    ItemStatus, Process, Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
 };
 use super::hold::Hold;
 use crate::ids::{Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
@@ -73,6 +73,8 @@ pub enum Input {
     Found { workspace: String, version: Option<String> },
     /// A person says something to the run.
     Say { said: Said },
+    /// A person is about to go on in a conversation of the run.
+    Attach { attached: Attached },
     /// All that was said was given to the running turn.
     SaidDelivered { turn: TurnId },
     /// The turn was not started: its login is held.

@@ -19,9 +19,9 @@ pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
 pub use event::Event;
 pub use facts::{
-    Baseline, CheckResult, CheckStatus, Evidence, Feedback, FileStamp, Finding, FindingState,
-    InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind, Raise, Ref,
-    ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, Evidence, Feedback, FileStamp, Finding,
+    FindingState, InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind,
+    Raise, Ref, ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
 };
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::conversation::{Checkpoint, Conversation};
 use super::effect::TurnCause;
 use super::facts::{
-    Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause, Item,
-    ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId, Stop,
-    Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause,
+    Item, ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId,
+    Stop, Verdict,
 };
 use super::hold::{Hold, Spent};
 use super::tally::Tally;
@@ -68,6 +68,8 @@ pub struct Run {
     pub said: Vec<Said>,
     /// Ids of all that was said.
     pub said_before: BTreeSet<String>,
+    /// Where persons went on in conversations since the last turn of an agent was asked.
+    pub attached: Vec<Attached>,
     pub budget: Budget,
     pub spent: Spent,
     /// The folder it works in, where that is recorded.
@@ -272,6 +274,7 @@ impl Run {
             on_limit: None,
             said: Vec::new(),
             said_before: BTreeSet::new(),
+            attached: Vec::new(),
             budget: Budget::default(),
             spent: Spent::default(),
             workspace: None,

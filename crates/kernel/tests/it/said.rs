@@ -5,9 +5,10 @@ use std::str::FromStr;
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
-    AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, Evidence, FailureClass, Finding,
-    FindingState, Harness, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process,
-    Provider, Raise, Ref, Run, Said, SnapshotId, TurnResult, Usage, outstanding,
+    AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, Effect, Evidence, FailureClass,
+    Finding, FindingState, Harness, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome,
+    Process, Provider, Raise, Ref, Run, Said, SessionKey, SnapshotId, TurnResult, Usage,
+    outstanding,
 };
 
 use crate::plans::digest;
@@ -167,6 +168,12 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
             workspace: value(words, "workspace").ok_or("where?")?.to_owned(),
             version: value(words, "version").map(str::to_owned),
         },
+        "attach" => {
+            let (session, token) = rest.split_once(' ').ok_or("`attach session token`")?;
+            let session = SessionKey(session.to_owned());
+            let tree = Some(SnapshotId("before".to_owned()));
+            Input::Attach { attached: Attached { session, token: token.to_owned(), tree } }
+        }
         "cancel" => Input::Cancel,
         _ => return Ok(None),
     }))

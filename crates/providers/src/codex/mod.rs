@@ -14,7 +14,7 @@ mod items;
 mod protocol;
 
 pub use branch::branch;
-pub use command::command_line;
+pub use command::{command_line, resume_line};
 pub use exec::Exec;
 pub use home::{HomeError, config_of};
 pub use protocol::Protocol;

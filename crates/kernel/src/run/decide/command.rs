@@ -5,7 +5,7 @@ use crate::ids::TurnId;
 use crate::plan::{OnInterrupt, Spending};
 use crate::run::event::Event;
 use crate::run::facts::{
-    InterruptCause, Provider, Raise, Ref, ResumeCause, Said, SnapshotId, Stop,
+    Attached, InterruptCause, Provider, Raise, Ref, ResumeCause, Said, SnapshotId, Stop,
 };
 use crate::run::input::Input;
 use crate::run::state::{Lifecycle, Phase};
@@ -167,6 +167,17 @@ pub(super) fn say(batch: &mut Batch, said: Said) -> Result<(), Refusal> {
     }
     if batch.run.lifecycle != Lifecycle::Unstarted && !batch.run.said_before.contains(&said.id) {
         batch.push(Event::PersonSaid { said });
+    }
+    Ok(())
+}
+
+/// A person goes on in a conversation of the run; not while a turn may be in it.
+pub(super) fn attach(batch: &mut Batch, attached: Attached) -> Result<(), Refusal> {
+    if batch.run.lifecycle.is_ended() {
+        return Err(Refusal::Ended);
+    }
+    if batch.run.lifecycle != Lifecycle::Unstarted && batch.running_turn().is_none() {
+        batch.push(Event::PersonAttached { attached });
     }
     Ok(())
 }

@@ -38,22 +38,7 @@ impl Run {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
             }
             Event::BaselineTaken { baseline, .. } => self.baseline_taken(baseline),
-            Event::TurnOwed { turn, prompt, session, request, policy, said } => {
-                self.tell(usize::try_from(*said).unwrap_or(usize::MAX));
-                if policy.is_some() {
-                    self.policy.clone_from(policy);
-                }
-                self.with_visit(|visit| {
-                    visit.turns.insert(turn.role, turn.n);
-                    visit.request.clone_from(request);
-                    visit.phase = Phase::Turning {
-                        turn: turn.clone(),
-                        prompt: prompt.clone(),
-                        session: session.clone(),
-                        process: None,
-                    };
-                });
-            }
+            Event::TurnOwed { .. } => self.turn_owed(event),
             Event::TurnStarted { process, .. } => self.turn_started(process),
             Event::SessionKnown { turn, token } => self.session_known(turn, token),
             Event::TurnEnded { turn, result, checkpoint, usage, took_ms, .. } => {
@@ -93,6 +78,7 @@ impl Run {
                 self.said_before.insert(said.id.clone());
                 self.said.push(said.clone());
             }
+            Event::PersonAttached { attached } => self.attached.push(attached.clone()),
             Event::SaidDelivered { .. } => self.tell(usize::MAX),
             Event::RunHeld { hold } => self.lifecycle = Lifecycle::Held(hold.clone()),
             Event::FellBack { provider, .. } => self.fell_back(provider),
@@ -252,6 +238,29 @@ impl Run {
                     turn: TurnId { visit: visit.id.clone(), role, n: 1, start: 1 },
                     cause: TurnCause::First,
                 },
+            };
+        });
+    }
+
+    fn turn_owed(&mut self, event: &Event) {
+        let Event::TurnOwed { turn, prompt, session, request, policy, said } = event else {
+            return;
+        };
+        self.tell(usize::try_from(*said).unwrap_or(usize::MAX));
+        if turn.role != Role::Script {
+            self.attached.clear();
+        }
+        if policy.is_some() {
+            self.policy.clone_from(policy);
+        }
+        self.with_visit(|visit| {
+            visit.turns.insert(turn.role, turn.n);
+            visit.request.clone_from(request);
+            visit.phase = Phase::Turning {
+                turn: turn.clone(),
+                prompt: prompt.clone(),
+                session: session.clone(),
+                process: None,
             };
         });
     }
