@@ -152,11 +152,13 @@ impl<'a> Bench<'a> {
         drop(model);
         self.nothing_is_left()?;
         let asked = fs::read_to_string(self.folder.path().join("asked.jsonl")).unwrap_or_default();
-        let asked = asked.lines().filter(|line| is_of_a_turn(line)).count();
+        let asked: Vec<&str> = asked.lines().filter(|line| is_of_a_turn(line)).collect();
         self.scenario.judge(&said, &scenario::events(&self.work()), |word, rest| {
             let number = || rest.trim_end_matches(" s").parse::<u64>().unwrap();
             match word {
-                "asked" if asked as u64 > number() => Some(Err(format!("it was {asked}"))),
+                "asked" if asked.len() as u64 > number() => {
+                    Some(Err(format!("it was {}:\n{}", asked.len(), asked.join("\n"))))
+                }
                 "within" if took.as_secs() > number() => Some(Err(format!("it took {took:?}"))),
                 "asked" | "within" => Some(Ok(())),
                 _ => None,
