@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use crate::harness::{at_home, fake_codex};
 use crate::place::{HELLO, Place, Said, answers, at_terminal, said, terminal, until, wait_for};
@@ -141,9 +141,7 @@ fn without_a_terminal_or_a_conversation_it_is_refused() {
 fn while_a_turn_runs_it_says_who_and_how_to_speak_to_it() {
     let place = Place::with("hello", HELLO);
     let agent = format!("touch begun; until [ -e go ]; do sleep 0.02; done; {}", answers("done"));
-    let args = ["run", "hello", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c"];
-    let mut run = place.command(&[&args[..], &[&agent]].concat());
-    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut run = place.begin(&agent);
     wait_for("the turn", &place.path().join("begun"), &mut run);
     let said = say(&place, &["attach", "hello", "t1", "--print"]).ends(1);
     for words in ["`botpipe run` (process ", "`botpipe say hello t1 --workspace . '…'`", "logs"] {

@@ -14,13 +14,6 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex").join(name)
 }
 
-/// A run with this agent, which goes on.
-fn begin(place: &Place, agent: &str) -> Child {
-    let args = ["run", "hello", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c"];
-    let mut run = place.command(&[&args[..], &[agent]].concat());
-    run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
 /// `logs -f` of it, as far as a line that holds this text.
 fn follow(place: &Place, as_far_as: &str) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut logs = place.command(&["logs", "hello", "t1", "-f"]);
@@ -50,7 +43,7 @@ const WAITS: &str = "echo working; touch begun; until [ -e go ]; do sleep 0.02; 
 #[test]
 fn a_run_is_followed_with_what_its_agent_says_and_ends_with_its_exit_code() {
     let place = Place::with("hello", HELLO);
-    let mut run = begin(&place, &format!("{WAITS}echo more; {}", answers("refused")));
+    let mut run = place.begin(&format!("{WAITS}echo more; {}", answers("refused")));
     wait_for("the turn", &place.path().join("begun"), &mut run);
     let logs = follow(&place, "| working");
     place.write("go", "");
@@ -69,7 +62,7 @@ fn a_run_is_followed_with_what_its_agent_says_and_ends_with_its_exit_code() {
 fn whoever_follows_is_told_what_a_run_waits_for() {
     let place = Place::with("hello", HELLO);
     let asks = r#"echo '{"outcome": {"tag": "ask", "route_fields": {"question": "Which?"}}}'"#;
-    let mut run = begin(&place, &format!("{WAITS}{asks}"));
+    let mut run = place.begin(&format!("{WAITS}{asks}"));
     wait_for("the turn", &place.path().join("begun"), &mut run);
     let logs = follow(&place, "| working");
     place.write("go", "");
@@ -84,7 +77,7 @@ fn whoever_follows_is_told_what_a_run_waits_for() {
 #[test]
 fn a_run_whose_owner_dies_is_followed_no_further() {
     let place = Place::with("hello", HELLO);
-    let mut run = begin(&place, WAITS);
+    let mut run = place.begin(WAITS);
     wait_for("the turn", &place.path().join("begun"), &mut run);
     let logs = follow(&place, "| working");
     run.kill().unwrap();
@@ -219,7 +212,7 @@ fn kind(event: &Value) -> &str {
 #[test]
 fn a_turn_that_runs_is_heard_raw() {
     let place = Place::with("hello", HELLO);
-    let mut run = begin(&place, &format!("{WAITS}{}", answers("done")));
+    let mut run = place.begin(&format!("{WAITS}{}", answers("done")));
     wait_for("the turn", &place.path().join("begun"), &mut run);
     until("its first line", || {
         place.say(&["logs", "hello", "t1", "--raw"]).ends(0).out == "working\n"

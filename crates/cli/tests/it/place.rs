@@ -63,6 +63,13 @@ impl Place {
         said(&self.command(args).output().unwrap())
     }
 
+    /// `run hello` of task `t1` with a shell script as the agent, which goes on.
+    pub(crate) fn begin(&self, agent: &str) -> Child {
+        let args = ["run", "hello", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c"];
+        let mut run = self.command(&[&args[..], &[agent]].concat());
+        run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// `run` with a shell script as the agent.
     pub(crate) fn run(&self, reference: &str, agent: &str, more: &[&str]) -> Said {
         let mut args = vec!["run", reference, "say hello", "--task", "t1", "--provider", "command"];

@@ -1,7 +1,7 @@
 //! `botpipe why`: for every way a run can stand, what holds it, and the command that moves it on.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -18,13 +18,6 @@ fn follow(place: &Place, why: &Value, code: i32) {
     let next = why["next"].as_str().unwrap();
     let args: Vec<&str> = next.split(' ').skip(1).collect();
     place.say(&args).ends(code);
-}
-
-/// A run with this agent, which goes on.
-fn begin(place: &Place, agent: &str) -> Child {
-    let args = ["run", "hello", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c"];
-    let mut run = place.command(&[&args[..], &[agent]].concat());
-    run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// A run with the fake Codex, which plays a script.
@@ -86,7 +79,7 @@ fn a_turn_at_work_and_then_its_owner_lost() {
         HELLO.replace("    routes:", "    timeout: 1h\n    idle_timeout: 30m\n    routes:");
     let place = Place::with("hello", &clocks);
     let agent = "[ -e go ] && { cat > /dev/null; A; exit; }; echo working; touch begun; sleep 600";
-    let mut run = begin(&place, &agent.replace('A', &answers("done")));
+    let mut run = place.begin(&agent.replace('A', &answers("done")));
     wait_for("the turn", &place.path().join("begun"), &mut run);
     let mut it = Value::Null;
     until("the turn's process", || {
@@ -118,7 +111,7 @@ fn a_turn_at_work_and_then_its_owner_lost() {
 #[test]
 fn a_signal_and_a_run_in_the_way() {
     let place = Place::with("hello", HELLO);
-    let mut run = begin(&place, "touch begun; sleep 600");
+    let mut run = place.begin("touch begun; sleep 600");
     wait_for("the turn", &place.path().join("begun"), &mut run);
     let pid = run.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
