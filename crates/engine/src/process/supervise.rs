@@ -325,7 +325,11 @@ impl Clocks {
         }
     }
 
+    /// How long it may be silent; until its first word another clock holds it.
     fn idle(&self, heard: LastHeard) -> Option<Duration> {
+        if self.opening.is_some() && !heard.opened {
+            return None;
+        }
         if heard.busy { self.idle_busy } else { self.idle }
     }
 
@@ -346,7 +350,7 @@ impl Clocks {
         let stall =
             self.stalled(heard).filter(|(at, _)| *at <= now).map(|(_, set)| (Clock::Stall, set));
         let opening = self.opening.filter(|set| !heard.opened && over(self.start, *set));
-        wall.or(idle).or(stall).or(opening.map(|set| (Clock::Opening, set)))
+        wall.or(opening.map(|set| (Clock::Opening, set))).or(idle).or(stall)
     }
 
     /// When the next clock runs out; never, for times beyond what can be counted.
