@@ -161,7 +161,8 @@ impl Engine {
         workflow: Option<&WorkflowName>,
         task: Option<&TaskId>,
     ) -> Result<Vec<RunSummary>, Error> {
-        let filter = RunFilter { workflow: workflow.cloned(), task: task.cloned() };
+        let filter =
+            RunFilter { workflow: workflow.cloned(), task: task.cloned(), children: false };
         Ok(self.parts.journal.runs(&filter)?.iter().map(summary_of).collect())
     }
 
@@ -236,7 +237,11 @@ impl Engine {
                 }
             });
         };
-        let filter = RunFilter { workflow: Some(workflow.clone()), task: Some(task.clone()) };
+        let filter = RunFilter {
+            workflow: Some(workflow.clone()),
+            task: Some(task.clone()),
+            children: true,
+        };
         let rows = self.parts.journal.runs(&filter)?;
         rows.into_iter().find(|row| row.run == *run).ok_or_else(|| Error::NoSuchRun {
             workflow: workflow.clone(),
