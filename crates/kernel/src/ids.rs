@@ -133,6 +133,10 @@ text_id!(
     RouteTag, "route tag", name_safe, NAME_RULE
 );
 text_id!(
+    /// A branch of a step's children: a step's name, or what tells an item of its list.
+    BranchId, "branch id", folder_safe, FOLDER_RULE
+);
+text_id!(
     /// A check's name within its step.
     CheckName, "check name", name_safe, NAME_RULE
 );

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Policy;
-use super::Route;
+use super::{Group, Policy, Route};
 use crate::ids::{ArtifactName, CheckName, Digest, Role, RouteTag, StepId, WorklistName};
 
 /// A node of the plan.
@@ -63,16 +62,16 @@ impl Step {
     /// The role whose answer picks the route.
     pub fn deciding_role(&self) -> Role {
         match self.work {
-            Work::Prompt { .. } => Role::Worker,
+            Work::Prompt { .. } | Work::Group { .. } => Role::Worker,
             Work::ProduceVerify { .. } => Role::Verifier,
             Work::Run { .. } => Role::Script,
         }
     }
 
-    /// The role that starts a visit.
+    /// The role that starts a visit; of a step with children, once they have ended.
     pub fn first_role(&self) -> Role {
         match self.work {
-            Work::Prompt { .. } => Role::Worker,
+            Work::Prompt { .. } | Work::Group { .. } => Role::Worker,
             Work::ProduceVerify { .. } => Role::Producer,
             Work::Run { .. } => Role::Script,
         }
@@ -82,6 +81,9 @@ impl Step {
     pub fn writes_of(&self, role: Role) -> &[ArtifactName] {
         match (&self.work, role) {
             (Work::Prompt { turn }, Role::Worker) => &turn.writes,
+            (Work::Group { group }, Role::Worker) => {
+                group.fan_in.as_ref().map_or(&[], |turn| &turn.writes)
+            }
             (Work::ProduceVerify { producer, .. }, Role::Producer) => &producer.writes,
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => &verifier.writes,
             (Work::Run { program }, Role::Script) => &program.writes,
@@ -93,6 +95,7 @@ impl Step {
     pub fn turn(&self, role: Role) -> Option<&TurnPlan> {
         match (&self.work, role) {
             (Work::Prompt { turn }, Role::Worker) => Some(turn),
+            (Work::Group { group }, Role::Worker) => group.fan_in.as_ref(),
             (Work::ProduceVerify { producer, .. }, Role::Producer) => Some(producer),
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => Some(verifier),
             _ => None,
@@ -110,13 +113,21 @@ impl Step {
     pub fn checks(&self) -> &[Check] {
         match &self.work {
             Work::ProduceVerify { checks, .. } => checks,
-            Work::Prompt { .. } | Work::Run { .. } => &[],
+            Work::Prompt { .. } | Work::Run { .. } | Work::Group { .. } => &[],
         }
     }
 
     /// The route of that tag.
     pub fn route(&self, tag: &RouteTag) -> Option<&Route> {
         self.routes.iter().find(|route| &route.tag == tag)
+    }
+
+    /// The runs it starts below itself.
+    pub fn group(&self) -> Option<&Group> {
+        match &self.work {
+            Work::Group { group } => Some(group),
+            Work::Prompt { .. } | Work::ProduceVerify { .. } | Work::Run { .. } => None,
+        }
     }
 
     /// Whether the step's outcome is a judgement.
@@ -135,6 +146,8 @@ pub enum Work {
     ProduceVerify { producer: TurnPlan, checks: Vec<Check>, verifier: TurnPlan },
     /// A program; its exit code or printed outcome picks the route.
     Run { program: Program },
+    /// Runs below this one; their ends, or a turn after them, pick the route.
+    Group { group: Box<Group> },
 }
 
 /// One provider turn as planned.

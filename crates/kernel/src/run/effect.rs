@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Feedback, InterruptCause, ItemStatus, Ref, Said, SessionUse, SnapshotId};
+use super::children::{ChildRun, Grant};
+use super::facts::{
+    Feedback, InterruptCause, ItemStatus, Raise, Ref, Said, SessionUse, SnapshotId,
+};
 use crate::ids::{CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
 
 /// Work that is owed. Performed at least once, recorded once.
@@ -46,6 +49,19 @@ pub enum Effect {
     WriteStatus { worklist: WorklistName, item: ItemId, status: ItemStatus },
     /// Wait until this time, in milliseconds since the epoch.
     AwaitTime { until: u64 },
+    /// Read off the step which children it starts, and with what.
+    PlanChildren { visit: VisitId },
+    /// Move a child until it ends or stands still. Several may be owed; they run at the same time.
+    RunChild {
+        which: ChildRun,
+        grant: Grant,
+        /// What it is told when it waits for an answer.
+        answer: Option<Ref>,
+        /// What was raised for it.
+        raise: Box<Raise>,
+        /// It is not to go on: another failed.
+        cancel: bool,
+    },
     /// Put the tree back to `to`, unless it differs from `expected`.
     Restore {
         turn: TurnId,
@@ -83,6 +99,8 @@ impl Effect {
             Self::Hand { visit, .. } => format!("{visit}/hand"),
             Self::WriteStatus { worklist, item, .. } => format!("{worklist}[{item}]/status"),
             Self::AwaitTime { until } => format!("time/{until}"),
+            Self::PlanChildren { visit } => format!("{visit}/children"),
+            Self::RunChild { which, .. } => format!("{}/run/{}", which.run, which.start),
             Self::Restore { turn, .. } => format!("{turn}/restore"),
         }
     }
@@ -97,17 +115,19 @@ impl Effect {
             | Self::Prepare { .. }
             | Self::Seal { .. }
             | Self::Judge { .. }
-            | Self::Hand { .. } => true,
+            | Self::Hand { .. }
+            | Self::PlanChildren { .. } => true,
             Self::RunChecks { checks, .. } => checks.is_empty(),
             Self::RunTurn { .. }
             | Self::WriteStatus { .. }
             | Self::AwaitTime { .. }
+            | Self::RunChild { .. }
             | Self::Restore { .. } => false,
         }
     }
 
     /// Whether doing it starts a process of the author's or the agent's.
     pub fn is_process(&self) -> bool {
-        matches!(self, Self::RunTurn { .. } | Self::RunChecks { .. })
+        matches!(self, Self::RunTurn { .. } | Self::RunChecks { .. } | Self::RunChild { .. })
     }
 }

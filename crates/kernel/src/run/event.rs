@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::children::{ChildEnd, ChildPlan, Grant, Parent, Rest};
 use super::facts::{
     Attached, Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item,
     ItemStatus, Process, Provider, Question, Raise, Ref, ResumeCause, Said, SessionUse, SnapshotId,
     Stop, TurnResult, Verdict,
 };
 use super::harness::{FailureClass, Usage};
-use super::hold::Hold;
+use super::hold::{Hold, Spent};
 use crate::ids::{
-    ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
-    WorklistName,
+    ArtifactName, BranchId, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
+    WorkflowName, WorklistName,
 };
 use crate::plan::{Budget, OnInterrupt, OnLimit, Target};
 
@@ -54,6 +55,12 @@ pub enum Event {
         /// What the run may spend in all.
         #[serde(default, skip_serializing_if = "Budget::is_none")]
         budget: Budget,
+        /// The run that started this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
+        /// What its templates know of its parent, as JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<Ref>,
     },
     /// A worklist was read from its artifact.
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
@@ -226,6 +233,30 @@ pub enum Event {
     RunFinished { verdict: Verdict },
     /// The run was ended by command.
     RunCancelled,
+    /// The children of a visit are known.
+    ChildrenPlanned { visit: VisitId, children: Vec<ChildPlan> },
+    /// A child is to run, or to go on.
+    ChildOwed { visit: VisitId, branch: BranchId, grant: Grant },
+    /// A child stands still; what it spent so far is in all.
+    ChildRested {
+        visit: VisitId,
+        branch: BranchId,
+        rest: Rest,
+        #[serde(default, skip_serializing_if = "super::hold::is_default")]
+        spent: Spent,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        steps: u32,
+    },
+    /// A child is over.
+    ChildEnded { visit: VisitId, branch: BranchId, end: ChildEnd },
+    /// A child is not started, because another failed.
+    ChildSkipped { visit: VisitId, branch: BranchId },
+    /// All children are over: a turn is asked about them, or their ends pick the route.
+    ChildrenJoined {
+        visit: VisitId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<RouteTag>,
+    },
 }
 
 impl Event {
@@ -270,6 +301,12 @@ impl Event {
             Self::RunResumed { .. } => "run_resumed",
             Self::RunFinished { .. } => "run_finished",
             Self::RunCancelled => "run_cancelled",
+            Self::ChildrenPlanned { .. } => "children_planned",
+            Self::ChildOwed { .. } => "child_owed",
+            Self::ChildRested { .. } => "child_rested",
+            Self::ChildEnded { .. } => "child_ended",
+            Self::ChildSkipped { .. } => "child_skipped",
+            Self::ChildrenJoined { .. } => "children_joined",
         }
     }
 }

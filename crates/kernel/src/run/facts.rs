@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::harness::{FailureClass, Harness, Usage};
-use crate::ids::{ArtifactName, CheckName, Digest, ItemId, StepId, TurnId, VisitId};
+use crate::ids::{ArtifactName, BranchId, CheckName, Digest, ItemId, StepId, TurnId, VisitId};
 use crate::plan::{Budget, Spending};
 
 /// A reference to content: small text in place, everything else by digest in the object store.
@@ -316,6 +316,8 @@ pub enum QuestionKind {
     Interrupted { turn: TurnId },
     /// The tree differs from the last state recorded, so a restore would hide somebody's work.
     Edited { turn: TurnId },
+    /// A child asks, in its own words.
+    Child { visit: VisitId, branch: BranchId },
 }
 
 /// What a finished run says of its work.

@@ -1,11 +1,12 @@
 //! What the world tells the kernel.
 
+use super::children::{ChildEnd, ChildRun, Parent, Rest};
 use super::facts::{
     Attached, Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item,
     ItemStatus, Process, Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
 };
-use super::hold::Hold;
-use crate::ids::{Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
+use super::hold::{Hold, Spent};
+use crate::ids::{BranchId, Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
 use crate::plan::{Budget, OnLimit};
 
 /// Something that happened outside.
@@ -34,7 +35,17 @@ pub enum Input {
         on_limit: Option<OnLimit>,
         /// The operator's bounds; what they leave open is as the plan says.
         budget: Budget,
+        /// The run that starts this one.
+        parent: Option<Parent>,
+        /// What its templates know of its parent, as JSON.
+        context: Option<Ref>,
     },
+    /// Answer to [`Effect::PlanChildren`](super::Effect::PlanChildren).
+    ChildrenPlanned { visit: VisitId, children: Vec<ChildWanted> },
+    /// Answer to [`Effect::RunChild`](super::Effect::RunChild): it is over.
+    ChildEnded { which: ChildRun, end: ChildEnd },
+    /// Answer to [`Effect::RunChild`](super::Effect::RunChild): it stands still.
+    ChildRested { which: ChildRun, rest: Rest, spent: Spent, steps: u32 },
     /// Answer to [`Effect::ReadItems`](super::Effect::ReadItems).
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
     /// The worklist's file is missing or malformed; the text says what, where and what to do.
@@ -145,6 +156,16 @@ pub struct Outcome {
     pub handoff: Option<Ref>,
     /// For a route to `AWAIT_INPUT`: what to ask.
     pub question: Option<AskedQuestion>,
+}
+
+/// A child as the engine read it off the step; `None`: as its parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildWanted {
+    pub branch: BranchId,
+    pub message: Option<Ref>,
+    pub input: Option<Ref>,
+    pub params: Option<Ref>,
+    pub context: Option<Ref>,
 }
 
 /// A question as the provider put it.

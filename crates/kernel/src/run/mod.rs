@@ -1,5 +1,6 @@
 //! A run in motion: inputs become events, events become state, state owes effects.
 
+mod children;
 mod conversation;
 mod decide;
 mod effect;
@@ -14,6 +15,9 @@ mod questions;
 mod state;
 mod tally;
 
+pub use children::{
+    ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Parent, Rest,
+};
 pub use conversation::{Checkpoint, Conversation};
 pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
@@ -25,7 +29,7 @@ pub use facts::{
 };
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};
-pub use input::{AskedQuestion, Input, Judged, Outcome};
+pub use input::{AskedQuestion, ChildWanted, Input, Judged, Outcome};
 pub use outstanding::outstanding;
 pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
 pub use tally::Tally;

@@ -1,5 +1,6 @@
 //! State to effects owed: read off, never remembered.
 
+use super::children::{ChildPhase, ChildRun};
 use super::effect::Effect;
 use super::state::{Lifecycle, Phase, Run, Visit};
 use crate::ids::{Role, TurnId};
@@ -27,6 +28,7 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
         return Vec::new();
     }
     match (&run.visit, &run.next) {
+        (Some(visit), _) if visit.phase == Phase::Children => of_children(visit),
         (Some(visit), _) => of_visit(run, visit).into_iter().collect(),
         (None, Some(next)) => run
             .plan
@@ -81,8 +83,30 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
         Phase::Restoring { turn, to, expected, .. } => {
             Some(Effect::Restore { turn: turn.clone(), to: to.clone(), expected: expected.clone() })
         }
-        Phase::Asking { .. } => None,
+        Phase::Planning => Some(Effect::PlanChildren { visit: id }),
+        Phase::Asking { .. } | Phase::Children => None,
     }
+}
+
+/// The children that are to run or run.
+fn of_children(visit: &Visit) -> Vec<Effect> {
+    let Some(children) = &visit.children else { return Vec::new() };
+    let owed = children.iter().filter_map(|(plan, state)| {
+        let ChildPhase::Owed { answer } = &state.phase else { return None };
+        Some(Effect::RunChild {
+            which: ChildRun {
+                visit: visit.id.clone(),
+                branch: plan.branch.clone(),
+                run: plan.run.clone(),
+                start: state.start,
+            },
+            grant: state.grant.clone(),
+            answer: answer.clone(),
+            raise: Box::new(children.raise.clone()),
+            cancel: children.failed_fast,
+        })
+    });
+    owed.collect()
 }
 
 /// The routes a turn may pick; none when its role picks none.

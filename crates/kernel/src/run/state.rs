@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::children::{Children, Parent};
 use super::conversation::{Checkpoint, Conversation};
 use super::effect::TurnCause;
 use super::facts::{
@@ -74,6 +75,12 @@ pub struct Run {
     pub spent: Spent,
     /// The folder it works in, where that is recorded.
     pub workspace: Option<String>,
+    /// The run that started this one.
+    pub parent: Option<Parent>,
+    /// What templates know of it, as JSON.
+    pub context: Option<Ref>,
+    /// The route that was taken last.
+    pub last_route: Option<RouteTag>,
 }
 
 /// A step, and the item it is for.
@@ -192,6 +199,10 @@ pub struct Visit {
     pub checkpoints: BTreeMap<SessionKey, Checkpoint>,
     /// The turn to go on with once a restored tree has its baseline.
     pub restarting: Option<(TurnId, InterruptCause)>,
+    /// Counts the visits of a run: children are named after it.
+    pub ordinal: u32,
+    /// The runs it started.
+    pub children: Option<Box<Children>>,
 }
 
 /// Where a visit stands.
@@ -227,6 +238,10 @@ pub enum Phase {
         to: SnapshotId,
         expected: Option<SnapshotId>,
     },
+    /// Which children there are is being read off the step.
+    Planning,
+    /// Children run.
+    Children,
     /// A person decides about an interrupted turn.
     Asking {
         turn: TurnId,
@@ -236,6 +251,12 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The first turn of a role in a visit.
+    pub(super) fn first_of(visit: &VisitId, role: Role) -> Self {
+        let turn = TurnId { visit: visit.clone(), role, n: 1, start: 1 };
+        Self::Preparing { turn, cause: TurnCause::First }
+    }
+
     /// Asking anew what a turn could not give.
     pub(super) fn retry_of(turn: &TurnId) -> Self {
         let turn = TurnId { n: turn.n + 1, start: 1, ..turn.clone() };
@@ -278,6 +299,9 @@ impl Run {
             budget: Budget::default(),
             spent: Spent::default(),
             workspace: None,
+            parent: None,
+            context: None,
+            last_route: None,
         }
     }
 

@@ -3,14 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use botpipe_kernel::ids::TurnId;
-use botpipe_kernel::plan::{Action, Continuity, OnInterrupt, Plan, Step, Target, Work};
+use botpipe_kernel::ids::{BranchId, RunId, TurnId, VisitId};
+use botpipe_kernel::plan::{
+    Action, Children, Continuity, Join, OnInterrupt, Plan, Settle, Step, Target, Work,
+};
 use botpipe_kernel::run::{
-    Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, SnapshotId, TurnCause, outstanding,
+    ChildPhase, Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, SnapshotId, TurnCause,
+    outstanding,
 };
 use proptest::prelude::*;
 
-use crate::plans::{plan, produce_verify, prompt, ralph, route, script, step, target_of};
+use crate::plans::{
+    branches, child, digest, group, plan, produce_verify, prompt, ralph, route, script, step,
+    target_of, turn,
+};
 use crate::world::{Draw, World, answer, nudge};
 
 proptest! {
@@ -56,7 +62,7 @@ fn step_once(world: &mut World, draw: &mut Draw<'_>) {
             let workspace = if draw.one_in(4) { "/there" } else { "/here" }.to_owned();
             world.tell(Input::Found { workspace, version: None }).unwrap();
         }
-        _ => match world.owed() {
+        _ => match world.owed(draw) {
             Some(effect) => {
                 for input in answer(&world.run, &effect, draw) {
                     world.tell(input.clone()).unwrap();
@@ -90,6 +96,9 @@ struct Laws {
     started: BTreeSet<TurnId>,
     ended: BTreeSet<TurnId>,
     visits: BTreeMap<String, u32>,
+    planned: BTreeMap<(VisitId, BranchId), RunId>,
+    children_owed: BTreeSet<RunId>,
+    children_ended: BTreeSet<RunId>,
     /// Of the last turn that was interrupted: how it is to be told.
     fate: Fate,
 }
@@ -125,6 +134,7 @@ impl Laws {
             Lifecycle::Unstarted => panic!("the run was started"),
         }
         assert!(run.steps_taken <= run.max_steps);
+        self.children(run);
         for event in &world.events[self.seen..] {
             self.event(run, event);
         }
@@ -147,6 +157,10 @@ impl Laws {
                     "the tree would be put back unseen and unasked"
                 );
             }
+            if let Effect::RunChild { which, .. } = effect {
+                assert!(!self.children_ended.contains(&which.run), "{which:?} would run again");
+                assert!(self.children_owed.contains(&which.run), "{which:?} is not owed");
+            }
             if let Effect::RunTurn { turn, .. } = effect {
                 assert!(!self.ended.contains(turn), "{turn} has an end and would start again");
                 assert!(self.open.contains(turn), "{turn} would start before it is owed");
@@ -154,8 +168,38 @@ impl Laws {
         }
     }
 
+    /// What children were granted is never more than there is, and no more run than may.
+    fn children(&self, run: &Run) {
+        let Some(children) = run.visit.as_ref().and_then(|visit| visit.children.as_ref()) else {
+            return;
+        };
+        let group = run.current_step().and_then(|step| step.group()).unwrap();
+        let running = children.iter().filter(|(_, it)| matches!(it.phase, ChildPhase::Owed { .. }));
+        let (mut count, mut granted) = (0, run.steps_taken);
+        for (_, child) in running {
+            count += 1;
+            granted += child.grant.max_steps - child.steps;
+        }
+        assert!(count <= group.concurrency);
+        assert!(granted <= run.max_steps, "{granted} granted of {}", run.max_steps);
+    }
+
     fn event(&mut self, run: &Run, event: &Event) {
         match event {
+            Event::ChildOwed { visit, branch, .. } => {
+                let planned = self.planned.get(&(visit.clone(), branch.clone()));
+                self.children_owed.insert(planned.expect("a child that was planned").clone());
+            }
+            Event::ChildrenPlanned { visit, children } => {
+                for child in children {
+                    let key = (visit.clone(), child.branch.clone());
+                    assert!(self.planned.insert(key, child.run.clone()).is_none());
+                }
+            }
+            Event::ChildEnded { visit, branch, .. } | Event::ChildSkipped { visit, branch } => {
+                let run = self.planned[&(visit.clone(), branch.clone())].clone();
+                assert!(self.children_ended.insert(run), "a child ends once");
+            }
             Event::TurnOwed { turn, .. } => {
                 let starts = self.owed.entry(turn.path()).or_default();
                 *starts += 1;
@@ -211,16 +255,24 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
 }
 
 fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
-    let work = match draw.below(3) {
-        0 => prompt(&["notes"]),
+    let work = match draw.below(5) {
+        4 => any_group(draw),
+        0 | 3 => prompt(&["notes"]),
         1 => produce_verify(&["work"], &["tests"], &["review"]),
         _ => script(),
     };
     let scoped = draw.one_in(3);
+    let asked = match &work {
+        Work::Group { group } => group.fan_in.is_some(),
+        _ => true,
+    };
     let mut routes = vec![
         route("done", any_action(all, scoped, draw)),
         route("again", any_action(all, scoped, draw)),
     ];
+    if !asked {
+        routes.push(route("failed", any_action(all, scoped, draw)));
+    }
     if draw.one_in(2) {
         routes[0].required_checks = vec!["tests".parse().unwrap()];
     }
@@ -234,7 +286,7 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
             Work::ProduceVerify { producer, verifier, .. } => {
                 (producer.session, verifier.session) = (Continuity::Run, Continuity::Run);
             }
-            Work::Run { .. } => {}
+            Work::Run { .. } | Work::Group { .. } => {}
         }
     }
     step.scope = scoped.then(|| "item".parse().unwrap());
@@ -242,6 +294,26 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     step.on_interrupt =
         [OnInterrupt::Resume, OnInterrupt::Restart, OnInterrupt::Ask][draw.below(3)];
     step
+}
+
+fn any_group(draw: &mut Draw<'_>) -> Work {
+    let of = match draw.below(3) {
+        0 => Children::Workflow { child: child() },
+        1 => branches(&["x", "y", "z"]),
+        _ => Children::Items {
+            over: digest(7),
+            branch: match branches(&["x"]) {
+                Children::Branches { mut branches } => branches.remove(0),
+                _ => unreachable!(),
+            },
+        },
+    };
+    let mut group = group(of);
+    group.concurrency = 1 + u32::try_from(draw.below(3)).unwrap();
+    group.settle = [Settle::All, Settle::FailFast][draw.below(2)];
+    group.join = [Join::AllDone, Join::AllSettled, Join::AnyDone][draw.below(3)];
+    group.fan_in = draw.one_in(2).then(|| turn(&["notes"]));
+    Work::Group { group: Box::new(group) }
 }
 
 fn any_action(all: &[&str], scoped: bool, draw: &mut Draw<'_>) -> Action {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Budget, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step, Target,
-    Work,
+    Action, Budget, Check, Children, Continuity, Join, OnInterrupt, OnLimit, Plan, Program, Route,
+    Settle, Step, Target, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -49,11 +49,31 @@ fn targets(step: &Step) -> impl Iterator<Item = &Target> {
     })
 }
 
+fn group(of: Children) -> Work {
+    Work::Group { group: Box::new(plans::group(of)) }
+}
+
+fn children(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
+    let Work::Group { group } = &mut step.work else { return Err(format!("`{key}` of no group")) };
+    match (key, rest) {
+        ("concurrency", n) => group.concurrency = number(n)?,
+        ("settle", "fail_fast") => group.settle = Settle::FailFast,
+        ("join", "all_settled") => group.join = Join::AllSettled,
+        ("join", "any_done") => group.join = Join::AnyDone,
+        ("fan_in", "-") => group.fan_in = Some(plans::turn(&[])),
+        _ => return Err(format!("`{key} {rest}`?")),
+    }
+    Ok(())
+}
+
 fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
     let words: Vec<&str> = rest.split_whitespace().filter(|word| *word != "-").collect();
     let names = || words.iter().map(|name| name.parse().unwrap()).collect();
     match key {
         "prompt" => step.work = plans::prompt(&words),
+        "parallel" => step.work = group(plans::branches(&words)),
+        "workflow" => step.work = group(Children::Workflow { child: plans::child() }),
+        "concurrency" | "settle" | "join" | "fan_in" => children(step, key, rest)?,
         "run" => {
             let program = Program { command: plans::digest(2), writes: names() };
             step.work = Work::Run { program };
@@ -87,7 +107,9 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 Work::ProduceVerify { producer, verifier, .. } => {
                     (producer.session, verifier.session) = (kept, kept);
                 }
-                Work::Run { .. } => return Err("a script has no session".to_owned()),
+                Work::Run { .. } | Work::Group { .. } => {
+                    return Err("it has no session".to_owned());
+                }
             }
         }
         "scope" => step.scope = Some(rest.parse().unwrap()),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
-    Action, Artifact, Check, Clocks, Continuity, Format, Input, Limits, OnInterrupt, Plan, Program,
-    Route, Step, Target, TurnPlan, Work, Worklist,
+    Action, Artifact, Branch, Check, Child, Children, Clocks, Continuity, Format, Group, Input,
+    Join, Limits, OnInterrupt, Plan, Program, Route, Settle, Step, Target, TurnPlan, Work,
+    Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -90,6 +91,25 @@ pub(crate) fn produce_verify(produces: &[&str], checks: &[&str], verifies: &[&st
             .collect(),
         verifier: turn(verifies),
     }
+}
+
+/// Children of other plans, side by side.
+pub(crate) fn group(of: Children) -> Group {
+    let concurrency = Group::DEFAULT_CONCURRENCY;
+    Group { of, concurrency, settle: Settle::All, join: Join::AllDone, fan_in: None }
+}
+
+pub(crate) fn branches(names: &[&str]) -> Children {
+    let branch = |name: &&str| Branch {
+        name: name.parse().unwrap(),
+        child: child(),
+        success_routes: Vec::new(),
+    };
+    Children::Branches { branches: names.iter().map(branch).collect() }
+}
+
+pub(crate) fn child() -> Child {
+    Child { plan: digest(8), message: None, input: None, params: None }
 }
 
 pub(crate) fn plan(steps: Vec<Step>) -> Plan {

@@ -11,8 +11,9 @@ use botpipe_kernel::run::{
     outstanding,
 };
 
+use crate::children::child;
 use crate::plans::digest;
-use crate::world::{hold, start, text};
+use crate::world::{hold, start, text, wants};
 
 /// Reads a line. What it answers is the work that is owed, unless it names a turn: `@plan/1/worker/1`.
 pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
@@ -101,6 +102,11 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             }
             _ => return Err("no status is owed".to_owned()),
         },
+        "children" => Input::ChildrenPlanned {
+            visit: place.visit()?,
+            children: words.iter().map(|it| wants(it)).collect(),
+        },
+        "child" => child(run, rest)?,
         "restored" => {
             Input::TreeRestored { turn: place.turn()?, kept: SnapshotId("kept".to_owned()) }
         }
@@ -208,7 +214,8 @@ impl Place<'_> {
                 Effect::Enter { visit }
                 | Effect::RunChecks { visit, .. }
                 | Effect::Seal { visit }
-                | Effect::Hand { visit, .. },
+                | Effect::Hand { visit, .. }
+                | Effect::PlanChildren { visit },
             ) => Ok(visit.clone()),
             other => Err(format!("no visit is owed: {other:?}")),
         }

@@ -195,6 +195,13 @@ fn owed(effect: &Effect) -> String {
             let exit = exit.map(|code| format!(", exit code {code}")).unwrap_or_default();
             format!("{id}: offers {}{exit}", list(offered))
         }
+        Effect::RunChild { grant, answer, cancel, .. } => {
+            let mut line = format!("{id}: {}", short(&serde_json::to_value(grant).unwrap()));
+            if let Some(answer) = answer {
+                write!(line, ", told {}", short(&serde_json::to_value(answer).unwrap())).unwrap();
+            }
+            line + if *cancel { ", to its end" } else { "" }
+        }
         Effect::WriteStatus { status, .. } => format!("{id}: {}", status.as_str()),
         Effect::Restore { to, expected, .. } => match expected {
             Some(expected) => format!("{id}: to {} if it is {}", to.0, expected.0),

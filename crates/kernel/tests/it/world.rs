@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use botpipe_kernel::ids::{ArtifactName, TurnId};
-use botpipe_kernel::plan::{Budget, OnLimit, Plan};
+use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, Effect, Event, Evidence, FailureClass, Finding,
-    FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Raise, Ref,
-    Refusal, Run, SnapshotId, TurnResult, Usage, decide, outstanding,
+    Baseline, CheckResult, CheckStatus, ChildEnd, ChildWanted, Effect, Event, Evidence,
+    FailureClass, Finding, FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome,
+    Process, Question, QuestionKind, Raise, Ref, Refusal, Rest, Run, SnapshotId, Stop, TurnResult,
+    Usage, Verdict, decide, outstanding,
 };
 
 use crate::plans::digest;
@@ -32,6 +33,8 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         max_steps,
         on_limit: None,
         budget: Budget::default(),
+        parent: None,
+        context: None,
     }
 }
 
@@ -62,8 +65,11 @@ impl World {
         Ok(n)
     }
 
-    pub(crate) fn owed(&self) -> Option<Effect> {
-        outstanding(&self.run).into_iter().next()
+    /// One of the things that are owed: children come back in any order.
+    pub(crate) fn owed(&self, draw: &mut Draw<'_>) -> Option<Effect> {
+        let owed = outstanding(&self.run);
+        let any = draw.below(owed.len().max(1));
+        owed.into_iter().nth(any)
     }
 
     /// Forgets everything but what was stored, and reads it back.
@@ -157,6 +163,31 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             vec![Input::StatusWritten { worklist, item, status, stamp: None, drift: None }]
         }
         Effect::AwaitTime { .. } => vec![Input::TimeCame],
+        Effect::PlanChildren { visit } => {
+            vec![Input::ChildrenPlanned { children: wanted(run, draw), visit }]
+        }
+        Effect::RunChild { which, grant, cancel, .. } => {
+            let before = run.visit.iter().flat_map(|visit| visit.children.as_ref());
+            let state = before.flat_map(|it| it.iter()).find(|(plan, _)| plan.run == which.run);
+            let (mut spent, steps) = state.map(|(_, it)| (it.spent.clone(), it.steps)).unwrap();
+            let steps = steps + u32::from(steps < grant.max_steps);
+            if grant.budget.turns.is_none_or(|turns| spent.turns < turns) {
+                spent.turns += 1;
+            }
+            let rest = match draw.below(9) {
+                8 => Rest::Stopped(Stop::MaxSteps { limit: grant.max_steps }),
+                7 => Rest::Stopped(Stop::Signal { signal: 2 }),
+                6 => Rest::Held(hold(FailureClass::UsageLimit)),
+                5 => Rest::Waiting(asked(&which.visit)),
+                n => {
+                    let verdict = [Verdict::Accepted, Verdict::None, Verdict::Rejected][n % 3];
+                    let verdict = (!cancel).then_some(verdict);
+                    let end = ChildEnd { verdict, tag: None, output: None, spent, steps };
+                    return vec![Input::ChildEnded { which, end }];
+                }
+            };
+            vec![Input::ChildRested { which, rest, spent, steps }]
+        }
         Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
             turn,
             tree: SnapshotId("t2".to_owned()),
@@ -166,6 +197,26 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             vec![Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }]
         }
     }
+}
+
+fn wanted(run: &Run, draw: &mut Draw<'_>) -> Vec<ChildWanted> {
+    let group = run.current_step().and_then(|step| step.group()).unwrap();
+    let names: Vec<String> = match &group.of {
+        Children::Workflow { .. } => vec!["child".to_owned()],
+        Children::Branches { branches } => branches.iter().map(|it| it.name.to_string()).collect(),
+        Children::Items { .. } => (0..draw.below(4)).map(|n| format!("item-{n}")).collect(),
+    };
+    names.iter().map(|name| wants(name)).collect()
+}
+
+pub(crate) fn wants(branch: &str) -> ChildWanted {
+    let branch = branch.parse().unwrap();
+    ChildWanted { branch, message: None, input: None, params: None, context: None }
+}
+
+fn asked(visit: &botpipe_kernel::ids::VisitId) -> Question {
+    let kind = QuestionKind::Route { visit: visit.clone() };
+    Question { kind, text: "which?".to_owned(), choices: Vec::new(), schema: None }
 }
 
 fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
@@ -264,7 +315,7 @@ pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
         Lifecycle::Stopped(_) | Lifecycle::Held(_) => {
             let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();
             let budget = Budget { turns: Some(999), ..Budget::default() };
-            let raise = Raise { max_steps: Some(60), max_visits, budget };
+            let raise = Raise { max_steps: Some(run.max_steps + 20), max_visits, budget };
             Some(Input::Resume { raise, tree: None, edited: Vec::new() })
         }
         _ => None,

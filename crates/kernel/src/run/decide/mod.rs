@@ -1,6 +1,7 @@
 //! Input to events: every rule of how a run moves, and nothing else.
 
 mod attempt;
+mod children;
 mod command;
 mod onward;
 mod route;
@@ -126,6 +127,11 @@ fn answered(batch: &mut Batch, input: Input) {
                 onward::go_on(batch);
             }
         }
+        Input::ChildrenPlanned { visit, children } => children::planned(batch, visit, children),
+        Input::ChildRested { which, rest, spent, steps } => {
+            children::rested(batch, which, rest, spent, steps);
+        }
+        Input::ChildEnded { which, end } => children::ended(batch, which, end),
         Input::Start { .. }
         | Input::Answer { .. }
         | Input::Resume { .. }

@@ -1,11 +1,11 @@
 //! Between visits: read the worklist, enter the next step within its bounds, or end the run.
 
-use super::{Batch, command};
+use super::{Batch, children, command};
 use crate::ids::{VisitId, WorklistName};
 use crate::plan::{Action, Target};
 use crate::run::event::Event;
 use crate::run::facts::Stop;
-use crate::run::state::{Lifecycle, Place};
+use crate::run::state::{Lifecycle, Phase, Place};
 
 /// Adds what follows by itself from the batch's state, up to the next effect.
 pub(super) fn go_on(batch: &mut Batch) {
@@ -19,7 +19,10 @@ pub(super) fn go_on(batch: &mut Batch) {
             batch.push(Event::QuestionAsked { question });
             return;
         }
-        if batch.run.visit.is_some() {
+        if let Some(visit) = &batch.run.visit {
+            if visit.phase == Phase::Children {
+                children::go_on(batch);
+            }
             return;
         }
         if let Some(verdict) = batch.run.ending {

@@ -74,6 +74,9 @@ impl Run {
         else {
             return;
         };
+        if let QuestionKind::Child { branch, .. } = &question.kind {
+            return self.child_answered(branch, answer);
+        }
         if matches!(question.kind, QuestionKind::Route { .. }) {
             if let Some(next) = &mut self.next {
                 next.answer = Some(answer.clone());

@@ -1,5 +1,6 @@
 //! Event to state: total, infallible, and calls nothing.
 
+mod children;
 mod conversed;
 mod interrupted;
 
@@ -61,6 +62,7 @@ impl Run {
             Event::AttemptRejected { turn, feedback } => self.attempt_rejected(turn, feedback),
             Event::ArtifactsAccepted { .. } => {}
             Event::RouteTaken { visit, to, completed, handoff, tag } => {
+                self.last_route = Some(tag.clone());
                 let step = self.plan.clone().step(&visit.step).cloned();
                 if let Some(step) = step {
                     let verdict = step.route(tag).and_then(|route| route.verdict);
@@ -95,6 +97,14 @@ impl Run {
                 self.visit = None;
                 self.next = None;
             }
+            Event::ChildrenPlanned { children, .. } => self.children_planned(children),
+            Event::ChildOwed { branch, grant, .. } => self.child_owed(branch, grant),
+            Event::ChildRested { branch, rest, spent, steps, .. } => {
+                self.child_rested(branch, rest, spent, *steps);
+            }
+            Event::ChildEnded { branch, end, .. } => self.child_ended(branch, end),
+            Event::ChildSkipped { branch, .. } => self.child_skipped(branch),
+            Event::ChildrenJoined { tag, .. } => self.children_joined(tag.as_ref()),
             Event::RunCancelled => {
                 self.lifecycle = Lifecycle::Cancelled;
                 self.visit = None;
@@ -132,6 +142,8 @@ impl Run {
             max_steps,
             on_limit,
             budget,
+            parent,
+            context,
             ..
         } = event
         else {
@@ -150,6 +162,8 @@ impl Run {
         self.max_steps = *max_steps;
         self.on_limit = *on_limit;
         self.budget = budget.clone();
+        self.parent.clone_from(parent);
+        self.context.clone_from(context);
         self.lifecycle = Lifecycle::Running;
         self.next = Some(Entry {
             step: self.plan.entry.clone(),
@@ -217,11 +231,14 @@ impl Run {
             told: Vec::new(),
             checkpoints: BTreeMap::new(),
             restarting: None,
+            ordinal: self.steps_taken,
+            children: None,
         });
     }
 
     fn baseline_taken(&mut self, baseline: &Baseline) {
-        let Some(role) = self.current_step().map(Step::first_role) else { return };
+        let Some(step) = self.current_step() else { return };
+        let (role, group) = (step.first_role(), step.group().is_some());
         self.note_checkpoints();
         self.with_visit(|visit| {
             visit.baseline = baseline.clone();
@@ -234,10 +251,8 @@ impl Run {
                     turn: TurnId { start: turn.start + 1, ..turn },
                     cause: TurnCause::Restarted { cause },
                 },
-                None => Phase::Preparing {
-                    turn: TurnId { visit: visit.id.clone(), role, n: 1, start: 1 },
-                    cause: TurnCause::First,
-                },
+                None if group => Phase::Planning,
+                None => Phase::first_of(&visit.id, role),
             };
         });
     }
@@ -411,6 +426,7 @@ impl Run {
         if let Some(max_steps) = raise.max_steps {
             self.max_steps = max_steps;
         }
+        self.children_resumed(raise);
         self.raised_visits.extend(raise.max_visits.clone());
         self.budget = raise.budget.clone().or(&self.budget);
         self.with_visit(|visit| visit.attempts = 0);
