@@ -54,6 +54,20 @@ impl Driver<'_> {
             self.hear_people()?;
             self.look_first()?;
             let Some(effect) = outstanding(&self.run).into_iter().next() else { return Ok(()) };
+            if matches!(effect, Effect::RunChild { .. }) {
+                match perform::children::run(self) {
+                    Ok(()) => continue,
+                    Err(perform::Trouble::Stopped) => {
+                        self.interrupted()?;
+                        return Ok(());
+                    }
+                    Err(perform::Trouble::Stuck { message }) => {
+                        self.tell(Input::Stuck { message })?;
+                        continue;
+                    }
+                    Err(perform::Trouble::Fatal(error)) => return Err(error),
+                }
+            }
             match perform::perform(self, effect.clone()) {
                 Ok(input) => {
                     if !self.tell(input)? {
@@ -81,6 +95,7 @@ impl Driver<'_> {
             return Ok(false);
         }
         if self.cancelled.load(Ordering::SeqCst) {
+            perform::children::cancel(self)?;
             self.tell(Input::Cancel)?;
         } else {
             let tree = self.desk.snapshots.take().ok();

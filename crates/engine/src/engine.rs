@@ -119,7 +119,7 @@ impl Engine {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
-        let row = self.find(which)?;
+        let row = self.find_root(which)?;
         let (run, seq) = self.fold(&row.run)?;
         if run.lifecycle.is_ended() {
             self.project(&row, &run, seq, progress)?;
@@ -145,7 +145,7 @@ impl Engine {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
-        let row = self.find(which)?;
+        let row = self.find_root(which)?;
         let lease = self.parts.journal.acquire(&row.run, &owner("answer"))?;
         let (run, seq) = self.fold(&row.run)?;
         let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
@@ -223,6 +223,20 @@ impl Engine {
         let folder = self.parts.layout.run_folder(&run.task, &run.workflow, &run.run);
         let path = folder.absolute.join(crate::driver::activity_name(turn));
         path.is_file().then_some(path)
+    }
+
+    /// The run that is meant to be moved: a run below another is moved with it.
+    ///
+    /// # Errors
+    /// [`Error::BelowAnother`] besides those of [`Engine::find`].
+    pub(crate) fn find_root(&self, which: &RunRef) -> Result<RunRow, Error> {
+        let row = self.find(which)?;
+        if !row.run.is_child() {
+            return Ok(row);
+        }
+        let root = self.parts.journal.run(&row.run.root())?;
+        let (task, workflow) = root.map_or((row.task, row.workflow), |it| (it.task, it.workflow));
+        Err(Error::BelowAnother { root: row.run.root(), run: row.run, task, workflow })
     }
 
     /// The run that is meant.
@@ -409,7 +423,7 @@ impl Driver<'_> {
         }
     }
 
-    fn take_answer(&mut self, text: &str) -> Result<(), Error> {
+    pub(crate) fn take_answer(&mut self, text: &str) -> Result<(), Error> {
         let answer = match &self.run.lifecycle {
             Lifecycle::Waiting(question) => {
                 let schema = match &question.schema {

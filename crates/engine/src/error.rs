@@ -30,6 +30,10 @@ pub enum Error {
     NoObject { prefix: String },
     #[error("`{prefix}` names no object: {why}")]
     ObjectName { prefix: String, why: String },
+    #[error(
+        "run `{run}` is part of run `{root}` and is moved with it: task `{task}`, workflow `{workflow}`"
+    )]
+    BelowAnother { run: RunId, root: RunId, task: TaskId, workflow: WorkflowName },
     #[error("{}", refusal_text(.refusal))]
     Refused { refusal: Refusal },
     #[error("the workflow does not check; see its diagnostics")]
@@ -119,6 +123,7 @@ impl Error {
             | Self::NoObject { .. } => ErrorKind::NotFound,
             Self::Refused { .. } | Self::Answer { .. } | Self::Attach { .. } => ErrorKind::Refused,
             Self::Config(_)
+            | Self::BelowAnother { .. }
             | Self::Unchecked
             | Self::Input { .. }
             | Self::NoProvider { .. }

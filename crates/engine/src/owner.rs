@@ -23,13 +23,14 @@ impl Engine {
     /// # Errors
     /// No such run, or one that is over.
     pub fn cancel(&self, which: &RunRef) -> Result<CancelResult, Error> {
-        let row = self.find(which)?;
+        let row = self.find_root(which)?;
         match self.parts.journal.acquire(&row.run, &owner("cancel")) {
             Ok(lease) => {
                 let (run, seq) = self.fold(&row.run)?;
                 let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
                 let stop = StopSwitch::new();
                 self.own(&lease, run, seq, desk, &Silent, &stop, |driver| {
+                    crate::perform::children::cancel(driver)?;
                     driver.tell(Input::Cancel).map(drop)
                 })?;
                 Ok(CancelResult::Cancelled)
@@ -53,7 +54,7 @@ impl Engine {
     /// # Errors
     /// No such run, or one that is over.
     pub fn say(&self, which: &RunRef, text: &str) -> Result<SayResult, Error> {
-        let row = self.find(which)?;
+        let row = self.find_root(which)?;
         let id = say_id();
         let (run, _) = self.fold(&row.run)?;
         if run.lifecycle.is_ended() {

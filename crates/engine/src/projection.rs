@@ -7,7 +7,7 @@ use std::path::Path;
 
 use botpipe_kernel::ids::{RunId, TaskId};
 use botpipe_kernel::plan::{Plan, Target};
-use botpipe_kernel::run::{Lifecycle, Phase, Run, Verdict};
+use botpipe_kernel::run::{ChildPhase, Children, Lifecycle, Phase, Run, Verdict};
 use serde_json::json;
 
 use crate::error::Error;
@@ -52,11 +52,26 @@ pub(crate) fn detail(run: &Run) -> String {
                 | Phase::Restoring { turn, .. }
                 | Phase::Asking { turn, .. } => turn.to_string(),
                 Phase::Checking => format!("{} checks", visit.id),
-                Phase::Entering | Phase::Sealing | Phase::Handing { .. } => visit.id.to_string(),
+                Phase::Entering | Phase::Sealing | Phase::Handing { .. } | Phase::Planning => {
+                    visit.id.to_string()
+                }
+                Phase::Children => match &visit.children {
+                    Some(children) => format!("{}: {}", visit.id, of_children(children)),
+                    None => visit.id.to_string(),
+                },
             },
             None => String::new(),
         },
     }
+}
+
+/// How far the children of a visit are.
+pub(crate) fn of_children(children: &Children) -> String {
+    let count =
+        |is: fn(&ChildPhase) -> bool| children.iter().filter(|(_, it)| is(&it.phase)).count();
+    let over = count(|it| matches!(it, ChildPhase::Ended(_) | ChildPhase::Skipped));
+    let running = count(|it| matches!(it, ChildPhase::Owed { .. }));
+    format!("{over} of {} branches over, {running} at work", children.plans.len())
 }
 
 /// What is projected.

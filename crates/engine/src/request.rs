@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use botpipe_journal::Owner;
-use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::ids::{BranchId, RunId, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan};
 use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
 use botpipe_lang::WorstCase;
@@ -187,11 +187,13 @@ pub enum Notice<'a> {
     Activity { turn: Option<&'a TurnId>, line: &'a str },
     /// Something worth saying that is no event.
     Note { text: &'a str },
+    /// Something of a run below this one.
+    Child { branch: &'a BranchId, notice: &'a Notice<'a> },
 }
 
 /// Who watches a run.
-pub trait Progress {
-    /// Called on the engine's thread; must not block for long.
+pub trait Progress: Sync {
+    /// Called on the threads that move a run and its children; must not block for long.
     fn notice(&self, notice: &Notice<'_>);
 }
 

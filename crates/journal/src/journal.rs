@@ -241,6 +241,20 @@ impl Journal {
         })
     }
 
+    /// One run; `None`: it has not begun.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], also when events are missing that were durable.
+    pub fn run(&self, run: &RunId) -> Result<Option<RunRow>, Error> {
+        let mark = mark::read(&self.shared.root, run);
+        self.reading(|conn, path| {
+            let wrap = |source| Error::database(path, source);
+            let found = claim::find(conn, run).map_err(wrap)?;
+            claim::check_mark(path, run, found, mark.as_ref())?;
+            read::run(conn, run).map_err(wrap)
+        })
+    }
+
     /// The newest run of a workflow, of one task or of any.
     ///
     /// # Errors

@@ -205,6 +205,15 @@ pub(crate) fn latest_run(
     Ok(runs_where(conn, 1, |row| filter.passes(row))?.pop())
 }
 
+/// A run that has begun.
+pub(crate) fn run(conn: &Connection, run: &RunId) -> rusqlite::Result<Option<RunRow>> {
+    let found = conn
+        .prepare_cached(&format!("SELECT {}, beat FROM runs WHERE run = ?1", seal::COLUMNS))?
+        .query_row([run.as_str()], run_row)
+        .optional()?;
+    Ok(found.filter(|row| row.events > 0))
+}
+
 /// The newest so many runs that pass, newest first.
 pub(crate) fn runs_where(
     conn: &Connection,

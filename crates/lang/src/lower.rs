@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
 use botpipe_kernel::plan::{
-    Action, Artifact, Check, Input, Limits, Plan, Program, Route, Step, TurnPlan, Work, Worklist,
+    Action, Artifact, Branch, Budget, Check, Child, Children, Group, Input, Limits, Over, Plan,
+    Program, Route, Step, TurnPlan, Work, Worklist,
 };
 use serde_json::Value as Json;
 
-use crate::canonical::{canonical_json, digest_of};
+use crate::canonical::{canonical_json, canonical_plan, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ActionDecl, ArtifactDecl, CheckDecl, Document, RouteDecl, SchemaDecl, StepDecl, TextDecl,
-    TurnDecl, WorkDecl, WorklistDecl,
+    ActionDecl, ArtifactDecl, BranchDecl, CheckDecl, ChildDecl, ChildrenDecl, Document, GroupDecl,
+    OverDecl, RouteDecl, SchemaDecl, StepDecl, TextDecl, TurnDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -57,8 +58,26 @@ impl TextStore {
             .iter()
             .map(|artifact| self.artifact(artifact))
             .collect::<Option<_>>()?;
-        let steps =
-            document.steps.iter().map(|step| self.step(step)).collect::<Option<Vec<_>>>()?;
+        // What a branch has of the workflow it stands in: a plan with one step.
+        let frame = Plan {
+            format: Plan::FORMAT,
+            name: document.name.clone()?,
+            title: None,
+            description: None,
+            entry: document.steps.get(entry)?.id.value.clone(),
+            input: input.clone(),
+            params: params.clone(),
+            artifacts,
+            worklists: BTreeMap::new(),
+            steps: Vec::new(),
+            limits: Limits { max_steps: document.max_steps },
+            provider: None,
+            policy: document.policy.clone(),
+            budget: Budget::default(),
+        };
+        let lower = |step| self.step(step, &frame);
+        let steps = document.steps.iter().map(lower).collect::<Option<Vec<_>>>()?;
+        let artifacts = frame.artifacts;
         let worklists = document.worklists.into_iter().map(worklist).collect::<Option<_>>()?;
         Some(Plan {
             format: Plan::FORMAT,
@@ -87,7 +106,7 @@ impl TextStore {
         Some((decl.name.value.clone(), artifact))
     }
 
-    fn step(&mut self, decl: &StepDecl) -> Option<Step> {
+    fn step(&mut self, decl: &StepDecl, frame: &Plan) -> Option<Step> {
         let work = match &decl.work {
             WorkDecl::Prompt { turn } => Work::Prompt { turn: self.turn(turn) },
             WorkDecl::ProduceVerify { producer, checks, verifier } => Work::ProduceVerify {
@@ -98,6 +117,7 @@ impl TextStore {
             WorkDecl::Run { command, writes } => Work::Run {
                 program: Program { command: self.text(command), writes: plain(writes) },
             },
+            WorkDecl::Group(group) => Work::Group { group: Box::new(self.group(group, frame)?) },
             WorkDecl::Unknown => return None,
         };
         let routes =
@@ -116,6 +136,60 @@ impl TextStore {
             on_limit: decl.on_limit,
             clocks: decl.clocks,
             policy: decl.policy.clone(),
+        })
+    }
+
+    fn group(&mut self, decl: &GroupDecl, frame: &Plan) -> Option<Group> {
+        let of = match &decl.children {
+            ChildrenDecl::Workflow(child) => Children::Workflow { child: self.child(child)? },
+            ChildrenDecl::Branches(branches) => {
+                let lower = |branch| self.branch(branch, frame);
+                Children::Branches { branches: branches.iter().map(lower).collect::<Option<_>>()? }
+            }
+            ChildrenDecl::Items { over, branch } => Children::Items {
+                over: match over {
+                    OverDecl::Expression(text) => Over::Expression(self.text(text)),
+                    OverDecl::Artifact { name, collection } => {
+                        Over::Artifact { name: name.value.clone(), collection: collection.clone() }
+                    }
+                    OverDecl::Unknown => return None,
+                },
+                branch: self.branch(branch.as_ref()?, frame)?,
+            },
+        };
+        Some(Group {
+            of,
+            concurrency: decl.concurrency,
+            settle: decl.settle,
+            join: decl.join,
+            fan_in: decl.fan_in.as_ref().map(|turn| self.turn(turn)),
+        })
+    }
+
+    fn branch(&mut self, decl: &BranchDecl, frame: &Plan) -> Option<Branch> {
+        let step = self.step(&decl.step, frame)?;
+        let name = step.id.as_str().parse().ok()?;
+        let plan = Plan { entry: step.id.clone(), steps: vec![step], ..frame.clone() };
+        let child = Child {
+            plan: self.keep(canonical_plan(&plan)),
+            message: None,
+            input: None,
+            params: None,
+        };
+        Some(Branch { name, child, success_routes: plain(&decl.success_routes) })
+    }
+
+    fn child(&mut self, decl: &ChildDecl) -> Option<Child> {
+        let (plan, texts, _) = decl.plan.as_ref()?;
+        self.texts.extend(texts.clone());
+        let given = |json: &Option<(crate::source::Span, Json)>| {
+            json.as_ref().map(|(_, json)| canonical_json(json))
+        };
+        Some(Child {
+            plan: self.keep(canonical_plan(plan)),
+            message: decl.message.as_ref().map(|text| self.text(text)),
+            input: given(&decl.input).map(|text| self.keep(text)),
+            params: given(&decl.params).map(|text| self.keep(text)),
         })
     }
 

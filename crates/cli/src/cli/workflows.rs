@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use botpipe_engine::catalog::{self, Found};
 use botpipe_kernel::ids::{ArtifactName, Digest};
-use botpipe_kernel::plan::{Action, Plan, Route, Step, Target, Work};
+use botpipe_kernel::plan::{Action, Children, Plan, Route, Step, Target, Work};
 use botpipe_lang::{Compiled, compile};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -180,6 +180,11 @@ fn kind(step: &Step) -> &'static str {
         Work::Prompt { .. } => "prompt",
         Work::ProduceVerify { .. } => "produce, verify",
         Work::Run { .. } => "run",
+        Work::Group { ref group } => match group.of {
+            Children::Workflow { .. } => "workflow",
+            Children::Branches { .. } => "parallel",
+            Children::Items { .. } => "fan_out",
+        },
     }
 }
 

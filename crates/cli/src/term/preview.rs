@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use botpipe_engine::request::Preview;
-use botpipe_kernel::plan::{Spending, Step, Work};
+use botpipe_kernel::plan::{Children, Spending, Step, Work};
 use botpipe_lang::WorstCase;
 use serde_json::{Value, json};
 
@@ -92,6 +92,11 @@ fn kind(step: &Step) -> &'static str {
         Work::Prompt { .. } => "prompt",
         Work::ProduceVerify { .. } => "produce + verify",
         Work::Run { .. } => "run",
+        Work::Group { ref group } => match group.of {
+            Children::Workflow { .. } => "workflow",
+            Children::Branches { .. } => "parallel",
+            Children::Items { .. } => "fan_out",
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
-    CheckStatus, Event, Feedback, FindingState, InterruptCause, ResumeCause, Run, TurnResult,
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, Rest, ResumeCause, Run, TurnResult,
     Verdict, WorklistState,
 };
 
@@ -90,13 +90,31 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         }
         Event::RunFinished { verdict } => finished(*verdict).to_owned(),
         Event::RunCancelled => "cancelled".to_owned(),
+        Event::ChildrenPlanned { children, .. } => match children.as_slice() {
+            [child] => format!("starts {} below", child.branch),
+            all => format!("starts {} branches", all.len()),
+        },
+        Event::ChildRested { branch, rest, .. } => match rest {
+            Rest::Waiting(question) => format!("{branch} waits: {}", question.text),
+            Rest::Held(hold) => format!("{branch} waits until {} UTC", clock::moment(hold.until)),
+            Rest::Stopped(stop) => format!("{branch} stopped, {stop}"),
+        },
+        Event::ChildEnded { branch, end, .. } => {
+            let how = end.verdict.map_or("cancelled", finished);
+            let by = end.tag.as_ref().map(|tag| format!(" by {tag}")).unwrap_or_default();
+            format!("{branch} {how}{by}")
+        }
+        Event::ChildSkipped { branch, .. } => format!("{branch} skipped, another failed"),
+        Event::ChildrenJoined { tag: Some(tag), .. } => format!("all are over: {tag}"),
+        Event::ChildrenJoined { tag: None, .. } => "all are over".to_owned(),
         Event::BaselineTaken { .. }
         | Event::TurnStarted { .. }
         | Event::SessionKnown { .. }
         | Event::Sealed { .. }
         | Event::OutcomeAccepted { .. }
         | Event::ArtifactsAccepted { .. }
-        | Event::StatusWritten { .. } => return None,
+        | Event::StatusWritten { .. }
+        | Event::ChildOwed { .. } => return None,
     };
     Some(one_line(&words, 400))
 }

@@ -7,7 +7,7 @@ use botpipe_journal::RunRow;
 use botpipe_kernel::ids::{ArtifactName, Digest, RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::{Harness, Provider, Ref, Run};
 use botpipe_providers::{Access, Cassette};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::beside::Beside;
 use crate::error::Error;
@@ -27,6 +27,10 @@ pub(crate) struct About {
     pub(crate) input: Value,
     pub(crate) params: Value,
     pub(crate) provider: Option<Provider>,
+    /// What its templates know of its parent; nothing for a root.
+    pub(crate) context: Map<String, Value>,
+    /// The way to it from its root; empty for a root.
+    pub(crate) path: String,
 }
 
 impl About {
@@ -41,7 +45,7 @@ impl About {
             None => Ok(String::new()),
         };
         let json = |what: &str, text: String| {
-            serde_json::from_str(&text).map_err(|error| record(what)(error.to_string()))
+            serde_json::from_str::<Value>(&text).map_err(|error| record(what)(error.to_string()))
         };
         Ok(Self {
             run: row.run.clone(),
@@ -51,6 +55,14 @@ impl About {
             input: json("its input", text(&run.input)?)?,
             params: json("its parameters", text(&run.params)?)?,
             provider: run.provider.clone(),
+            context: match &run.context {
+                Some(context) => json("its context", parts.text(context)?)?
+                    .as_object()
+                    .cloned()
+                    .unwrap_or_default(),
+                None => Map::new(),
+            },
+            path: run.parent.as_ref().map(|parent| parent.path.clone()).unwrap_or_default(),
         })
     }
 }
@@ -103,6 +115,8 @@ pub(crate) struct Desk {
     pub(crate) message: String,
     pub(crate) input: Value,
     pub(crate) params: Value,
+    pub(crate) context: Map<String, Value>,
+    pub(crate) path: String,
     pub(crate) agent: Option<Agent>,
     pub(crate) snapshots: Snapshots,
     pub(crate) redactor: Redactor,
@@ -142,6 +156,8 @@ impl Desk {
             message: about.message,
             input: about.input,
             params: about.params,
+            context: about.context,
+            path: about.path,
             agent,
             templates: Templates::default(),
             schemas: Validators::default(),
@@ -153,6 +169,11 @@ impl Desk {
             file: Beside::default(),
             texts: BTreeMap::new(),
         })
+    }
+
+    /// A turn as everybody outside this run knows it: with the way to its run.
+    pub(crate) fn way_to(&self, turn: impl std::fmt::Display) -> String {
+        if self.path.is_empty() { turn.to_string() } else { format!("{}:{turn}", self.path) }
     }
 
     /// Keeps a text as an object while the event that cites it is appended.

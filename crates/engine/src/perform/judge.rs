@@ -1,7 +1,7 @@
 //! Reading the answer of a deciding turn, and what it hands on.
 
 use botpipe_kernel::ids::{Role, RouteTag, TurnId, VisitId};
-use botpipe_kernel::plan::{Action, Route, Step, Target};
+use botpipe_kernel::plan::{Action, Children, Route, Step, Target};
 use botpipe_kernel::run::{AskedQuestion, CheckStatus, FindingState, Input, Judged, Outcome, Ref};
 use serde_json::Value;
 
@@ -105,12 +105,23 @@ pub(super) fn hand(
     tag: &RouteTag,
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
-    let failed = failed_checks(driver)?;
+    let children = driver.current_visit()?.children.clone();
+    let said = match &children {
+        Some(children) => super::children::summary(driver, children)?,
+        None => failed_checks(driver)?,
+    };
+    let payload = match (&children, step.group().map(|group| &group.of)) {
+        (Some(children), Some(Children::Workflow { .. })) => {
+            let results = super::children::results(driver, children)?.results;
+            results.into_iter().next().map_or(Value::Null, |child| child.output)
+        }
+        _ => Value::Null,
+    };
     let handoff = match step.route(tag).and_then(|route| route.handoff.clone()) {
         Some(_) => {
             let root = OutcomeRoot {
                 tag: tag.to_string(),
-                payload: Value::Null,
+                payload,
                 route_fields: Value::Object(serde_json::Map::new()),
             };
             match step.route(tag) {
@@ -118,7 +129,7 @@ pub(super) fn hand(
                 None => None,
             }
         }
-        None => Some(driver.keep(&failed)?),
+        None => Some(driver.keep(&said)?),
     };
     Ok(Input::HandoffRendered { visit, handoff })
 }

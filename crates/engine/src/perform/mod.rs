@@ -3,6 +3,7 @@
 mod ask;
 mod beside;
 mod checks;
+pub(crate) mod children;
 mod clocks;
 mod desk;
 mod earlier;
@@ -10,6 +11,7 @@ mod enter;
 mod hold;
 mod items;
 mod judge;
+mod plan_children;
 mod prepare;
 mod replay;
 mod restore;
@@ -73,6 +75,9 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
         }
         Effect::Hand { visit, tag } => judge::hand(driver, visit, &tag),
         Effect::AwaitTime { until } => hold::await_time(driver, until),
+        Effect::PlanChildren { visit } => plan_children::plan(driver, visit),
+        // Several at a time: see `children::run`.
+        Effect::RunChild { .. } => Err(Trouble::stuck("a child was to be moved alone")),
         Effect::Restore { turn, to, expected } => {
             restore::restore(driver, turn, &to, expected.as_ref())
         }

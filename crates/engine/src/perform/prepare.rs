@@ -95,6 +95,7 @@ fn contract(
         title: step.title.clone(),
         role: turn.role,
         turn: turn.clone(),
+        way: driver.desk.path.clone(),
         visit_n: visit.id.n,
         max_visits: driver.run.max_visits(step),
         item: driver
@@ -128,6 +129,9 @@ fn contract(
     }
     if let Some(handoff) = &visit.handoff {
         contract.handoff = Some(driver.text_of(handoff)?);
+    }
+    if let (Some(children), None) = (&visit.children, &contract.handoff) {
+        contract.handoff = Some(super::children::summary(driver, children)?);
     }
     if let Some(answer) = &visit.answer {
         contract.answer = Some(driver.text_of(answer)?);

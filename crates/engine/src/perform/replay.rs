@@ -23,7 +23,8 @@ pub(super) fn play(
     loose: bool,
 ) -> Result<Input, Trouble> {
     let request = request_of(driver)?;
-    let recording = match cassette.play(&turn.path(), &request, loose) {
+    let path = driver.desk.way_to(turn.path());
+    let recording = match cassette.play(&path, &request, loose) {
         Ok(recording) => recording,
         Err(mismatch) => {
             let class = FailureClass::ReplayMismatch;
@@ -36,8 +37,8 @@ pub(super) fn play(
             });
         }
     };
-    if !cassette.fits(&turn.path(), &request) {
-        let text = format!("played loosely: turn {turn} is asked something else than was recorded");
+    if !cassette.fits(&path, &request) {
+        let text = format!("played loosely: turn {path} is asked something else than was recorded");
         driver.progress.notice(&Notice::Note { text: &text });
     }
     let log = Activity::create(driver, &turn)?;

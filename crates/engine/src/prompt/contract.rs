@@ -17,6 +17,8 @@ pub struct Contract {
     pub title: Option<String>,
     pub role: Role,
     pub turn: TurnId,
+    /// The way to the run it belongs to, from the run that nobody else started; empty for that one.
+    pub way: String,
     /// Which visit of the step this is, and how many there may be.
     pub visit_n: u32,
     pub max_visits: u32,
@@ -165,7 +167,8 @@ impl Contract {
             Part::WithoutInterruption => self.turn.path(),
         };
         let mut out = "# Step contract\n\n".to_owned();
-        out += &format!("- Step: `{}` · visit {} · turn `{turn}`\n", self.step, self.visit_n);
+        let way = if self.way.is_empty() { String::new() } else { format!("{}:", self.way) };
+        out += &format!("- Step: `{}` · visit {} · turn `{way}{turn}`\n", self.step, self.visit_n);
         out += &format!("- Workflow: `{}`\n", self.workflow);
         if let Some(title) = self.title.as_ref().filter(|title| !title.trim().is_empty()) {
             out += &format!("- Title: {}\n", one_line(title, TITLE_LIMIT));

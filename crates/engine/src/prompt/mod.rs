@@ -20,7 +20,10 @@ pub use inputs::{InputProblem, run_input};
 pub use outcome::{Envelope, read, script_outcome};
 pub use question::{Asked, check_answer, question};
 pub use request::request_text;
-pub use roots::{CheckRoot, ItemRoot, OutcomeRoot, Roots, StepRoot, WorkflowRoot, WorklistRoot};
+pub use roots::{
+    BranchResult, CheckRoot, FanInRoot, ItemRoot, OutcomeRoot, Roots, StepRoot, WorkflowRoot,
+    WorklistRoot,
+};
 pub use schema::Validators;
 pub use template::{RenderError, Templates, evaluate, render};
 pub(crate) use text::one_line;

@@ -103,6 +103,25 @@ impl Templates {
         let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         evaluated(&parsed, what, expression, roots)
     }
+
+    /// The value of an expression, as JSON.
+    ///
+    /// # Errors
+    /// When it does not parse, fails, or names something undefined.
+    pub fn value(
+        &self,
+        what: &str,
+        expression: &str,
+        roots: &Roots,
+    ) -> Result<serde_json::Value, RenderError> {
+        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = computed(&parsed, what, expression, roots)?;
+        let trouble = |error: serde_json::Error| {
+            let message = format!("its value cannot be kept: {error}");
+            RenderError { what: what.to_owned(), message, line: None }
+        };
+        serde_json::to_value(&value).map_err(trouble)
+    }
 }
 
 fn evaluated(
@@ -111,6 +130,15 @@ fn evaluated(
     expression: &str,
     roots: &Roots,
 ) -> Result<bool, RenderError> {
+    computed(environment, what, expression, roots).map(|value| value.is_true())
+}
+
+fn computed(
+    environment: &Environment<'static>,
+    what: &str,
+    expression: &str,
+    roots: &Roots,
+) -> Result<Jinja, RenderError> {
     let context = roots.context();
     let value = environment
         .compile_expression_owned(expression.to_owned())
@@ -120,7 +148,7 @@ fn evaluated(
         let message = undefined(expression.trim(), &context);
         return Err(RenderError { what: what.to_owned(), message, line: None });
     }
-    Ok(value.is_true())
+    Ok(value)
 }
 
 fn environment() -> Environment<'static> {

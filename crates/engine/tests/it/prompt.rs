@@ -152,6 +152,7 @@ fn a_template_seen_before_is_not_parsed_again() {
 
 fn contract(role: Role, turn: &str) -> Contract {
     Contract {
+        way: String::new(),
         workflow: "ralph_loop".to_owned(),
         step: "plan".to_owned(),
         title: None,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TurnPlan;
-use crate::ids::{BranchId, Digest, RouteTag};
+use crate::ids::{ArtifactName, BranchId, Digest, RouteTag};
 
 /// What a step starts below itself, and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +29,20 @@ pub enum Children {
     /// One for each branch.
     Branches { branches: Vec<Branch> },
     /// One for each item of a list.
-    Items {
-        /// The expression that gives the list, by digest.
-        over: Digest,
-        branch: Branch,
+    Items { over: Over, branch: Branch },
+}
+
+/// Where a list of items comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// An expression, by digest.
+    Expression(Digest),
+    /// A JSON artifact: the array under that key, or the whole file.
+    Artifact {
+        name: ArtifactName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        collection: Option<String>,
     },
 }
 
@@ -94,6 +104,16 @@ impl Group {
     pub const DEFAULT_CONCURRENCY: u32 = 4;
     /// The most that may be set.
     pub const MOST_CONCURRENCY: u32 = 256;
+
+    /// The plans of its children.
+    pub fn plans(&self) -> impl Iterator<Item = &Digest> {
+        let branches: Vec<&Child> = match &self.of {
+            Children::Workflow { child } => vec![child],
+            Children::Branches { branches } => branches.iter().map(|it| &it.child).collect(),
+            Children::Items { branch, .. } => vec![&branch.child],
+        };
+        branches.into_iter().map(|child| &child.plan)
+    }
 
     /// The tags that the ends of its children may come to.
     pub fn outcomes(&self) -> &'static [&'static str] {

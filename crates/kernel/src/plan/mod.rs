@@ -8,7 +8,7 @@ mod step;
 mod workflow;
 
 pub use budget::{Budget, Spending};
-pub use group::{Branch, Child, Children, Group, Join, Settle};
+pub use group::{Branch, Child, Children, Group, Join, Over, Settle};
 pub use policy::{NetworkMode, Policy, SandboxMode};
 pub use route::{Action, Route, Target};
 pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};

@@ -16,6 +16,8 @@ pub struct Parent {
     pub run: RunId,
     pub visit: VisitId,
     pub branch: BranchId,
+    /// The way to it from the root: `review/1/lint`, of its own children `review/1/lint:fix/1/a`.
+    pub path: String,
 }
 
 /// A child that is to be started, and with what; `None`: as its parent was.
@@ -66,7 +68,7 @@ pub struct ChildEnd {
     /// The route that led to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<RouteTag>,
-    /// What it leaves for its parent, as JSON.
+    /// What it leaves for its parent, as JSON: the payload of its last outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Ref>,
     /// What it spent in all, its own children included.

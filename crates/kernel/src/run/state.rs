@@ -79,8 +79,9 @@ pub struct Run {
     pub parent: Option<Parent>,
     /// What templates know of it, as JSON.
     pub context: Option<Ref>,
-    /// The route that was taken last.
+    /// The route that was taken last, and the payload of the last outcome: what a parent is told.
     pub last_route: Option<RouteTag>,
+    pub last_payload: Option<Ref>,
 }
 
 /// A step, and the item it is for.
@@ -302,6 +303,7 @@ impl Run {
             parent: None,
             context: None,
             last_route: None,
+            last_payload: None,
         }
     }
 

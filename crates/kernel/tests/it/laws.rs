@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::{BranchId, RunId, TurnId, VisitId};
 use botpipe_kernel::plan::{
-    Action, Children, Continuity, Join, OnInterrupt, Plan, Settle, Step, Target, Work,
+    Action, Children, Continuity, Join, OnInterrupt, Over, Plan, Settle, Step, Target, Work,
 };
 use botpipe_kernel::run::{
     ChildPhase, Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, SnapshotId, TurnCause,
@@ -301,7 +301,7 @@ fn any_group(draw: &mut Draw<'_>) -> Work {
         0 => Children::Workflow { child: child() },
         1 => branches(&["x", "y", "z"]),
         _ => Children::Items {
-            over: digest(7),
+            over: Over::Expression(digest(7)),
             branch: match branches(&["x"]) {
                 Children::Branches { mut branches } => branches.remove(0),
                 _ => unreachable!(),

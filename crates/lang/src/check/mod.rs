@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod flow;
+mod groups;
 mod names;
 mod paths;
 mod reach;
@@ -18,11 +19,12 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 7] = [
+const RULES: [fn(&Document, &mut Report<'_>); 8] = [
     names::check,
     targets::check,
     routes::check,
     reach::check,
+    groups::check,
     artifacts::check,
     paths::check,
     templates::check,

@@ -7,9 +7,13 @@ use crate::document::{ActionDecl, Document, RouteDecl, StepDecl};
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in &document.steps {
-        for route in &step.routes {
-            check_route(step, route, report);
-        }
+        check_step(step, report);
+    }
+}
+
+pub(super) fn check_step(step: &StepDecl, report: &mut Report<'_>) {
+    for route in &step.routes {
+        check_route(step, route, report);
     }
 }
 

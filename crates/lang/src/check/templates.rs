@@ -6,7 +6,7 @@ use minijinja::Environment;
 
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, StepDecl, TextDecl, WorkDecl};
+use crate::document::{ChildrenDecl, Document, GroupDecl, OverDecl, StepDecl, TextDecl, WorkDecl};
 use crate::source::Span;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -20,6 +20,9 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     }
     for step in &document.steps {
         rule.step(step);
+        if let WorkDecl::Group(group) = &step.work {
+            rule.group(step, group);
+        }
     }
 }
 
@@ -48,6 +51,27 @@ impl Rule<'_, '_> {
             if let Some(handoff) = &route.handoff {
                 self.template(handoff, Place::Handoff(step));
             }
+        }
+    }
+
+    fn group(&mut self, step: &StepDecl, group: &GroupDecl) {
+        for branch in group.branches() {
+            self.step(&branch.step);
+            if let WorkDecl::Group(group) = &branch.step.work {
+                self.group(&branch.step, group);
+            }
+        }
+        let place = Place::Start(step);
+        match &group.children {
+            ChildrenDecl::Workflow(child) => {
+                for text in child.templates.iter().chain(&child.message) {
+                    self.template(text, place);
+                }
+            }
+            ChildrenDecl::Items { over: OverDecl::Expression(text), .. } => {
+                self.expression(text, place);
+            }
+            ChildrenDecl::Items { .. } | ChildrenDecl::Branches(_) => {}
         }
     }
 

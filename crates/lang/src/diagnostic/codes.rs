@@ -82,6 +82,15 @@ codes! {
     NeverWritten "BP0407" "required before it is written", "On every way to a step, an earlier step must have been obliged to write what it requires.";
     SessionScope "BP0408" "session per item without items", "`continuity: work_item` needs a step with a `scope`.";
 
+    MissingOutcome "BP0421" "children may come to what has no route", "What the ends of children come to (`done`, `failed`) needs a route of that name, unless a `fan_in` turn picks it.";
+    BranchTarget "BP0422" "branch leads to a step", "A branch is a run of its own: its routes lead to SELF, FINISH, FAIL or AWAIT_INPUT.";
+    BranchScope "BP0423" "scope in a branch", "A branch works on its own item, or on that of the step it stands in; it goes through no worklist.";
+    SharedWrite "BP0424" "branches write the same file", "Branches run side by side, so each needs its own file.";
+    UnknownWorkflow "BP0425" "unknown workflow", "A `workflow` step names a workflow as a command line would: by name, alias or path.";
+    StartsItself "BP0426" "workflow starts itself", "A run that starts itself has no end.";
+    ChildDoesNotCheck "BP0427" "workflow below does not check", "What is started below must itself be right.";
+    ChildInput "BP0428" "child is not given what it takes", "`with` and `params` hold what the other workflow declares, and all that it requires.";
+
     FileUnreadable "BP0501" "file cannot be read", "Paths are relative to the workflow's own file.";
     FileOutside "BP0502" "path leaves the workflow's folder", "A workflow reads only what lies beside it.";
     NotJson "BP0503" "not JSON", "A schema file holds one JSON document.";

@@ -2,6 +2,7 @@
 
 mod artifact;
 pub(crate) mod field;
+mod group;
 mod policy;
 mod route;
 mod schema;
@@ -15,6 +16,7 @@ use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
 use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use artifact::ArtifactDecl;
+pub(crate) use group::{BranchDecl, ChildDecl, ChildrenDecl, GroupDecl, OverDecl};
 pub(crate) use route::{ActionDecl, RouteDecl};
 pub(crate) use schema::SchemaDecl;
 pub(crate) use step::StepDecl;
@@ -49,6 +51,8 @@ pub(crate) struct Document {
     pub(crate) provider: Option<Provider>,
     pub(crate) policy: Option<Policy>,
     pub(crate) budget: Budget,
+    /// Ids of steps that are branches.
+    pub(crate) branch_ids: Vec<Spanned<StepId>>,
 }
 
 impl Document {
@@ -74,4 +78,6 @@ struct Reader<'r, 's> {
     report: &'r mut Report<'s>,
     files: &'r dyn Files,
     document: Document,
+    /// The workflows that this one is compiled for, by the place of their files.
+    above: &'r [String],
 }

@@ -221,18 +221,34 @@ pub(super) fn fill_routes(document: &mut Document) {
         })
         .collect();
     for (step, next) in document.steps.iter_mut().zip(nexts) {
-        if !step.routes.is_empty() || !step.routes_known {
-            continue;
+        if let WorkDecl::Group(group) = &mut step.work {
+            for branch in group.branches_mut() {
+                fill(&mut branch.step, Target::Finish);
+            }
         }
+        fill(step, next);
+    }
+}
+
+fn fill(step: &mut StepDecl, next: Target) {
+    if step.routes.is_empty() && step.routes_known {
         let place = step.id.span;
         let routes = match step.work {
             WorkDecl::ProduceVerify { .. } => {
                 vec![("accepted", next), ("needs_rework", Target::SelfStep)]
             }
-            WorkDecl::Prompt { .. } | WorkDecl::Run { .. } => vec![("done", next)],
+            WorkDecl::Group(ref group) if group.fan_in.is_none() => {
+                let others = group.outcomes().iter().filter(|tag| **tag != "done");
+                let mut routes = vec![("done", next)];
+                routes.extend(others.map(|tag| (*tag, Target::Fail)));
+                routes
+            }
+            WorkDecl::Prompt { .. } | WorkDecl::Run { .. } | WorkDecl::Group(_) => {
+                vec![("done", next)]
+            }
             WorkDecl::Unknown => {
                 step.routes_known = false;
-                continue;
+                return;
             }
         };
         step.routes = routes

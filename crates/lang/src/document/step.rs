@@ -29,6 +29,17 @@ pub(crate) struct StepDecl {
     pub(crate) on_limit: Option<OnLimit>,
     pub(crate) clocks: Clocks,
     pub(crate) policy: Option<Policy>,
+    /// For a branch: what its templates know beside what those of other steps do.
+    pub(crate) branch: Option<InBranch>,
+}
+
+/// What a branch knows of the step that starts it.
+#[derive(Debug, Clone)]
+pub(crate) struct InBranch {
+    /// Whether there is one branch for each item of a list.
+    pub(crate) of_items: bool,
+    /// The worklist whose current item the starting step works on.
+    pub(crate) scope: Option<Spanned<WorklistName>>,
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
@@ -50,8 +61,7 @@ const LATER: [&str; 14] = [
 ];
 
 /// Kinds of step that this version does not run.
-pub(super) const LATER_KINDS: [&str; 9] =
-    ["llm", "classify", "call", "validate", "workflow", "parallel", "fan_out", "ask", "wait"];
+pub(super) const LATER_KINDS: [&str; 6] = ["llm", "classify", "call", "validate", "ask", "wait"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
@@ -79,6 +89,17 @@ impl Reader<'_, '_> {
     fn step(&mut self, node: &Node) -> Option<StepDecl> {
         let mut fields = Fields::of(node, "a step", node.span, self.report)?;
         let id = self.step_id(&mut fields);
+        self.rest_of_step(node, fields, id, None)
+    }
+
+    /// A step whose id is known, or was reported.
+    pub(super) fn rest_of_step(
+        &mut self,
+        node: &Node,
+        mut fields: Fields<'_>,
+        id: Option<Spanned<StepId>>,
+        branch: Option<InBranch>,
+    ) -> Option<StepDecl> {
         // Without an id the rest is read all the same: its problems are worth telling.
         let known = id.is_some();
         let id = id.or_else(|| Some(Spanned::new("unnamed".parse().ok()?, node.span)))?;
@@ -86,11 +107,11 @@ impl Reader<'_, '_> {
             .get("title")
             .and_then(|title| text(title, self.report))
             .map(|title| title.value.to_owned());
-        let work = self.work(&mut fields, &id);
         let scope = fields.get("scope").and_then(|scope| {
             let scope = text(scope, self.report)?;
             name(scope.value, scope.span, self.report)
         });
+        let work = self.work(&mut fields, &id, scope.as_ref());
         let mut artifacts = |key, report: &mut _| {
             fields.get(key).map(|entry| names(entry, "artifacts", report)).unwrap_or_default()
         };
@@ -112,6 +133,7 @@ impl Reader<'_, '_> {
             on_limit: None,
             clocks: Clocks::default(),
             policy: None,
+            branch,
         };
         if let Some(entry) = fields.get("policy") {
             step.policy = self.policy(entry);
@@ -133,7 +155,7 @@ impl Reader<'_, '_> {
         known.then_some(step)
     }
 
-    fn step_id(&mut self, fields: &mut Fields<'_>) -> Option<Spanned<StepId>> {
+    pub(super) fn step_id(&mut self, fields: &mut Fields<'_>) -> Option<Spanned<StepId>> {
         let written = text(fields.need("id", self.report)?, self.report)?;
         if RESERVED.contains(&written.value) {
             let message = format!("`{}` cannot be a step's id", written.value);
@@ -145,8 +167,10 @@ impl Reader<'_, '_> {
             self.report.push(Problem::new(Code::ReservedName, written.span, message).help(help));
         }
         let id: Spanned<StepId> = name(written.value, written.span, self.report)?;
-        if let Some(first) = self.document.step_index(&id.value) {
-            let first = self.document.steps[first].id.span;
+        let steps = self.document.steps.iter().map(|step| &step.id);
+        let mut known = steps.chain(&self.document.branch_ids);
+        if let Some(first) = known.find(|known| known.value == id.value) {
+            let first = first.span;
             self.report.push(
                 Problem::new(
                     Code::DuplicateName,

@@ -1,10 +1,11 @@
 //! The kind of a step and what belongs to it alone.
 
-use botpipe_kernel::ids::{ArtifactName, CheckName, StepId};
+use botpipe_kernel::ids::{ArtifactName, CheckName, StepId, WorklistName};
 use botpipe_kernel::plan::Continuity;
 
 use super::Reader;
 use super::field::{Fields, choice, duration, name, names, wrong_type};
+use super::group::GroupDecl;
 use super::step::LATER_KINDS;
 use super::text::TextDecl;
 use crate::diagnostic::{Code, Problem};
@@ -26,6 +27,8 @@ pub(crate) enum WorkDecl {
         command: TextDecl,
         writes: Vec<Spanned<ArtifactName>>,
     },
+    /// Runs below this one.
+    Group(Box<GroupDecl>),
     /// Reported.
     Unknown,
 }
@@ -55,6 +58,9 @@ impl WorkDecl {
             Self::Prompt { turn } => (&turn.writes, &[]),
             Self::ProduceVerify { producer, verifier, .. } => (&producer.writes, &verifier.writes),
             Self::Run { writes, .. } => (writes, &[]),
+            Self::Group(group) => {
+                (group.fan_in.as_ref().map_or(&[], |turn| turn.writes.as_slice()), &[])
+            }
             Self::Unknown => (&[], &[]),
         };
         first.iter().chain(second)
@@ -63,7 +69,7 @@ impl WorkDecl {
     pub(crate) fn checks(&self) -> &[CheckDecl] {
         match self {
             Self::ProduceVerify { checks, .. } => checks,
-            Self::Prompt { .. } | Self::Run { .. } | Self::Unknown => &[],
+            Self::Prompt { .. } | Self::Run { .. } | Self::Group(_) | Self::Unknown => &[],
         }
     }
 
@@ -71,6 +77,7 @@ impl WorkDecl {
         let (first, second) = match self {
             Self::Prompt { turn } => (Some(turn), None),
             Self::ProduceVerify { producer, verifier, .. } => (Some(producer), Some(verifier)),
+            Self::Group(group) => (group.fan_in.as_ref(), None),
             Self::Run { .. } | Self::Unknown => (None, None),
         };
         first.into_iter().chain(second)
@@ -78,15 +85,15 @@ impl WorkDecl {
 }
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, [bool; 3]); 7] = [
-    // prompt, produce + verify, run
-    ("writes", "`prompt` and `run`", [true, false, true]),
-    ("session", "`prompt` and `produce`", [true, true, false]),
-    ("verifier_session", "`produce` + `verify`", [false, true, false]),
-    ("producer_writes", "`produce` + `verify`", [false, true, false]),
-    ("verifier_writes", "`produce` + `verify`", [false, true, false]),
-    ("verifier_requires", "`produce` + `verify`", [false, true, false]),
-    ("checks", "`produce` + `verify`", [false, true, false]),
+const OWNED_KEYS: [(&str, &str, [bool; 4]); 7] = [
+    // prompt, produce + verify, run, children
+    ("writes", "`prompt` and `run`", [true, false, true, false]),
+    ("session", "`prompt` and `produce`", [true, true, false, false]),
+    ("verifier_session", "`produce` + `verify`", [false, true, false, false]),
+    ("producer_writes", "`produce` + `verify`", [false, true, false, false]),
+    ("verifier_writes", "`produce` + `verify`", [false, true, false, false]),
+    ("verifier_requires", "`produce` + `verify`", [false, true, false, false]),
+    ("checks", "`produce` + `verify`", [false, true, false, false]),
 ];
 
 #[derive(Clone, Copy)]
@@ -94,22 +101,30 @@ enum Kind {
     Prompt = 0,
     ProduceVerify = 1,
     Run = 2,
+    Group = 3,
 }
 
 impl Reader<'_, '_> {
-    pub(super) fn work(&mut self, fields: &mut Fields<'_>, id: &Spanned<StepId>) -> WorkDecl {
+    pub(super) fn work(
+        &mut self,
+        fields: &mut Fields<'_>,
+        id: &Spanned<StepId>,
+        scope: Option<&Spanned<WorklistName>>,
+    ) -> WorkDecl {
         let prompt = fields.get("prompt");
         let produce = fields.get("produce");
         let verify = fields.get("verify");
         let run = fields.get("run");
         let owned = OWNED_KEYS.map(|(key, ..)| fields.get(key));
-        let kind = match (prompt, produce.or(verify), run) {
-            (Some(_), None, None) => Kind::Prompt,
-            (None, Some(_), None) => Kind::ProduceVerify,
-            (None, None, Some(_)) => Kind::Run,
+        let group = self.group_keys(fields);
+        let kind = match (prompt, produce.or(verify), run, group) {
+            (Some(_), None, None, None) => Kind::Prompt,
+            (None, Some(_), None, None) => Kind::ProduceVerify,
+            (None, None, Some(_), None) => Kind::Run,
+            (None, None, None, Some(_)) => Kind::Group,
             _ => {
                 let later = LATER_KINDS.iter().any(|kind| fields.peek(kind).is_some());
-                self.report_kind([prompt, produce.or(verify), run], later, id.span);
+                self.report_kind([prompt, produce.or(verify), run, group], later, id.span);
                 if later {
                     fields.forgive_unknown();
                 }
@@ -117,6 +132,10 @@ impl Reader<'_, '_> {
             }
         };
         self.check_owned(&owned, kind);
+        if let (Kind::Group, Some(group)) = (kind, group) {
+            return self.group(group, fields, id, scope);
+        }
+        self.no_group_keys(fields);
         let [
             writes,
             session,
@@ -166,7 +185,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn report_kind(&mut self, kinds: [Option<&Entry>; 3], later: bool, id: Span) {
+    fn report_kind(&mut self, kinds: [Option<&Entry>; 4], later: bool, id: Span) {
         let mut written = kinds.into_iter().flatten();
         match (written.next(), written.next()) {
             (Some(first), Some(second)) => self.report.push(
@@ -179,10 +198,10 @@ impl Reader<'_, '_> {
             ),
             // The key of a kind that comes later is reported as such.
             _ if later => {}
-            _ => self.report.push(
-                Problem::new(Code::StepKind, id, "this step does nothing")
-                    .help("add one of `prompt`, `produce` with `verify`, or `run`"),
-            ),
+            _ => self.report.push(Problem::new(Code::StepKind, id, "this step does nothing").help(
+                "add one of `prompt`, `produce` with `verify`, `run`, `workflow`, `parallel` \
+                         or `fan_out`",
+            )),
         }
     }
 
@@ -202,7 +221,7 @@ impl Reader<'_, '_> {
     }
 
     /// A turn: the prompt itself, or a map when it needs its own session.
-    fn turn(
+    pub(super) fn turn(
         &mut self,
         entry: &Entry,
         writes: Option<&Entry>,

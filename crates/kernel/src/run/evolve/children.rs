@@ -39,8 +39,8 @@ impl Run {
 
     pub(super) fn child_ended(&mut self, branch: &BranchId, end: &ChildEnd) {
         self.count_child(branch, &end.spent, end.steps);
-        // What a child has judged counts as judged.
-        self.judged |= matches!(end.verdict, Some(Verdict::Accepted | Verdict::Rejected));
+        // What a child accepted was judged.
+        self.judged |= end.verdict == Some(Verdict::Accepted);
         let group = self.current_step().and_then(|step| step.group());
         let success = group
             .and_then(|group| group.child(branch))

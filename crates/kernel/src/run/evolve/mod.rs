@@ -56,7 +56,8 @@ impl Run {
             Event::OutcomeForced { tag, .. } => {
                 self.with_visit(|visit| visit.phase = Phase::Handing { tag: tag.clone() });
             }
-            Event::OutcomeAccepted { .. } => {
+            Event::OutcomeAccepted { payload, .. } => {
+                self.last_payload.clone_from(payload);
                 self.judged |= self.current_step().is_some_and(Step::judges);
             }
             Event::AttemptRejected { turn, feedback } => self.attempt_rejected(turn, feedback),
