@@ -4,6 +4,7 @@
 mod attach;
 mod bad_programs;
 mod cassette;
+mod children;
 mod commands;
 mod commits;
 mod config;

@@ -103,7 +103,7 @@ fn wait_for(place: &Place, file: &str) {
 }
 
 /// The processes at work in a folder: those of agents have it as theirs, in any pid namespace.
-fn processes_in(folder: &Path) -> Vec<String> {
+pub(crate) fn processes_in(folder: &Path) -> Vec<String> {
     let folder = folder.canonicalize().unwrap();
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries
@@ -117,7 +117,7 @@ fn processes_in(folder: &Path) -> Vec<String> {
 
 /// Nothing is left of an agent.
 #[track_caller]
-fn nothing_is_left(place: &Place) {
+pub(crate) fn nothing_is_left(place: &Place) {
     let since = Instant::now();
     loop {
         let left = processes_in(place.path());
