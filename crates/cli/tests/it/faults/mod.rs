@@ -103,7 +103,7 @@ fn wait_for(place: &Place, file: &str) {
 }
 
 /// The processes at work in a folder: those of agents have it as theirs, in any pid namespace.
-pub(crate) fn processes_in(folder: &Path) -> Vec<String> {
+fn processes_in(folder: &Path) -> Vec<String> {
     let folder = folder.canonicalize().unwrap();
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries
