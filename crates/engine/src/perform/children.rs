@@ -249,6 +249,7 @@ fn task_of(
         budget: grant.budget.clone(),
         parent: Some(parent),
         context: child.context.clone(),
+        workspace: run.workspace.clone(),
     };
     Ok(Task { plan: child.plan.clone(), which, grant, answer, raise, cancel, start })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use botpipe_kernel::ids::{BranchId, Digest, VisitId};
 use botpipe_kernel::plan::{Child, Children, Over, Plan};
-use botpipe_kernel::run::{ChildWanted, Input};
+use botpipe_kernel::run::{ChildWanted, Input, Ref};
 use serde_json::{Map, Value, json};
 
 use super::Trouble;
@@ -121,8 +121,17 @@ fn in_branch(
 ) -> Result<ChildWanted, Trouble> {
     let mut context = outer.clone();
     context.insert("branch".to_owned(), own);
-    let context = Some(driver.keep(&Value::Object(context).to_string())?);
+    let context = Some(kept(driver, Value::Object(context))?);
     Ok(ChildWanted { branch, message: None, input: None, params: None, context })
+}
+
+/// Kept as what a run is given always is: without the secrets in it.
+fn kept(driver: &Driver<'_>, value: Value) -> Result<Ref, Trouble> {
+    driver.keep(&driver.desk.redactor.redact_json(value).to_string())
+}
+
+fn kept_text(driver: &Driver<'_>, text: &str) -> Result<Ref, Trouble> {
+    driver.keep(&driver.desk.redactor.redact(text))
 }
 
 /// The one child of a `workflow` step: its input and parameters are rendered, filled and validated as
@@ -171,9 +180,9 @@ fn workflow(driver: &mut Driver<'_>, roots: &Roots, child: &Child) -> Result<Chi
     };
     Ok(ChildWanted {
         branch: branch_of(&plan),
-        message: message.map(|text| driver.keep(&text)).transpose()?,
-        input: Some(driver.keep(&input.to_string())?),
-        params: Some(driver.keep(&params.to_string())?),
+        message: message.map(|text| kept_text(driver, &text)).transpose()?,
+        input: Some(kept(driver, input)?),
+        params: Some(kept(driver, params)?),
         context: None,
     })
 }
