@@ -174,7 +174,12 @@ fn at(run: &Run) -> Option<TurnId> {
         | Phase::Judging { turn, .. }
         | Phase::Restoring { turn, .. }
         | Phase::Asking { turn, .. } => Some(turn.clone()),
-        Phase::Entering | Phase::Checking | Phase::Sealing | Phase::Handing { .. } => None,
+        Phase::Entering
+        | Phase::Checking
+        | Phase::Sealing
+        | Phase::Handing { .. }
+        | Phase::Planning
+        | Phase::Children => None,
     }
 }
 

@@ -51,6 +51,8 @@ fn roots() -> Roots {
             payload: json!({"findings": ["a", "b"]}),
             route_fields: json!({}),
         }),
+        context: serde_json::Map::new(),
+        fan_in: None,
     }
 }
 

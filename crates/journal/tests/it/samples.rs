@@ -3,16 +3,17 @@
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
 use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
-    Attached, Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp,
-    Finding, FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer,
-    Process, Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey,
-    SessionUse, SnapshotId, Stop, TurnResult, Usage, Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
+    Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
+    Item, ItemStatus, McpServer, Parent, Process, Provider, Question, QuestionKind, Raise, Ref,
+    Rest, ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Spent, Stop, TurnResult, Usage,
+    Verdict,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 35;
+pub(crate) const KINDS: usize = 41;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -53,6 +54,12 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::WorkspaceMoved { .. } => 32,
         Event::HarnessChanged { .. } => 33,
         Event::PersonAttached { .. } => 34,
+        Event::ChildrenPlanned { .. } => 35,
+        Event::ChildOwed { .. } => 36,
+        Event::ChildRested { .. } => 37,
+        Event::ChildEnded { .. } => 38,
+        Event::ChildSkipped { .. } => 39,
+        Event::ChildrenJoined { .. } => 40,
     }
 }
 
@@ -61,7 +68,58 @@ pub(crate) fn samples() -> Vec<Event> {
     all.extend(of_worklists());
     all.extend(of_turns());
     all.extend(of_outcomes());
+    all.extend(of_children());
     all
+}
+
+fn of_children() -> Vec<Event> {
+    let branch = || id("a.rs");
+    let spent = || Spent {
+        turns: 3,
+        turns_unknown: 1,
+        turns_unpriced: 1,
+        wall_ms: 61_000,
+        usage: Usage { input: 100, output: 10, ..Usage::default() },
+    };
+    vec![
+        Event::ChildrenPlanned {
+            visit: visit(),
+            children: vec![ChildPlan {
+                branch: branch(),
+                run: id("golden.4-0"),
+                plan: digest('d'),
+                message: Some(text("look")),
+                input: Some(text("{}")),
+                params: Some(text("{}")),
+                context: Some(Ref::Object(digest('e'))),
+            }],
+        },
+        Event::ChildOwed {
+            visit: visit(),
+            branch: branch(),
+            grant: Grant { budget: budget(), max_steps: 12 },
+        },
+        Event::ChildRested {
+            visit: visit(),
+            branch: branch(),
+            rest: Rest::Stopped(Stop::Signal { signal: 15 }),
+            spent: spent(),
+            steps: 2,
+        },
+        Event::ChildEnded {
+            visit: visit(),
+            branch: branch(),
+            end: ChildEnd {
+                verdict: Some(Verdict::Accepted),
+                tag: Some(id("done")),
+                output: Some(text("7")),
+                spent: spent(),
+                steps: 5,
+            },
+        },
+        Event::ChildSkipped { visit: visit(), branch: branch() },
+        Event::ChildrenJoined { visit: visit(), tag: Some(id("partial")) },
+    ]
 }
 
 fn digest(digit: char) -> Digest {
@@ -154,6 +212,13 @@ fn of_the_run() -> Vec<Event> {
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
             budget: budget(),
+            parent: Some(Parent {
+                run: id("golden"),
+                visit: visit(),
+                branch: id("lint"),
+                path: "review/1/lint".to_owned(),
+            }),
+            context: Some(text("{\"branch\":{\"key\":\"lint\"}}")),
         },
         Event::QuestionAsked {
             question: Question {
