@@ -98,6 +98,11 @@ impl TextStore {
             WorkDecl::Run { command, writes } => Work::Run {
                 program: Program { command: self.text(command), writes: plain(writes) },
             },
+            WorkDecl::Validate { command, validates, feedback: [feedback] } => Work::Validate {
+                command: self.text(command),
+                validates: validates.value.clone(),
+                feedback: feedback.value.clone(),
+            },
             WorkDecl::Unknown => return None,
         };
         let routes =

@@ -21,3 +21,4 @@ mod runs;
 mod say;
 mod signals;
 mod spending;
+mod validate;

@@ -1,7 +1,7 @@
 //! Reading the answer of a deciding turn, and what it hands on.
 
 use botpipe_kernel::ids::{Role, RouteTag, TurnId, VisitId};
-use botpipe_kernel::plan::{Action, Route, Step, Target};
+use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
 use botpipe_kernel::run::{AskedQuestion, CheckStatus, FindingState, Input, Judged, Outcome, Ref};
 use serde_json::Value;
 
@@ -20,6 +20,9 @@ pub(super) fn judge(
     let step = driver.current_step()?;
     let text = driver.text_of(text)?;
     let envelope = match exit {
+        Some(exit) if matches!(step.work, Work::Validate { .. }) => {
+            super::validate::verdict(driver, &step, &text, exit)?
+        }
         Some(exit) => match script_outcome(&text, exit) {
             Ok(envelope) if exit != 0 && step.routes.iter().all(|r| r.tag.as_str() != "failed") => {
                 drop(envelope);
@@ -94,7 +97,10 @@ fn accept(
         }
     }
     let root = OutcomeRoot { tag: envelope.tag, payload: envelope.payload, route_fields: fields };
-    outcome.handoff = handoff(driver, step, route, &root, &outcome)?;
+    outcome.handoff = match super::validate::handoff(driver, step, route, &root)? {
+        Some(text) => Some(driver.keep(&text)?),
+        None => handoff(driver, step, route, &root, &outcome)?,
+    };
     Ok(Judged::Outcome(outcome))
 }
 

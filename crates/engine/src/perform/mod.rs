@@ -13,6 +13,7 @@ mod replay;
 mod restore;
 mod roots;
 mod turn;
+mod validate;
 
 pub(crate) use desk::{About, Agent, Desk};
 

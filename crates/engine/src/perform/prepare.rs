@@ -2,7 +2,7 @@
 
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
-use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
+use botpipe_kernel::plan::{Action, Route, Step, Target};
 use botpipe_kernel::run::{
     CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, Said, SessionUse, TurnCause,
 };
@@ -26,8 +26,8 @@ pub(super) fn prepare(
     said: &[Said],
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
-    if let Work::Run { program } = &step.work {
-        let command = driver.render(&program.command, &format!("command of step `{}`", step.id))?;
+    if let Some(command) = step.command() {
+        let command = driver.render(command, &format!("command of step `{}`", step.id))?;
         let prompt = driver.keep(&command)?;
         let policy = Some(policy(driver, &step)?);
         return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session, said: 0 });
@@ -60,7 +60,7 @@ pub(super) fn prepare(
 /// its name.
 fn policy(driver: &mut Driver<'_>, step: &Step) -> Result<Ref, Trouble> {
     let (kind, access) = match &driver.desk.agent {
-        Some(Agent::Harness { kind, harness }) if !matches!(step.work, Work::Run { .. }) => {
+        Some(Agent::Harness { kind, harness }) if step.asks_agent() => {
             let root = driver.desk.layout.root();
             (Some(*kind), policy::access(&driver.run.plan, step, (*kind, harness), root))
         }

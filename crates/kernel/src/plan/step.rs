@@ -65,7 +65,7 @@ impl Step {
         match self.work {
             Work::Prompt { .. } => Role::Worker,
             Work::ProduceVerify { .. } => Role::Verifier,
-            Work::Run { .. } => Role::Script,
+            Work::Run { .. } | Work::Validate { .. } => Role::Script,
         }
     }
 
@@ -74,7 +74,7 @@ impl Step {
         match self.work {
             Work::Prompt { .. } => Role::Worker,
             Work::ProduceVerify { .. } => Role::Producer,
-            Work::Run { .. } => Role::Script,
+            Work::Run { .. } | Work::Validate { .. } => Role::Script,
         }
     }
 
@@ -85,6 +85,7 @@ impl Step {
             (Work::ProduceVerify { producer, .. }, Role::Producer) => &producer.writes,
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => &verifier.writes,
             (Work::Run { program }, Role::Script) => &program.writes,
+            (Work::Validate { feedback, .. }, Role::Script) => std::slice::from_ref(feedback),
             _ => &[],
         }
     }
@@ -99,6 +100,30 @@ impl Step {
         }
     }
 
+    /// Template of the command of a step that runs a script, by digest.
+    pub fn command(&self) -> Option<&Digest> {
+        match &self.work {
+            Work::Run { program } => Some(&program.command),
+            Work::Validate { command, .. } => Some(command),
+            Work::Prompt { .. } | Work::ProduceVerify { .. } => None,
+        }
+    }
+
+    /// Whether any turn of it is an agent's.
+    pub fn asks_agent(&self) -> bool {
+        self.turn(self.first_role()).is_some()
+    }
+
+    /// The key that says what the step does, as its author wrote it.
+    pub fn kind(&self) -> &'static str {
+        match self.work {
+            Work::Prompt { .. } => "prompt",
+            Work::ProduceVerify { .. } => "produce + verify",
+            Work::Run { .. } => "run",
+            Work::Validate { .. } => "validate",
+        }
+    }
+
     /// All artifacts the step may write.
     pub fn writes(&self) -> impl Iterator<Item = &ArtifactName> {
         [Role::Worker, Role::Producer, Role::Verifier, Role::Script]
@@ -110,7 +135,7 @@ impl Step {
     pub fn checks(&self) -> &[Check] {
         match &self.work {
             Work::ProduceVerify { checks, .. } => checks,
-            Work::Prompt { .. } | Work::Run { .. } => &[],
+            _ => &[],
         }
     }
 
@@ -121,7 +146,7 @@ impl Step {
 
     /// Whether the step's outcome is a judgement.
     pub fn judges(&self) -> bool {
-        matches!(self.work, Work::ProduceVerify { .. })
+        matches!(self.work, Work::ProduceVerify { .. } | Work::Validate { .. })
     }
 }
 
@@ -135,6 +160,15 @@ pub enum Work {
     ProduceVerify { producer: TurnPlan, checks: Vec<Check>, verifier: TurnPlan },
     /// A program; its exit code or printed outcome picks the route.
     Run { program: Program },
+    /// A program that judges an artifact: with exit code 0 it is `valid`; else what was printed becomes
+    /// the feedback artifact, and it is `invalid`.
+    Validate {
+        /// Template of a shell command, by digest; run with `sh -c`.
+        command: Digest,
+        /// Also one of the step's `requires`.
+        validates: ArtifactName,
+        feedback: ArtifactName,
+    },
 }
 
 /// One provider turn as planned.

@@ -10,7 +10,7 @@ use botpipe_kernel::run::{
 };
 use proptest::prelude::*;
 
-use crate::plans::{plan, produce_verify, prompt, ralph, route, script, step, target_of};
+use crate::plans::{plan, produce_verify, prompt, ralph, route, script, step, target_of, validate};
 use crate::world::{Draw, World, answer, nudge};
 
 proptest! {
@@ -195,10 +195,11 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
 }
 
 fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
-    let work = match draw.below(3) {
+    let work = match draw.below(4) {
         0 => prompt(&["notes"]),
         1 => produce_verify(&["work"], &["tests"], &["review"]),
-        _ => script(),
+        2 => script(),
+        _ => validate("work", "notes"),
     };
     let scoped = draw.one_in(3);
     let mut routes = vec![

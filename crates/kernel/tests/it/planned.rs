@@ -58,6 +58,10 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
             let program = Program { command: plans::digest(2), writes: names() };
             step.work = Work::Run { program };
         }
+        "validate" => match words.as_slice() {
+            [validates, feedback] => step.work = plans::validate(validates, feedback),
+            _ => return Err("`validate ARTIFACT FEEDBACK`".to_owned()),
+        },
         "produce" => step.work = plans::produce_verify(&words, &[], &[]),
         "verify" => match &mut step.work {
             Work::ProduceVerify { verifier, .. } => verifier.writes = names(),
@@ -87,7 +91,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 Work::ProduceVerify { producer, verifier, .. } => {
                     (producer.session, verifier.session) = (kept, kept);
                 }
-                Work::Run { .. } => return Err("a script has no session".to_owned()),
+                _ => return Err("a step without agents has no session".to_owned()),
             }
         }
         "scope" => step.scope = Some(rest.parse().unwrap()),

@@ -76,6 +76,11 @@ pub(crate) fn script() -> Work {
     Work::Run { program: Program { command: digest(2), writes: Vec::new() } }
 }
 
+pub(crate) fn validate(validates: &str, feedback: &str) -> Work {
+    let (validates, feedback) = (validates.parse().unwrap(), feedback.parse().unwrap());
+    Work::Validate { command: digest(2), validates, feedback }
+}
+
 pub(crate) fn produce_verify(produces: &[&str], checks: &[&str], verifies: &[&str]) -> Work {
     Work::ProduceVerify {
         producer: turn(produces),

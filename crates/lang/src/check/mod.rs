@@ -3,6 +3,7 @@
 mod artifacts;
 mod flow;
 mod names;
+mod outcomes;
 mod paths;
 mod reach;
 mod routes;
@@ -18,10 +19,11 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 7] = [
+const RULES: [fn(&Document, &mut Report<'_>); 8] = [
     names::check,
     targets::check,
     routes::check,
+    outcomes::check,
     reach::check,
     artifacts::check,
     paths::check,

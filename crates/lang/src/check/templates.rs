@@ -35,7 +35,7 @@ impl Rule<'_, '_> {
         for turn in step.work.turns() {
             self.template(&turn.prompt, place);
         }
-        if let WorkDecl::Run { command, .. } = &step.work {
+        if let WorkDecl::Run { command, .. } | WorkDecl::Validate { command, .. } = &step.work {
             self.template(command, place);
         }
         for check in step.work.checks() {

@@ -2,11 +2,13 @@
 
 mod artifact;
 pub(crate) mod field;
+mod kind;
 mod policy;
 mod route;
 mod schema;
 mod step;
 mod text;
+mod validate;
 mod work;
 mod workflow;
 mod worklist;

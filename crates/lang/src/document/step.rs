@@ -50,8 +50,8 @@ const LATER: [&str; 14] = [
 ];
 
 /// Kinds of step that this version does not run.
-pub(super) const LATER_KINDS: [&str; 9] =
-    ["llm", "classify", "call", "validate", "workflow", "parallel", "fan_out", "ask", "wait"];
+pub(super) const LATER_KINDS: [&str; 8] =
+    ["llm", "classify", "call", "workflow", "parallel", "fan_out", "ask", "wait"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
@@ -94,7 +94,10 @@ impl Reader<'_, '_> {
         let mut artifacts = |key, report: &mut _| {
             fields.get(key).map(|entry| names(entry, "artifacts", report)).unwrap_or_default()
         };
-        let requires = artifacts("requires", self.report);
+        let mut requires = artifacts("requires", self.report);
+        if let WorkDecl::Validate { validates, .. } = &work {
+            requires.push(validates.clone());
+        }
         let reads = artifacts("reads", self.report);
         let routes = fields.get("routes");
         let mut step = StepDecl {
@@ -115,7 +118,7 @@ impl Reader<'_, '_> {
         };
         if let Some(entry) = fields.get("policy") {
             step.policy = self.policy(entry);
-            if matches!(step.work, WorkDecl::Run { .. }) {
+            if matches!(step.work, WorkDecl::Run { .. } | WorkDecl::Validate { .. }) {
                 let message = "nothing enforces a policy on a script yet";
                 self.report.push(
                     Problem::new(Code::PolicyNotEnforced, entry.key_span, message)

@@ -5,10 +5,10 @@ use botpipe_kernel::plan::Continuity;
 
 use super::Reader;
 use super::field::{Fields, choice, duration, name, names, wrong_type};
-use super::step::LATER_KINDS;
+use super::kind::Kind;
 use super::text::TextDecl;
 use crate::diagnostic::{Code, Problem};
-use crate::source::{Span, Spanned};
+use crate::source::Spanned;
 use crate::yaml::{Entry, Value};
 
 /// What a step does.
@@ -25,6 +25,11 @@ pub(crate) enum WorkDecl {
     Run {
         command: TextDecl,
         writes: Vec<Spanned<ArtifactName>>,
+    },
+    Validate {
+        command: TextDecl,
+        validates: Spanned<ArtifactName>,
+        feedback: [Spanned<ArtifactName>; 1],
     },
     /// Reported.
     Unknown,
@@ -55,6 +60,7 @@ impl WorkDecl {
             Self::Prompt { turn } => (&turn.writes, &[]),
             Self::ProduceVerify { producer, verifier, .. } => (&producer.writes, &verifier.writes),
             Self::Run { writes, .. } => (writes, &[]),
+            Self::Validate { feedback, .. } => (feedback, &[]),
             Self::Unknown => (&[], &[]),
         };
         first.iter().chain(second)
@@ -63,7 +69,7 @@ impl WorkDecl {
     pub(crate) fn checks(&self) -> &[CheckDecl] {
         match self {
             Self::ProduceVerify { checks, .. } => checks,
-            Self::Prompt { .. } | Self::Run { .. } | Self::Unknown => &[],
+            _ => &[],
         }
     }
 
@@ -71,134 +77,58 @@ impl WorkDecl {
         let (first, second) = match self {
             Self::Prompt { turn } => (Some(turn), None),
             Self::ProduceVerify { producer, verifier, .. } => (Some(producer), Some(verifier)),
-            Self::Run { .. } | Self::Unknown => (None, None),
+            Self::Run { .. } | Self::Validate { .. } | Self::Unknown => (None, None),
         };
         first.into_iter().chain(second)
     }
 }
 
-/// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, [bool; 3]); 7] = [
-    // prompt, produce + verify, run
-    ("writes", "`prompt` and `run`", [true, false, true]),
-    ("session", "`prompt` and `produce`", [true, true, false]),
-    ("verifier_session", "`produce` + `verify`", [false, true, false]),
-    ("producer_writes", "`produce` + `verify`", [false, true, false]),
-    ("verifier_writes", "`produce` + `verify`", [false, true, false]),
-    ("verifier_requires", "`produce` + `verify`", [false, true, false]),
-    ("checks", "`produce` + `verify`", [false, true, false]),
-];
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Prompt = 0,
-    ProduceVerify = 1,
-    Run = 2,
-}
-
 impl Reader<'_, '_> {
     pub(super) fn work(&mut self, fields: &mut Fields<'_>, id: &Spanned<StepId>) -> WorkDecl {
-        let prompt = fields.get("prompt");
-        let produce = fields.get("produce");
-        let verify = fields.get("verify");
-        let run = fields.get("run");
-        let owned = OWNED_KEYS.map(|(key, ..)| fields.get(key));
-        let kind = match (prompt, produce.or(verify), run) {
-            (Some(_), None, None) => Kind::Prompt,
-            (None, Some(_), None) => Kind::ProduceVerify,
-            (None, None, Some(_)) => Kind::Run,
-            _ => {
-                let later = LATER_KINDS.iter().any(|kind| fields.peek(kind).is_some());
-                self.report_kind([prompt, produce.or(verify), run], later, id.span);
-                if later {
-                    fields.forgive_unknown();
+        match self.kind(fields, id.span) {
+            Some(Kind::Prompt) => match fields.get("prompt") {
+                Some(prompt) => {
+                    let (writes, session) = (fields.get("writes"), fields.get("session"));
+                    WorkDecl::Prompt { turn: self.turn(prompt, writes, None, session, &id.value) }
                 }
-                return WorkDecl::Unknown;
-            }
-        };
-        self.check_owned(&owned, kind);
-        let [
-            writes,
-            session,
-            verifier_session,
-            producer_writes,
-            verifier_writes,
-            verifier_requires,
-            checks,
-        ] = owned;
-        match (kind, prompt, run) {
-            (Kind::Prompt, Some(prompt), _) => {
-                WorkDecl::Prompt { turn: self.turn(prompt, writes, None, session, &id.value) }
-            }
-            (Kind::Run, _, Some(run)) => {
-                let command = self.inline_text(&run.value, run.key_span);
-                WorkDecl::Run {
-                    command: command.unwrap_or_else(|| TextDecl::missing(run.value.span)),
-                    writes: self.writes(writes, &id.value),
+                None => WorkDecl::Unknown,
+            },
+            Some(Kind::ProduceVerify) => self.produce_verify(fields, id),
+            Some(Kind::Run) => match fields.get("run") {
+                Some(run) => {
+                    let command = self.inline_text(&run.value, run.key_span);
+                    WorkDecl::Run {
+                        command: command.unwrap_or_else(|| TextDecl::missing(run.value.span)),
+                        writes: self.writes(fields.get("writes"), &id.value),
+                    }
                 }
-            }
-            _ => {
-                let (Some(produce), Some(verify)) = (produce, verify) else {
-                    let (there, missing) = if produce.is_some() {
-                        ("produce", "verify")
-                    } else {
-                        ("verify", "produce")
-                    };
-                    let span = produce.or(verify).map_or(id.span, |entry| entry.key_span);
-                    let message = format!("`{there}` needs `{missing}` beside it");
-                    self.report.push(
-                        Problem::new(Code::StepKind, span, message)
-                            .help("a step without an independent verifier is a `prompt` step"),
-                    );
-                    return WorkDecl::Unknown;
-                };
-                let producer = self.turn(produce, producer_writes, None, session, &id.value);
-                let checks = checks.map(|checks| self.checks(checks)).unwrap_or_default();
-                let verifier = self.turn(
-                    verify,
-                    verifier_writes,
-                    verifier_requires,
-                    verifier_session,
-                    &id.value,
-                );
-                WorkDecl::ProduceVerify { producer, checks, verifier }
-            }
+                None => WorkDecl::Unknown,
+            },
+            Some(Kind::Validate) => self.validate(fields, &id.value),
+            None => WorkDecl::Unknown,
         }
     }
 
-    fn report_kind(&mut self, kinds: [Option<&Entry>; 3], later: bool, id: Span) {
-        let mut written = kinds.into_iter().flatten();
-        match (written.next(), written.next()) {
-            (Some(first), Some(second)) => self.report.push(
-                Problem::new(
-                    Code::StepKind,
-                    second.key_span,
-                    format!("a step is of one kind, this one is `{}` already", first.key),
-                )
-                .also(first.key_span, "the first kind"),
-            ),
-            // The key of a kind that comes later is reported as such.
-            _ if later => {}
-            _ => self.report.push(
-                Problem::new(Code::StepKind, id, "this step does nothing")
-                    .help("add one of `prompt`, `produce` with `verify`, or `run`"),
-            ),
-        }
-    }
-
-    fn check_owned(&mut self, entries: &[Option<&Entry>], kind: Kind) {
-        for (entry, (key, kinds, owners)) in entries.iter().zip(OWNED_KEYS) {
-            let Some(entry) = entry.filter(|_| !owners[kind as usize]) else { continue };
-            let mut problem = Problem::new(
-                Code::WrongKind,
-                entry.key_span,
-                format!("`{key}` belongs to steps of the kind {kinds}"),
+    fn produce_verify(&mut self, fields: &mut Fields<'_>, id: &Spanned<StepId>) -> WorkDecl {
+        let (produce, verify) = (fields.get("produce"), fields.get("verify"));
+        let (Some(produce), Some(verify)) = (produce, verify) else {
+            let (there, missing) =
+                if produce.is_some() { ("produce", "verify") } else { ("verify", "produce") };
+            let span = produce.or(verify).map_or(id.span, |entry| entry.key_span);
+            let message = format!("`{there}` needs `{missing}` beside it");
+            self.report.push(
+                Problem::new(Code::StepKind, span, message)
+                    .help("a step without an independent verifier is a `prompt` step"),
             );
-            if key == "writes" {
-                problem = problem.help("say who writes: `producer_writes` or `verifier_writes`");
-            }
-            self.report.push(problem);
-        }
+            return WorkDecl::Unknown;
+        };
+        let (writes, session) = (fields.get("producer_writes"), fields.get("session"));
+        let producer = self.turn(produce, writes, None, session, &id.value);
+        let checks = fields.get("checks").map(|checks| self.checks(checks)).unwrap_or_default();
+        let (writes, session) = (fields.get("verifier_writes"), fields.get("verifier_session"));
+        let requires = fields.get("verifier_requires");
+        let verifier = self.turn(verify, writes, requires, session, &id.value);
+        WorkDecl::ProduceVerify { producer, checks, verifier }
     }
 
     /// A turn: the prompt itself, or a map when it needs its own session.
