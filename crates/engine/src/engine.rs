@@ -8,7 +8,7 @@ use std::thread;
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
 use botpipe_kernel::plan::Plan;
-use botpipe_kernel::run::{Event, Input, Lifecycle, Ref, Run};
+use botpipe_kernel::run::{Event, Ref, Run};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
@@ -363,26 +363,6 @@ impl Driver<'_> {
                 source: Box::new(error),
             },
         }
-    }
-
-    fn take_answer(&mut self, text: &str) -> Result<(), Error> {
-        let answer = match &self.run.lifecycle {
-            Lifecycle::Waiting(question) => {
-                let schema = match &question.schema {
-                    Some(schema) => serde_json::from_str::<Value>(&self.parts.text(schema)?).ok(),
-                    None => None,
-                };
-                crate::prompt::check_answer(question, schema.as_ref(), text)
-                    .map_err(|why| Error::Answer { why })?
-            }
-            _ => Value::Null,
-        };
-        let shown = match &answer {
-            Value::String(text) => text.clone(),
-            value => value.to_string(),
-        };
-        let answer = self.parts.keep(&self.desk.redactor.redact(&shown))?;
-        self.tell(Input::Answer { answer, text: text.to_owned() }).map(drop)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
+mod answer;
 pub mod catalog;
 pub mod config;
 pub mod doctor;
@@ -20,6 +21,7 @@ pub mod prompt;
 pub mod request;
 pub mod scaffold;
 pub mod scratch;
+mod signal;
 mod start;
 mod take_up;
 pub mod workspace;

@@ -133,6 +133,10 @@ text_id!(
     RouteTag, "route tag", name_safe, NAME_RULE
 );
 text_id!(
+    /// A signal's name: what a step waits for, and what is sent.
+    SignalName, "signal name", name_safe, NAME_RULE
+);
+text_id!(
     /// A check's name within its step.
     CheckName, "check name", name_safe, NAME_RULE
 );
@@ -267,8 +271,10 @@ pub enum Role {
     Producer,
     /// Its second, which picks the route.
     Verifier,
-    /// The program of a `run` step.
+    /// The program of a `run` or `validate` step.
     Script,
+    /// Nobody of ours: a person, a time or a signal that a step waits for.
+    Outside,
 }
 
 impl Role {
@@ -279,6 +285,7 @@ impl Role {
             Self::Producer => "producer",
             Self::Verifier => "verifier",
             Self::Script => "script",
+            Self::Outside => "outside",
         }
     }
 }
@@ -343,6 +350,7 @@ impl FromStr for TurnId {
             "producer" => Role::Producer,
             "verifier" => Role::Verifier,
             "script" => Role::Script,
+            "outside" => Role::Outside,
             _ => return Err(fail()),
         };
         Ok(Self {

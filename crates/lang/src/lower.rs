@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
 use botpipe_kernel::plan::{
-    Action, Artifact, Check, Input, Limits, Plan, Program, Route, Step, TurnPlan, Work, Worklist,
+    Action, Artifact, Ask, Check, Clocks, Input, Limits, Plan, Program, Route, Step, TurnPlan,
+    WaitFor, Work, Worklist,
 };
 use serde_json::Value as Json;
 
@@ -12,7 +13,7 @@ use crate::canonical::{canonical_json, digest_of};
 use crate::check::Checked;
 use crate::document::{
     ActionDecl, ArtifactDecl, CheckDecl, Document, RouteDecl, SchemaDecl, StepDecl, TextDecl,
-    TurnDecl, WorkDecl, WorklistDecl,
+    TurnDecl, WaitDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -103,7 +104,22 @@ impl TextStore {
                 validates: validates.value.clone(),
                 feedback: feedback.value.clone(),
             },
+            WorkDecl::Ask { question, choices, answer, shows } => Work::Ask {
+                ask: Ask {
+                    question: self.text(question),
+                    choices: choices.iter().map(|choice| choice.value.clone()).collect(),
+                    answer: answer.as_ref().map(|answer| self.schema(answer)),
+                    shows: plain(shows),
+                    timeout_ms: decl.clocks.wall_ms,
+                },
+            },
+            WorkDecl::Wait { what } => Work::Wait { until: self.wait(what) },
             WorkDecl::Unknown => return None,
+        };
+        // The time for an answer is the question's, and nothing is run.
+        let clocks = match work {
+            Work::Ask { .. } => Clocks::default(),
+            _ => decl.clocks,
         };
         let routes =
             decl.routes.iter().map(|route| self.route(route)).collect::<Option<Vec<_>>>()?;
@@ -119,7 +135,7 @@ impl TextStore {
             max_attempts: decl.max_attempts,
             on_interrupt: decl.on_interrupt,
             on_limit: decl.on_limit,
-            clocks: decl.clocks,
+            clocks,
             policy: decl.policy.clone(),
         })
     }
@@ -130,6 +146,16 @@ impl TextStore {
             writes: plain(&decl.writes),
             requires: plain(&decl.requires),
             session: decl.session.value,
+        }
+    }
+
+    fn wait(&mut self, decl: &WaitDecl) -> WaitFor {
+        match decl {
+            WaitDecl::Span { ms } => WaitFor::Span { ms: *ms },
+            WaitDecl::Moment { at } => WaitFor::Moment { at: self.text(at) },
+            WaitDecl::Signal { name, timeout_ms } => {
+                WaitFor::Signal { name: name.value.clone(), timeout_ms: *timeout_ms }
+            }
         }
     }
 

@@ -18,6 +18,7 @@ mod resume;
 mod run;
 mod runs;
 mod say;
+mod signal;
 mod workflows;
 
 use std::ffi::OsString;
@@ -45,6 +46,7 @@ enum Command {
     Resume(resume::Args),
     Answer(answer::Args),
     Say(say::Args),
+    Signal(signal::Args),
     Cancel(cancel::Args),
     #[command(subcommand)]
     Runs(runs::Command),
@@ -97,6 +99,7 @@ impl Command {
             Self::Resume(args) => args.run(),
             Self::Answer(args) => args.run(),
             Self::Say(args) => args.run(),
+            Self::Signal(args) => args.run(),
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
             Self::Logs(args) => args.run(),
@@ -118,6 +121,7 @@ impl Command {
             Self::Resume(args) => Some(args.json()),
             Self::Answer(args) => Some(args.json()),
             Self::Say(args) => Some(args.json()),
+            Self::Signal(args) => Some(args.json()),
             Self::Cancel(args) => Some(args.json()),
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),

@@ -64,6 +64,21 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         }
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
+        Event::AnswerRefused { changed, .. } => {
+            let names: Vec<_> = changed.iter().map(ToString::to_string).collect();
+            format!("the answer does not count, {} changed since it was asked", names.join(", "))
+        }
+        Event::WaitBegun { wait } => match wait.until {
+            Some(until) => format!("{wait}, until {} UTC", clock::moment(until)),
+            None => wait.to_string(),
+        },
+        Event::SignalReceived { signal } => format!("signal {} came", signal.name),
+        Event::WaitEnded { visit, signal: Some(_), .. } => {
+            format!("step {} has its signal", visit.step)
+        }
+        Event::WaitEnded { visit, signal: None, .. } => {
+            format!("the time of step {} has come", visit.step)
+        }
         Event::PersonSaid { .. } => "a person said something".to_owned(),
         Event::SaidDelivered { turn } => format!("{} was told what the person said", speaker(turn)),
         Event::RunHeld { hold } => {
@@ -138,6 +153,7 @@ fn speaker(turn: &TurnId) -> String {
         Role::Producer => "producer",
         Role::Verifier => "verifier",
         Role::Script => "script",
+        Role::Outside => "who is outside",
     };
     format!("{who}{again}")
 }

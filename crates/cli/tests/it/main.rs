@@ -1,6 +1,7 @@
 //! The command as a person uses it: the built binary in scratch workspaces.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod ask;
 mod cassette;
 mod commands;
 mod commits;
@@ -22,3 +23,4 @@ mod say;
 mod signals;
 mod spending;
 mod validate;
+mod wait;

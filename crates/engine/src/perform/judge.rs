@@ -52,6 +52,25 @@ pub(super) fn judge(
     Ok(Input::Judged { turn, judged })
 }
 
+/// Looks at what an outcome from outside hands on; its tag is known.
+pub(super) fn came(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    offered: &[RouteTag],
+    tag: &RouteTag,
+    payload: &Ref,
+) -> Result<Input, Trouble> {
+    let step = driver.current_step()?;
+    let text = driver.text_of(payload)?;
+    let payload = match text.as_str() {
+        "" => Value::Null,
+        text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+    };
+    let envelope = Envelope { tag: tag.to_string(), payload, fields: serde_json::Map::new() };
+    let judged = accept(driver, &step, turn.role, envelope, offered)?;
+    Ok(Input::Judged { turn, judged })
+}
+
 fn accept(
     driver: &mut Driver<'_>,
     step: &Step,
@@ -79,7 +98,7 @@ fn accept(
             return Ok(Judged::Malformed { why: format!("payload of `{}`: {why}", route.tag) });
         }
     }
-    if matches!(route.action, Action::To(Target::AwaitInput)) && role != Role::Script {
+    if matches!(route.action, Action::To(Target::AwaitInput)) && step.turn(role).is_some() {
         let schema = match &route.answer {
             Some(schema) => Some(driver.plan_text(schema)?),
             None => None,
@@ -143,7 +162,7 @@ fn handoff(
     }
     let repeats = matches!(&route.action, Action::To(Target::SelfStep))
         || matches!(&route.action, Action::To(Target::Step(id)) if *id == step.id);
-    if !repeats || step.deciding_role() == Role::Script {
+    if !repeats || step.turn(step.deciding_role()).is_none() {
         return Ok(None);
     }
     let mut parts = Vec::new();

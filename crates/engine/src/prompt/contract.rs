@@ -161,7 +161,7 @@ impl Contract {
             Role::Verifier => {
                 "- Role: verifier; judge what is there, mend nothing, write only the files below\n"
             }
-            Role::Script => "- Role: script\n",
+            Role::Script | Role::Outside => "- Role: script\n",
         };
         out
     }
@@ -230,7 +230,7 @@ impl Contract {
                     "No outcome is needed in your answer: when the work is done, say in a few \
                      words what you did. A verifier decides what comes next.\n"
                 }
-                Role::Worker | Role::Verifier | Role::Script => return,
+                Role::Worker | Role::Verifier | Role::Script | Role::Outside => return,
             };
             return section(out, "Answer", text);
         }

@@ -6,13 +6,13 @@ use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
     FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer, Process,
     Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey, SessionUse,
-    SnapshotId, Stop, TurnResult, Usage, Verdict,
+    Signal, SnapshotId, Stop, TurnResult, Usage, Verdict, Wait,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 32;
+pub(crate) const KINDS: usize = 36;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -50,6 +50,10 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::PersonSaid { .. } => 29,
         Event::SaidDelivered { .. } => 30,
         Event::FellBack { .. } => 31,
+        Event::AnswerRefused { .. } => 32,
+        Event::WaitBegun { .. } => 33,
+        Event::SignalReceived { .. } => 34,
+        Event::WaitEnded { .. } => 35,
     }
 }
 
@@ -157,9 +161,11 @@ fn of_the_run() -> Vec<Event> {
                 text: "which way?".to_owned(),
                 choices: vec!["left".to_owned(), "right".to_owned()],
                 schema: Some(Ref::Object(digest('c'))),
+                shown: Vec::new(),
+                until: None,
             },
         },
-        Event::AnswerAccepted { answer: text("left") },
+        Event::AnswerAccepted { answer: text("left"), tag: None },
         Event::RunHeld {
             hold: Hold {
                 class: FailureClass::UsageLimit,
@@ -189,6 +195,22 @@ fn of_the_run() -> Vec<Event> {
         },
         Event::RunFinished { verdict: Verdict::Accepted },
         Event::RunCancelled,
+        Event::AnswerRefused { visit: visit(), changed: vec![id("report")] },
+        Event::WaitBegun {
+            wait: Wait {
+                visit: visit(),
+                until: Some(1_795_360_000_000),
+                signal: Some(id("build_done")),
+            },
+        },
+        Event::SignalReceived {
+            signal: Signal {
+                id: "build-17".to_owned(),
+                name: id("build_done"),
+                payload: text("{\"build\":17}"),
+            },
+        },
+        Event::WaitEnded { visit: visit(), tag: id("done"), signal: Some("build-17".to_owned()) },
     ]
 }
 

@@ -1,12 +1,14 @@
 //! A checked workflow: immutable, hashed, nothing in it can be wrong.
 
 mod budget;
+mod outside;
 mod policy;
 mod route;
 mod step;
 mod workflow;
 
 pub use budget::{Budget, Spending};
+pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};
 pub use route::{Action, Route, Target};
 pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};

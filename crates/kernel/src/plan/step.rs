@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Policy;
-use super::Route;
+use super::{Ask, Policy, Route, WaitFor};
 use crate::ids::{ArtifactName, CheckName, Digest, Role, RouteTag, StepId, WorklistName};
 
 /// A node of the plan.
@@ -66,6 +65,7 @@ impl Step {
             Work::Prompt { .. } => Role::Worker,
             Work::ProduceVerify { .. } => Role::Verifier,
             Work::Run { .. } | Work::Validate { .. } => Role::Script,
+            Work::Ask { .. } | Work::Wait { .. } => Role::Outside,
         }
     }
 
@@ -75,6 +75,7 @@ impl Step {
             Work::Prompt { .. } => Role::Worker,
             Work::ProduceVerify { .. } => Role::Producer,
             Work::Run { .. } | Work::Validate { .. } => Role::Script,
+            Work::Ask { .. } | Work::Wait { .. } => Role::Outside,
         }
     }
 
@@ -105,7 +106,7 @@ impl Step {
         match &self.work {
             Work::Run { program } => Some(&program.command),
             Work::Validate { command, .. } => Some(command),
-            Work::Prompt { .. } | Work::ProduceVerify { .. } => None,
+            _ => None,
         }
     }
 
@@ -121,6 +122,8 @@ impl Step {
             Work::ProduceVerify { .. } => "produce + verify",
             Work::Run { .. } => "run",
             Work::Validate { .. } => "validate",
+            Work::Ask { .. } => "ask",
+            Work::Wait { .. } => "wait",
         }
     }
 
@@ -169,6 +172,10 @@ pub enum Work {
         validates: ArtifactName,
         feedback: ArtifactName,
     },
+    /// Waits for a person's answer, which picks the route.
+    Ask { ask: Ask },
+    /// Waits for a time or a signal.
+    Wait { until: WaitFor },
 }
 
 /// One provider turn as planned.

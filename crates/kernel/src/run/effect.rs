@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Feedback, InterruptCause, ItemStatus, Ref, Said, SessionUse, SnapshotId};
-use crate::ids::{CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
+use crate::ids::{ArtifactName, CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
 
 /// Work that is owed. Performed at least once, recorded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum Effect {
         text: Ref,
         /// A script's exit code.
         exit: Option<i32>,
+        /// The outcome, where it came from outside and is known; `text` is its payload then.
+        tag: Option<RouteTag>,
     },
     /// Render the handoff of a route that is taken without asking.
     Hand { visit: VisitId, tag: RouteTag },
@@ -53,6 +55,16 @@ pub enum Effect {
         /// The last state recorded; `None`: a person said to restore whatever is there.
         expected: Option<SnapshotId>,
     },
+    /// Render the question of a step, and look at what it shows.
+    Pose {
+        visit: VisitId,
+        /// What has changed since it was asked before.
+        changed: Vec<ArtifactName>,
+    },
+    /// Find out until when a step waits.
+    Arm { visit: VisitId },
+    /// Wait for a step until this time, in milliseconds since the epoch.
+    AwaitDue { visit: VisitId, until: u64 },
 }
 
 /// Why a turn is asked.
@@ -84,6 +96,9 @@ impl Effect {
             Self::WriteStatus { worklist, item, .. } => format!("{worklist}[{item}]/status"),
             Self::AwaitTime { until } => format!("time/{until}"),
             Self::Restore { turn, .. } => format!("{turn}/restore"),
+            Self::Pose { visit, .. } => format!("{visit}/pose"),
+            Self::Arm { visit } => format!("{visit}/arm"),
+            Self::AwaitDue { visit, until } => format!("{visit}/due/{until}"),
         }
     }
 
@@ -97,11 +112,14 @@ impl Effect {
             | Self::Prepare { .. }
             | Self::Seal { .. }
             | Self::Judge { .. }
-            | Self::Hand { .. } => true,
+            | Self::Hand { .. }
+            | Self::Pose { .. }
+            | Self::Arm { .. } => true,
             Self::RunChecks { checks, .. } => checks.is_empty(),
             Self::RunTurn { .. }
             | Self::WriteStatus { .. }
             | Self::AwaitTime { .. }
+            | Self::AwaitDue { .. }
             | Self::Restore { .. } => false,
         }
     }

@@ -11,6 +11,7 @@ use super::facts::{
 };
 use super::harness::{FailureClass, Usage};
 use super::hold::Hold;
+use super::outside::{Signal, Wait};
 use crate::ids::{
     ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
     WorklistName,
@@ -191,7 +192,12 @@ pub enum Event {
     /// The run waits for a person.
     QuestionAsked { question: Question },
     /// The answer that was accepted.
-    AnswerAccepted { answer: Ref },
+    AnswerAccepted {
+        answer: Ref,
+        /// The route it picks, where a step asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<RouteTag>,
+    },
     /// A person said something to the run; the next turn is told, or the running one.
     PersonSaid { said: Said },
     /// All that was said was given to the running turn.
@@ -214,6 +220,21 @@ pub enum Event {
     RunFinished { verdict: Verdict },
     /// The run was ended by command.
     RunCancelled,
+    /// The answer does not count: what it is about is not what was shown. It is asked again.
+    AnswerRefused { visit: VisitId, changed: Vec<ArtifactName> },
+    /// A step waits for a time or a signal.
+    WaitBegun { wait: Wait },
+    /// A signal came; it is kept until a step waits for it.
+    SignalReceived { signal: Signal },
+    /// What a step waited for is there, or the time for it is over.
+    WaitEnded {
+        visit: VisitId,
+        /// The route it picks.
+        tag: RouteTag,
+        /// The signal that was taken, by its id; `None`: the time came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<String>,
+    },
 }
 
 impl Event {
@@ -255,6 +276,10 @@ impl Event {
             Self::RunResumed { .. } => "run_resumed",
             Self::RunFinished { .. } => "run_finished",
             Self::RunCancelled => "run_cancelled",
+            Self::AnswerRefused { .. } => "answer_refused",
+            Self::WaitBegun { .. } => "wait_begun",
+            Self::SignalReceived { .. } => "signal_received",
+            Self::WaitEnded { .. } => "wait_ended",
         }
     }
 }

@@ -5,6 +5,7 @@ use super::facts::{
     Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
 };
 use super::hold::Hold;
+use super::outside::Signal;
 use crate::ids::{Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
 use crate::plan::{Budget, OnLimit};
 
@@ -99,7 +100,12 @@ pub enum Input {
     /// A policy cannot be enforced.
     PolicyRefused { message: String },
     /// A person's answer; already checked against the question's schema.
-    Answer { answer: Ref, text: String },
+    Answer {
+        answer: Ref,
+        text: String,
+        /// What the question shows, as found now.
+        findings: Vec<Finding>,
+    },
     /// Somebody said `resume`, or a new owner found the old one dead.
     Resume {
         raise: Raise,
@@ -112,6 +118,23 @@ pub enum Input {
     Stop { cause: InterruptCause, tree: Option<SnapshotId> },
     /// End the run for good: a running process was ended first.
     Cancel,
+    /// Answer to [`Effect::Pose`](super::Effect::Pose).
+    Posed {
+        visit: VisitId,
+        text: String,
+        /// What the question shows, as found now.
+        findings: Vec<Finding>,
+        /// When the time for an answer is over, in milliseconds since the epoch.
+        until: Option<u64>,
+    },
+    /// Answer to [`Effect::Arm`](super::Effect::Arm): when its time comes, in milliseconds since the
+    /// epoch.
+    Armed { visit: VisitId, until: Option<u64> },
+    /// Answer to [`Effect::AwaitDue`](super::Effect::AwaitDue); and for what nobody stayed for, told by
+    /// who looks at the clock next.
+    Due { visit: VisitId },
+    /// A signal came.
+    Signal { signal: Signal },
 }
 
 /// What the engine made of a deciding turn's answer.

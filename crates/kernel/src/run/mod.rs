@@ -8,6 +8,7 @@ mod facts;
 mod harness;
 mod hold;
 mod input;
+mod outside;
 mod outstanding;
 mod questions;
 mod state;
@@ -24,6 +25,7 @@ pub use facts::{
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};
 pub use input::{AskedQuestion, Input, Judged, Outcome};
+pub use outside::{Shown, Signal, Wait};
 pub use outstanding::outstanding;
 pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
 pub use tally::Tally;

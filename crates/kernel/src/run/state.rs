@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::effect::TurnCause;
 use super::facts::{
     Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause, Item,
-    ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId, Stop,
-    Verdict,
+    ItemStatus, Process, Provider, Question, QuestionKind, Ref, Said, SessionKey, SessionUse,
+    SnapshotId, Stop, Verdict,
 };
 use super::harness::Usage;
 use super::hold::{Hold, Spent};
+use super::outside::{Signal, Wait};
 use super::tally::Tally;
 use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
@@ -72,6 +73,10 @@ pub struct Run {
     pub spent: Spent,
     /// What the turns of each conversation reported so far.
     pub session_usage: BTreeMap<SessionKey, Usage>,
+    /// Signals that no step has waited for yet, oldest first.
+    pub signals: Vec<Signal>,
+    /// Ids of all signals that came.
+    pub signals_before: BTreeSet<String>,
 }
 
 /// A step, and the item it is for.
@@ -109,6 +114,8 @@ pub enum Lifecycle {
     Stopped(Stop),
     Finished(Verdict),
     Cancelled,
+    /// Waits for a step's time or signal.
+    Awaiting(Wait),
 }
 
 impl Lifecycle {
@@ -212,6 +219,8 @@ pub enum Phase {
         text: Ref,
         /// A script's exit code.
         exit: Option<i32>,
+        /// The outcome, where it came from outside; `text` is its payload then.
+        tag: Option<RouteTag>,
     },
     Handing {
         tag: RouteTag,
@@ -228,6 +237,15 @@ pub enum Phase {
         cause: InterruptCause,
         question: Box<Question>,
     },
+    /// The step's question is rendered; while the run waits for its answer too.
+    Posing {
+        /// What has changed since it was asked before.
+        changed: Vec<ArtifactName>,
+        /// When the time for an answer is over, where it was asked before.
+        until: Option<u64>,
+    },
+    /// It is found out until when the step waits; while the run waits too.
+    Arming,
 }
 
 impl Phase {
@@ -272,6 +290,19 @@ impl Run {
             budget: Budget::default(),
             spent: Spent::default(),
             session_usage: BTreeMap::new(),
+            signals: Vec::new(),
+            signals_before: BTreeSet::new(),
+        }
+    }
+
+    /// The visit whose time comes, and when, in milliseconds since the epoch.
+    pub fn due(&self) -> Option<(&VisitId, u64)> {
+        match &self.lifecycle {
+            Lifecycle::Awaiting(wait) => Some((&wait.visit, wait.until?)),
+            Lifecycle::Waiting(Question { kind: QuestionKind::Step { visit }, until, .. }) => {
+                Some((visit, (*until)?))
+            }
+            _ => None,
         }
     }
 

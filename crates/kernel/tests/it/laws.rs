@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use botpipe_kernel::ids::TurnId;
-use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target};
+use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target, WaitFor, Work};
 use botpipe_kernel::run::{
-    Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, SnapshotId, TurnCause, outstanding,
+    Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, Signal, SnapshotId, TurnCause,
+    outstanding,
 };
 use proptest::prelude::*;
 
-use crate::plans::{plan, produce_verify, prompt, ralph, route, script, step, target_of, validate};
-use crate::world::{Draw, World, answer, nudge};
+use crate::plans::{
+    ask, plan, produce_verify, prompt, ralph, route, script, step, target_of, validate,
+};
+use crate::world::{Draw, World, answer, nudge, text};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
@@ -39,7 +42,13 @@ fn live(plan: Arc<Plan>, draw: &mut Draw<'_>) {
 }
 
 fn step_once(world: &mut World, draw: &mut Draw<'_>) {
-    match draw.below(30) {
+    match draw.below(31) {
+        // Signals come when they like, also twice.
+        30 => {
+            let (id, name) = (format!("g{}", draw.below(40)), "ready".parse().unwrap());
+            let signal = Signal { id, name, payload: text("1") };
+            drop(world.tell(Input::Signal { signal }));
+        }
         29 => drop(world.tell(Input::Cancel)),
         // The owner dies: all that is left is what was stored, and a new owner says so.
         27 | 28 => {
@@ -85,6 +94,8 @@ struct Laws {
     open: BTreeSet<TurnId>,
     ended: BTreeSet<TurnId>,
     visits: BTreeMap<String, u32>,
+    came: BTreeSet<String>,
+    taken: BTreeSet<String>,
     /// Of the last turn that was interrupted: how it is to be told.
     fate: Fate,
 }
@@ -110,7 +121,10 @@ impl Laws {
         let effects = outstanding(run);
         match &run.lifecycle {
             Lifecycle::Running => assert!(!effects.is_empty(), "a running run owes something"),
-            Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Stopped(_) => {
+            Lifecycle::Waiting(_)
+            | Lifecycle::Held(_)
+            | Lifecycle::Awaiting(_)
+            | Lifecycle::Stopped(_) => {
                 assert!(!effects.iter().any(Effect::is_process));
             }
             Lifecycle::Finished(_) | Lifecycle::Cancelled => {
@@ -178,6 +192,13 @@ impl Laws {
                 let route = step.route(tag).expect("the route is the step's");
                 assert!(route.action.targets().any(|target| target == to));
             }
+            Event::SignalReceived { signal } => {
+                assert!(self.came.insert(signal.id.clone()), "{} came twice", signal.id);
+            }
+            Event::WaitEnded { signal: Some(id), .. } => {
+                assert!(self.came.contains(id), "{id} was taken and never came");
+                assert!(self.taken.insert(id.clone()), "{id} was taken twice");
+            }
             Event::AnswerAccepted { .. } => self.fate = Fate::Answered,
             Event::TreeRestored { .. } => self.fate = Fate::PutBack,
             _ => {}
@@ -195,11 +216,19 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
 }
 
 fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
-    let work = match draw.below(4) {
+    let timeout = draw.one_in(2).then_some(5);
+    let work = match draw.below(8) {
         0 => prompt(&["notes"]),
         1 => produce_verify(&["work"], &["tests"], &["review"]),
         2 => script(),
-        _ => validate("work", "notes"),
+        3 => validate("work", "notes"),
+        4 => ask(&["again", "never mind"], &["work", "notes"], timeout),
+        5 => ask(&[], &[], timeout),
+        6 => Work::Wait { until: WaitFor::Span { ms: 5 } },
+        _ => {
+            let name = "ready".parse().unwrap();
+            Work::Wait { until: WaitFor::Signal { name, timeout_ms: timeout } }
+        }
     };
     let scoped = draw.one_in(3);
     let mut routes = vec![
@@ -211,6 +240,11 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     }
     if draw.one_in(2) {
         routes[1].required_writes = Some(Vec::new());
+    }
+    if draw.one_in(8) {
+        routes[1].tag = "timed_out".parse().unwrap();
+    } else {
+        routes.push(route("timed_out", any_action(all, scoped, draw)));
     }
     let mut step = step(name, work, routes);
     step.scope = scoped.then(|| "item".parse().unwrap());

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Budget, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step, Target,
-    Work,
+    Action, Ask, Budget, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step,
+    Target, WaitFor, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -62,6 +62,8 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
             [validates, feedback] => step.work = plans::validate(validates, feedback),
             _ => return Err("`validate ARTIFACT FEEDBACK`".to_owned()),
         },
+        "ask" => step.work = Work::Ask { ask: ask(&words)? },
+        "wait" => step.work = Work::Wait { until: wait(&words)? },
         "produce" => step.work = plans::produce_verify(&words, &[], &[]),
         "verify" => match &mut step.work {
             Work::ProduceVerify { verifier, .. } => verifier.writes = names(),
@@ -155,6 +157,39 @@ fn route(text: &str) -> Result<Route, String> {
 fn verdict(word: &str) -> Result<Verdict, String> {
     let all = BTreeMap::from([("accepted", Verdict::Accepted), ("rejected", Verdict::Rejected)]);
     all.get(word).copied().ok_or_else(|| format!("`{word}` is no verdict"))
+}
+
+/// `[choices=a,b] [shows=x] [timeout=9]`, or `-`.
+fn ask(words: &[&str]) -> Result<Ask, String> {
+    said::only(words, &["choices", "shows", "timeout"])?;
+    let list = |key| {
+        let all = said::value(words, key).unwrap_or_default();
+        all.split(',').filter(|word| !word.is_empty())
+    };
+    Ok(Ask {
+        question: plans::digest(1),
+        choices: list("choices").map(str::to_owned).collect(),
+        answer: None,
+        shows: list("shows").map(|name| name.parse().unwrap()).collect(),
+        timeout_ms: said::value(words, "timeout").map(said::number).transpose()?,
+    })
+}
+
+/// `span=9`, `moment` or `signal=name [timeout=9]`.
+fn wait(words: &[&str]) -> Result<WaitFor, String> {
+    if words == ["moment"] {
+        return Ok(WaitFor::Moment { at: plans::digest(1) });
+    }
+    said::only(words, &["span", "signal", "timeout"])?;
+    let time = |key| said::value(words, key).map(said::number).transpose();
+    match (time("span")?, said::value(words, "signal")) {
+        (Some(ms), None) => Ok(WaitFor::Span { ms }),
+        (None, Some(name)) => {
+            let name = name.parse().map_err(|_| format!("`{name}` is no signal"))?;
+            Ok(WaitFor::Signal { name, timeout_ms: time("timeout")? })
+        }
+        _ => Err("`wait span=9`, `wait moment` or `wait signal=name`".to_owned()),
+    }
 }
 
 fn number(text: &str) -> Result<u32, String> {

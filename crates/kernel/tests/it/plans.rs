@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
-    Action, Artifact, Check, Clocks, Continuity, Format, Input, Limits, OnInterrupt, Plan, Program,
-    Route, Step, Target, TurnPlan, Work, Worklist,
+    Action, Artifact, Ask, Check, Clocks, Continuity, Format, Input, Limits, OnInterrupt, Plan,
+    Program, Route, Step, Target, TurnPlan, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -79,6 +79,12 @@ pub(crate) fn script() -> Work {
 pub(crate) fn validate(validates: &str, feedback: &str) -> Work {
     let (validates, feedback) = (validates.parse().unwrap(), feedback.parse().unwrap());
     Work::Validate { command: digest(2), validates, feedback }
+}
+
+pub(crate) fn ask(choices: &[&str], shows: &[&str], timeout_ms: Option<u64>) -> Work {
+    let shows = shows.iter().map(|name| name.parse().unwrap()).collect();
+    let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
+    Work::Ask { ask: Ask { question: digest(1), choices, answer: None, shows, timeout_ms } }
 }
 
 pub(crate) fn produce_verify(produces: &[&str], checks: &[&str], verifies: &[&str]) -> Work {

@@ -23,6 +23,9 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
     let owed = outstanding(run).into_iter().next();
     let place = Place { named, owed: owed.as_ref() };
     let words: Vec<&str> = rest.split_whitespace().collect();
+    if let Some(input) = crate::said_outside::input(run, word, rest)? {
+        return Ok(input);
+    }
     if let Some(input) = command(word, rest, &words)? {
         return if named.is_none() { Ok(input) } else { Err(format!("`{word}` is of no turn")) };
     }
@@ -135,7 +138,6 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         }
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
-        "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },
         "resume" => Input::Resume {
             raise: raise(words)?,
             tree: tree(words),
@@ -256,7 +258,7 @@ fn check(word: &str) -> CheckResult {
 }
 
 /// `name=good`, `stale`, `missing` or `invalid`; words with these other keys are not artifacts.
-fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, String> {
+pub(crate) fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for word in words {
         let (name, how) = word.split_once('=').ok_or_else(|| format!("`{word}`?"))?;
@@ -339,16 +341,16 @@ fn tree(words: &[&str]) -> Option<SnapshotId> {
     value(words, "tree").map(|tree| SnapshotId(tree.to_owned()))
 }
 
-fn value<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
+pub(crate) fn value<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
-fn number<N: FromStr>(text: &str) -> Result<N, String> {
+pub(crate) fn number<N: FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| format!("`{text}` is no number"))
 }
 
 /// What would be ignored is refused: every word is one of these keys and its value.
-fn only(words: &[&str], keys: &[&str]) -> Result<(), String> {
+pub(crate) fn only(words: &[&str], keys: &[&str]) -> Result<(), String> {
     let known = |word: &str| word.split_once('=').is_some_and(|(key, _)| keys.contains(&key));
     words.iter().find(|word| !known(word)).map_or(Ok(()), |word| Err(format!("`{word}`?")))
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use botpipe_kernel::ids::{ArtifactName, TurnId};
-use botpipe_kernel::plan::{Budget, OnLimit, Plan};
+use botpipe_kernel::plan::{Budget, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Effect, Event, Evidence, FailureClass, Finding,
     FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Raise, Ref,
-    Refusal, Run, SnapshotId, TurnResult, Usage, decide, outstanding,
+    Refusal, Run, Signal, SnapshotId, TurnResult, Usage, decide, outstanding,
 };
 
 use crate::plans::digest;
+use crate::said_outside::shown;
 
 pub(crate) fn text(text: &str) -> Ref {
     Ref::Inline(text.to_owned())
@@ -135,6 +136,13 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Seal { visit } => {
             vec![Input::Sealed { visit, tree: Some(SnapshotId("t1".to_owned())) }]
         }
+        Effect::Judge { turn, tag: Some(tag), .. } => {
+            let judged = match draw.below(9) {
+                8 => Judged::Malformed { why: "the payload does not fit".to_owned() },
+                _ => outcome(tag.as_str(), Vec::new()),
+            };
+            vec![Input::Judged { turn, judged }]
+        }
         Effect::Judge { turn, offered, .. } => {
             let judged = match draw.below(8) {
                 7 => Judged::Malformed { why: "no JSON".to_owned() },
@@ -152,6 +160,17 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             vec![Input::StatusWritten { worklist, item, status, stamp: None, drift: None }]
         }
         Effect::AwaitTime { .. } => vec![Input::TimeCame],
+        Effect::Pose { visit, .. } => vec![posed(run, visit, draw)],
+        Effect::Arm { visit } => {
+            let timed = match run.current_step().map(|step| &step.work) {
+                Some(Work::Wait { until: WaitFor::Signal { timeout_ms, .. } }) => {
+                    timeout_ms.is_some()
+                }
+                _ => true,
+            };
+            vec![Input::Armed { visit, until: timed.then_some(5_000) }]
+        }
+        Effect::AwaitDue { visit, .. } => vec![Input::Due { visit }],
         Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
             turn,
             tree: SnapshotId("t2".to_owned()),
@@ -161,6 +180,18 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             vec![Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }]
         }
     }
+}
+
+fn posed(run: &Run, visit: botpipe_kernel::ids::VisitId, draw: &mut Draw<'_>) -> Input {
+    let (mut findings, mut timed) = (Vec::new(), false);
+    if let Some(Work::Ask { ask }) = run.current_step().map(|step| &step.work) {
+        timed = ask.timeout_ms.is_some();
+        for name in &ask.shows {
+            let state = if draw.one_in(12) { FindingState::Missing } else { stale() };
+            findings.push(finding(name, state));
+        }
+    }
+    Input::Posed { visit, text: "which?".to_owned(), findings, until: timed.then_some(5_000) }
 }
 
 fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
@@ -250,10 +281,24 @@ pub(crate) fn item(n: usize) -> Item {
 /// What a person may do to a run that rests.
 pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
     match &run.lifecycle {
+        Lifecycle::Awaiting(wait) => Some(match &wait.signal {
+            Some(name) if wait.until.is_none() || !draw.one_in(3) => Input::Signal {
+                signal: Signal {
+                    id: format!("g{}", draw.below(40)),
+                    name: name.clone(),
+                    payload: text("7"),
+                },
+            },
+            _ => Input::Due { visit: wait.visit.clone() },
+        }),
         Lifecycle::Waiting(question) => {
+            if let (Some((visit, _)), true) = (run.due(), draw.one_in(3)) {
+                return Some(Input::Due { visit: visit.clone() });
+            }
+            let findings = shown(run, draw.one_in(4).then_some(9));
             let answer = question.choices.get(draw.below(question.choices.len().max(1)));
             let answer = answer.cloned().unwrap_or_else(|| "yes".to_owned());
-            Some(Input::Answer { answer: text(&answer), text: answer })
+            Some(Input::Answer { answer: text(&answer), text: answer, findings })
         }
         Lifecycle::Stopped(_) | Lifecycle::Held(_) => {
             let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();

@@ -1,7 +1,9 @@
-//! Rule: a step whose outcomes are known has routes for these, and none besides.
+//! Rule: a step whose outcomes are known has a route for each, and none besides.
+
+use std::collections::BTreeSet;
 
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, StepDecl, WorkDecl};
+use crate::document::{Document, StepDecl, WaitDecl, WorkDecl};
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in document.steps.iter().filter(|step| step.routes_known) {
@@ -10,14 +12,32 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
             continue;
         }
         no_others(step, &outcomes, report);
+        for outcome in outcomes.iter().filter(|outcome| !has_route(step, outcome)) {
+            nowhere(step, outcome, report);
+        }
         feedback(step, report);
     }
 }
 
 /// All that a step can come to; nothing for one whose agent or script names its routes itself.
 fn outcomes(step: &StepDecl) -> Vec<&str> {
+    let timed = |timed: bool| timed.then_some("timed_out");
     match &step.work {
         WorkDecl::Validate { .. } => vec!["valid", "invalid"],
+        WorkDecl::Ask { choices, .. } => {
+            let led = choices.iter().map(|choice| choice.value.as_str());
+            let mut outcomes: Vec<_> = led.filter(|choice| has_route(step, choice)).collect();
+            if (outcomes.len() < choices.len() || choices.is_empty()) && !outcomes.contains(&"done")
+            {
+                outcomes.push("done");
+            }
+            outcomes.extend(timed(step.clocks.wall_ms.is_some()));
+            outcomes
+        }
+        WorkDecl::Wait { what: WaitDecl::Signal { timeout_ms, .. } } => {
+            ["done"].into_iter().chain(timed(timeout_ms.is_some())).collect()
+        }
+        WorkDecl::Wait { .. } => vec!["done"],
         WorkDecl::Prompt { .. }
         | WorkDecl::ProduceVerify { .. }
         | WorkDecl::Run { .. }
@@ -25,17 +45,46 @@ fn outcomes(step: &StepDecl) -> Vec<&str> {
     }
 }
 
+fn has_route(step: &StepDecl, outcome: &str) -> bool {
+    step.routes.iter().any(|route| route.tag.value.as_str() == outcome)
+}
+
 fn no_others(step: &StepDecl, outcomes: &[&str], report: &mut Report<'_>) {
     for route in &step.routes {
         let tag = route.tag.value.as_str();
         if !outcomes.contains(&tag) {
             let message = format!("step `{}` never takes route `{tag}`", step.id.value);
-            report.push(
-                Problem::new(Code::NeverTaken, route.tag.span, message)
-                    .suggest(tag, outcomes.iter().copied()),
-            );
+            let choices: &[_] = match &step.work {
+                WorkDecl::Ask { choices, .. } => choices,
+                _ => &[],
+            };
+            let choices = choices.iter().map(|choice| choice.value.as_str());
+            let known = choices.chain(outcomes.iter().copied()).collect::<BTreeSet<_>>();
+            report
+                .push(Problem::new(Code::NeverTaken, route.tag.span, message).suggest(tag, known));
         }
     }
+}
+
+fn nowhere(step: &StepDecl, outcome: &str, report: &mut Report<'_>) {
+    let id = &step.id.value;
+    let problem = match &step.work {
+        // Both its routes are filled in, unless nobody writes the artifact, which is reported as that.
+        WorkDecl::Validate { .. } => return,
+        WorkDecl::Ask { choices, .. } if outcome == "done" && !choices.is_empty() => {
+            let lost = choices.iter().find(|choice| !has_route(step, &choice.value));
+            let Some(lost) = lost else { return };
+            let message = format!("choice `{}` of step `{id}` has no route", lost.value);
+            Problem::new(Code::NoRoute, lost.span, message)
+                .help("add one of that name, or `done` for all choices without one")
+        }
+        _ => {
+            let message = format!("outcome `{outcome}` of step `{id}` has no route");
+            Problem::new(Code::NoRoute, step.id.span, message)
+                .help(format!("add `{outcome}` to its `routes`"))
+        }
+    };
+    report.push(problem);
 }
 
 /// The engine writes the feedback only when the artifact is found invalid.

@@ -6,7 +6,7 @@ use minijinja::Environment;
 
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, StepDecl, TextDecl, WorkDecl};
+use crate::document::{Document, StepDecl, TextDecl, WaitDecl, WorkDecl};
 use crate::source::Span;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -37,6 +37,11 @@ impl Rule<'_, '_> {
         }
         if let WorkDecl::Run { command, .. } | WorkDecl::Validate { command, .. } = &step.work {
             self.template(command, place);
+        }
+        match &step.work {
+            WorkDecl::Ask { question: text, .. }
+            | WorkDecl::Wait { what: WaitDecl::Moment { at: text } } => self.template(text, place),
+            _ => {}
         }
         for check in step.work.checks() {
             self.template(&check.command, place);

@@ -29,7 +29,7 @@ pub(crate) fn worst_case(checked: &Checked) -> WorstCase {
         let turns: u64 = match step.work {
             WorkDecl::Prompt { .. } => 1,
             WorkDecl::ProduceVerify { .. } => 2,
-            WorkDecl::Run { .. } | WorkDecl::Validate { .. } | WorkDecl::Unknown => 0,
+            _ => 0,
         };
         let visit = turns * u64::from(step.max_attempts);
         dearest = dearest.max(visit);

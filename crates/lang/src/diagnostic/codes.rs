@@ -60,7 +60,7 @@ codes! {
     PolicyNotEnforced "BP0207" "policy is not enforced yet", "A protection that nobody enforces is refused, never ignored.";
     BadName "BP0208" "not a valid name", "Names stand in paths, tags and messages, so few characters are allowed.";
     ReservedName "BP0209" "reserved name", "The name means something else already.";
-    StepKind "BP0210" "a step has exactly one kind", "One of `prompt`, `produce` with `verify`, `run` or `validate` says what a step does.";
+    StepKind "BP0210" "a step has exactly one kind", "One of `prompt`, `produce` with `verify`, `run`, `validate`, `ask` or `wait` says what a step does.";
     WrongKind "BP0211" "key of another kind of step", "The key exists, but not for this kind of step.";
     Duration "BP0212" "not a duration", "Durations are a number and a unit: `500ms`, `30s`, `20m`, `2h`.";
     Range "BP0213" "number out of range", "The number is too small or too large to mean anything.";
@@ -83,6 +83,9 @@ codes! {
     SessionScope "BP0408" "session per item without items", "`continuity: work_item` needs a step with a `scope`.";
 
     NeverTaken "BP0451" "route that is never taken", "What a step of this kind can come to is known, and the route's tag is none of it.";
+    NoRoute "BP0452" "outcome without a route", "What a step of this kind can come to is known, and each outcome needs a route.";
+    AnswerForm "BP0453" "answer in two forms", "What a person may answer is said once: by `choices`, or by the schema `answer`.";
+    WaitForm "BP0454" "waits for no one thing", "A step waits `for` a time, `until` a moment, or for a `signal`, which may have a `timeout`.";
 
     FileUnreadable "BP0501" "file cannot be read", "Paths are relative to the workflow's own file.";
     FileOutside "BP0502" "path leaves the workflow's folder", "A workflow reads only what lies beside it.";

@@ -14,19 +14,23 @@ pub(super) enum Kind {
     ProduceVerify,
     Run,
     Validate,
+    Ask,
+    Wait,
 }
 
 /// The keys that say what a step does. `produce` and `verify` are one kind.
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 7] = [
     ("prompt", Kind::Prompt),
     ("produce", Kind::ProduceVerify),
     ("verify", Kind::ProduceVerify),
     ("run", Kind::Run),
     ("validate", Kind::Validate),
+    ("ask", Kind::Ask),
+    ("wait", Kind::Wait),
 ];
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, &[Kind]); 9] = [
+const OWNED_KEYS: [(&str, &str, &[Kind]); 12] = [
     ("writes", "`prompt` and `run`", &[Kind::Prompt, Kind::Run]),
     ("session", "`prompt` and `produce`", &[Kind::Prompt, Kind::ProduceVerify]),
     ("verifier_session", "`produce` + `verify`", &[Kind::ProduceVerify]),
@@ -36,6 +40,9 @@ const OWNED_KEYS: [(&str, &str, &[Kind]); 9] = [
     ("checks", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("validates", "`validate`", &[Kind::Validate]),
     ("feedback", "`validate`", &[Kind::Validate]),
+    ("choices", "`ask`", &[Kind::Ask]),
+    ("answer", "`ask`", &[Kind::Ask]),
+    ("shows", "`ask`", &[Kind::Ask]),
 ];
 
 impl Reader<'_, '_> {
@@ -66,10 +73,11 @@ impl Reader<'_, '_> {
             ),
             // The key of a kind that comes later is reported as such.
             [] if later => {}
-            [] => self.report.push(
-                Problem::new(Code::StepKind, id, "this step does nothing")
-                    .help("add one of `prompt`, `produce` with `verify`, `run` or `validate`"),
-            ),
+            [] => self
+                .report
+                .push(Problem::new(Code::StepKind, id, "this step does nothing").help(
+                "add one of `prompt`, `produce` with `verify`, `run`, `validate`, `ask` or `wait`",
+            )),
         }
         if later {
             fields.forgive_unknown();

@@ -3,6 +3,7 @@
 mod artifact;
 pub(crate) mod field;
 mod kind;
+mod outside;
 mod policy;
 mod route;
 mod schema;
@@ -17,6 +18,7 @@ use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
 use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use artifact::ArtifactDecl;
+pub(crate) use outside::WaitDecl;
 pub(crate) use route::{ActionDecl, RouteDecl};
 pub(crate) use schema::SchemaDecl;
 pub(crate) use step::StepDecl;

@@ -246,7 +246,7 @@ pub(super) fn fill_routes(document: &mut Document) {
             WorkDecl::ProduceVerify { .. } => {
                 vec![("accepted", next), ("needs_rework", Target::SelfStep)]
             }
-            WorkDecl::Prompt { .. } | WorkDecl::Run { .. } => vec![("done", next)],
+            _ => vec![("done", next)],
         };
         let place = step.id.span;
         for (tag, target) in routes {

@@ -50,8 +50,8 @@ const LATER: [&str; 14] = [
 ];
 
 /// Kinds of step that this version does not run.
-pub(super) const LATER_KINDS: [&str; 8] =
-    ["llm", "classify", "call", "workflow", "parallel", "fan_out", "ask", "wait"];
+pub(super) const LATER_KINDS: [&str; 6] =
+    ["llm", "classify", "call", "workflow", "parallel", "fan_out"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
@@ -95,8 +95,10 @@ impl Reader<'_, '_> {
             fields.get(key).map(|entry| names(entry, "artifacts", report)).unwrap_or_default()
         };
         let mut requires = artifacts("requires", self.report);
-        if let WorkDecl::Validate { validates, .. } = &work {
-            requires.push(validates.clone());
+        match &work {
+            WorkDecl::Validate { validates, .. } => requires.push(validates.clone()),
+            WorkDecl::Ask { shows, .. } => requires.extend(shows.iter().cloned()),
+            _ => {}
         }
         let reads = artifacts("reads", self.report);
         let routes = fields.get("routes");

@@ -13,12 +13,10 @@ impl Reader<'_, '_> {
             && let Some(mut how) =
                 Fields::of(&entry.value, "a validator", entry.key_span, self.report)
         {
-            match how.get("host") {
-                Some(host) => self.report.push(not_yet("host", host.key_span)),
-                None => {
-                    let run = how.need("run", self.report);
-                    command = run.and_then(|run| self.inline_text(&run.value, run.key_span));
-                }
+            if let Some(host) = how.get("host") {
+                self.report.push(not_yet("host", host.key_span));
+            } else if let Some(run) = how.need("run", self.report) {
+                command = self.inline_text(&run.value, run.key_span);
             }
             how.close(&[], self.report);
         }

@@ -6,6 +6,8 @@ use botpipe_kernel::plan::Continuity;
 use super::Reader;
 use super::field::{Fields, choice, duration, name, names, wrong_type};
 use super::kind::Kind;
+use super::outside::WaitDecl;
+use super::schema::SchemaDecl;
 use super::text::TextDecl;
 use crate::diagnostic::{Code, Problem};
 use crate::source::Spanned;
@@ -30,6 +32,15 @@ pub(crate) enum WorkDecl {
         command: TextDecl,
         validates: Spanned<ArtifactName>,
         feedback: [Spanned<ArtifactName>; 1],
+    },
+    Ask {
+        question: TextDecl,
+        choices: Vec<Spanned<String>>,
+        answer: Option<SchemaDecl>,
+        shows: Vec<Spanned<ArtifactName>>,
+    },
+    Wait {
+        what: WaitDecl,
     },
     /// Reported.
     Unknown,
@@ -61,7 +72,7 @@ impl WorkDecl {
             Self::ProduceVerify { producer, verifier, .. } => (&producer.writes, &verifier.writes),
             Self::Run { writes, .. } => (writes, &[]),
             Self::Validate { feedback, .. } => (feedback, &[]),
-            Self::Unknown => (&[], &[]),
+            Self::Ask { .. } | Self::Wait { .. } | Self::Unknown => (&[], &[]),
         };
         first.iter().chain(second)
     }
@@ -77,7 +88,7 @@ impl WorkDecl {
         let (first, second) = match self {
             Self::Prompt { turn } => (Some(turn), None),
             Self::ProduceVerify { producer, verifier, .. } => (Some(producer), Some(verifier)),
-            Self::Run { .. } | Self::Validate { .. } | Self::Unknown => (None, None),
+            _ => (None, None),
         };
         first.into_iter().chain(second)
     }
@@ -105,6 +116,8 @@ impl Reader<'_, '_> {
                 None => WorkDecl::Unknown,
             },
             Some(Kind::Validate) => self.validate(fields, &id.value),
+            Some(Kind::Ask) => self.ask(fields),
+            Some(Kind::Wait) => self.wait(fields),
             None => WorkDecl::Unknown,
         }
     }

@@ -1,10 +1,10 @@
 //! What people and the owner's end ask of a run: start, answer, resume, stop, cancel.
 
-use super::{Batch, Refusal, onward};
+use super::{Batch, Refusal, onward, outside};
 use crate::ids::TurnId;
 use crate::plan::{OnInterrupt, Spending};
 use crate::run::event::Event;
-use crate::run::facts::{InterruptCause, Raise, Ref, ResumeCause, Said, SnapshotId, Stop};
+use crate::run::facts::{Finding, InterruptCause, Raise, Ref, ResumeCause, Said, SnapshotId, Stop};
 use crate::run::input::Input;
 use crate::run::state::{Lifecycle, Phase};
 use crate::run::{Question, QuestionKind};
@@ -52,7 +52,12 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn answer(batch: &mut Batch, answer: Ref, text: &str) -> Result<(), Refusal> {
+pub(super) fn answer(
+    batch: &mut Batch,
+    answer: Ref,
+    text: &str,
+    findings: &[Finding],
+) -> Result<(), Refusal> {
     let question = match &batch.run.lifecycle {
         Lifecycle::Waiting(question) => question.clone(),
         lifecycle if lifecycle.is_ended() => return Err(Refusal::Ended),
@@ -62,9 +67,15 @@ pub(super) fn answer(batch: &mut Batch, answer: Ref, text: &str) -> Result<(), R
     if !question.choices.is_empty() && !question.choices.contains(&text) {
         return Err(Refusal::NotAChoice { choices: question.choices });
     }
-    let own = !matches!(question.kind, QuestionKind::Route { .. });
-    let answer = if own { Batch::answer_text(text) } else { answer };
-    batch.push(Event::AnswerAccepted { answer });
+    let answer = match question.kind {
+        QuestionKind::Step { visit } => {
+            outside::answered(batch, visit, &question.shown, answer, &text, findings);
+            return Ok(());
+        }
+        QuestionKind::Route { .. } => answer,
+        QuestionKind::Interrupted { .. } | QuestionKind::Edited { .. } => Batch::answer_text(text),
+    };
+    batch.push(Event::AnswerAccepted { answer, tag: None });
     onward::go_on(batch);
     Ok(())
 }
@@ -95,7 +106,9 @@ pub(super) fn resume(
             }
             batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise });
         }
-        Lifecycle::Held(_) => batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise }),
+        Lifecycle::Held(_) | Lifecycle::Awaiting(_) => {
+            batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise });
+        }
         Lifecycle::Waiting(_) => return Err(Refusal::WaitsForAnswer),
         Lifecycle::Unstarted => return Ok(()),
         Lifecycle::Finished(_) | Lifecycle::Cancelled => return Err(Refusal::Ended),

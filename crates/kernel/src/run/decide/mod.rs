@@ -3,6 +3,7 @@
 mod attempt;
 mod command;
 mod onward;
+mod outside;
 mod route;
 
 use super::event::Event;
@@ -42,11 +43,14 @@ pub fn decide(run: &Run, input: Input) -> Result<Vec<Event>, Refusal> {
     let mut batch = Batch::new(run);
     match input {
         Input::Start { .. } => command::start(&mut batch, input)?,
-        Input::Answer { answer, text } => command::answer(&mut batch, answer, &text)?,
+        Input::Answer { answer, text, findings } => {
+            command::answer(&mut batch, answer, &text, &findings)?;
+        }
         Input::Resume { raise, tree, edited } => {
             command::resume(&mut batch, raise, tree, edited)?;
         }
         Input::Say { said } => command::say(&mut batch, said)?,
+        Input::Signal { signal } => outside::signal(&mut batch, signal)?,
         Input::Cancel => command::cancel(&mut batch)?,
         Input::Stop { cause, tree } => command::stop(&mut batch, cause, tree),
         Input::Stuck { message } => command::stand(&mut batch, Stop::Error { message }),
@@ -66,6 +70,7 @@ fn answered(batch: &mut Batch, input: Input) {
             }
         }
         Input::TimeCame => onward::time_came(batch),
+        Input::Due { visit } => outside::due(batch, visit),
         _ if !matches!(batch.run.lifecycle, Lifecycle::Running) => {}
         Input::ItemsRead { worklist, source, items } => {
             if batch.reads(&worklist) {
@@ -87,6 +92,10 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::TurnEnded { .. }
         | Input::SaidDelivered { .. }
         | Input::TurnHeld { .. }) => of_a_turn(batch, of_turn),
+        Input::Posed { visit, text, findings, until } => {
+            outside::posed(batch, visit, text, &findings, until);
+        }
+        Input::Armed { visit, until } => outside::armed(batch, visit, until),
         Input::ChecksEnded { visit, checks, findings } => {
             if batch.phase_of(&visit) == Some(&Phase::Checking) {
                 attempt::checks_ended(batch, visit, checks, findings);
@@ -129,6 +138,7 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::Resume { .. }
         | Input::Cancel
         | Input::Say { .. }
+        | Input::Signal { .. }
         | Input::Stop { .. }
         | Input::Stuck { .. }
         | Input::PolicyRefused { .. } => {}
@@ -190,6 +200,11 @@ fn entered(batch: &mut Batch, visit: VisitId, baseline: Baseline, requires: &[Fi
 }
 
 fn judge(batch: &mut Batch, turn: TurnId, judged: Judged) {
+    if let (Role::Outside, Judged::Malformed { why } | Judged::ScriptFailed { why }) =
+        (turn.role, &judged)
+    {
+        return command::stand(batch, Stop::Error { message: why.clone() });
+    }
     match judged {
         Judged::Outcome(outcome) => route::outcome(batch, turn, outcome),
         Judged::Malformed { why } => {

@@ -97,6 +97,8 @@ pub(super) fn take(
                 text: asked.text,
                 choices: asked.choices,
                 schema,
+                shown: Vec::new(),
+                until: None,
             },
         });
         return;

@@ -1,17 +1,18 @@
 //! Event to state: total, infallible, and calls nothing.
 
 mod interrupted;
+mod outside;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::ids::{ArtifactName, Digest, ItemId, Role, StepId, TurnId, VisitId, WorklistName};
-use crate::plan::{OnLimit, Step, Target};
+use crate::plan::{OnLimit, Step, Target, Work};
 use crate::run::effect::TurnCause;
 use crate::run::event::Event;
 use crate::run::facts::{
-    Baseline, CheckResult, Feedback, FileStamp, Finding, Item, ItemStatus, Provider, Raise, Ref,
-    SnapshotId, TurnResult, Verdict,
+    Baseline, CheckResult, Feedback, FileStamp, Finding, Item, ItemStatus, Process, Provider,
+    Raise, Ref, SnapshotId, TurnResult, Verdict,
 };
 use crate::run::harness::{Remedy, Usage};
 use crate::run::hold::Hold;
@@ -53,16 +54,7 @@ impl Run {
                     };
                 });
             }
-            Event::TurnStarted { process, .. } => {
-                if process.boot_id.is_some() {
-                    self.boot_id.clone_from(&process.boot_id);
-                }
-                self.with_visit(|visit| {
-                    if let Phase::Turning { process: slot, .. } = &mut visit.phase {
-                        *slot = Some(process.clone());
-                    }
-                });
-            }
+            Event::TurnStarted { process, .. } => self.turn_started(process),
             Event::SessionKnown { turn, token } => self.session_known(turn, token),
             Event::TurnEnded { turn, result, usage, took_ms, .. } => {
                 self.turn_ended(turn, result, usage.as_ref(), *took_ms);
@@ -95,7 +87,7 @@ impl Run {
             Event::QuestionAsked { question } => {
                 self.lifecycle = Lifecycle::Waiting(question.clone());
             }
-            Event::AnswerAccepted { answer } => self.answer_accepted(answer),
+            Event::AnswerAccepted { answer, tag } => self.answer_accepted(answer, tag.as_ref()),
             Event::PersonSaid { said } => {
                 self.said_before.insert(said.id.clone());
                 self.said.push(said.clone());
@@ -103,6 +95,12 @@ impl Run {
             Event::SaidDelivered { .. } => self.tell(usize::MAX),
             Event::RunHeld { hold } => self.lifecycle = Lifecycle::Held(hold.clone()),
             Event::FellBack { provider, .. } => self.fell_back(provider),
+            Event::AnswerRefused { changed, .. } => self.answer_refused(changed),
+            Event::WaitBegun { wait } => self.lifecycle = Lifecycle::Awaiting(wait.clone()),
+            Event::SignalReceived { signal } => self.signal_received(signal),
+            Event::WaitEnded { visit, tag, signal } => {
+                self.wait_ended(visit, tag, signal.as_deref());
+            }
             Event::HoldEnded => self.lifecycle = Lifecycle::Running,
             Event::RunStopped { stop } => self.lifecycle = Lifecycle::Stopped(stop.clone()),
             Event::RunResumed { raise, .. } => self.resumed(raise),
@@ -240,23 +238,41 @@ impl Run {
     }
 
     fn baseline_taken(&mut self, baseline: &Baseline) {
-        let Some(role) = self.current_step().map(Step::first_role) else { return };
+        let Some(step) = self.current_step() else { return };
+        let role = step.first_role();
+        let outside = match step.work {
+            Work::Ask { .. } => Some(Phase::Posing { changed: Vec::new(), until: None }),
+            Work::Wait { .. } => Some(Phase::Arming),
+            _ => None,
+        };
         self.with_visit(|visit| {
             visit.baseline = baseline.clone();
             let restarting = visit.restarting.take();
             if visit.entry_files.is_none() || (restarting.is_some() && !visit.again) {
                 visit.entry_files = Some(baseline.files.clone());
             }
-            visit.phase = match restarting {
-                Some((turn, cause)) => Phase::Preparing {
+            visit.phase = match (outside, restarting) {
+                (Some(phase), _) => phase,
+                (None, Some((turn, cause))) => Phase::Preparing {
                     turn: TurnId { start: turn.start + 1, ..turn },
                     cause: TurnCause::Restarted { cause },
                 },
-                None => Phase::Preparing {
+                (None, None) => Phase::Preparing {
                     turn: TurnId { visit: visit.id.clone(), role, n: 1, start: 1 },
                     cause: TurnCause::First,
                 },
             };
+        });
+    }
+
+    fn turn_started(&mut self, process: &Process) {
+        if process.boot_id.is_some() {
+            self.boot_id.clone_from(&process.boot_id);
+        }
+        self.with_visit(|visit| {
+            if let Phase::Turning { process: slot, .. } = &mut visit.phase {
+                *slot = Some(process.clone());
+            }
         });
     }
 
@@ -297,8 +313,8 @@ impl Run {
                 visit.phase = Phase::Checking;
             }
             TurnResult::Completed { text, exit } => {
-                visit.phase =
-                    Phase::Judging { turn: turn.clone(), text: text.clone(), exit: *exit };
+                let (turn, text) = (turn.clone(), text.clone());
+                visit.phase = Phase::Judging { turn, text, exit: *exit, tag: None };
             }
             TurnResult::Failed { class, message } => {
                 // Neither a limit nor a lost conversation is the agent's fault.
@@ -411,6 +427,7 @@ impl Run {
         self.lifecycle = match std::mem::replace(&mut self.lifecycle, Lifecycle::Running) {
             // Whoever resumed stays until the time has come.
             Lifecycle::Held(hold) => Lifecycle::Held(Hold { on_limit: OnLimit::Wait, ..hold }),
+            Lifecycle::Awaiting(wait) => Lifecycle::Awaiting(wait),
             _ => Lifecycle::Running,
         };
         if let Some(max_steps) = raise.max_steps {
