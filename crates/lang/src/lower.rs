@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
 use botpipe_kernel::plan::{
-    Action, Artifact, Ask, Check, Clocks, Input, Limits, Plan, Program, Route, Step, TurnPlan,
-    WaitFor, Work, Worklist,
+    Action, Artifact, Ask, Check, Choice, Clocks, Input, Limits, Plan, Program, Route, Step,
+    TurnPlan, WaitFor, Work, Worklist,
 };
 use serde_json::Value as Json;
 
@@ -113,6 +113,17 @@ impl TextStore {
                     timeout_ms: decl.clocks.wall_ms,
                 },
             },
+            WorkDecl::Classify { turn, choices } => Work::Classify {
+                turn: self.turn(turn),
+                choices: choices
+                    .iter()
+                    .map(|it| Choice {
+                        name: it.name.value.clone(),
+                        description: it.description.clone(),
+                    })
+                    .collect(),
+            },
+            WorkDecl::Llm { turn, .. } => Work::Llm { turn: self.turn(turn) },
             WorkDecl::Wait { what } => Work::Wait { until: self.wait(what) },
             WorkDecl::Unknown => return None,
         };
@@ -121,8 +132,14 @@ impl TextStore {
             Work::Ask { .. } => Clocks::default(),
             _ => decl.clocks,
         };
-        let routes =
+        let mut routes =
             decl.routes.iter().map(|route| self.route(route)).collect::<Option<Vec<_>>>()?;
+        if let WorkDecl::Llm { returns, .. } = &decl.work {
+            let schema = self.schema(returns);
+            for route in routes.iter_mut().filter(|route| route.tag.as_str() == "done") {
+                route.payload = Some(schema.clone());
+            }
+        }
         Some(Step {
             id: decl.id.value.clone(),
             title: decl.title.clone(),

@@ -23,4 +23,5 @@ mod say;
 mod signals;
 mod spending;
 mod validate;
+mod value;
 mod wait;

@@ -38,6 +38,11 @@ pub(super) fn judge(
         },
         None => read(&text),
     };
+    let envelope = envelope.map(|it| match step.work {
+        // The choice is the value, whatever else stands beside it.
+        Work::Classify { .. } => Envelope { payload: Value::String(it.tag.clone()), ..it },
+        _ => it,
+    });
     let judged = match envelope {
         Ok(envelope) => accept(driver, &step, turn.role, envelope, offered)?,
         Err(why) => Judged::Malformed { why },
@@ -88,8 +93,8 @@ fn accept(
         handoff: None,
         question: None,
     };
-    let route = step.routes.iter().find(|route| route.tag.as_str() == envelope.tag);
-    let Some(route) = route.filter(|route| offered.contains(&route.tag)) else {
+    let Some(route) = step.route_of(&envelope.tag).filter(|route| offered.contains(&route.tag))
+    else {
         return Ok(Judged::Outcome(outcome));
     };
     if let Some(schema) = &route.payload {
@@ -115,7 +120,8 @@ fn accept(
             Err(why) => return Ok(Judged::Malformed { why }),
         }
     }
-    let root = OutcomeRoot { tag: envelope.tag, payload: envelope.payload, route_fields: fields };
+    let root =
+        OutcomeRoot { tag: route.tag.to_string(), payload: envelope.payload, route_fields: fields };
     outcome.handoff = match super::validate::handoff(driver, step, route, &root)? {
         Some(text) => Some(driver.keep(&text)?),
         None => handoff(driver, step, route, &root, &outcome)?,

@@ -2,7 +2,7 @@
 
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
-use botpipe_kernel::plan::{Action, Route, Step, Target};
+use botpipe_kernel::plan::{Action, Choice, Route, Step, Target, Work};
 use botpipe_kernel::run::{
     CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, Said, SessionUse, TurnCause,
 };
@@ -11,8 +11,8 @@ use super::{Agent, Trouble};
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
-    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
-    request_text,
+    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, Wanted,
+    WriteLine, request_text,
 };
 
 /// Renders what a turn is asked.
@@ -113,6 +113,11 @@ fn contract(
         said: Vec::new(),
         feedback,
         interruption: interruption(driver, turn, cause, session)?,
+        wanted: match step.work {
+            Work::Classify { .. } => Wanted::Choice,
+            Work::Llm { .. } => Wanted::Value,
+            _ => Wanted::Route,
+        },
     };
     for check in &visit.checks {
         let output = match &check.output {
@@ -131,6 +136,10 @@ fn contract(
     }
     if let Some(answer) = &visit.answer {
         contract.answer = Some(driver.text_of(answer)?);
+    }
+    if let Work::Classify { choices, .. } = &step.work {
+        contract.routes.extend(choices.iter().map(choice_line));
+        return Ok(contract);
     }
     for route in step.routes.iter().filter(|route| offered.contains(&route.tag)) {
         let line = route_line(driver, step, route)?;
@@ -218,6 +227,18 @@ fn route_line(
         payload_schema,
         asks: matches!(route.action, Action::To(Target::AwaitInput)),
     })
+}
+
+fn choice_line(choice: &Choice) -> OfferedRoute {
+    OfferedRoute {
+        tag: choice.name.clone(),
+        summary: choice.description.clone(),
+        target: String::new(),
+        required_writes: Vec::new(),
+        required_checks: Vec::new(),
+        payload_schema: None,
+        asks: false,
+    }
 }
 
 fn target_words(action: &Action) -> String {

@@ -39,6 +39,19 @@ pub struct Contract {
     pub said: Vec<String>,
     pub feedback: Vec<Feedback>,
     pub interruption: Option<InterruptionNote>,
+    pub wanted: Wanted,
+}
+
+/// What the answer of a turn that decides is to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// One of the routes.
+    #[default]
+    Route,
+    /// One of the choices, which stand in the routes' place.
+    Choice,
+    /// The payload of the one route.
+    Value,
 }
 
 /// The current item.
@@ -156,7 +169,11 @@ impl Contract {
         }
         out += &format!("- Visits: {} of at most {}\n", self.visit_n, self.max_visits);
         out += match self.role {
-            Role::Worker => "- Role: worker; you do the work and pick the route\n",
+            Role::Worker => match self.wanted {
+                Wanted::Route => "- Role: worker; you do the work and pick the route\n",
+                Wanted::Choice => "- Role: worker; the answer is one of the choices below\n",
+                Wanted::Value => "- Role: worker; the answer is the value described below\n",
+            },
             Role::Producer => "- Role: producer; you do the work, a verifier judges it\n",
             Role::Verifier => {
                 "- Role: verifier; judge what is there, mend nothing, write only the files below\n"
@@ -234,13 +251,25 @@ impl Contract {
             };
             return section(out, "Answer", text);
         }
-        let mut text = "Pick one route:\n\n".to_owned();
-        for route in &self.routes {
+        let mut text = match self.wanted {
+            Wanted::Route => "Pick one route:\n\n",
+            Wanted::Choice => "Pick one choice:\n\n",
+            Wanted::Value => "",
+        }
+        .to_owned();
+        for route in self.routes.iter().filter(|_| self.wanted != Wanted::Value) {
             text += &route_line(route, schemas);
         }
-        text += "\nThe last thing in your answer is one JSON object in a fenced json block:\n\n";
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text += "The last thing in your answer is one JSON object in a fenced json block:\n\n";
         text += &fenced("json", &self.example());
-        text += "\n`tag` is the route you pick.";
+        text += match self.wanted {
+            Wanted::Route => "\n`tag` is the route you pick.",
+            Wanted::Choice => "\n`tag` is the choice, as it is written above.",
+            Wanted::Value => "\n`payload` is the value asked for: JSON.",
+        };
         text += &self.payload_words(schemas);
         if let Some(asking) = tags(&self.routes, |route| route.asks) {
             text += &format!(
@@ -259,7 +288,9 @@ impl Contract {
             _ => "…",
         };
         let mut example = format!("{{\"outcome\": {{\"tag\": \"{tag}\"");
-        if self.routes.iter().any(|route| route.payload_schema.is_some()) {
+        if self.wanted == Wanted::Value {
+            example += ", \"payload\": …";
+        } else if self.routes.iter().any(|route| route.payload_schema.is_some()) {
             example += ", \"payload\": {…}";
         }
         if self.routes.iter().any(|route| route.asks) {
@@ -272,11 +303,11 @@ impl Contract {
         let mut words = String::new();
         for route in &self.routes {
             if let Some(schema) = &route.payload_schema {
-                words += &format!(
-                    " With `{}`, `payload` fits schema {}.",
-                    route.tag,
-                    schemas.number(schema)
-                );
+                let number = schemas.number(schema);
+                words += &match self.wanted {
+                    Wanted::Value => format!(" It fits schema {number}."),
+                    _ => format!(" With `{}`, `payload` fits schema {number}.", route.tag),
+                };
             }
         }
         words
@@ -292,7 +323,10 @@ impl Contract {
 }
 
 fn route_line(route: &OfferedRoute, schemas: &mut Schemas) -> String {
-    let mut line = format!("- `{}`: {}", route.tag, route.target);
+    let mut line = format!("- `{}`", route.tag);
+    if !route.target.is_empty() {
+        line += &format!(": {}", route.target);
+    }
     if let Some(summary) = route.summary.as_ref().filter(|summary| !summary.trim().is_empty()) {
         line += &format!(" — {}", one_line(summary, 2 * TITLE_LIMIT));
     }

@@ -12,7 +12,8 @@ mod template;
 mod text;
 
 pub use contract::{
-    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
+    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, Wanted,
+    WriteLine,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, run_input};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use botpipe_engine::prompt::{
     CheckLine, CheckRoot, Contract, InterruptionNote, ItemLine, ItemRoot, OfferedRoute,
-    OutcomeRoot, Part, ReadLine, Roots, StepRoot, Templates, WorkflowRoot, WorklistRoot, WriteLine,
-    evaluate, feedback_text, render, request_text,
+    OutcomeRoot, Part, ReadLine, Roots, StepRoot, Templates, Wanted, WorkflowRoot, WorklistRoot,
+    WriteLine, evaluate, feedback_text, render, request_text,
 };
 use botpipe_kernel::ids::{Digest, Role};
 use botpipe_kernel::run::{FailureClass, Feedback, Finding, FindingState};
@@ -171,6 +171,7 @@ fn contract(role: Role, turn: &str) -> Contract {
         said: Vec::new(),
         feedback: Vec::new(),
         interruption: None,
+        wanted: Wanted::Route,
     }
 }
 

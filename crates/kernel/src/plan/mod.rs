@@ -11,5 +11,7 @@ pub use budget::{Budget, Spending};
 pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};
 pub use route::{Action, Route, Target};
-pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};
+pub use step::{
+    Check, Choice, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work,
+};
 pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider, Worklist};

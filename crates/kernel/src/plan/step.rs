@@ -62,7 +62,7 @@ impl Step {
     /// The role whose answer picks the route.
     pub fn deciding_role(&self) -> Role {
         match self.work {
-            Work::Prompt { .. } => Role::Worker,
+            Work::Prompt { .. } | Work::Classify { .. } | Work::Llm { .. } => Role::Worker,
             Work::ProduceVerify { .. } => Role::Verifier,
             Work::Run { .. } | Work::Validate { .. } => Role::Script,
             Work::Ask { .. } | Work::Wait { .. } => Role::Outside,
@@ -72,7 +72,7 @@ impl Step {
     /// The role that starts a visit.
     pub fn first_role(&self) -> Role {
         match self.work {
-            Work::Prompt { .. } => Role::Worker,
+            Work::Prompt { .. } | Work::Classify { .. } | Work::Llm { .. } => Role::Worker,
             Work::ProduceVerify { .. } => Role::Producer,
             Work::Run { .. } | Work::Validate { .. } => Role::Script,
             Work::Ask { .. } | Work::Wait { .. } => Role::Outside,
@@ -94,7 +94,10 @@ impl Step {
     /// The turn of a role; `None` for a script.
     pub fn turn(&self, role: Role) -> Option<&TurnPlan> {
         match (&self.work, role) {
-            (Work::Prompt { turn }, Role::Worker) => Some(turn),
+            (
+                Work::Prompt { turn } | Work::Classify { turn, .. } | Work::Llm { turn },
+                Role::Worker,
+            ) => Some(turn),
             (Work::ProduceVerify { producer, .. }, Role::Producer) => Some(producer),
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => Some(verifier),
             _ => None,
@@ -124,6 +127,8 @@ impl Step {
             Work::Validate { .. } => "validate",
             Work::Ask { .. } => "ask",
             Work::Wait { .. } => "wait",
+            Work::Classify { .. } => "classify",
+            Work::Llm { .. } => "llm",
         }
     }
 
@@ -145,6 +150,16 @@ impl Step {
     /// The route of that tag.
     pub fn route(&self, tag: &RouteTag) -> Option<&Route> {
         self.routes.iter().find(|route| &route.tag == tag)
+    }
+
+    /// The route that an outcome takes: that of its name, and `done` for a choice without one.
+    pub fn route_of(&self, outcome: &str) -> Option<&Route> {
+        let named = |tag| self.routes.iter().find(|route| route.tag.as_str() == tag);
+        match &self.work {
+            Work::Classify { choices, .. } if choices.iter().all(|it| it.name != outcome) => None,
+            Work::Classify { .. } | Work::Ask { .. } => named(outcome).or_else(|| named("done")),
+            _ => named(outcome),
+        }
     }
 
     /// Whether the step's outcome is a judgement.
@@ -176,6 +191,19 @@ pub enum Work {
     Ask { ask: Ask },
     /// Waits for a time or a signal.
     Wait { until: WaitFor },
+    /// One provider turn, which picks one of a few words.
+    Classify { turn: TurnPlan, choices: Vec<Choice> },
+    /// One provider turn, whose answer is a value: the payload of its route `done`.
+    Llm { turn: TurnPlan },
+}
+
+/// One of the words a `classify` step picks from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// One provider turn as planned.

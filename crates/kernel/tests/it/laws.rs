@@ -12,7 +12,8 @@ use botpipe_kernel::run::{
 use proptest::prelude::*;
 
 use crate::plans::{
-    ask, plan, produce_verify, prompt, ralph, route, script, step, target_of, validate,
+    ask, classify, plan, produce_verify, prompt, ralph, route, script, step, target_of, turn,
+    validate,
 };
 use crate::world::{Draw, World, answer, nudge, text};
 
@@ -217,14 +218,16 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
 
 fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     let timeout = draw.one_in(2).then_some(5);
-    let work = match draw.below(8) {
+    let work = match draw.below(10) {
         0 => prompt(&["notes"]),
         1 => produce_verify(&["work"], &["tests"], &["review"]),
         2 => script(),
         3 => validate("work", "notes"),
         4 => ask(&["again", "never mind"], &["work", "notes"], timeout),
         5 => ask(&[], &[], timeout),
-        6 => Work::Wait { until: WaitFor::Span { ms: 5 } },
+        6 => classify(&["again", "never mind"]),
+        7 => Work::Llm { turn: turn(&[]) },
+        8 => Work::Wait { until: WaitFor::Span { ms: 5 } },
         _ => {
             let name = "ready".parse().unwrap();
             Work::Wait { until: WaitFor::Signal { name, timeout_ms: timeout } }

@@ -62,6 +62,8 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
             [validates, feedback] => step.work = plans::validate(validates, feedback),
             _ => return Err("`validate ARTIFACT FEEDBACK`".to_owned()),
         },
+        "classify" => step.work = plans::classify(&words),
+        "llm" => step.work = Work::Llm { turn: plans::turn(&[]) },
         "ask" => step.work = Work::Ask { ask: ask(&words)? },
         "wait" => step.work = Work::Wait { until: wait(&words)? },
         "produce" => step.work = plans::produce_verify(&words, &[], &[]),
@@ -89,7 +91,9 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 _ => return Err(format!("`{rest}` is no session")),
             };
             match &mut step.work {
-                Work::Prompt { turn } => turn.session = kept,
+                Work::Prompt { turn } | Work::Classify { turn, .. } | Work::Llm { turn } => {
+                    turn.session = kept;
+                }
                 Work::ProduceVerify { producer, verifier, .. } => {
                     (producer.session, verifier.session) = (kept, kept);
                 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
-    Action, Artifact, Ask, Check, Clocks, Continuity, Format, Input, Limits, OnInterrupt, Plan,
-    Program, Route, Step, Target, TurnPlan, Work, Worklist,
+    Action, Artifact, Ask, Check, Choice, Clocks, Continuity, Format, Input, Limits, OnInterrupt,
+    Plan, Program, Route, Step, Target, TurnPlan, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -79,6 +79,11 @@ pub(crate) fn script() -> Work {
 pub(crate) fn validate(validates: &str, feedback: &str) -> Work {
     let (validates, feedback) = (validates.parse().unwrap(), feedback.parse().unwrap());
     Work::Validate { command: digest(2), validates, feedback }
+}
+
+pub(crate) fn classify(choices: &[&str]) -> Work {
+    let choice = |name: &&str| Choice { name: (*name).to_owned(), description: None };
+    Work::Classify { turn: turn(&[]), choices: choices.iter().map(choice).collect() }
 }
 
 pub(crate) fn ask(choices: &[&str], shows: &[&str], timeout_ms: Option<u64>) -> Work {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{Document, StepDecl, WaitDecl, WorkDecl};
+use crate::source::Spanned;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in document.steps.iter().filter(|step| step.routes_known) {
@@ -16,6 +17,25 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
             nowhere(step, outcome, report);
         }
         feedback(step, report);
+        payloads(step, report);
+    }
+}
+
+/// What comes with the outcome of such a step is known too.
+fn payloads(step: &StepDecl, report: &mut Report<'_>) {
+    let with = match &step.work {
+        WorkDecl::Llm { .. } => "what it `returns`",
+        WorkDecl::Classify { .. } => "the choice",
+        WorkDecl::Ask { .. } => "the answer",
+        WorkDecl::Wait { .. } => "what came with the signal",
+        _ => "what was printed",
+    };
+    for route in step.routes.iter().filter(|route| route.payload.is_some()) {
+        let message = format!("the payload of step `{}` is {with}", step.id.value);
+        report.push(
+            Problem::new(Code::WrongKind, route.tag.span, message)
+                .help("remove the route's `payload`"),
+        );
     }
 }
 
@@ -24,24 +44,34 @@ fn outcomes(step: &StepDecl) -> Vec<&str> {
     let timed = |timed: bool| timed.then_some("timed_out");
     match &step.work {
         WorkDecl::Validate { .. } => vec!["valid", "invalid"],
-        WorkDecl::Ask { choices, .. } => {
-            let led = choices.iter().map(|choice| choice.value.as_str());
+        WorkDecl::Ask { .. } | WorkDecl::Classify { .. } => {
+            let all = choices(step);
+            let led = all.iter().map(|choice| choice.value.as_str());
             let mut outcomes: Vec<_> = led.filter(|choice| has_route(step, choice)).collect();
-            if (outcomes.len() < choices.len() || choices.is_empty()) && !outcomes.contains(&"done")
-            {
+            if (outcomes.len() < all.len() || all.is_empty()) && !outcomes.contains(&"done") {
                 outcomes.push("done");
             }
-            outcomes.extend(timed(step.clocks.wall_ms.is_some()));
+            let asks = matches!(step.work, WorkDecl::Ask { .. });
+            outcomes.extend(timed(asks && step.clocks.wall_ms.is_some()));
             outcomes
         }
         WorkDecl::Wait { what: WaitDecl::Signal { timeout_ms, .. } } => {
             ["done"].into_iter().chain(timed(timeout_ms.is_some())).collect()
         }
-        WorkDecl::Wait { .. } => vec!["done"],
+        WorkDecl::Llm { .. } | WorkDecl::Wait { .. } => vec!["done"],
         WorkDecl::Prompt { .. }
         | WorkDecl::ProduceVerify { .. }
         | WorkDecl::Run { .. }
         | WorkDecl::Unknown => Vec::new(),
+    }
+}
+
+/// The few words that a step may come to.
+fn choices(step: &StepDecl) -> Vec<&Spanned<String>> {
+    match &step.work {
+        WorkDecl::Ask { choices, .. } => choices.iter().collect(),
+        WorkDecl::Classify { choices, .. } => choices.iter().map(|choice| &choice.name).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -54,11 +84,7 @@ fn no_others(step: &StepDecl, outcomes: &[&str], report: &mut Report<'_>) {
         let tag = route.tag.value.as_str();
         if !outcomes.contains(&tag) {
             let message = format!("step `{}` never takes route `{tag}`", step.id.value);
-            let choices: &[_] = match &step.work {
-                WorkDecl::Ask { choices, .. } => choices,
-                _ => &[],
-            };
-            let choices = choices.iter().map(|choice| choice.value.as_str());
+            let choices = choices(step).into_iter().map(|choice| choice.value.as_str());
             let known = choices.chain(outcomes.iter().copied()).collect::<BTreeSet<_>>();
             report
                 .push(Problem::new(Code::NeverTaken, route.tag.span, message).suggest(tag, known));
@@ -71,8 +97,8 @@ fn nowhere(step: &StepDecl, outcome: &str, report: &mut Report<'_>) {
     let problem = match &step.work {
         // Both its routes are filled in, unless nobody writes the artifact, which is reported as that.
         WorkDecl::Validate { .. } => return,
-        WorkDecl::Ask { choices, .. } if outcome == "done" && !choices.is_empty() => {
-            let lost = choices.iter().find(|choice| !has_route(step, &choice.value));
+        _ if outcome == "done" && !choices(step).is_empty() => {
+            let lost = choices(step).into_iter().find(|choice| !has_route(step, &choice.value));
             let Some(lost) = lost else { return };
             let message = format!("choice `{}` of step `{id}` has no route", lost.value);
             Problem::new(Code::NoRoute, lost.span, message)

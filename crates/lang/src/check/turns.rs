@@ -27,7 +27,7 @@ pub(crate) fn worst_case(checked: &Checked) -> WorstCase {
     let mut dearest = 0;
     for step in &document.steps {
         let turns: u64 = match step.work {
-            WorkDecl::Prompt { .. } => 1,
+            WorkDecl::Prompt { .. } | WorkDecl::Classify { .. } | WorkDecl::Llm { .. } => 1,
             WorkDecl::ProduceVerify { .. } => 2,
             _ => 0,
         };

@@ -16,10 +16,12 @@ pub(super) enum Kind {
     Validate,
     Ask,
     Wait,
+    Classify,
+    Llm,
 }
 
 /// The keys that say what a step does. `produce` and `verify` are one kind.
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 9] = [
     ("prompt", Kind::Prompt),
     ("produce", Kind::ProduceVerify),
     ("verify", Kind::ProduceVerify),
@@ -27,12 +29,16 @@ const KINDS: [(&str, Kind); 7] = [
     ("validate", Kind::Validate),
     ("ask", Kind::Ask),
     ("wait", Kind::Wait),
+    ("classify", Kind::Classify),
+    ("llm", Kind::Llm),
 ];
 
+const OF_AGENTS: [Kind; 4] = [Kind::Prompt, Kind::ProduceVerify, Kind::Classify, Kind::Llm];
+
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, &[Kind]); 12] = [
+const OWNED_KEYS: [(&str, &str, &[Kind]); 13] = [
     ("writes", "`prompt` and `run`", &[Kind::Prompt, Kind::Run]),
-    ("session", "`prompt` and `produce`", &[Kind::Prompt, Kind::ProduceVerify]),
+    ("session", "`prompt`, `produce`, `llm` and `classify`", &OF_AGENTS),
     ("verifier_session", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("producer_writes", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("verifier_writes", "`produce` + `verify`", &[Kind::ProduceVerify]),
@@ -40,7 +46,8 @@ const OWNED_KEYS: [(&str, &str, &[Kind]); 12] = [
     ("checks", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("validates", "`validate`", &[Kind::Validate]),
     ("feedback", "`validate`", &[Kind::Validate]),
-    ("choices", "`ask`", &[Kind::Ask]),
+    ("choices", "`ask` and `classify`", &[Kind::Ask, Kind::Classify]),
+    ("returns", "`llm`", &[Kind::Llm]),
     ("answer", "`ask`", &[Kind::Ask]),
     ("shows", "`ask`", &[Kind::Ask]),
 ];
@@ -73,11 +80,12 @@ impl Reader<'_, '_> {
             ),
             // The key of a kind that comes later is reported as such.
             [] if later => {}
-            [] => self
-                .report
-                .push(Problem::new(Code::StepKind, id, "this step does nothing").help(
-                "add one of `prompt`, `produce` with `verify`, `run`, `validate`, `ask` or `wait`",
-            )),
+            [] => {
+                self.report.push(Problem::new(Code::StepKind, id, "this step does nothing").help(
+                    "add one of `prompt`, `produce` with `verify`, `llm`, `classify`, `run`, \
+                     `validate`, `ask` or `wait`",
+                ));
+            }
         }
         if later {
             fields.forgive_unknown();

@@ -10,6 +10,7 @@ mod schema;
 mod step;
 mod text;
 mod validate;
+mod value;
 mod work;
 mod workflow;
 mod worklist;

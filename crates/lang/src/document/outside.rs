@@ -1,12 +1,11 @@
 //! `ask` and `wait`: steps that run nothing and wait for a person, a time or a signal.
 
-use super::field::{Fields, duration, list, name, names, text, text_of};
+use super::field::{Fields, duration, name, names, text};
 use super::kind::Kind;
 use super::text::TextDecl;
 use super::{Reader, WorkDecl};
 use crate::diagnostic::{Code, Problem};
 use crate::source::Spanned;
-use crate::yaml::Entry;
 use botpipe_kernel::ids::SignalName;
 
 /// What a `wait` step waits for, as authored.
@@ -53,31 +52,6 @@ impl Reader<'_, '_> {
                 .map(|entry| names(entry, "artifacts", self.report))
                 .unwrap_or_default(),
         }
-    }
-
-    /// A list of different texts.
-    fn choices(&mut self, entry: &Entry) -> Vec<Spanned<String>> {
-        let mut choices: Vec<Spanned<String>> = Vec::new();
-        for item in list(entry, "choices", self.report) {
-            let Some(written) = text_of(item, item.span, self.report) else { continue };
-            let choice = written.value.trim().to_owned();
-            match choices.iter().find(|known| known.value == choice) {
-                Some(first) => self.report.push(
-                    Problem::new(
-                        Code::DuplicateName,
-                        written.span,
-                        format!("choice `{choice}` is there twice"),
-                    )
-                    .also(first.span, "first here"),
-                ),
-                None => choices.push(Spanned::new(choice, written.span)),
-            }
-        }
-        if choices.is_empty() && matches!(&entry.value.value, crate::yaml::Value::List(_)) {
-            let message = "there is no choice";
-            self.report.push(Problem::new(Code::NothingThere, entry.key_span, message));
-        }
-        choices
     }
 
     pub(super) fn wait(&mut self, fields: &mut Fields<'_>) -> WorkDecl {

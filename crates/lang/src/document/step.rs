@@ -32,7 +32,8 @@ pub(crate) struct StepDecl {
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
-const LATER: [&str; 14] = [
+const LATER: [&str; 15] = [
+    "into",
     "before",
     "after",
     "before_producer",
@@ -50,8 +51,7 @@ const LATER: [&str; 14] = [
 ];
 
 /// Kinds of step that this version does not run.
-pub(super) const LATER_KINDS: [&str; 6] =
-    ["llm", "classify", "call", "workflow", "parallel", "fan_out"];
+pub(super) const LATER_KINDS: [&str; 4] = ["call", "workflow", "parallel", "fan_out"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];

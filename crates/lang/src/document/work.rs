@@ -9,6 +9,7 @@ use super::kind::Kind;
 use super::outside::WaitDecl;
 use super::schema::SchemaDecl;
 use super::text::TextDecl;
+use super::value::ChoiceDecl;
 use crate::diagnostic::{Code, Problem};
 use crate::source::Spanned;
 use crate::yaml::{Entry, Value};
@@ -42,6 +43,14 @@ pub(crate) enum WorkDecl {
     Wait {
         what: WaitDecl,
     },
+    Classify {
+        turn: TurnDecl,
+        choices: Vec<ChoiceDecl>,
+    },
+    Llm {
+        turn: TurnDecl,
+        returns: SchemaDecl,
+    },
     /// Reported.
     Unknown,
 }
@@ -72,7 +81,7 @@ impl WorkDecl {
             Self::ProduceVerify { producer, verifier, .. } => (&producer.writes, &verifier.writes),
             Self::Run { writes, .. } => (writes, &[]),
             Self::Validate { feedback, .. } => (feedback, &[]),
-            Self::Ask { .. } | Self::Wait { .. } | Self::Unknown => (&[], &[]),
+            _ => (&[], &[]),
         };
         first.iter().chain(second)
     }
@@ -86,7 +95,9 @@ impl WorkDecl {
 
     pub(crate) fn turns(&self) -> impl Iterator<Item = &TurnDecl> {
         let (first, second) = match self {
-            Self::Prompt { turn } => (Some(turn), None),
+            Self::Prompt { turn } | Self::Classify { turn, .. } | Self::Llm { turn, .. } => {
+                (Some(turn), None)
+            }
             Self::ProduceVerify { producer, verifier, .. } => (Some(producer), Some(verifier)),
             _ => (None, None),
         };
@@ -118,6 +129,8 @@ impl Reader<'_, '_> {
             Some(Kind::Validate) => self.validate(fields, &id.value),
             Some(Kind::Ask) => self.ask(fields),
             Some(Kind::Wait) => self.wait(fields),
+            Some(Kind::Classify) => self.classify(fields, &id.value),
+            Some(Kind::Llm) => self.llm(fields, &id.value),
             None => WorkDecl::Unknown,
         }
     }
@@ -145,7 +158,7 @@ impl Reader<'_, '_> {
     }
 
     /// A turn: the prompt itself, or a map when it needs its own session.
-    fn turn(
+    pub(super) fn turn(
         &mut self,
         entry: &Entry,
         writes: Option<&Entry>,

@@ -2,7 +2,7 @@
 
 use super::{Batch, Refusal, command, unmet};
 use crate::ids::VisitId;
-use crate::plan::{Route, Step, Work};
+use crate::plan::{Step, WaitFor, Work};
 use crate::run::event::Event;
 use crate::run::facts::{Finding, Question, QuestionKind, Ref, Stop};
 use crate::run::outside::{Shown, Signal, Wait};
@@ -57,12 +57,9 @@ pub(super) fn answered(
     if !changed.is_empty() {
         return batch.push(Event::AnswerRefused { visit, changed });
     }
-    let step = batch.run.current_step().cloned();
-    let route = step.as_ref().and_then(|step| named(step, text).or_else(|| named(step, DONE)));
-    match route {
-        Some(route) => {
-            batch.push(Event::AnswerAccepted { answer, tag: Some(route.tag.clone()) });
-        }
+    let route = batch.run.current_step().and_then(|step| step.route_of(text));
+    match route.map(|route| route.tag.clone()) {
+        Some(tag) => batch.push(Event::AnswerAccepted { answer, tag: Some(tag) }),
         None => no_route(batch, &visit, DONE),
     }
 }
@@ -77,8 +74,8 @@ pub(super) fn armed(batch: &mut Batch, visit: VisitId, until: Option<u64>) {
         return;
     };
     let signal = match what {
-        crate::plan::WaitFor::Signal { name, .. } => Some(name),
-        crate::plan::WaitFor::Span { .. } | crate::plan::WaitFor::Moment { .. } => None,
+        WaitFor::Signal { name, .. } => Some(name),
+        WaitFor::Span { .. } | WaitFor::Moment { .. } => None,
     };
     batch.push(Event::WaitBegun { wait: Wait { visit, until, signal } });
     take_signal(batch);
@@ -126,15 +123,12 @@ fn take_signal(batch: &mut Batch) {
 }
 
 fn end(batch: &mut Batch, visit: VisitId, tag: &str, signal: Option<String>) {
-    let route = batch.run.current_step().and_then(|step| named(step, tag));
-    match route.map(|route| route.tag.clone()) {
+    let found = |step: &Step| step.routes.iter().find(|route| route.tag.as_str() == tag).cloned();
+    let route = batch.run.current_step().and_then(found);
+    match route.map(|route| route.tag) {
         Some(tag) => batch.push(Event::WaitEnded { visit, tag, signal }),
         None => no_route(batch, &visit, tag),
     }
-}
-
-fn named<'s>(step: &'s Step, tag: &str) -> Option<&'s Route> {
-    step.routes.iter().find(|route| route.tag.as_str() == tag)
 }
 
 /// Checked before the run began; a plan that was not cannot go on here.
