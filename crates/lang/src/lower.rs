@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
 use botpipe_kernel::plan::{
-    Action, Artifact, Check, Input, Limits, Plan, Program, Route, Step, TurnPlan, Work, Worklist,
+    Action, Artifact, Assignment, Check, Input, Limits, Plan, Program, Route, Step, TurnPlan, Work,
+    Worklist,
 };
 use serde_json::Value as Json;
 
 use crate::canonical::{canonical_json, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ActionDecl, ArtifactDecl, CheckDecl, Document, RouteDecl, SchemaDecl, StepDecl, TextDecl,
-    TurnDecl, WorkDecl, WorklistDecl,
+    ActionDecl, ArtifactDecl, AssignmentDecl, CheckDecl, Document, RouteDecl, SchemaDecl, StepDecl,
+    TextDecl, TurnDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -57,6 +58,7 @@ impl TextStore {
             .iter()
             .map(|artifact| self.artifact(artifact))
             .collect::<Option<_>>()?;
+        let state = document.state.schema().map(|state| self.schema(state));
         let steps =
             document.steps.iter().map(|step| self.step(step)).collect::<Option<Vec<_>>>()?;
         let worklists = document.worklists.into_iter().map(worklist).collect::<Option<_>>()?;
@@ -75,6 +77,7 @@ impl TextStore {
             provider: document.provider,
             policy: document.policy,
             budget: document.budget,
+            state,
         })
     }
 
@@ -116,6 +119,8 @@ impl TextStore {
             on_limit: decl.on_limit,
             clocks: decl.clocks,
             policy: decl.policy.clone(),
+            state: decl.step_state.schema().map(|state| self.schema(state)),
+            item_state: decl.item_state.schema().map(|state| self.schema(state)),
         })
     }
 
@@ -137,6 +142,10 @@ impl TextStore {
         }
     }
 
+    fn assignment(&mut self, decl: &AssignmentDecl) -> Assignment {
+        Assignment { place: decl.place.value.clone(), value: self.text(&decl.value) }
+    }
+
     fn route(&mut self, decl: &RouteDecl) -> Option<Route> {
         let action = match &decl.action {
             ActionDecl::To(target) => Action::To(target.value.clone()),
@@ -156,6 +165,8 @@ impl TextStore {
             handoff: decl.handoff.as_ref().map(|handoff| self.text(handoff)),
             answer: decl.answer.as_ref().map(|(_, answer)| self.schema(answer)),
             verdict: decl.verdict.map(|(_, verdict)| verdict),
+            when: decl.when.as_ref().map(|when| self.text(when)),
+            set: decl.set.iter().map(|set| self.assignment(set)).collect(),
         })
     }
 }

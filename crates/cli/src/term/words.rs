@@ -3,7 +3,7 @@
 use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
-    CheckStatus, Event, Feedback, FindingState, InterruptCause, ResumeCause, Run, TurnResult,
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, ResumeCause, Run, TurnResult,
     Verdict, WorklistState,
 };
 
@@ -61,6 +61,13 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         },
         Event::StatusWritten { worklist, drift: Some(drift), .. } => {
             format!("worklist {worklist} had changed since it was read: {drift}")
+        }
+        Event::StateSet { changes, .. } => {
+            let said = changes.iter().map(|change| match &change.value {
+                Ref::Inline(value) => format!("{} = {value}", change.place),
+                Ref::Object(_) => format!("{} = …", change.place),
+            });
+            said.collect::<Vec<_>>().join(", ")
         }
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),

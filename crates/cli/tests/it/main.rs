@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod doctor;
 mod faults;
+mod flows;
 mod harness;
 mod init;
 mod interrupts;

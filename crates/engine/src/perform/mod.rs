@@ -12,6 +12,7 @@ mod prepare;
 mod replay;
 mod restore;
 mod roots;
+mod state;
 mod turn;
 
 pub(crate) use desk::{About, Agent, Desk};

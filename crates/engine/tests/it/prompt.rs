@@ -51,6 +51,8 @@ fn roots() -> Roots {
             payload: json!({"findings": ["a", "b"]}),
             route_fields: json!({}),
         }),
+        route: None,
+        states: BTreeMap::from([("state", json!({"round": 2}))]),
     }
 }
 
@@ -66,6 +68,7 @@ fn a_template_sees_every_root() {
 {{ run.id }} {{ task.id }} {{ workflow.name }} {{ workflow.folder }} {{ step.id }} {{ step.visit }}
 {{ checks.tests.status }}: {{ checks.tests.output }}
 {{ route.tag }}:{% for finding in outcome.payload.findings %} {{ finding }}{% endfor %}
+{{ state.round + 1 }} {{ current_worklist.name }}
 {% if params.test_command %}never{% else %}no tests{% endif %}
 ";
     assert_snapshot!(render("the prompt", text, &roots()).unwrap(), @r#"
@@ -78,6 +81,7 @@ fn a_template_sees_every_root() {
     run-7 demo ralph_loop .botpipe/tasks/demo/wf_ralph_loop implement 2
     failed: 1 failed
     needs_rework: a b
+    3 ticket
     no tests
     "#);
 }

@@ -6,13 +6,13 @@ use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
     FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer, Process,
     Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey, SessionUse,
-    SnapshotId, Stop, TurnResult, Usage, Verdict,
+    SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 32;
+pub(crate) const KINDS: usize = 33;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -50,6 +50,7 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::PersonSaid { .. } => 29,
         Event::SaidDelivered { .. } => 30,
         Event::FellBack { .. } => 31,
+        Event::StateSet { .. } => 32,
     }
 }
 
@@ -320,6 +321,13 @@ fn of_outcomes() -> Vec<Event> {
             to: Target::SelfStep,
             completed: Some(id("item-2")),
             handoff: Some(text("mind the gap")),
+        },
+        Event::StateSet {
+            visit: visit(),
+            changes: vec![StateChange {
+                place: "item_state.tries".parse().unwrap(),
+                value: text("2"),
+            }],
         },
     ]
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Assignment;
 use crate::ids::{ArtifactName, CheckName, Digest, RouteTag, StepId};
 use crate::run::Verdict;
 
@@ -30,6 +31,13 @@ pub struct Route {
     /// For a route that ends the run: the verdict, when it is not the target's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Expression that takes this route after any valid outcome when it is true, by digest. Such a
+    /// route is never offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Digest>,
+    /// What taking it puts into the state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<Assignment>,
 }
 
 /// What taking a route does.

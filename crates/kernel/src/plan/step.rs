@@ -37,6 +37,12 @@ pub struct Step {
     /// What its turns may do, over what the workflow says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// JSON Schema (an object) of what is kept for this step, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Digest>,
+    /// The same, kept for each item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_state: Option<Digest>,
 }
 
 /// What a run does when a limit of the account is reached.

@@ -11,6 +11,7 @@ use super::facts::{
 };
 use super::harness::{FailureClass, Usage};
 use super::hold::Hold;
+use super::values::StateChange;
 use crate::ids::{
     ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
     WorklistName,
@@ -214,6 +215,8 @@ pub enum Event {
     RunFinished { verdict: Verdict },
     /// The run was ended by command.
     RunCancelled,
+    /// A route put values into the state.
+    StateSet { visit: VisitId, changes: Vec<StateChange> },
 }
 
 impl Event {
@@ -255,6 +258,7 @@ impl Event {
             Self::RunResumed { .. } => "run_resumed",
             Self::RunFinished { .. } => "run_finished",
             Self::RunCancelled => "run_cancelled",
+            Self::StateSet { .. } => "state_set",
         }
     }
 }

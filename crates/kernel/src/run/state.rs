@@ -14,6 +14,7 @@ use super::facts::{
 use super::harness::Usage;
 use super::hold::{Hold, Spent};
 use super::tally::Tally;
+use super::values::{Accepted, Led, Values};
 use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
@@ -72,6 +73,10 @@ pub struct Run {
     pub spent: Spent,
     /// What the turns of each conversation reported so far.
     pub session_usage: BTreeMap<SessionKey, Usage>,
+    /// The state, as far as it was set.
+    pub values: Values,
+    /// What led to the present step; `None` at the first.
+    pub led: Option<Led>,
 }
 
 /// A step, and the item it is for.
@@ -187,6 +192,8 @@ pub struct Visit {
     pub told: Vec<Said>,
     /// The turn to go on with once a restored tree has its baseline.
     pub restarting: Option<(TurnId, InterruptCause)>,
+    /// The outcome that was accepted.
+    pub outcome: Option<Accepted>,
 }
 
 /// Where a visit stands.
@@ -272,6 +279,8 @@ impl Run {
             budget: Budget::default(),
             spent: Spent::default(),
             session_usage: BTreeMap::new(),
+            values: Values::default(),
+            led: None,
         }
     }
 
@@ -295,7 +304,30 @@ impl Run {
         let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else {
             return Vec::new();
         };
-        step.routes.iter().filter(|route| visit.allows(&self.plan, step, route)).collect()
+        let offers = |route: &&Route| route.when.is_none() && visit.allows(&self.plan, step, route);
+        step.routes.iter().filter(offers).collect()
+    }
+
+    /// The route by which the visit in progress is left after an outcome: the first one in file order
+    /// whose `when` is true and whose obligations hold, else the outcome's own.
+    pub fn way_out<'r>(
+        &'r self,
+        tag: &'r RouteTag,
+        whens: &[RouteTag],
+        findings: &[Finding],
+    ) -> &'r RouteTag {
+        let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else { return tag };
+        let is_good = |name: &ArtifactName| {
+            let mut found = findings.iter().chain(&visit.findings);
+            found.find(|it| &it.artifact == name).is_some_and(Finding::is_good)
+        };
+        let mut conditional =
+            step.routes.iter().filter(|it| it.when.is_some() && whens.contains(&it.tag));
+        let taken = conditional.find(|route| {
+            visit.allows(&self.plan, step, route)
+                && required_writes(&self.plan, step, route).all(is_good)
+        });
+        taken.map_or(tag, |route| &route.tag)
     }
 
     /// Which conversation a turn belongs to.

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use botpipe_kernel::ids::TurnId;
+use botpipe_kernel::ids::{RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target};
 use botpipe_kernel::run::{
-    Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, SnapshotId, TurnCause, outstanding,
+    Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, SnapshotId, TurnCause,
+    outstanding,
 };
 use proptest::prelude::*;
 
-use crate::plans::{plan, produce_verify, prompt, ralph, route, script, step, target_of};
+use crate::plans::{digest, plan, produce_verify, prompt, ralph, route, script, step, target_of};
 use crate::world::{Draw, World, answer, nudge};
 
 proptest! {
@@ -33,12 +34,12 @@ fn live(plan: Arc<Plan>, draw: &mut Draw<'_>) {
         if world.run.lifecycle.is_ended() {
             break;
         }
-        step_once(&mut world, draw);
+        step_once(&mut world, &mut laws, draw);
         laws.check(&world);
     }
 }
 
-fn step_once(world: &mut World, draw: &mut Draw<'_>) {
+fn step_once(world: &mut World, laws: &mut Laws, draw: &mut Draw<'_>) {
     match draw.below(30) {
         29 => drop(world.tell(Input::Cancel)),
         // The owner dies: all that is left is what was stored, and a new owner says so.
@@ -55,6 +56,7 @@ fn step_once(world: &mut World, draw: &mut Draw<'_>) {
         _ => match world.owed() {
             Some(effect) => {
                 for input in answer(&world.run, &effect, draw) {
+                    laws.heard(&input);
                     world.tell(input.clone()).unwrap();
                     // Twice: the second changes nothing that matters.
                     let before = world.run.clone();
@@ -85,6 +87,8 @@ struct Laws {
     open: BTreeSet<TurnId>,
     ended: BTreeSet<TurnId>,
     visits: BTreeMap<String, u32>,
+    /// The routes whose `when` the last outcome made true.
+    truths: Vec<RouteTag>,
     /// Of the last turn that was interrupted: how it is to be told.
     fate: Fate,
 }
@@ -101,6 +105,17 @@ enum Fate {
 }
 
 impl Laws {
+    /// Notes what the world says of conditions.
+    fn heard(&mut self, input: &Input) {
+        match input {
+            Input::HandoffRendered { exit, .. } => self.truths.clone_from(&exit.whens),
+            Input::Judged { judged: Judged::Outcome(outcome), .. } => {
+                self.truths.clone_from(&outcome.exit.whens);
+            }
+            _ => {}
+        }
+    }
+
     fn check(&mut self, world: &World) {
         let run = &world.run;
         assert_eq!(&world.fold(), run, "folding the stored events gives the live state");
@@ -108,6 +123,7 @@ impl Laws {
         let back: Run = serde_json::from_str(&text).unwrap();
         assert_eq!(&back, run, "a run can be stored and read back");
         let effects = outstanding(run);
+        assert!(run.offered().iter().all(|route| route.when.is_none()), "a condition was offered");
         match &run.lifecycle {
             Lifecycle::Running => assert!(!effects.is_empty(), "a running run owes something"),
             Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Stopped(_) => {
@@ -176,6 +192,11 @@ impl Laws {
             Event::RouteTaken { visit, tag, to, .. } => {
                 let step = run.plan.step(&visit.step).unwrap();
                 let route = step.route(tag).expect("the route is the step's");
+                assert!(
+                    route.when.is_none() || self.truths.contains(tag),
+                    "`{tag}` was taken and is not true"
+                );
+                self.truths.clear();
                 assert!(route.action.targets().any(|target| target == to));
             }
             Event::AnswerAccepted { .. } => self.fate = Fate::Answered,
@@ -210,6 +231,11 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     }
     if draw.one_in(2) {
         routes[1].required_writes = Some(Vec::new());
+    }
+    if draw.one_in(2) {
+        let mut enough = route("enough", any_action(all, scoped, draw));
+        enough.when = Some(digest(7));
+        routes.push(enough);
     }
     let mut step = step(name, work, routes);
     step.scope = scoped.then(|| "item".parse().unwrap());

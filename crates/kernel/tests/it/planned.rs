@@ -117,7 +117,8 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]`.
+/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]
+/// [, when]`.
 fn route(text: &str) -> Result<Route, String> {
     let mut parts = text.split(", ");
     let (tag, target) =
@@ -142,6 +143,7 @@ fn route(text: &str) -> Result<Route, String> {
                 route.required_writes = Some(names.map(|name| name.parse().unwrap()).collect());
             }
             "verdict" => route.verdict = Some(verdict(rest)?),
+            "when" => route.when = Some(plans::digest(7)),
             _ => return Err(format!("no route has `{part}`")),
         }
     }

@@ -33,6 +33,8 @@ pub(crate) fn route(tag: &str, action: Action) -> Route {
         handoff: None,
         answer: None,
         verdict: None,
+        when: None,
+        set: Vec::new(),
     }
 }
 
@@ -65,6 +67,8 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         on_limit: None,
         policy: None,
         clocks: Clocks::default(),
+        state: None,
+        item_state: None,
     }
 }
 
@@ -128,6 +132,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         provider: None,
         policy: None,
         budget: botpipe_kernel::plan::Budget::default(),
+        state: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod names;
 mod paths;
 mod reach;
 mod routes;
+mod state;
 mod targets;
 mod templates;
 mod turns;
@@ -18,10 +19,11 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 7] = [
+const RULES: [fn(&Document, &mut Report<'_>); 8] = [
     names::check,
     targets::check,
     routes::check,
+    state::check,
     reach::check,
     artifacts::check,
     paths::check,

@@ -82,6 +82,10 @@ codes! {
     NeverWritten "BP0407" "required before it is written", "On every way to a step, an earlier step must have been obliged to write what it requires.";
     SessionScope "BP0408" "session per item without items", "`continuity: work_item` needs a step with a `scope`.";
 
+    UnknownState "BP0420" "no such place in the state", "A route sets keys that `state`, `step_state` or `item_state` declare.";
+    SetMisfit "BP0421" "value does not fit the state", "What is known of a value before a run has to fit the schema of its place.";
+    ItemStateScope "BP0422" "state per item without items", "`item_state` is kept for each item, so the step needs a `scope`.";
+
     FileUnreadable "BP0501" "file cannot be read", "Paths are relative to the workflow's own file.";
     FileOutside "BP0502" "path leaves the workflow's folder", "A workflow reads only what lies beside it.";
     NotJson "BP0503" "not JSON", "A schema file holds one JSON document.";

@@ -5,6 +5,7 @@ pub(crate) mod field;
 mod policy;
 mod route;
 mod schema;
+mod state;
 mod step;
 mod text;
 mod work;
@@ -17,6 +18,7 @@ use botpipe_kernel::plan::{Budget, Policy, Provider};
 pub(crate) use artifact::ArtifactDecl;
 pub(crate) use route::{ActionDecl, RouteDecl};
 pub(crate) use schema::SchemaDecl;
+pub(crate) use state::{AssignmentDecl, StateDecl};
 pub(crate) use step::StepDecl;
 pub(crate) use text::TextDecl;
 pub(crate) use work::{CheckDecl, TurnDecl, WorkDecl};
@@ -49,6 +51,7 @@ pub(crate) struct Document {
     pub(crate) provider: Option<Provider>,
     pub(crate) policy: Option<Policy>,
     pub(crate) budget: Budget,
+    pub(crate) state: StateDecl,
 }
 
 impl Document {

@@ -6,6 +6,7 @@ use botpipe_kernel::run::Verdict;
 
 use super::field::{Fields, choice, name, names, not_yet, text, text_of, wrong_type};
 use super::schema::SchemaDecl;
+use super::state::AssignmentDecl;
 use super::step::StepDecl;
 use super::text::TextDecl;
 use super::work::WorkDecl;
@@ -26,6 +27,9 @@ pub(crate) struct RouteDecl {
     pub(crate) handoff: Option<TextDecl>,
     pub(crate) answer: Option<(Span, SchemaDecl)>,
     pub(crate) verdict: Option<(Span, Verdict)>,
+    /// An expression.
+    pub(crate) when: Option<TextDecl>,
+    pub(crate) set: Vec<AssignmentDecl>,
 }
 
 /// What taking the route does.
@@ -53,8 +57,7 @@ impl ActionDecl {
 }
 
 /// Keys of routes that this version does not run.
-const LATER: [&str; 7] =
-    ["when", "set", "on_taken", "visibility", "advance", "complete_current", "refresh"];
+const LATER: [&str; 5] = ["on_taken", "visibility", "advance", "complete_current", "refresh"];
 
 impl RouteDecl {
     fn bare(tag: Spanned<RouteTag>, action: ActionDecl) -> Self {
@@ -68,6 +71,8 @@ impl RouteDecl {
             handoff: None,
             answer: None,
             verdict: None,
+            when: None,
+            set: Vec::new(),
         }
     }
 }
@@ -143,6 +148,16 @@ impl Reader<'_, '_> {
             route.verdict =
                 choice(verdict, &words, &[], self.report).map(|value| (verdict.key_span, value));
         }
+        if let Some(when) = fields.get("when") {
+            if matches!(when.value.value, Value::Text(_)) {
+                route.when = self.inline_text(&when.value, when.key_span);
+            } else {
+                wrong_type(&when.value, when.key_span, "text: an expression", self.report);
+            }
+        }
+        if let Some(set) = fields.get("set") {
+            route.set = self.assignments(set);
+        }
         fields.close(&LATER, self.report);
         Some(route)
     }
@@ -151,7 +166,7 @@ impl Reader<'_, '_> {
         let to = fields.get("to");
         let complete = fields.get("complete_and_advance");
         let exhausted = fields.get("exhausted");
-        let later = LATER[4..].iter().any(|key| fields.peek(key).is_some());
+        let later = LATER[2..].iter().any(|key| fields.peek(key).is_some());
         let problem = match (to, complete, exhausted) {
             (Some(to), None, None) => {
                 let target = self.target(&to.value, to.key_span);

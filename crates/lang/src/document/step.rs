@@ -6,6 +6,7 @@ use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
 use super::Reader;
 use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
 use super::route::RouteDecl;
+use super::state::StateDecl;
 use super::work::WorkDecl;
 use crate::diagnostic::{Code, Problem};
 use crate::source::Spanned;
@@ -29,6 +30,8 @@ pub(crate) struct StepDecl {
     pub(crate) on_limit: Option<OnLimit>,
     pub(crate) clocks: Clocks,
     pub(crate) policy: Option<Policy>,
+    pub(crate) step_state: StateDecl,
+    pub(crate) item_state: StateDecl,
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
@@ -112,6 +115,8 @@ impl Reader<'_, '_> {
             on_limit: None,
             clocks: Clocks::default(),
             policy: None,
+            step_state: self.state(fields.get("step_state")),
+            item_state: self.state(fields.get("item_state")),
         };
         if let Some(entry) = fields.get("policy") {
             step.policy = self.policy(entry);

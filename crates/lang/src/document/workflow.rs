@@ -7,6 +7,7 @@ use super::field::{
 };
 use super::route::fill_routes;
 use super::schema::SchemaDecl;
+use super::state::StateDecl;
 use super::{Document, Reader};
 use crate::diagnostic::{Code, Problem, Report};
 use crate::files::{Files, stays_inside};
@@ -14,7 +15,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 4] = ["state", "output", "sessions", "global_routes"];
+const LATER: [&str; 3] = ["output", "sessions", "global_routes"];
 
 /// Reads a whole file; `None` when it is no map.
 pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> Option<Document> {
@@ -28,6 +29,7 @@ pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> O
     if let Some(params) = fields.get("params") {
         reader.document.params = reader.object_schema(params);
     }
+    reader.document.state = reader.state(fields.get("state"));
     if let Some(artifacts) = fields.get("artifacts") {
         reader.artifacts(artifacts);
     }
@@ -78,6 +80,7 @@ impl Document {
             provider: None,
             policy: None,
             budget: Budget::default(),
+            state: StateDecl::None,
         }
     }
 }
