@@ -166,6 +166,8 @@ impl TextStore {
             answer: decl.answer.as_ref().map(|(_, answer)| self.schema(answer)),
             verdict: decl.verdict.map(|(_, verdict)| verdict),
             when: decl.when.as_ref().map(|when| self.text(when)),
+            visibility: decl.visibility.unwrap_or_default(),
+            inherited: decl.inherited,
             set: decl.set.iter().map(|set| self.assignment(set)).collect(),
         })
     }

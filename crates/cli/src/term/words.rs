@@ -55,6 +55,9 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::AttemptRejected { turn, feedback } => {
             format!("{} has to try again: {}", speaker(turn), reason(feedback))
         }
+        Event::RouteTaken { tag, to: Target::Fail, handoff: Some(Ref::Inline(why)), .. } => {
+            format!("{tag}: on to the end, failed: {why}")
+        }
         Event::RouteTaken { tag, to, completed, .. } => match completed {
             Some(item) => format!("{tag}: item {item} completed, on to {}", target(to)),
             None => format!("{tag}: on to {}", target(to)),

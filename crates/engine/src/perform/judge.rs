@@ -167,7 +167,10 @@ fn handoff(
     if route.handoff.is_some() {
         return rendered(driver, route, roots);
     }
-    let repeats = matches!(&route.action, Action::To(Target::SelfStep))
+    // Who gives up says why.
+    let gives_up = route.inherited && matches!(&route.action, Action::To(Target::Fail));
+    let repeats = gives_up
+        || matches!(&route.action, Action::To(Target::SelfStep))
         || matches!(&route.action, Action::To(Target::Step(id)) if *id == step.id);
     if !repeats || step.deciding_role() == Role::Script {
         return Ok(None);

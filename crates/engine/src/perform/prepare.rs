@@ -217,6 +217,7 @@ fn route_line(
         required_checks: route.required_checks.iter().map(ToString::to_string).collect(),
         payload_schema,
         asks: matches!(route.action, Action::To(Target::AwaitInput)),
+        inherited: route.inherited,
     })
 }
 

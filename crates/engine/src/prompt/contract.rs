@@ -92,6 +92,8 @@ pub struct OfferedRoute {
     pub payload_schema: Option<String>,
     /// Whether taking it asks a person.
     pub asks: bool,
+    /// Whether the step has it without saying so: it is named briefly, and last.
+    pub inherited: bool,
 }
 
 /// What is said to a turn that is started again.
@@ -235,9 +237,10 @@ impl Contract {
             return section(out, "Answer", text);
         }
         let mut text = "Pick one route:\n\n".to_owned();
-        for route in &self.routes {
+        for route in self.routes.iter().filter(|route| !route.inherited) {
             text += &route_line(route, schemas);
         }
+        text += &self.otherwise();
         text += "\nThe last thing in your answer is one JSON object in a fenced json block:\n\n";
         text += &fenced("json", &self.example());
         text += "\n`tag` is the route you pick.";
@@ -254,18 +257,34 @@ impl Contract {
     }
 
     fn example(&self) -> String {
-        let tag = match self.routes.as_slice() {
-            [only] => only.tag.as_str(),
+        let own = || self.routes.iter().filter(|route| !route.inherited);
+        let tag = match (own().next(), own().nth(1)) {
+            (Some(only), None) => only.tag.as_str(),
             _ => "…",
         };
         let mut example = format!("{{\"outcome\": {{\"tag\": \"{tag}\"");
-        if self.routes.iter().any(|route| route.payload_schema.is_some()) {
+        if own().any(|route| route.payload_schema.is_some()) {
             example += ", \"payload\": {…}";
         }
-        if self.routes.iter().any(|route| route.asks) {
+        if own().any(|route| route.asks) {
             example += ", \"route_fields\": {…}";
         }
         example + "}}"
+    }
+
+    /// The routes that every step has, in one line.
+    fn otherwise(&self) -> String {
+        let inherited = self.routes.iter().filter(|route| route.inherited);
+        let words: Vec<_> = inherited
+            .map(|route| {
+                let why = route.summary.as_ref().unwrap_or(&route.target);
+                format!("`{}` ({})", route.tag, one_line(why, TITLE_LIMIT))
+            })
+            .collect();
+        if words.is_empty() {
+            return String::new();
+        }
+        format!("- If not: {}; `payload` says why\n", words.join(", "))
     }
 
     fn payload_words(&self, schemas: &mut Schemas) -> String {

@@ -151,6 +151,7 @@ fn of_the_run() -> Vec<Event> {
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
             budget: budget(),
+            full_auto: false,
         },
         Event::QuestionAsked {
             question: Question {

@@ -9,7 +9,7 @@ mod workflow;
 
 pub use budget::{Budget, Spending};
 pub use policy::{NetworkMode, Policy, SandboxMode};
-pub use route::{Action, Route, Target};
+pub use route::{Action, Route, Target, Visibility};
 pub use state::{Assignment, StatePlace, StateScope};
 pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};
 pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider, Worklist};

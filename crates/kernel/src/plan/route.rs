@@ -38,6 +38,43 @@ pub struct Route {
     /// What taking it puts into the state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set: Vec<Assignment>,
+    #[serde(default, skip_serializing_if = "Visibility::is_provider")]
+    pub visibility: Visibility,
+    /// Not the step's own: a helper, or one of the workflow's `global_routes`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inherited: bool,
+}
+
+/// To whom a route is offered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// To the agent that decides.
+    #[default]
+    Provider,
+    /// To no agent.
+    Hidden,
+    /// To the agent, unless the run is to go on without people.
+    InteractiveOnly,
+}
+
+impl Visibility {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_provider(&self) -> bool {
+        *self == Self::Provider
+    }
+}
+
+impl Route {
+    /// Whether an agent may ever be offered it, in a run that does without people or not.
+    pub fn is_offered(&self, full_auto: bool) -> bool {
+        self.when.is_none()
+            && match self.visibility {
+                Visibility::Provider => true,
+                Visibility::Hidden => false,
+                Visibility::InteractiveOnly => !full_auto,
+            }
+    }
 }
 
 /// What taking a route does.

@@ -52,6 +52,9 @@ pub enum Event {
         /// What the run may spend in all.
         #[serde(default, skip_serializing_if = "Budget::is_none")]
         budget: Budget,
+        /// Questions, and what else takes a person, are offered to no agent.
+        #[serde(default, skip_serializing_if = "is_false")]
+        full_auto: bool,
     },
     /// A worklist was read from its artifact.
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },

@@ -33,6 +33,8 @@ pub enum Input {
         on_limit: Option<OnLimit>,
         /// The operator's bounds; what they leave open is as the plan says.
         budget: Budget,
+        /// Nobody is there to be asked.
+        full_auto: bool,
     },
     /// Answer to [`Effect::ReadItems`](super::Effect::ReadItems).
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },

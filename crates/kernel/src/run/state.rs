@@ -77,6 +77,8 @@ pub struct Run {
     pub values: Values,
     /// What led to the present step; `None` at the first.
     pub led: Option<Led>,
+    /// Whether it is to go on without people.
+    pub full_auto: bool,
 }
 
 /// A step, and the item it is for.
@@ -281,6 +283,7 @@ impl Run {
             session_usage: BTreeMap::new(),
             values: Values::default(),
             led: None,
+            full_auto: false,
         }
     }
 
@@ -304,7 +307,12 @@ impl Run {
         let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else {
             return Vec::new();
         };
-        let offers = |route: &&Route| route.when.is_none() && visit.allows(&self.plan, step, route);
+        let is_script = step.deciding_role() == Role::Script;
+        let offers = |route: &&Route| {
+            let open =
+                if is_script { route.when.is_none() } else { route.is_offered(self.full_auto) };
+            open && visit.allows(&self.plan, step, route)
+        };
         step.routes.iter().filter(offers).collect()
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{RouteTag, TurnId};
-use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target};
+use botpipe_kernel::ids::{Role, RouteTag, TurnId};
+use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target, Visibility};
 use botpipe_kernel::run::{
     Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, SnapshotId, TurnCause,
     outstanding,
@@ -27,7 +27,7 @@ proptest! {
 
 /// Lives a run to its end, or for as long as it may last, and checks every law on the way.
 fn live(plan: Arc<Plan>, draw: &mut Draw<'_>) {
-    let mut world = World::start(plan);
+    let mut world = World::start(plan, draw.one_in(4));
     let mut laws = Laws::default();
     laws.check(&world);
     for _ in 0..400 {
@@ -124,6 +124,9 @@ impl Laws {
         assert_eq!(&back, run, "a run can be stored and read back");
         let effects = outstanding(run);
         assert!(run.offered().iter().all(|route| route.when.is_none()), "a condition was offered");
+        let asked = run.offered().iter().any(|it| it.visibility == Visibility::InteractiveOnly);
+        let script = run.current_step().is_some_and(|step| step.deciding_role() == Role::Script);
+        assert!(!(asked && run.full_auto) || script, "nobody is there to be asked");
         match &run.lifecycle {
             Lifecycle::Running => assert!(!effects.is_empty(), "a running run owes something"),
             Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Stopped(_) => {
@@ -236,6 +239,12 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
         let mut enough = route("enough", any_action(all, scoped, draw));
         enough.when = Some(digest(7));
         routes.push(enough);
+    }
+    if draw.one_in(2) {
+        let mut question = route("question", Action::To(target_of("AWAIT_INPUT")));
+        (question.inherited, question.required_writes) = (true, Some(Vec::new()));
+        question.visibility = Visibility::InteractiveOnly;
+        routes.push(question);
     }
     let mut step = step(name, work, routes);
     step.scope = scoped.then(|| "item".parse().unwrap());

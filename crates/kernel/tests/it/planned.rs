@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
     Action, Budget, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step, Target,
-    Work,
+    Visibility, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -118,7 +118,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
 }
 
 /// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]
-/// [, when]`.
+/// [, when] [, hidden | interactive] [, inherited]`.
 fn route(text: &str) -> Result<Route, String> {
     let mut parts = text.split(", ");
     let (tag, target) =
@@ -143,6 +143,9 @@ fn route(text: &str) -> Result<Route, String> {
                 route.required_writes = Some(names.map(|name| name.parse().unwrap()).collect());
             }
             "verdict" => route.verdict = Some(verdict(rest)?),
+            "hidden" => route.visibility = Visibility::Hidden,
+            "interactive" => route.visibility = Visibility::InteractiveOnly,
+            "inherited" => route.inherited = true,
             "when" => route.when = Some(plans::digest(7)),
             _ => return Err(format!("no route has `{part}`")),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
     Action, Artifact, Check, Clocks, Continuity, Format, Input, Limits, OnInterrupt, Plan, Program,
-    Route, Step, Target, TurnPlan, Work, Worklist,
+    Route, Step, Target, TurnPlan, Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -35,6 +35,8 @@ pub(crate) fn route(tag: &str, action: Action) -> Route {
         verdict: None,
         when: None,
         set: Vec::new(),
+        visibility: Visibility::Provider,
+        inherited: false,
     }
 }
 

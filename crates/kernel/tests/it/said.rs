@@ -115,7 +115,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
-        "start" => only(words, &["max_steps", "fallbacks"])?,
+        "start" => only(words, &["max_steps", "fallbacks", "full_auto"])?,
         "resume" => {
             let bounds = ["usd", "tokens", "turns", "wall"];
             only(words, &[&["max_steps", "max_visits", "tree", "edited"], &bounds[..]].concat())?;
@@ -131,6 +131,9 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
                 (&mut start, value(words, "fallbacks"))
             {
                 *fallbacks = names.split(',').map(program).collect();
+            }
+            if let Input::Start { full_auto, .. } = &mut start {
+                *full_auto = value(words, "full_auto") == Some("yes");
             }
             start
         }

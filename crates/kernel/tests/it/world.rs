@@ -31,6 +31,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         max_steps,
         on_limit: None,
         budget: Budget::default(),
+        full_auto: false,
     }
 }
 
@@ -41,9 +42,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn start(plan: Arc<Plan>) -> Self {
+    pub(crate) fn start(plan: Arc<Plan>, alone: bool) -> Self {
         let mut world = Self { run: Run::new(plan), events: Vec::new() };
-        world.tell(start(None)).unwrap();
+        let mut start = start(None);
+        if let Input::Start { full_auto, .. } = &mut start {
+            *full_auto = alone;
+        }
+        world.tell(start).unwrap();
         world
     }
 

@@ -10,6 +10,7 @@ mod state;
 mod targets;
 mod templates;
 mod turns;
+mod usable;
 mod variables;
 
 pub use turns::WorstCase;
@@ -19,11 +20,12 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 8] = [
+const RULES: [fn(&Document, &mut Report<'_>); 9] = [
     names::check,
     targets::check,
     routes::check,
     state::check,
+    usable::check,
     reach::check,
     artifacts::check,
     paths::check,

@@ -85,6 +85,9 @@ codes! {
     UnknownState "BP0420" "no such place in the state", "A route sets keys that `state`, `step_state` or `item_state` declare.";
     SetMisfit "BP0421" "value does not fit the state", "What is known of a value before a run has to fit the schema of its place.";
     ItemStateScope "BP0422" "state per item without items", "`item_state` is kept for each item, so the step needs a `scope`.";
+    NeverTaken "BP0423" "nothing can take the route", "A route is taken because an agent or a script picks it, or because its `when` is true.";
+    NothingOffered "BP0424" "no route is sure to be offered", "Whoever decides needs a route of the step's own that is there in every run: without `when`, and also where nobody can be asked.";
+    NothingToDisable "BP0425" "nothing to disable", "`disabled` takes away a route that a step inherits: `question`, `blocked`, `failed`, or one of `global_routes`.";
 
     FileUnreadable "BP0501" "file cannot be read", "Paths are relative to the workflow's own file.";
     FileOutside "BP0502" "path leaves the workflow's folder", "A workflow reads only what lies beside it.";

@@ -2,6 +2,7 @@
 
 mod artifact;
 pub(crate) mod field;
+mod inherited;
 mod policy;
 mod route;
 mod schema;
@@ -16,6 +17,7 @@ use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
 use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use artifact::ArtifactDecl;
+pub(crate) use inherited::GlobalRoutes;
 pub(crate) use route::{ActionDecl, RouteDecl};
 pub(crate) use schema::SchemaDecl;
 pub(crate) use state::{AssignmentDecl, StateDecl};
@@ -52,6 +54,7 @@ pub(crate) struct Document {
     pub(crate) policy: Option<Policy>,
     pub(crate) budget: Budget,
     pub(crate) state: StateDecl,
+    pub(crate) global: GlobalRoutes,
 }
 
 impl Document {

@@ -36,7 +36,7 @@ impl StateDecl {
 }
 
 /// What a route puts into a place of the state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct AssignmentDecl {
     pub(crate) place: Spanned<StatePlace>,
     /// An expression.

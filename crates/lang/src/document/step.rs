@@ -5,6 +5,7 @@ use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
 
 use super::Reader;
 use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
+use super::inherited::Inheritance;
 use super::route::RouteDecl;
 use super::state::StateDecl;
 use super::work::WorkDecl;
@@ -32,10 +33,11 @@ pub(crate) struct StepDecl {
     pub(crate) policy: Option<Policy>,
     pub(crate) step_state: StateDecl,
     pub(crate) item_state: StateDecl,
+    pub(super) inheritance: Inheritance,
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
-const LATER: [&str; 14] = [
+const LATER: [&str; 13] = [
     "before",
     "after",
     "before_producer",
@@ -45,7 +47,6 @@ const LATER: [&str; 14] = [
     "control_schema",
     "limits",
     "budget",
-    "control_routes",
     "provider",
     "verifier_reads",
     "protect",
@@ -117,7 +118,11 @@ impl Reader<'_, '_> {
             policy: None,
             step_state: self.state(fields.get("step_state")),
             item_state: self.state(fields.get("item_state")),
+            inheritance: Inheritance::default(),
         };
+        if let Some(entry) = fields.get("control_routes") {
+            self.control_routes(entry, &mut step);
+        }
         if let Some(entry) = fields.get("policy") {
             step.policy = self.policy(entry);
             if matches!(step.work, WorkDecl::Run { .. }) {

@@ -60,6 +60,11 @@ impl WorkDecl {
         first.iter().chain(second)
     }
 
+    /// Whether an agent picks the step's route.
+    pub(crate) fn asks_agent(&self) -> bool {
+        matches!(self, Self::Prompt { .. } | Self::ProduceVerify { .. })
+    }
+
     pub(crate) fn checks(&self) -> &[CheckDecl] {
         match self {
             Self::ProduceVerify { checks, .. } => checks,

@@ -133,6 +133,7 @@ impl Run {
             max_steps,
             on_limit,
             budget,
+            full_auto,
             ..
         } = event
         else {
@@ -150,6 +151,7 @@ impl Run {
         self.max_steps = *max_steps;
         self.on_limit = *on_limit;
         self.budget = budget.clone();
+        self.full_auto = *full_auto;
         self.lifecycle = Lifecycle::Running;
         self.next = Some(Entry {
             step: self.plan.entry.clone(),
