@@ -33,6 +33,8 @@ pub struct StartRequest {
     pub on_limit: Option<OnLimit>,
     /// What the run may spend; what it leaves open is as the workflow says.
     pub budget: Budget,
+    /// Nobody is there to be asked: what takes a person is offered to no agent.
+    pub full_auto: bool,
 }
 
 /// The agent program as a person chose it.

@@ -167,6 +167,7 @@ pub(crate) fn prepare(
         max_steps: request.max_steps,
         on_limit: request.on_limit,
         budget: request.budget,
+        full_auto: request.full_auto,
     };
     let about = About {
         run: run.clone(),

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
 use botpipe_kernel::plan::{
-    Action, Artifact, Ask, Check, Choice, Clocks, Input, Limits, Plan, Program, Route, Step,
-    TurnPlan, WaitFor, Work, Worklist,
+    Action, Artifact, Ask, Assignment, Check, Choice, Clocks, Input, Limits, Plan, Program, Route,
+    Step, TurnPlan, WaitFor, Work, Worklist,
 };
 use serde_json::Value as Json;
 
 use crate::canonical::{canonical_json, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ActionDecl, ArtifactDecl, CheckDecl, Document, RouteDecl, SchemaDecl, StepDecl, TextDecl,
-    TurnDecl, WaitDecl, WorkDecl, WorklistDecl,
+    ActionDecl, ArtifactDecl, AssignmentDecl, CheckDecl, Document, RouteDecl, SchemaDecl, StepDecl,
+    TextDecl, TurnDecl, WaitDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -58,6 +58,7 @@ impl TextStore {
             .iter()
             .map(|artifact| self.artifact(artifact))
             .collect::<Option<_>>()?;
+        let state = document.state.schema().map(|state| self.schema(state));
         let steps =
             document.steps.iter().map(|step| self.step(step)).collect::<Option<Vec<_>>>()?;
         let worklists = document.worklists.into_iter().map(worklist).collect::<Option<_>>()?;
@@ -76,6 +77,7 @@ impl TextStore {
             provider: document.provider,
             policy: document.policy,
             budget: document.budget,
+            state,
         })
     }
 
@@ -134,6 +136,12 @@ impl TextStore {
         };
         let mut routes =
             decl.routes.iter().map(|route| self.route(route)).collect::<Option<Vec<_>>>()?;
+        if let Some(into) = &decl.into {
+            // Nothing comes with a question that timed out.
+            for route in routes.iter_mut().filter(|route| route.tag.as_str() != "timed_out") {
+                route.set.insert(0, self.assignment(into));
+            }
+        }
         if let WorkDecl::Llm { returns, .. } = &decl.work {
             let schema = self.schema(returns);
             for route in routes.iter_mut().filter(|route| route.tag.as_str() == "done") {
@@ -154,6 +162,8 @@ impl TextStore {
             on_limit: decl.on_limit,
             clocks,
             policy: decl.policy.clone(),
+            state: decl.step_state.schema().map(|state| self.schema(state)),
+            item_state: decl.item_state.schema().map(|state| self.schema(state)),
         })
     }
 
@@ -185,6 +195,10 @@ impl TextStore {
         }
     }
 
+    fn assignment(&mut self, decl: &AssignmentDecl) -> Assignment {
+        Assignment { place: decl.place.value.clone(), value: self.text(&decl.value) }
+    }
+
     fn route(&mut self, decl: &RouteDecl) -> Option<Route> {
         let action = match &decl.action {
             ActionDecl::To(target) => Action::To(target.value.clone()),
@@ -204,6 +218,10 @@ impl TextStore {
             handoff: decl.handoff.as_ref().map(|handoff| self.text(handoff)),
             answer: decl.answer.as_ref().map(|(_, answer)| self.schema(answer)),
             verdict: decl.verdict.map(|(_, verdict)| verdict),
+            when: decl.when.as_ref().map(|when| self.text(when)),
+            visibility: decl.visibility.unwrap_or_default(),
+            inherited: decl.inherited,
+            set: decl.set.iter().map(|set| self.assignment(set)).collect(),
         })
     }
 }

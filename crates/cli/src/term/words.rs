@@ -3,7 +3,7 @@
 use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
-    CheckStatus, Event, Feedback, FindingState, InterruptCause, ResumeCause, Run, TurnResult,
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, ResumeCause, Run, TurnResult,
     Verdict, WorklistState,
 };
 
@@ -55,6 +55,9 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::AttemptRejected { turn, feedback } => {
             format!("{} has to try again: {}", speaker(turn), reason(feedback))
         }
+        Event::RouteTaken { tag, to: Target::Fail, handoff: Some(Ref::Inline(why)), .. } => {
+            format!("{tag}: on to the end, failed: {why}")
+        }
         Event::RouteTaken { tag, to, completed, .. } => match completed {
             Some(item) => format!("{tag}: item {item} completed, on to {}", target(to)),
             None => format!("{tag}: on to {}", target(to)),
@@ -62,23 +65,19 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::StatusWritten { worklist, drift: Some(drift), .. } => {
             format!("worklist {worklist} had changed since it was read: {drift}")
         }
+        Event::StateSet { changes, .. } => {
+            let said = changes.iter().map(|change| match &change.value {
+                Ref::Inline(value) => format!("{} = {value}", change.place),
+                Ref::Object(_) => format!("{} = …", change.place),
+            });
+            said.collect::<Vec<_>>().join(", ")
+        }
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
-        Event::AnswerRefused { changed, .. } => {
-            let names: Vec<_> = changed.iter().map(ToString::to_string).collect();
-            format!("the answer does not count, {} changed since it was asked", names.join(", "))
-        }
-        Event::WaitBegun { wait } => match wait.until {
-            Some(until) => format!("{wait}, until {} UTC", clock::moment(until)),
-            None => wait.to_string(),
-        },
-        Event::SignalReceived { signal } => format!("signal {} came", signal.name),
-        Event::WaitEnded { visit, signal: Some(_), .. } => {
-            format!("step {} has its signal", visit.step)
-        }
-        Event::WaitEnded { visit, signal: None, .. } => {
-            format!("the time of step {} has come", visit.step)
-        }
+        Event::AnswerRefused { .. }
+        | Event::WaitBegun { .. }
+        | Event::SignalReceived { .. }
+        | Event::WaitEnded { .. } => outside(event)?,
         Event::PersonSaid { .. } => "a person said something".to_owned(),
         Event::SaidDelivered { turn } => format!("{} was told what the person said", speaker(turn)),
         Event::RunHeld { hold } => {
@@ -104,6 +103,28 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         | Event::StatusWritten { .. } => return None,
     };
     Some(one_line(&words, 400))
+}
+
+/// What comes from outside, and what is waited for.
+fn outside(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::AnswerRefused { changed, .. } => {
+            let names: Vec<_> = changed.iter().map(ToString::to_string).collect();
+            format!("the answer does not count, {} changed since it was asked", names.join(", "))
+        }
+        Event::WaitBegun { wait } => match wait.until {
+            Some(until) => format!("{wait}, until {} UTC", clock::moment(until)),
+            None => wait.to_string(),
+        },
+        Event::SignalReceived { signal } => format!("signal {} came", signal.name),
+        Event::WaitEnded { visit, signal: Some(_), .. } => {
+            format!("step {} has its signal", visit.step)
+        }
+        Event::WaitEnded { visit, signal: None, .. } => {
+            format!("the time of step {} has come", visit.step)
+        }
+        _ => return None,
+    })
 }
 
 /// Where a run stands, for a status line: `implement (visit 2, item 1 of 2: Add it), producer`.

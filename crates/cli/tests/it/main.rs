@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod doctor;
 mod faults;
+mod flows;
 mod harness;
 mod init;
 mod interrupts;

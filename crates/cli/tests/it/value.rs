@@ -26,12 +26,10 @@ steps:
 
 /// Answers with one outcome after the other, and keeps its prompts.
 fn agent(outcomes: &[&str]) -> String {
-    let mut script =
-        "n=$(ls prompt.* 2>/dev/null | wc -l); cat > prompt.$n; case $n in ".to_owned();
-    for (n, outcome) in outcomes.iter().enumerate() {
-        script += &format!("{n}) echo '{{\"outcome\": {outcome}}}';; ");
-    }
-    script + "esac"
+    let cases = outcomes.iter().enumerate();
+    let cases = cases.map(|(n, outcome)| format!("{n}) echo '{{\"outcome\": {outcome}}}';;"));
+    let cases = cases.collect::<Vec<_>>().join(" ");
+    format!("n=$(ls prompt.* 2>/dev/null | wc -l); cat > prompt.$n; case $n in {cases} esac")
 }
 
 fn prompt(place: &Place, n: usize) -> String {
@@ -120,4 +118,52 @@ fn they_count_as_turns_before_and_after() {
     let end = place.run("sorted", &agent(&[r#"{"tag": "bug"}"#]), &["--budget", "turns=1"]).ends(6);
     assert!(end.err.contains("budget of 1 turns reached"), "{}", end.err);
     place.say(&["run", "sorted", "x"]).ends(2);
+}
+
+const KEPT: &str = r#"
+sop: 1
+name: sorted
+state:
+  kind: { type: string, default: none }
+  size: { type: object, default: {} }
+steps:
+  - id: sort
+    classify: What is this?
+    choices: [bug, idea]
+    into: state.kind
+  - id: size
+    llm: "How big is the {{ state.kind }}?"
+    returns: { hours: { type: integer } }
+    into: state.size
+  - id: sure
+    ask: "{{ state.size.hours }} hours for the {{ state.kind }} ({{ outcome.payload.hours }})?"
+    into: state.kind
+    timeout: 1h
+    routes: { done: told, timed_out: FAIL }
+  - id: told
+    run: "echo '{{ state.kind }}, {{ state.size.hours }}' > told"
+"#;
+
+#[test]
+fn what_is_answered_is_kept_in_the_state() {
+    let place = Place::with("sorted", KEPT);
+    let outcomes = [r#"{"tag": "idea"}"#, r#"{"tag": "done", "payload": {"hours": 3}}"#];
+    let end = place.run("sorted", &agent(&outcomes), &[]).ends(5);
+    assert!(prompt(&place, 1).starts_with("How big is the idea?"));
+    assert_eq!(end.json()["question"]["text"], "3 hours for the idea (3)?");
+    place.say(&["answer", "sorted", "t1", "--answer", "a better idea"]).ends(0);
+    let told = fs::read_to_string(place.path().join("told")).unwrap();
+    assert_eq!(told, "a better idea, 3\n");
+}
+
+#[test]
+fn a_value_that_does_not_fit_the_state_stops_the_run() {
+    let text = KEPT.replace("state.size.hours", "state.size").replace(
+        "size: { type: object, default: {} }",
+        "size: { type: object, default: {}, maxProperties: 0 }",
+    );
+    let place = Place::with("sorted", &text);
+    let outcomes = [r#"{"tag": "idea"}"#, r#"{"tag": "done", "payload": {"hours": 3}}"#];
+    let end = place.run("sorted", &agent(&outcomes), &[]).ends(1);
+    assert!(end.err.contains("does not fit the schema of `state`: at `/size`"), "{}", end.err);
 }

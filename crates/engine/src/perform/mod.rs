@@ -13,6 +13,7 @@ mod prepare;
 mod replay;
 mod restore;
 mod roots;
+mod state;
 mod turn;
 mod validate;
 

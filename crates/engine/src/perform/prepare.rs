@@ -226,6 +226,7 @@ fn route_line(
         required_checks: route.required_checks.iter().map(ToString::to_string).collect(),
         payload_schema,
         asks: matches!(route.action, Action::To(Target::AwaitInput)),
+        inherited: route.inherited,
     })
 }
 
@@ -238,6 +239,7 @@ fn choice_line(choice: &Choice) -> OfferedRoute {
         required_checks: Vec::new(),
         payload_schema: None,
         asks: false,
+        inherited: false,
     }
 }
 

@@ -138,7 +138,7 @@ impl Driver<'_> {
         Ok(roots)
     }
 
-    fn roots_without_artifacts(&self) -> Result<Roots, Trouble> {
+    fn roots_without_artifacts(&mut self) -> Result<Roots, Trouble> {
         let step = self.current_step()?;
         let mut roots = Roots {
             message: self.desk.message.clone(),
@@ -179,6 +179,8 @@ impl Driver<'_> {
             }
         }
         roots.checks = self.check_roots()?;
+        self.put_states(&mut roots, &step)?;
+        self.put_led(&mut roots)?;
         Ok(roots)
     }
 

@@ -105,6 +105,8 @@ pub struct OfferedRoute {
     pub payload_schema: Option<String>,
     /// Whether taking it asks a person.
     pub asks: bool,
+    /// Whether the step has it without saying so: it is named briefly, and last.
+    pub inherited: bool,
 }
 
 /// What is said to a turn that is started again.
@@ -257,9 +259,11 @@ impl Contract {
             Wanted::Value => "",
         }
         .to_owned();
-        for route in self.routes.iter().filter(|_| self.wanted != Wanted::Value) {
+        let named = |route: &&OfferedRoute| self.wanted != Wanted::Value && !route.inherited;
+        for route in self.routes.iter().filter(named) {
             text += &route_line(route, schemas);
         }
+        text += &self.otherwise();
         if !text.is_empty() {
             text.push('\n');
         }
@@ -283,20 +287,36 @@ impl Contract {
     }
 
     fn example(&self) -> String {
-        let tag = match self.routes.as_slice() {
-            [only] => only.tag.as_str(),
+        let own = || self.routes.iter().filter(|route| !route.inherited);
+        let tag = match (own().next(), own().nth(1)) {
+            (Some(only), None) => only.tag.as_str(),
             _ => "…",
         };
         let mut example = format!("{{\"outcome\": {{\"tag\": \"{tag}\"");
         if self.wanted == Wanted::Value {
             example += ", \"payload\": …";
-        } else if self.routes.iter().any(|route| route.payload_schema.is_some()) {
+        } else if own().any(|route| route.payload_schema.is_some()) {
             example += ", \"payload\": {…}";
         }
-        if self.routes.iter().any(|route| route.asks) {
+        if own().any(|route| route.asks) {
             example += ", \"route_fields\": {…}";
         }
         example + "}}"
+    }
+
+    /// The routes that every step has, in one line.
+    fn otherwise(&self) -> String {
+        let inherited = self.routes.iter().filter(|route| route.inherited);
+        let words: Vec<_> = inherited
+            .map(|route| {
+                let why = route.summary.as_ref().unwrap_or(&route.target);
+                format!("`{}` ({})", route.tag, one_line(why, TITLE_LIMIT))
+            })
+            .collect();
+        if words.is_empty() {
+            return String::new();
+        }
+        format!("- If not: {}; `payload` says why\n", words.join(", "))
     }
 
     fn payload_words(&self, schemas: &mut Schemas) -> String {

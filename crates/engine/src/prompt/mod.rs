@@ -16,7 +16,7 @@ pub use contract::{
     WriteLine,
 };
 pub use feedback::feedback_text;
-pub use inputs::{InputProblem, run_input};
+pub use inputs::{InputProblem, fill_defaults, run_input};
 pub use outcome::{Envelope, read, script_outcome};
 pub use question::{Asked, check_answer, question};
 pub use request::request_text;

@@ -33,8 +33,12 @@ pub struct Roots {
     pub step: Option<StepRoot>,
     /// The checks the engine ran in this visit, by name.
     pub checks: BTreeMap<String, CheckRoot>,
-    /// What was answered, for a handoff: stands as `route` and as `outcome`.
+    /// What was answered: in a prompt what led to the step, in what a route renders the present one.
     pub outcome: Option<OutcomeRoot>,
+    /// The route that was taken, when it is not the outcome's own.
+    pub route: Option<String>,
+    /// The state by the word of its scope; JSON objects.
+    pub states: BTreeMap<&'static str, Value>,
 }
 
 /// The current item.
@@ -116,13 +120,18 @@ impl Roots {
         }
         if let Some(worklist) = &self.worklist {
             put("worklist", serialized(worklist));
+            put("current_worklist", serialized(worklist));
         }
         if let Some(item) = &self.item {
             put("item", serialized(item));
         }
         if let Some(outcome) = &self.outcome {
-            put("route", serialized(outcome));
+            let tag = self.route.clone().unwrap_or_else(|| outcome.tag.clone());
+            put("route", serialized(&OutcomeRoot { tag, ..outcome.clone() }));
             put("outcome", serialized(outcome));
+        }
+        for (word, state) in &self.states {
+            put(word, serialized(state));
         }
         if let (Some(worklist), Some(item)) = (&self.worklist, &self.item) {
             roots.entry(worklist.name.clone()).or_insert_with(|| serialized(item));

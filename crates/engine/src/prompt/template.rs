@@ -93,6 +93,25 @@ impl Templates {
             .map_err(|error| explain(what, &error, &context))
     }
 
+    /// The value of an expression (without braces) as JSON.
+    ///
+    /// # Errors
+    /// As [`evaluate`]; and for a value that is no JSON.
+    pub fn value(
+        &self,
+        what: &str,
+        expression: &str,
+        roots: &Roots,
+    ) -> Result<serde_json::Value, RenderError> {
+        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = value_of(&parsed, what, expression, roots)?;
+        serde_json::to_value(&value).map_err(|error| RenderError {
+            what: what.to_owned(),
+            message: format!("it is no JSON: {error}"),
+            line: None,
+        })
+    }
+
     /// The same as [`evaluate`], without setting up an environment each time.
     pub fn evaluate(
         &self,
@@ -111,6 +130,15 @@ fn evaluated(
     expression: &str,
     roots: &Roots,
 ) -> Result<bool, RenderError> {
+    Ok(value_of(environment, what, expression, roots)?.is_true())
+}
+
+fn value_of(
+    environment: &Environment<'static>,
+    what: &str,
+    expression: &str,
+    roots: &Roots,
+) -> Result<Jinja, RenderError> {
     let context = roots.context();
     let value = environment
         .compile_expression_owned(expression.to_owned())
@@ -120,7 +148,7 @@ fn evaluated(
         let message = undefined(expression.trim(), &context);
         return Err(RenderError { what: what.to_owned(), message, line: None });
     }
-    Ok(value.is_true())
+    Ok(value)
 }
 
 fn environment() -> Environment<'static> {

@@ -6,13 +6,13 @@ use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
     FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer, Process,
     Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey, SessionUse,
-    Signal, SnapshotId, Stop, TurnResult, Usage, Verdict, Wait,
+    Signal, SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict, Wait,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 36;
+pub(crate) const KINDS: usize = 37;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -50,10 +50,11 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::PersonSaid { .. } => 29,
         Event::SaidDelivered { .. } => 30,
         Event::FellBack { .. } => 31,
-        Event::AnswerRefused { .. } => 32,
-        Event::WaitBegun { .. } => 33,
-        Event::SignalReceived { .. } => 34,
-        Event::WaitEnded { .. } => 35,
+        Event::StateSet { .. } => 32,
+        Event::AnswerRefused { .. } => 33,
+        Event::WaitBegun { .. } => 34,
+        Event::SignalReceived { .. } => 35,
+        Event::WaitEnded { .. } => 36,
     }
 }
 
@@ -154,6 +155,7 @@ fn of_the_run() -> Vec<Event> {
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
             budget: budget(),
+            full_auto: false,
         },
         Event::QuestionAsked {
             question: Question {
@@ -342,6 +344,13 @@ fn of_outcomes() -> Vec<Event> {
             to: Target::SelfStep,
             completed: Some(id("item-2")),
             handoff: Some(text("mind the gap")),
+        },
+        Event::StateSet {
+            visit: visit(),
+            changes: vec![StateChange {
+                place: "item_state.tries".parse().unwrap(),
+                value: text("2"),
+            }],
         },
     ]
 }

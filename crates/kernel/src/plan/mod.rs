@@ -4,13 +4,15 @@ mod budget;
 mod outside;
 mod policy;
 mod route;
+mod state;
 mod step;
 mod workflow;
 
 pub use budget::{Budget, Spending};
 pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};
-pub use route::{Action, Route, Target};
+pub use route::{Action, Route, Target, Visibility};
+pub use state::{Assignment, StatePlace, StateScope};
 pub use step::{
     Check, Choice, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work,
 };

@@ -36,6 +36,12 @@ pub struct Step {
     /// What its turns may do, over what the workflow says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// JSON Schema (an object) of what is kept for this step, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Digest>,
+    /// The same, kept for each item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_state: Option<Digest>,
 }
 
 /// What a run does when a limit of the account is reached.
@@ -154,7 +160,8 @@ impl Step {
 
     /// The route that an outcome takes: that of its name, and `done` for a choice without one.
     pub fn route_of(&self, outcome: &str) -> Option<&Route> {
-        let named = |tag| self.routes.iter().find(|route| route.tag.as_str() == tag);
+        let open = || self.routes.iter().filter(|route| route.when.is_none());
+        let named = |tag| open().find(|route| route.tag.as_str() == tag);
         match &self.work {
             Work::Classify { choices, .. } if choices.iter().all(|it| it.name != outcome) => None,
             Work::Classify { .. } | Work::Ask { .. } => named(outcome).or_else(|| named("done")),

@@ -12,6 +12,7 @@ use super::facts::{
 use super::harness::{FailureClass, Usage};
 use super::hold::Hold;
 use super::outside::{Signal, Wait};
+use super::values::StateChange;
 use crate::ids::{
     ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
     WorklistName,
@@ -52,6 +53,9 @@ pub enum Event {
         /// What the run may spend in all.
         #[serde(default, skip_serializing_if = "Budget::is_none")]
         budget: Budget,
+        /// Questions, and what else takes a person, are offered to no agent.
+        #[serde(default, skip_serializing_if = "is_false")]
+        full_auto: bool,
     },
     /// A worklist was read from its artifact.
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
@@ -235,6 +239,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signal: Option<String>,
     },
+    /// A route put values into the state.
+    StateSet { visit: VisitId, changes: Vec<StateChange> },
 }
 
 impl Event {
@@ -280,6 +286,7 @@ impl Event {
             Self::WaitBegun { .. } => "wait_begun",
             Self::SignalReceived { .. } => "signal_received",
             Self::WaitEnded { .. } => "wait_ended",
+            Self::StateSet { .. } => "state_set",
         }
     }
 }

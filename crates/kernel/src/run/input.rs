@@ -6,7 +6,8 @@ use super::facts::{
 };
 use super::hold::Hold;
 use super::outside::Signal;
-use crate::ids::{Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
+use super::values::StateChange;
+use crate::ids::{Digest, ItemId, RouteTag, RunId, TaskId, TurnId, VisitId, WorklistName};
 use crate::plan::{Budget, OnLimit};
 
 /// Something that happened outside.
@@ -33,6 +34,8 @@ pub enum Input {
         on_limit: Option<OnLimit>,
         /// The operator's bounds; what they leave open is as the plan says.
         budget: Budget,
+        /// Nobody is there to be asked.
+        full_auto: bool,
     },
     /// Answer to [`Effect::ReadItems`](super::Effect::ReadItems).
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
@@ -82,7 +85,7 @@ pub enum Input {
     /// Answer to [`Effect::Judge`](super::Effect::Judge).
     Judged { turn: TurnId, judged: Judged },
     /// Answer to [`Effect::Hand`](super::Effect::Hand): the handoff of a route taken without asking.
-    HandoffRendered { visit: VisitId, handoff: Option<Ref> },
+    HandoffRendered { visit: VisitId, exit: Exit },
     /// Answer to [`Effect::WriteStatus`](super::Effect::WriteStatus).
     StatusWritten {
         worklist: WorklistName,
@@ -141,7 +144,7 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
     /// An outcome could be read.
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     /// No outcome could be read, or it breaks a schema; the text is the exact error.
     Malformed { why: String },
     /// A script failed and its step has no route for that.
@@ -157,10 +160,21 @@ pub struct Outcome {
     pub fields: Option<Ref>,
     /// The artifacts of the deciding role as found on disk.
     pub findings: Vec<Finding>,
-    /// The route's handoff, rendered.
+    pub exit: Exit,
+}
+
+/// What a visit leaves by, as far as it takes evaluating.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The routes whose `when` is true. With them [`Run::way_out`](super::Run::way_out) tells the
+    /// route that is taken; the rest is that route's.
+    pub whens: Vec<RouteTag>,
+    /// Its handoff, rendered.
     pub handoff: Option<Ref>,
     /// For a route to `AWAIT_INPUT`: what to ask.
     pub question: Option<AskedQuestion>,
+    /// What it puts into the state, already checked against the schemas.
+    pub changes: Vec<StateChange>,
 }
 
 /// A question as the provider put it.

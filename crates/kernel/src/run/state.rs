@@ -15,6 +15,7 @@ use super::harness::Usage;
 use super::hold::{Hold, Spent};
 use super::outside::{Signal, Wait};
 use super::tally::Tally;
+use super::values::{Accepted, Led, Values};
 use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
@@ -77,6 +78,12 @@ pub struct Run {
     pub signals: Vec<Signal>,
     /// Ids of all signals that came.
     pub signals_before: BTreeSet<String>,
+    /// The state, as far as it was set.
+    pub values: Values,
+    /// What led to the present step; `None` at the first.
+    pub led: Option<Led>,
+    /// Whether it is to go on without people.
+    pub full_auto: bool,
 }
 
 /// A step, and the item it is for.
@@ -194,6 +201,8 @@ pub struct Visit {
     pub told: Vec<Said>,
     /// The turn to go on with once a restored tree has its baseline.
     pub restarting: Option<(TurnId, InterruptCause)>,
+    /// The outcome that was accepted.
+    pub outcome: Option<Accepted>,
 }
 
 /// Where a visit stands.
@@ -292,6 +301,9 @@ impl Run {
             session_usage: BTreeMap::new(),
             signals: Vec::new(),
             signals_before: BTreeSet::new(),
+            values: Values::default(),
+            led: None,
+            full_auto: false,
         }
     }
 
@@ -326,7 +338,35 @@ impl Run {
         let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else {
             return Vec::new();
         };
-        step.routes.iter().filter(|route| visit.allows(&self.plan, step, route)).collect()
+        let is_agent = step.asks_agent();
+        let offers = |route: &&Route| {
+            let open =
+                if is_agent { route.is_offered(self.full_auto) } else { route.when.is_none() };
+            open && visit.allows(&self.plan, step, route)
+        };
+        step.routes.iter().filter(offers).collect()
+    }
+
+    /// The route by which the visit in progress is left after an outcome: the first one in file order
+    /// whose `when` is true and whose obligations hold, else the outcome's own.
+    pub fn way_out<'r>(
+        &'r self,
+        tag: &'r RouteTag,
+        whens: &[RouteTag],
+        findings: &[Finding],
+    ) -> &'r RouteTag {
+        let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else { return tag };
+        let is_good = |name: &ArtifactName| {
+            let mut found = findings.iter().chain(&visit.findings);
+            found.find(|it| &it.artifact == name).is_some_and(Finding::is_good)
+        };
+        let mut conditional =
+            step.routes.iter().filter(|it| it.when.is_some() && whens.contains(&it.tag));
+        let taken = conditional.find(|route| {
+            visit.allows(&self.plan, step, route)
+                && required_writes(&self.plan, step, route).all(is_good)
+        });
+        taken.map_or(tag, |route| &route.tag)
     }
 
     /// Which conversation a turn belongs to.

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use botpipe_kernel::ids::TurnId;
-use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target, WaitFor, Work};
+use botpipe_kernel::ids::{RouteTag, TurnId};
+use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target, Visibility, WaitFor, Work};
 use botpipe_kernel::run::{
-    Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, Signal, SnapshotId, TurnCause,
-    outstanding,
+    Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, Signal, SnapshotId,
+    TurnCause, outstanding,
 };
 use proptest::prelude::*;
 
 use crate::plans::{
-    ask, classify, plan, produce_verify, prompt, ralph, route, script, step, target_of, turn,
-    validate,
+    ask, classify, digest, plan, produce_verify, prompt, ralph, route, script, step, target_of,
+    turn, validate,
 };
 use crate::world::{Draw, World, answer, nudge, text};
 
@@ -30,19 +30,19 @@ proptest! {
 
 /// Lives a run to its end, or for as long as it may last, and checks every law on the way.
 fn live(plan: Arc<Plan>, draw: &mut Draw<'_>) {
-    let mut world = World::start(plan);
+    let mut world = World::start(plan, draw.one_in(4));
     let mut laws = Laws::default();
     laws.check(&world);
     for _ in 0..400 {
         if world.run.lifecycle.is_ended() {
             break;
         }
-        step_once(&mut world, draw);
+        step_once(&mut world, &mut laws, draw);
         laws.check(&world);
     }
 }
 
-fn step_once(world: &mut World, draw: &mut Draw<'_>) {
+fn step_once(world: &mut World, laws: &mut Laws, draw: &mut Draw<'_>) {
     match draw.below(31) {
         // Signals come when they like, also twice.
         30 => {
@@ -65,6 +65,7 @@ fn step_once(world: &mut World, draw: &mut Draw<'_>) {
         _ => match world.owed() {
             Some(effect) => {
                 for input in answer(&world.run, &effect, draw) {
+                    laws.heard(&input);
                     world.tell(input.clone()).unwrap();
                     // Twice: the second changes nothing that matters.
                     let before = world.run.clone();
@@ -97,6 +98,8 @@ struct Laws {
     visits: BTreeMap<String, u32>,
     came: BTreeSet<String>,
     taken: BTreeSet<String>,
+    /// The routes whose `when` the last outcome made true.
+    truths: Vec<RouteTag>,
     /// Of the last turn that was interrupted: how it is to be told.
     fate: Fate,
 }
@@ -113,6 +116,17 @@ enum Fate {
 }
 
 impl Laws {
+    /// Notes what the world says of conditions.
+    fn heard(&mut self, input: &Input) {
+        match input {
+            Input::HandoffRendered { exit, .. } => self.truths.clone_from(&exit.whens),
+            Input::Judged { judged: Judged::Outcome(outcome), .. } => {
+                self.truths.clone_from(&outcome.exit.whens);
+            }
+            _ => {}
+        }
+    }
+
     fn check(&mut self, world: &World) {
         let run = &world.run;
         assert_eq!(&world.fold(), run, "folding the stored events gives the live state");
@@ -120,6 +134,10 @@ impl Laws {
         let back: Run = serde_json::from_str(&text).unwrap();
         assert_eq!(&back, run, "a run can be stored and read back");
         let effects = outstanding(run);
+        assert!(run.offered().iter().all(|route| route.when.is_none()), "a condition was offered");
+        let asked = run.offered().iter().any(|it| it.visibility == Visibility::InteractiveOnly);
+        let script = run.current_step().is_some_and(|step| !step.asks_agent());
+        assert!(!(asked && run.full_auto) || script, "nobody is there to be asked");
         match &run.lifecycle {
             Lifecycle::Running => assert!(!effects.is_empty(), "a running run owes something"),
             Lifecycle::Waiting(_)
@@ -191,6 +209,11 @@ impl Laws {
             Event::RouteTaken { visit, tag, to, .. } => {
                 let step = run.plan.step(&visit.step).unwrap();
                 let route = step.route(tag).expect("the route is the step's");
+                assert!(
+                    route.when.is_none() || self.truths.contains(tag),
+                    "`{tag}` was taken and is not true"
+                );
+                self.truths.clear();
                 assert!(route.action.targets().any(|target| target == to));
             }
             Event::SignalReceived { signal } => {
@@ -248,6 +271,17 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
         routes[1].tag = "timed_out".parse().unwrap();
     } else {
         routes.push(route("timed_out", any_action(all, scoped, draw)));
+    }
+    if draw.one_in(2) {
+        let mut enough = route("enough", any_action(all, scoped, draw));
+        enough.when = Some(digest(7));
+        routes.push(enough);
+    }
+    if draw.one_in(2) {
+        let mut question = route("question", Action::To(target_of("AWAIT_INPUT")));
+        (question.inherited, question.required_writes) = (true, Some(Vec::new()));
+        question.visibility = Visibility::InteractiveOnly;
+        routes.push(question);
     }
     let mut step = step(name, work, routes);
     step.scope = scoped.then(|| "item".parse().unwrap());

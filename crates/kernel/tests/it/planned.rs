@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
     Action, Ask, Budget, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step,
-    Target, WaitFor, Work,
+    Target, Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -127,7 +127,8 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]`.
+/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]
+/// [, when] [, hidden | interactive] [, inherited]`.
 fn route(text: &str) -> Result<Route, String> {
     let mut parts = text.split(", ");
     let (tag, target) =
@@ -152,6 +153,10 @@ fn route(text: &str) -> Result<Route, String> {
                 route.required_writes = Some(names.map(|name| name.parse().unwrap()).collect());
             }
             "verdict" => route.verdict = Some(verdict(rest)?),
+            "hidden" => route.visibility = Visibility::Hidden,
+            "interactive" => route.visibility = Visibility::InteractiveOnly,
+            "inherited" => route.inherited = true,
+            "when" => route.when = Some(plans::digest(7)),
             _ => return Err(format!("no route has `{part}`")),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
     Action, Artifact, Ask, Check, Choice, Clocks, Continuity, Format, Input, Limits, OnInterrupt,
-    Plan, Program, Route, Step, Target, TurnPlan, Work, Worklist,
+    Plan, Program, Route, Step, Target, TurnPlan, Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -33,6 +33,10 @@ pub(crate) fn route(tag: &str, action: Action) -> Route {
         handoff: None,
         answer: None,
         verdict: None,
+        when: None,
+        set: Vec::new(),
+        visibility: Visibility::Provider,
+        inherited: false,
     }
 }
 
@@ -65,6 +69,8 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         on_limit: None,
         policy: None,
         clocks: Clocks::default(),
+        state: None,
+        item_state: None,
     }
 }
 
@@ -144,6 +150,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         provider: None,
         policy: None,
         budget: botpipe_kernel::plan::Budget::default(),
+        state: None,
     }
 }
 

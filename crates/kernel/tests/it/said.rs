@@ -5,9 +5,9 @@ use std::str::FromStr;
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
-    AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, Evidence, FailureClass, Finding,
-    FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process,
-    Provider, Raise, Ref, Run, Said, SnapshotId, TurnResult, Usage, outstanding,
+    AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, Evidence, Exit, FailureClass,
+    Finding, FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process,
+    Provider, Raise, Ref, Run, Said, SnapshotId, StateChange, TurnResult, Usage, outstanding,
 };
 
 use crate::plans::digest;
@@ -81,7 +81,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         }
         "outcome" => {
             let (turn, judged) = (place.turn()?, outcome(&words)?);
-            Input::Judged { turn, judged: Judged::Outcome(judged) }
+            Input::Judged { turn, judged: Judged::Outcome(Box::new(judged)) }
         }
         "malformed" => {
             let judged = Judged::Malformed { why: rest.to_owned() };
@@ -93,7 +93,8 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         }
         "handed" => {
             let handoff = (!rest.is_empty()).then(|| text(rest));
-            Input::HandoffRendered { visit: place.visit()?, handoff }
+            let exit = Exit { handoff, ..Exit::default() };
+            Input::HandoffRendered { visit: place.visit()?, exit }
         }
         "status_written" => match owed {
             Some(Effect::WriteStatus { worklist, item, status }) => {
@@ -117,7 +118,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
-        "start" => only(words, &["max_steps", "fallbacks"])?,
+        "start" => only(words, &["max_steps", "fallbacks", "full_auto"])?,
         "resume" => {
             let bounds = ["usd", "tokens", "turns", "wall"];
             only(words, &[&["max_steps", "max_visits", "tree", "edited"], &bounds[..]].concat())?;
@@ -133,6 +134,9 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
                 (&mut start, value(words, "fallbacks"))
             {
                 *fallbacks = names.split(',').map(program).collect();
+            }
+            if let Input::Start { full_auto, .. } = &mut start {
+                *full_auto = value(words, "full_auto") == Some("yes");
             }
             start
         }
@@ -278,7 +282,8 @@ pub(crate) fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, 
     Ok(findings)
 }
 
-/// `tag [artifact=state …] [hands=what] [asks=what] [choices=a,b]`; `_` is a blank.
+/// `tag [artifact=state …] [hands=what] [asks=what] [choices=a,b] [true=tag,tag] [set=state.x:1]`; `_`
+/// is a blank.
 fn outcome(words: &[&str]) -> Result<Outcome, String> {
     let (tag, rest) = words.split_first().ok_or("which outcome?")?;
     let question = value(rest, "asks").map(|asks| AskedQuestion {
@@ -289,9 +294,19 @@ fn outcome(words: &[&str]) -> Result<Outcome, String> {
         schema: None,
     });
     let handoff = value(rest, "hands").map(|hands| text(&hands.replace('_', " ")));
-    let findings = findings(rest, &["hands", "asks", "choices"])?;
+    let whens = value(rest, "true").unwrap_or_default().split(',').filter(|tag| !tag.is_empty());
+    let whens = whens.map(|tag| tag.parse().unwrap()).collect();
+    let changes = value(rest, "set").map(change).transpose()?.into_iter().collect();
+    let findings = findings(rest, &["hands", "asks", "choices", "true", "set"])?;
     let tag = (*tag).to_owned();
-    Ok(Outcome { tag, payload: None, fields: None, findings, handoff, question })
+    let exit = Exit { whens, handoff, question, changes };
+    Ok(Outcome { tag, payload: None, fields: None, findings, exit })
+}
+
+/// `state.round:2`
+fn change(word: &str) -> Result<StateChange, String> {
+    let (place, value) = word.split_once(':').ok_or("`set=state.x:1`")?;
+    Ok(StateChange { place: place.parse()?, value: text(value) })
 }
 
 fn raise(words: &[&str]) -> Result<Raise, String> {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{ArtifactName, TurnId};
+use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, Effect, Event, Evidence, FailureClass, Finding,
+    Baseline, CheckResult, CheckStatus, Effect, Event, Evidence, Exit, FailureClass, Finding,
     FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Raise, Ref,
-    Refusal, Run, Signal, SnapshotId, TurnResult, Usage, decide, outstanding,
+    Refusal, Run, Signal, SnapshotId, StateChange, TurnResult, Usage, decide, outstanding,
 };
 
 use crate::plans::digest;
@@ -32,6 +32,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         max_steps,
         on_limit: None,
         budget: Budget::default(),
+        full_auto: false,
     }
 }
 
@@ -42,9 +43,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn start(plan: Arc<Plan>) -> Self {
+    pub(crate) fn start(plan: Arc<Plan>, alone: bool) -> Self {
         let mut world = Self { run: Run::new(plan), events: Vec::new() };
-        world.tell(start(None)).unwrap();
+        let mut start = start(None);
+        if let Input::Start { full_auto, .. } = &mut start {
+            *full_auto = alone;
+        }
+        world.tell(start).unwrap();
         world
     }
 
@@ -148,14 +153,22 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
                 7 => Judged::Malformed { why: "no JSON".to_owned() },
                 6 => Judged::ScriptFailed { why: "exit 3".to_owned() },
                 5 => outcome("no_such_route", Vec::new()),
-                n => outcome(
-                    offered.get(n % offered.len().max(1)).map_or("none", |tag| tag.as_str()),
-                    findings(run, turn.role, draw),
-                ),
+                n => Judged::Outcome(Box::new(Outcome {
+                    tag: offered
+                        .get(n % offered.len().max(1))
+                        .map_or("none", RouteTag::as_str)
+                        .to_owned(),
+                    payload: None,
+                    fields: None,
+                    findings: findings(run, turn.role, draw),
+                    exit: exit(run, draw),
+                })),
             };
             vec![Input::Judged { turn, judged }]
         }
-        Effect::Hand { visit, .. } => vec![Input::HandoffRendered { visit, handoff: None }],
+        Effect::Hand { visit, .. } => {
+            vec![Input::HandoffRendered { visit, exit: exit(run, draw) }]
+        }
         Effect::WriteStatus { worklist, item, status } => {
             vec![Input::StatusWritten { worklist, item, status, stamp: None, drift: None }]
         }
@@ -236,14 +249,26 @@ fn failed(class: FailureClass) -> TurnResult {
 }
 
 pub(crate) fn outcome(tag: &str, findings: Vec<Finding>) -> Judged {
-    Judged::Outcome(Outcome {
+    Judged::Outcome(Box::new(Outcome {
         tag: tag.to_owned(),
         payload: None,
         fields: None,
         findings,
-        handoff: None,
-        question: None,
-    })
+        exit: Exit::default(),
+    }))
+}
+
+/// A way out with some conditions true, and some values set.
+fn exit(run: &Run, draw: &mut Draw<'_>) -> Exit {
+    let routes = run.current_step().map(|step| step.routes.as_slice()).unwrap_or_default();
+    let conditional = routes.iter().filter(|route| route.when.is_some());
+    let whens = conditional.filter(|_| draw.one_in(2)).map(|it| it.tag.clone()).collect();
+    let places = ["state.a", "state.b", "step_state.a", "item_state.a"];
+    let changes = (0..draw.below(3)).map(|n| StateChange {
+        place: places[(n + draw.below(4)) % 4].parse().unwrap(),
+        value: text("1"),
+    });
+    Exit { whens, changes: changes.collect(), ..Exit::default() }
 }
 
 fn findings(run: &Run, role: botpipe_kernel::ids::Role, draw: &mut Draw<'_>) -> Vec<Finding> {

@@ -7,9 +7,11 @@ mod outcomes;
 mod paths;
 mod reach;
 mod routes;
+mod state;
 mod targets;
 mod templates;
 mod turns;
+mod usable;
 mod variables;
 
 pub use turns::WorstCase;
@@ -19,11 +21,13 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 8] = [
+const RULES: [fn(&Document, &mut Report<'_>); 10] = [
     names::check,
     targets::check,
     routes::check,
     outcomes::check,
+    state::check,
+    usable::check,
     reach::check,
     artifacts::check,
     paths::check,

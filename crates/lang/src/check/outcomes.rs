@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use botpipe_kernel::plan::Visibility;
+
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, StepDecl, WaitDecl, WorkDecl};
+use crate::document::{Document, RouteDecl, StepDecl, WaitDecl, WorkDecl};
 use crate::source::Spanned;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -18,6 +20,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
         }
         feedback(step, report);
         payloads(step, report);
+        visibilities(step, &outcomes, report);
     }
 }
 
@@ -35,6 +38,21 @@ fn payloads(step: &StepDecl, report: &mut Report<'_>) {
         report.push(
             Problem::new(Code::WrongKind, route.tag.span, message)
                 .help("remove the route's `payload`"),
+        );
+    }
+}
+
+/// Nobody is offered the routes of such a step.
+fn visibilities(step: &StepDecl, outcomes: &[&str], report: &mut Report<'_>) {
+    let said = |route: &&RouteDecl| {
+        let is_outcome = outcomes.contains(&route.tag.value.as_str()) && route.when.is_none();
+        is_outcome && route.visibility.unwrap_or_default() != Visibility::Provider
+    };
+    for route in step.routes.iter().filter(said) {
+        let message = format!("nobody picks the routes of step `{}`", step.id.value);
+        report.push(
+            Problem::new(Code::WrongKind, route.tag.span, message)
+                .help("remove the route's `visibility`"),
         );
     }
 }
@@ -76,18 +94,19 @@ fn choices(step: &StepDecl) -> Vec<&Spanned<String>> {
 }
 
 fn has_route(step: &StepDecl, outcome: &str) -> bool {
-    step.routes.iter().any(|route| route.tag.value.as_str() == outcome)
+    step.routes.iter().any(|route| route.when.is_none() && route.tag.value.as_str() == outcome)
 }
 
 fn no_others(step: &StepDecl, outcomes: &[&str], report: &mut Report<'_>) {
-    for route in &step.routes {
+    for route in step.routes.iter().filter(|route| route.when.is_none()) {
         let tag = route.tag.value.as_str();
         if !outcomes.contains(&tag) {
             let message = format!("step `{}` never takes route `{tag}`", step.id.value);
             let choices = choices(step).into_iter().map(|choice| choice.value.as_str());
             let known = choices.chain(outcomes.iter().copied()).collect::<BTreeSet<_>>();
-            report
-                .push(Problem::new(Code::NeverTaken, route.tag.span, message).suggest(tag, known));
+            report.push(
+                Problem::new(Code::NoSuchOutcome, route.tag.span, message).suggest(tag, known),
+            );
         }
     }
 }

@@ -50,8 +50,15 @@ impl Rule<'_, '_> {
             }
         }
         for route in &step.routes {
+            let place = Place::Exit(step);
             if let Some(handoff) = &route.handoff {
-                self.template(handoff, Place::Handoff(step));
+                self.template(handoff, place);
+            }
+            if let Some(when) = &route.when {
+                self.expression(when, place);
+            }
+            for set in &route.set {
+                self.expression(&set.value, place);
             }
         }
     }

@@ -82,7 +82,13 @@ codes! {
     NeverWritten "BP0407" "required before it is written", "On every way to a step, an earlier step must have been obliged to write what it requires.";
     SessionScope "BP0408" "session per item without items", "`continuity: work_item` needs a step with a `scope`.";
 
-    NeverTaken "BP0451" "route that is never taken", "What a step of this kind can come to is known, and the route's tag is none of it.";
+    UnknownState "BP0420" "no such place in the state", "A route sets keys that `state`, `step_state` or `item_state` declare.";
+    SetMisfit "BP0421" "value does not fit the state", "What is known of a value before a run has to fit the schema of its place.";
+    ItemStateScope "BP0422" "state per item without items", "`item_state` is kept for each item, so the step needs a `scope`.";
+    NeverTaken "BP0423" "nothing can take the route", "A route is taken because an agent or a script picks it, or because its `when` is true.";
+    NothingOffered "BP0424" "no route is sure to be offered", "Whoever decides needs a route of the step's own that is there in every run: without `when`, and also where nobody can be asked.";
+    NothingToDisable "BP0425" "nothing to disable", "`disabled` takes away a route that a step inherits: `question`, `blocked`, `failed`, or one of `global_routes`.";
+    NoSuchOutcome "BP0451" "route that is no outcome", "What a step of this kind can come to is known, and the route's tag is none of it.";
     NoRoute "BP0452" "outcome without a route", "What a step of this kind can come to is known, and each outcome needs a route.";
     AnswerForm "BP0453" "answer in two forms", "What a person may answer is said once: by `choices`, or by the schema `answer`.";
     WaitForm "BP0454" "waits for no one thing", "A step waits `for` a time, `until` a moment, or for a `signal`, which may have a `timeout`.";

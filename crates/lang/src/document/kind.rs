@@ -36,7 +36,7 @@ const KINDS: [(&str, Kind); 9] = [
 const OF_AGENTS: [Kind; 4] = [Kind::Prompt, Kind::ProduceVerify, Kind::Classify, Kind::Llm];
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, &[Kind]); 13] = [
+const OWNED_KEYS: [(&str, &str, &[Kind]); 14] = [
     ("writes", "`prompt` and `run`", &[Kind::Prompt, Kind::Run]),
     ("session", "`prompt`, `produce`, `llm` and `classify`", &OF_AGENTS),
     ("verifier_session", "`produce` + `verify`", &[Kind::ProduceVerify]),
@@ -48,6 +48,7 @@ const OWNED_KEYS: [(&str, &str, &[Kind]); 13] = [
     ("feedback", "`validate`", &[Kind::Validate]),
     ("choices", "`ask` and `classify`", &[Kind::Ask, Kind::Classify]),
     ("returns", "`llm`", &[Kind::Llm]),
+    ("into", "`llm`, `classify` and `ask`", &[Kind::Llm, Kind::Classify, Kind::Ask]),
     ("answer", "`ask`", &[Kind::Ask]),
     ("shows", "`ask`", &[Kind::Ask]),
 ];

@@ -2,11 +2,13 @@
 
 mod artifact;
 pub(crate) mod field;
+mod inherited;
 mod kind;
 mod outside;
 mod policy;
 mod route;
 mod schema;
+mod state;
 mod step;
 mod text;
 mod validate;
@@ -19,9 +21,11 @@ use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
 use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use artifact::ArtifactDecl;
+pub(crate) use inherited::GlobalRoutes;
 pub(crate) use outside::WaitDecl;
 pub(crate) use route::{ActionDecl, RouteDecl};
 pub(crate) use schema::SchemaDecl;
+pub(crate) use state::{AssignmentDecl, StateDecl};
 pub(crate) use step::StepDecl;
 pub(crate) use text::TextDecl;
 pub(crate) use work::{CheckDecl, TurnDecl, WorkDecl};
@@ -54,6 +58,8 @@ pub(crate) struct Document {
     pub(crate) provider: Option<Provider>,
     pub(crate) policy: Option<Policy>,
     pub(crate) budget: Budget,
+    pub(crate) state: StateDecl,
+    pub(crate) global: GlobalRoutes,
 }
 
 impl Document {

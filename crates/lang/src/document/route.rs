@@ -1,11 +1,12 @@
 //! Routes as authored, and those a step has when it names none.
 
 use botpipe_kernel::ids::{ArtifactName, CheckName, RouteTag};
-use botpipe_kernel::plan::Target;
+use botpipe_kernel::plan::{Target, Visibility};
 use botpipe_kernel::run::Verdict;
 
-use super::field::{Fields, choice, name, names, not_yet, text, text_of, wrong_type};
+use super::field::{Fields, choice, name, names, text_of, wrong_type};
 use super::schema::SchemaDecl;
+use super::state::AssignmentDecl;
 use super::step::StepDecl;
 use super::text::TextDecl;
 use super::validate::maker;
@@ -16,7 +17,7 @@ use crate::source::{Span, Spanned};
 use crate::yaml::{Entry, Node, Value};
 
 /// A named exit of a step.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RouteDecl {
     pub(crate) tag: Spanned<RouteTag>,
     pub(crate) action: ActionDecl,
@@ -27,10 +28,17 @@ pub(crate) struct RouteDecl {
     pub(crate) handoff: Option<TextDecl>,
     pub(crate) answer: Option<(Span, SchemaDecl)>,
     pub(crate) verdict: Option<(Span, Verdict)>,
+    /// An expression.
+    pub(crate) when: Option<TextDecl>,
+    pub(crate) set: Vec<AssignmentDecl>,
+    /// As written; filled in by `inherit`.
+    pub(crate) visibility: Option<Visibility>,
+    /// Not the step's own.
+    pub(crate) inherited: bool,
 }
 
 /// What taking the route does.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum ActionDecl {
     To(Spanned<Target>),
     CompleteAndAdvance {
@@ -54,11 +62,10 @@ impl ActionDecl {
 }
 
 /// Keys of routes that this version does not run.
-const LATER: [&str; 7] =
-    ["when", "set", "on_taken", "visibility", "advance", "complete_current", "refresh"];
+const LATER: [&str; 4] = ["on_taken", "advance", "complete_current", "refresh"];
 
 impl RouteDecl {
-    fn bare(tag: Spanned<RouteTag>, action: ActionDecl) -> Self {
+    pub(super) fn bare(tag: Spanned<RouteTag>, action: ActionDecl) -> Self {
         Self {
             tag,
             action,
@@ -69,6 +76,10 @@ impl RouteDecl {
             handoff: None,
             answer: None,
             verdict: None,
+            when: None,
+            set: Vec::new(),
+            visibility: None,
+            inherited: false,
         }
     }
 }
@@ -89,6 +100,11 @@ impl Reader<'_, '_> {
             step.routes_known = false;
         }
         for route in entries {
+            if route.value.as_text() == Some("disabled") {
+                let tag = name(&route.key, route.key_span, self.report);
+                step.inheritance.disabled.extend(tag);
+                continue;
+            }
             let decl = self.route(route);
             let known = decl.as_ref().is_some_and(|it| !matches!(it.action, ActionDecl::Unknown));
             step.routes_known &= known;
@@ -117,42 +133,44 @@ impl Reader<'_, '_> {
         let mut fields = Fields::of(&entry.value, "a route", entry.key_span, self.report)?;
         let action = self.action(&mut fields, entry);
         let mut route = RouteDecl::bare(tag, action);
-        if let Some(summary) = fields.get("summary") {
-            route.summary = text(summary, self.report).map(|it| it.value.trim_end().to_owned());
-        }
+        self.outcome_fields(&mut fields, &mut route);
         if let Some(writes) = fields.get("required_writes") {
             route.required_writes = Some(names(writes, "artifacts", self.report));
         }
         if let Some(checks) = fields.get("required_checks") {
             route.required_checks = names(checks, "checks", self.report);
         }
-        if let Some(payload) = fields.get("payload") {
-            route.payload = self.schema(payload);
-        }
         if let Some(handoff) = fields.get("handoff") {
             route.handoff = Some(self.prompt_text(&handoff.value, handoff.key_span));
         }
-        if let Some(answer) = fields.get("answer") {
-            route.answer = self.schema(answer).map(|schema| (answer.key_span, schema));
+        if let Some(when) = fields.get("when") {
+            if matches!(when.value.value, Value::Text(_)) {
+                route.when = self.inline_text(&when.value, when.key_span);
+            } else {
+                wrong_type(&when.value, when.key_span, "text: an expression", self.report);
+            }
         }
-        if let Some(verdict) = fields.get("verdict") {
-            let words = [
-                ("accepted", Verdict::Accepted),
-                ("rejected", Verdict::Rejected),
-                ("none", Verdict::None),
-            ];
-            route.verdict =
-                choice(verdict, &words, &[], self.report).map(|value| (verdict.key_span, value));
+        if let Some(set) = fields.get("set") {
+            route.set = self.assignments(set);
         }
         fields.close(&LATER, self.report);
         Some(route)
+    }
+
+    pub(super) fn verdict(&mut self, entry: &Entry) -> Option<Verdict> {
+        let words = [
+            ("accepted", Verdict::Accepted),
+            ("rejected", Verdict::Rejected),
+            ("none", Verdict::None),
+        ];
+        choice(entry, &words, &[], self.report)
     }
 
     fn action(&mut self, fields: &mut Fields<'_>, route: &Entry) -> ActionDecl {
         let to = fields.get("to");
         let complete = fields.get("complete_and_advance");
         let exhausted = fields.get("exhausted");
-        let later = LATER[4..].iter().any(|key| fields.peek(key).is_some());
+        let later = LATER[1..].iter().any(|key| fields.peek(key).is_some());
         let problem = match (to, complete, exhausted) {
             (Some(to), None, None) => {
                 let target = self.target(&to.value, to.key_span);
@@ -196,17 +214,13 @@ impl Reader<'_, '_> {
         ActionDecl::Unknown
     }
 
-    fn target(&mut self, node: &Node, place: Span) -> Option<Spanned<Target>> {
+    pub(super) fn target(&mut self, node: &Node, place: Span) -> Option<Spanned<Target>> {
         let written = text_of(node, place, self.report)?;
         let target = match written.value {
             "SELF" => Target::SelfStep,
             "FINISH" => Target::Finish,
             "FAIL" => Target::Fail,
             "AWAIT_INPUT" => Target::AwaitInput,
-            "disabled" => {
-                self.report.push(not_yet("disabled", written.span));
-                return None;
-            }
             id => Target::Step(name(id, written.span, self.report)?.value),
         };
         Some(Spanned::new(target, written.span))

@@ -5,7 +5,9 @@ use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
 
 use super::Reader;
 use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
+use super::inherited::Inheritance;
 use super::route::RouteDecl;
+use super::state::{AssignmentDecl, StateDecl};
 use super::work::WorkDecl;
 use crate::diagnostic::{Code, Problem};
 use crate::source::Spanned;
@@ -29,11 +31,15 @@ pub(crate) struct StepDecl {
     pub(crate) on_limit: Option<OnLimit>,
     pub(crate) clocks: Clocks,
     pub(crate) policy: Option<Policy>,
+    pub(crate) step_state: StateDecl,
+    pub(crate) item_state: StateDecl,
+    pub(super) inheritance: Inheritance,
+    /// Where the payload of its outcome is put.
+    pub(crate) into: Option<AssignmentDecl>,
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
-const LATER: [&str; 15] = [
-    "into",
+const LATER: [&str; 13] = [
     "before",
     "after",
     "before_producer",
@@ -43,7 +49,6 @@ const LATER: [&str; 15] = [
     "control_schema",
     "limits",
     "budget",
-    "control_routes",
     "provider",
     "verifier_reads",
     "protect",
@@ -117,7 +122,15 @@ impl Reader<'_, '_> {
             on_limit: None,
             clocks: Clocks::default(),
             policy: None,
+            step_state: self.state(fields.get("step_state")),
+            item_state: self.state(fields.get("item_state")),
+            inheritance: Inheritance::default(),
+            into: None,
         };
+        step.into = self.into(fields.get("into"));
+        if let Some(entry) = fields.get("control_routes") {
+            self.control_routes(entry, &mut step);
+        }
         if let Some(entry) = fields.get("policy") {
             step.policy = self.policy(entry);
             if matches!(step.work, WorkDecl::Run { .. } | WorkDecl::Validate { .. }) {

@@ -1,7 +1,6 @@
 //! `llm` and `classify`: one turn of an agent whose answer is a value, or one of a few words.
 
 use botpipe_kernel::ids::StepId;
-use serde_json::json;
 
 use super::field::{Fields, list, text, text_of};
 use super::schema::SchemaDecl;
@@ -22,7 +21,7 @@ impl Reader<'_, '_> {
         let Some(entry) = fields.get("llm") else { return WorkDecl::Unknown };
         let turn = self.turn(entry, None, None, fields.get("session"), owner);
         let returns = fields.get("returns").and_then(|returns| self.object_schema(returns));
-        let returns = returns.unwrap_or(SchemaDecl { json: json!({ "type": "string" }) });
+        let returns = returns.unwrap_or_else(SchemaDecl::text);
         WorkDecl::Llm { turn, returns }
     }
 

@@ -86,6 +86,16 @@ impl WorkDecl {
         first.iter().chain(second)
     }
 
+    /// Whether an agent picks the step's route.
+    pub(crate) fn asks_agent(&self) -> bool {
+        matches!(self, Self::Prompt { .. } | Self::ProduceVerify { .. })
+    }
+
+    /// Whether an agent or a script names the step's outcome, so that it may be any of its routes.
+    pub(crate) fn has_say(&self) -> bool {
+        self.asks_agent() || matches!(self, Self::Run { .. })
+    }
+
     pub(crate) fn checks(&self) -> &[CheckDecl] {
         match self {
             Self::ProduceVerify { checks, .. } => checks,

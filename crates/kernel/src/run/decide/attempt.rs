@@ -168,7 +168,10 @@ pub(super) fn sealed(batch: &mut Batch, visit: VisitId, tree: Option<SnapshotId>
     batch.push(Event::Sealed { visit: visit.clone(), tree });
     let Some(step) = batch.run.current_step().cloned() else { return };
     let plan = batch.run.plan.clone();
-    let offered = batch.run.offered();
+    // Inherited routes are no way on that an author planned for.
+    let offered: Vec<_> = batch.run.offered().into_iter().filter(|it| !it.inherited).collect();
+    let full_auto = batch.run.full_auto;
+    let planned = step.routes.iter().filter(|it| !it.inherited && it.is_offered(full_auto));
     let forced = match offered.as_slice() {
         [] => {
             let message = format!(
@@ -178,7 +181,7 @@ pub(super) fn sealed(batch: &mut Batch, visit: VisitId, tree: Option<SnapshotId>
             super::command::stand(batch, Stop::Error { message });
             return;
         }
-        [only] if step.routes.len() > 1 => {
+        [only] if planned.count() > 1 => {
             let of_verifier = |name: &ArtifactName| step.writes_of(Role::Verifier).contains(name);
             let free = !required_writes(&plan, &step, only).any(of_verifier);
             free.then(|| only.tag.clone())

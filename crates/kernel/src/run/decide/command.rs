@@ -26,6 +26,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         max_steps,
         on_limit,
         budget,
+        full_auto,
     } = input
     else {
         return Ok(());
@@ -47,6 +48,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         max_steps,
         on_limit,
         budget,
+        full_auto,
     });
     onward::go_on(batch);
     Ok(())

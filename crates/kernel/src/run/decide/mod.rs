@@ -112,10 +112,10 @@ fn answered(batch: &mut Batch, input: Input) {
                 judge(batch, turn, judged);
             }
         }
-        Input::HandoffRendered { visit, handoff } => {
+        Input::HandoffRendered { visit, exit } => {
             if let Some(Phase::Handing { tag }) = batch.phase_of(&visit) {
                 let tag = tag.clone();
-                route::take(batch, &tag, handoff, None);
+                route::take(batch, &tag, exit, &[]);
             }
         }
         Input::TreeRestored { turn, kept } => {
@@ -206,7 +206,7 @@ fn judge(batch: &mut Batch, turn: TurnId, judged: Judged) {
         return command::stand(batch, Stop::Error { message: why.clone() });
     }
     match judged {
-        Judged::Outcome(outcome) => route::outcome(batch, turn, outcome),
+        Judged::Outcome(outcome) => route::outcome(batch, turn, *outcome),
         Judged::Malformed { why } => {
             attempt::reject(batch, turn, super::facts::Feedback::Outcome { why });
         }

@@ -7,7 +7,7 @@ use crate::ids::{RouteTag, TurnId};
 use crate::plan::{Target, Work};
 use crate::run::event::Event;
 use crate::run::facts::{Feedback, Finding, FindingState, Question, QuestionKind, Ref};
-use crate::run::input::{AskedQuestion, Outcome};
+use crate::run::input::{AskedQuestion, Exit, Outcome};
 use crate::run::state::required_writes;
 
 /// An outcome was read: take its route, or say exactly why not.
@@ -53,7 +53,7 @@ pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
     if !artifacts.is_empty() {
         batch.push(Event::ArtifactsAccepted { visit: visit.id, artifacts });
     }
-    take(batch, &route.tag, outcome.handoff, outcome.question);
+    take(batch, &route.tag, outcome.exit, &outcome.findings);
 }
 
 fn accepted<'a>(
@@ -69,18 +69,18 @@ fn accepted<'a>(
         .collect()
 }
 
-/// Takes a route of the visit in progress.
-pub(super) fn take(
-    batch: &mut Batch,
-    tag: &RouteTag,
-    handoff: Option<Ref>,
-    asked: Option<AskedQuestion>,
-) {
+/// Leaves the visit in progress after an outcome of that tag.
+pub(super) fn take(batch: &mut Batch, tag: &RouteTag, exit: Exit, findings: &[Finding]) {
     let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
     else {
         return;
     };
+    let Exit { whens, handoff, question: asked, changes } = exit;
+    let tag = &batch.run.way_out(tag, &whens, findings).clone();
     let Some(route) = step.route(tag) else { return };
+    if !changes.is_empty() {
+        batch.push(Event::StateSet { visit: visit.id.clone(), changes });
+    }
     let (to, completed) = batch.run.destination(&step, &route.action);
     let waits = to == Target::AwaitInput;
     batch.push(Event::RouteTaken {
@@ -92,7 +92,9 @@ pub(super) fn take(
     });
     if waits {
         let asked = asked.unwrap_or_else(|| AskedQuestion {
-            text: format!("Step `{}` took route `{tag}` and waits for input.", step.id),
+            text: route.summary.clone().unwrap_or_else(|| {
+                format!("Step `{}` took route `{tag}` and waits for input.", step.id)
+            }),
             choices: Vec::new(),
             schema: None,
         });
