@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use botpipe_journal::Lease;
-use botpipe_kernel::run::{Effect, Event, Input, InterruptCause, Run, Said, decide, outstanding};
+use botpipe_kernel::run::{
+    Effect, Event, Input, InterruptCause, Run, Said, Signal, decide, outstanding,
+};
 
 use crate::error::Error;
 use crate::inbox::Inbox;
@@ -170,22 +172,27 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Records what people said; whether anybody said anything.
+    /// Records what people said and what signals came; whether anybody said anything.
     ///
     /// # Order
     /// It leaves the list of requests once it is on the disk.
     pub(crate) fn hear_people(&mut self) -> Result<bool, Error> {
         let mail = self.inbox.take();
         let Some(last) = mail.iter().map(|mail| mail.n).max() else { return Ok(false) };
+        let mut said_any = false;
         for mail in mail {
+            said_any |= mail.signal.is_none();
             let text = self.desk.redactor.redact(&mail.text).into_owned();
-            let said = Said { id: mail.id, text: self.parts.keep(&text)? };
-            let events = self.follow(Input::Say { said })?;
+            let text = self.parts.keep(&text)?;
+            let events = self.follow(match mail.signal {
+                Some(name) => Input::Signal { signal: Signal { id: mail.id, name, payload: text } },
+                None => Input::Say { said: Said { id: mail.id, text } },
+            })?;
             self.pending.extend(events);
         }
         self.append()?;
         self.parts.journal.settle_requests(self.lease, last)?;
-        Ok(true)
+        Ok(said_any)
     }
 
     /// What follows from an input, folded but not recorded yet.

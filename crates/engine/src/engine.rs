@@ -8,7 +8,7 @@ use std::thread;
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
 use botpipe_kernel::plan::Plan;
-use botpipe_kernel::run::{Event, Input, Lifecycle, Ref, Run, outstanding};
+use botpipe_kernel::run::{Event, Ref, Run, outstanding};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
@@ -421,27 +421,6 @@ impl Driver<'_> {
                 source: Box::new(error),
             },
         }
-    }
-
-    pub(crate) fn take_answer(&mut self, text: &str) -> Result<(), Error> {
-        let answer = match &self.run.lifecycle {
-            Lifecycle::Waiting(question) => {
-                let schema = match &question.schema {
-                    Some(schema) => serde_json::from_str::<Value>(&self.parts.text(schema)?).ok(),
-                    None => None,
-                };
-                crate::prompt::check_answer(question, schema.as_ref(), text)
-                    .map_err(|why| Error::Answer { why })?
-            }
-            _ => Value::Null,
-        };
-        let shown = match &answer {
-            Value::String(text) => text.clone(),
-            value => value.to_string(),
-        };
-        let answer = self.parts.keep(&self.desk.redactor.redact(&shown))?;
-        let text = self.desk.redactor.redact(text).into_owned();
-        self.tell(Input::Answer { answer, text }).map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::ids::{RunId, SignalName, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::run::Refusal;
 
 use crate::prompt::InputProblem;
@@ -75,6 +75,11 @@ pub enum Error {
     /// The owner of a run could not go on, and could not even record that.
     #[error("{source}")]
     CutOff { run: RunId, task: TaskId, workflow: WorkflowName, source: Box<Error> },
+    #[error(
+        "no step of workflow `{workflow}` waits for a signal `{name}`{}",
+        waited_for(.names)
+    )]
+    NoSignal { workflow: WorkflowName, name: SignalName, names: Vec<String> },
     #[error("internal error: {message}; please report it with the run's `logs --events`")]
     Internal { message: String },
 }
@@ -134,12 +139,17 @@ impl Error {
             | Self::Policy { .. }
             | Self::Secret { .. }
             | Self::Budget { .. }
+            | Self::NoSignal { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,
             Self::CutOff { source, .. } => source.kind(),
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }
+}
+
+fn waited_for(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; it waits for {}", quoted(names)) }
 }
 
 fn list(problems: &[InputProblem]) -> String {

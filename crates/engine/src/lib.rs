@@ -1,6 +1,7 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
 pub mod activity;
+mod answer;
 pub mod attach;
 pub mod catalog;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod prompt;
 pub mod request;
 pub mod scaffold;
 pub mod scratch;
+mod signal;
 mod start;
 mod take_up;
 pub mod trace;

@@ -18,8 +18,12 @@ use crate::request::{Notice, Progress};
 /// `until` where it waits for a time, in milliseconds since the epoch.
 pub(crate) fn summary(run: &Run) -> String {
     let mut summary = json!({ "state": word(&run.lifecycle), "detail": detail(run) });
-    if let Lifecycle::Held(hold) = &run.lifecycle {
-        summary["until"] = json!(hold.until);
+    let until = match &run.lifecycle {
+        Lifecycle::Held(hold) => Some(hold.until),
+        _ => run.due().map(|(_, until)| until),
+    };
+    if let Some(until) = until {
+        summary["until"] = json!(until);
     }
     summary.to_string()
 }
@@ -28,7 +32,7 @@ pub(crate) fn summary(run: &Run) -> String {
 pub(crate) fn word(lifecycle: &Lifecycle) -> &'static str {
     match lifecycle {
         Lifecycle::Unstarted | Lifecycle::Running => "running",
-        Lifecycle::Waiting(_) | Lifecycle::Held(_) => "waiting",
+        Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Awaiting(_) => "waiting",
         Lifecycle::Stopped(_) => "stopped",
         Lifecycle::Finished(Verdict::Accepted) => "accepted",
         Lifecycle::Finished(Verdict::Rejected) => "rejected",
@@ -43,6 +47,7 @@ pub(crate) fn detail(run: &Run) -> String {
         Lifecycle::Stopped(stop) => stop.to_string(),
         Lifecycle::Waiting(question) => question.text.clone(),
         Lifecycle::Held(hold) => hold.to_string(),
+        Lifecycle::Awaiting(wait) => wait.to_string(),
         Lifecycle::Finished(_) | Lifecycle::Cancelled => String::new(),
         Lifecycle::Unstarted | Lifecycle::Running => match &run.visit {
             Some(visit) => match &visit.phase {
@@ -52,9 +57,12 @@ pub(crate) fn detail(run: &Run) -> String {
                 | Phase::Restoring { turn, .. }
                 | Phase::Asking { turn, .. } => turn.to_string(),
                 Phase::Checking => format!("{} checks", visit.id),
-                Phase::Entering | Phase::Sealing | Phase::Handing { .. } | Phase::Planning => {
-                    visit.id.to_string()
-                }
+                Phase::Entering
+                | Phase::Sealing
+                | Phase::Handing { .. }
+                | Phase::Posing { .. }
+                | Phase::Planning
+                | Phase::Arming => visit.id.to_string(),
                 Phase::Children => match &visit.children {
                     Some(children) => format!("{}: {}", visit.id, of_children(children)),
                     None => visit.id.to_string(),

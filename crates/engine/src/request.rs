@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use botpipe_journal::Owner;
-use botpipe_kernel::ids::{BranchId, RunId, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::ids::{BranchId, RunId, SignalName, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan};
 use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
 use botpipe_lang::WorstCase;
@@ -34,6 +34,8 @@ pub struct StartRequest {
     pub on_limit: Option<OnLimit>,
     /// What the run may spend; what it leaves open is as the workflow says.
     pub budget: Budget,
+    /// Nobody is there to be asked: what takes a person is offered to no agent.
+    pub full_auto: bool,
 }
 
 /// The agent program as a person chose it.
@@ -170,6 +172,30 @@ pub enum SayResult {
     /// It is recorded, and the next turn is told.
     ForNextTurn,
     /// It is on the owner's list, and the owner has not answered yet.
+    Requested,
+}
+
+/// A signal to be sent.
+#[derive(Debug, Clone)]
+pub struct SignalRequest {
+    pub name: SignalName,
+    pub payload: Option<Value>,
+    /// What tells it from others: the same sent twice counts once. Without one it is always new.
+    pub id: Option<String>,
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone)]
+pub enum SignalResult {
+    /// A step waited for it; where the run stands now.
+    MovedOn(Box<RunEnd>),
+    /// It is recorded and kept until a step waits for it.
+    Kept,
+    /// The same, by the process that moves the run.
+    ByOwner,
+    /// One of that id came before, and this one changes nothing.
+    Before,
+    /// It is on the run's list, and is heard when the run is next taken up.
     Requested,
 }
 

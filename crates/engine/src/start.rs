@@ -162,9 +162,9 @@ pub fn preview(
     let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
     let by = provider.as_ref().and_then(Kind::of);
     let policies = plan.steps.iter().map(|step| {
-        let access = match (&step.work, by) {
-            (plan::Work::Run { .. }, _) | (_, None) => policy::UNCONFINED,
-            (_, Some(by)) => policy::access(&plan, step, by, &root),
+        let access = match by.filter(|_| step.asks_agent()) {
+            None => policy::UNCONFINED,
+            Some(by) => policy::access(&plan, step, by, &root),
         };
         policy::in_force(&request.pass_env, &access, by.map(|(kind, _)| kind))
     });
@@ -213,6 +213,7 @@ pub(crate) fn prepare(
         budget: request.budget,
         parent: None,
         context: None,
+        full_auto: request.full_auto,
     };
     let about = About {
         run: run.clone(),
@@ -264,16 +265,7 @@ fn can_be_kept(budget: &Budget, provider: Option<&Provider>) -> Result<(), Error
 
 /// Whether any step asks an agent.
 pub(crate) fn needs_agent(plan: &plan::Plan) -> bool {
-    plan.steps.iter().any(asks_agent)
-}
-
-/// Whether the step itself asks one; its children are runs of their own.
-fn asks_agent(step: &plan::Step) -> bool {
-    match &step.work {
-        plan::Work::Run { .. } => false,
-        plan::Work::Group { group } => group.fan_in.is_some(),
-        plan::Work::Prompt { .. } | plan::Work::ProduceVerify { .. } => true,
-    }
+    plan.steps.iter().any(plan::Step::asks_agent)
 }
 
 /// The operator's choice, else the workflow's own.

@@ -137,6 +137,10 @@ text_id!(
     BranchId, "branch id", folder_safe, FOLDER_RULE
 );
 text_id!(
+    /// A signal's name: what a step waits for, and what is sent.
+    SignalName, "signal name", name_safe, NAME_RULE
+);
+text_id!(
     /// A check's name within its step.
     CheckName, "check name", name_safe, NAME_RULE
 );
@@ -152,6 +156,7 @@ impl RunId {
     }
 
     /// The id of the run that nobody else started: the one that is resumed, answered and cancelled.
+    #[must_use]
     pub fn root(&self) -> Self {
         Self(self.0.split('.').next().unwrap_or_default().to_owned())
     }
@@ -292,8 +297,10 @@ pub enum Role {
     Producer,
     /// Its second, which picks the route.
     Verifier,
-    /// The program of a `run` step.
+    /// The program of a `run` or `validate` step.
     Script,
+    /// Nobody of ours: a person, a time or a signal that a step waits for.
+    Outside,
 }
 
 impl Role {
@@ -304,6 +311,7 @@ impl Role {
             Self::Producer => "producer",
             Self::Verifier => "verifier",
             Self::Script => "script",
+            Self::Outside => "outside",
         }
     }
 }
@@ -368,6 +376,7 @@ impl FromStr for TurnId {
             "producer" => Role::Producer,
             "verifier" => Role::Verifier,
             "script" => Role::Script,
+            "outside" => Role::Outside,
             _ => return Err(fail()),
         };
         Ok(Self {

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
 use botpipe_kernel::plan::{
-    Action, Artifact, Branch, Budget, Check, Child, Children, Group, Input, Limits, Over, Plan,
-    Program, Route, Step, TurnPlan, Work, Worklist,
+    Action, Artifact, Ask, Assignment, Branch, Budget, Check, Child, Children, Choice, Clocks,
+    Group, Input, Limits, Over, Plan, Program, Route, Step, TurnPlan, WaitFor, Work, Worklist,
 };
 use serde_json::Value as Json;
 
 use crate::canonical::{canonical_json, canonical_plan, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ActionDecl, ArtifactDecl, BranchDecl, CheckDecl, ChildDecl, ChildrenDecl, Document, GroupDecl,
-    OverDecl, RouteDecl, SchemaDecl, StepDecl, TextDecl, TurnDecl, WorkDecl, WorklistDecl,
+    ActionDecl, ArtifactDecl, AssignmentDecl, BranchDecl, CheckDecl, ChildDecl, ChildrenDecl,
+    Document, GroupDecl, OverDecl, RouteDecl, SchemaDecl, StepDecl, TextDecl, TurnDecl, WaitDecl,
+    WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -58,6 +59,7 @@ impl TextStore {
             .iter()
             .map(|artifact| self.artifact(artifact))
             .collect::<Option<_>>()?;
+        let state = document.state.schema().map(|state| self.schema(state));
         // What a branch has of the workflow it stands in: a plan with one step.
         let frame = Plan {
             format: Plan::FORMAT,
@@ -74,6 +76,7 @@ impl TextStore {
             provider: None,
             policy: document.policy.clone(),
             budget: Budget::default(),
+            state: state.clone(),
         };
         let lower = |step| self.step(step, &frame);
         let steps = document.steps.iter().map(lower).collect::<Option<Vec<_>>>()?;
@@ -94,6 +97,7 @@ impl TextStore {
             provider: document.provider,
             policy: document.policy,
             budget: document.budget,
+            state,
         })
     }
 
@@ -118,10 +122,53 @@ impl TextStore {
                 program: Program { command: self.text(command), writes: plain(writes) },
             },
             WorkDecl::Group(group) => Work::Group { group: Box::new(self.group(group, frame)?) },
+            WorkDecl::Validate { command, validates, feedback: [feedback] } => Work::Validate {
+                command: self.text(command),
+                validates: validates.value.clone(),
+                feedback: feedback.value.clone(),
+            },
+            WorkDecl::Ask { question, choices, answer, shows } => Work::Ask {
+                ask: Ask {
+                    question: self.text(question),
+                    choices: choices.iter().map(|choice| choice.value.clone()).collect(),
+                    answer: answer.as_ref().map(|answer| self.schema(answer)),
+                    shows: plain(shows),
+                    timeout_ms: decl.clocks.wall_ms,
+                },
+            },
+            WorkDecl::Classify { turn, choices } => Work::Classify {
+                turn: self.turn(turn),
+                choices: choices
+                    .iter()
+                    .map(|it| Choice {
+                        name: it.name.value.clone(),
+                        description: it.description.clone(),
+                    })
+                    .collect(),
+            },
+            WorkDecl::Llm { turn, .. } => Work::Llm { turn: self.turn(turn) },
+            WorkDecl::Wait { what } => Work::Wait { until: self.wait(what) },
             WorkDecl::Unknown => return None,
         };
-        let routes =
+        // The time for an answer is the question's, and nothing is run.
+        let clocks = match work {
+            Work::Ask { .. } => Clocks::default(),
+            _ => decl.clocks,
+        };
+        let mut routes =
             decl.routes.iter().map(|route| self.route(route)).collect::<Option<Vec<_>>>()?;
+        if let Some(into) = &decl.into {
+            // Nothing comes with a question that timed out.
+            for route in routes.iter_mut().filter(|route| route.tag.as_str() != "timed_out") {
+                route.set.insert(0, self.assignment(into));
+            }
+        }
+        if let WorkDecl::Llm { returns, .. } = &decl.work {
+            let schema = self.schema(returns);
+            for route in routes.iter_mut().filter(|route| route.tag.as_str() == "done") {
+                route.payload = Some(schema.clone());
+            }
+        }
         Some(Step {
             id: decl.id.value.clone(),
             title: decl.title.clone(),
@@ -134,8 +181,10 @@ impl TextStore {
             max_attempts: decl.max_attempts,
             on_interrupt: decl.on_interrupt,
             on_limit: decl.on_limit,
-            clocks: decl.clocks,
+            clocks,
             policy: decl.policy.clone(),
+            state: decl.step_state.schema().map(|state| self.schema(state)),
+            item_state: decl.item_state.schema().map(|state| self.schema(state)),
         })
     }
 
@@ -202,6 +251,16 @@ impl TextStore {
         }
     }
 
+    fn wait(&mut self, decl: &WaitDecl) -> WaitFor {
+        match decl {
+            WaitDecl::Span { ms } => WaitFor::Span { ms: *ms },
+            WaitDecl::Moment { at } => WaitFor::Moment { at: self.text(at) },
+            WaitDecl::Signal { name, timeout_ms } => {
+                WaitFor::Signal { name: name.value.clone(), timeout_ms: *timeout_ms }
+            }
+        }
+    }
+
     fn check(&mut self, decl: &CheckDecl) -> Check {
         Check {
             name: decl.name.value.clone(),
@@ -209,6 +268,10 @@ impl TextStore {
             when: decl.when.as_ref().map(|when| self.text(when)),
             timeout_ms: decl.timeout_ms,
         }
+    }
+
+    fn assignment(&mut self, decl: &AssignmentDecl) -> Assignment {
+        Assignment { place: decl.place.value.clone(), value: self.text(&decl.value) }
     }
 
     fn route(&mut self, decl: &RouteDecl) -> Option<Route> {
@@ -230,6 +293,10 @@ impl TextStore {
             handoff: decl.handoff.as_ref().map(|handoff| self.text(handoff)),
             answer: decl.answer.as_ref().map(|(_, answer)| self.schema(answer)),
             verdict: decl.verdict.map(|(_, verdict)| verdict),
+            when: decl.when.as_ref().map(|when| self.text(when)),
+            visibility: decl.visibility.unwrap_or_default(),
+            inherited: decl.inherited,
+            set: decl.set.iter().map(|set| self.assignment(set)).collect(),
         })
     }
 }

@@ -38,6 +38,7 @@ use crate::term::table::table;
 /// runtime:
 ///   max_steps: 200            # a workflow that allows itself fewer keeps its own
 ///   budget: { usd: 5.50, tokens: 2000000, turns: 40, wall: 2h }   # likewise, each of them
+///   full_auto: true           # agents are offered nothing that takes a person
 ///   on_limit: pause           # (own file) wait, pause or fail at a limit of the account
 ///
 /// What stands right below `provider` holds for the provider that the same file names, or for any when it

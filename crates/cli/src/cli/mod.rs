@@ -20,6 +20,7 @@ mod resume;
 mod run;
 mod runs;
 mod say;
+mod signal;
 mod why;
 mod workflows;
 
@@ -48,6 +49,7 @@ enum Command {
     Resume(resume::Args),
     Answer(answer::Args),
     Say(say::Args),
+    Signal(signal::Args),
     Cancel(cancel::Args),
     #[command(subcommand)]
     Runs(runs::Command),
@@ -102,6 +104,7 @@ impl Command {
             Self::Resume(args) => args.run(),
             Self::Answer(args) => args.run(),
             Self::Say(args) => args.run(),
+            Self::Signal(args) => args.run(),
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
             Self::Why(args) => args.run(),
@@ -125,6 +128,7 @@ impl Command {
             Self::Resume(args) => Some(args.json()),
             Self::Answer(args) => Some(args.json()),
             Self::Say(args) => Some(args.json()),
+            Self::Signal(args) => Some(args.json()),
             Self::Cancel(args) => Some(args.json()),
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),

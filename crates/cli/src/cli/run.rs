@@ -87,6 +87,9 @@ pub(super) struct Args {
     /// Stop after so many steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_steps: Option<u32>,
+    /// Go on without people: questions, and routes for a person's eyes, are offered to no agent
+    #[arg(long)]
+    full_auto: bool,
     /// Say what the run would be, and how many turns at worst; start nothing
     #[arg(long, conflicts_with = "detach")]
     dry_run: bool,
@@ -152,6 +155,7 @@ impl Args {
             max_steps: None,
             on_limit: None,
             budget: budget::all(&self.budget),
+            full_auto: false,
         })
     }
 
@@ -228,6 +232,7 @@ impl Args {
             command: command.then(|| Setting::option("--", words.clone())),
             max_steps: self.max_steps.map(|it| Setting::option("--max-steps", it)),
             on_limit: self.on_limit.map(|it| Setting::option("--on-limit", it.into())),
+            full_auto: self.full_auto.then(|| Setting::option("--full-auto", true)),
             ..Layer::default()
         })
     }

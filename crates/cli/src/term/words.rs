@@ -3,8 +3,8 @@
 use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
-    CheckStatus, Event, Feedback, FindingState, InterruptCause, Rest, ResumeCause, Run, TurnResult,
-    Verdict, WorklistState,
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, Rest, ResumeCause, Run,
+    TurnResult, Verdict, WorklistState,
 };
 
 use super::agent::agent;
@@ -32,16 +32,7 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::TurnInterrupted { turn, cause, .. } => {
             format!("{} was interrupted: {}", speaker(turn), interruption(cause))
         }
-        Event::TreeRestored { visit, to, kept } if kept == to => {
-            format!("files are as at the start of {visit}, nothing was put back")
-        }
-        Event::TreeRestored { visit, kept, .. } => format!(
-            "files put back to the start of {visit}, what was there is kept as snapshot {}",
-            kept.0
-        ),
-        Event::RestoreRefused { changed, .. } => {
-            format!("files left as they are, somebody changed {}", changed.join(", "))
-        }
+        Event::TreeRestored { .. } | Event::RestoreRefused { .. } => restored(event)?,
         Event::ChecksEnded { checks, .. } if checks.is_empty() => return None,
         Event::ChecksEnded { checks, .. } => {
             let said = checks.iter().map(|check| match &check.status {
@@ -55,6 +46,9 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::AttemptRejected { turn, feedback } => {
             format!("{} has to try again: {}", speaker(turn), reason(feedback))
         }
+        Event::RouteTaken { tag, to: Target::Fail, handoff: Some(Ref::Inline(why)), .. } => {
+            format!("{tag}: on to the end, failed: {why}")
+        }
         Event::RouteTaken { tag, to, completed, .. } => match completed {
             Some(item) => format!("{tag}: item {item} completed, on to {}", target(to)),
             None => format!("{tag}: on to {}", target(to)),
@@ -62,8 +56,19 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::StatusWritten { worklist, drift: Some(drift), .. } => {
             format!("worklist {worklist} had changed since it was read: {drift}")
         }
+        Event::StateSet { changes, .. } => {
+            let said = changes.iter().map(|change| match &change.value {
+                Ref::Inline(value) => format!("{} = {value}", change.place),
+                Ref::Object(_) => format!("{} = …", change.place),
+            });
+            said.collect::<Vec<_>>().join(", ")
+        }
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
+        Event::AnswerRefused { .. }
+        | Event::WaitBegun { .. }
+        | Event::SignalReceived { .. }
+        | Event::WaitEnded { .. } => outside(event)?,
         Event::PersonSaid { .. } => "a person said something".to_owned(),
         Event::PersonAttached { attached } => {
             format!("a person went on in conversation {}", attached.session.0)
@@ -90,6 +95,43 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         }
         Event::RunFinished { verdict } => finished(*verdict).to_owned(),
         Event::RunCancelled => "cancelled".to_owned(),
+        Event::ChildrenPlanned { .. }
+        | Event::ChildRested { .. }
+        | Event::ChildEnded { .. }
+        | Event::ChildSkipped { .. }
+        | Event::ChildrenJoined { .. } => below(event)?,
+        Event::BaselineTaken { .. }
+        | Event::TurnStarted { .. }
+        | Event::SessionKnown { .. }
+        | Event::Sealed { .. }
+        | Event::OutcomeAccepted { .. }
+        | Event::ArtifactsAccepted { .. }
+        | Event::StatusWritten { .. }
+        | Event::ChildOwed { .. } => return None,
+    };
+    Some(one_line(&words, 400))
+}
+
+/// What was done with the files of a turn that was cut off.
+fn restored(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::TreeRestored { visit, to, kept } if kept == to => {
+            format!("files are as at the start of {visit}, nothing was put back")
+        }
+        Event::TreeRestored { visit, kept, .. } => format!(
+            "files put back to the start of {visit}, what was there is kept as snapshot {}",
+            kept.0
+        ),
+        Event::RestoreRefused { changed, .. } => {
+            format!("files left as they are, somebody changed {}", changed.join(", "))
+        }
+        _ => return None,
+    })
+}
+
+/// What becomes of runs below this one.
+fn below(event: &Event) -> Option<String> {
+    Some(match event {
         Event::ChildrenPlanned { children, .. } => match children.as_slice() {
             [child] => format!("starts {} below", child.branch),
             all => format!("starts {} branches", all.len()),
@@ -107,16 +149,30 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::ChildSkipped { branch, .. } => format!("{branch} skipped, another failed"),
         Event::ChildrenJoined { tag: Some(tag), .. } => format!("all are over: {tag}"),
         Event::ChildrenJoined { tag: None, .. } => "all are over".to_owned(),
-        Event::BaselineTaken { .. }
-        | Event::TurnStarted { .. }
-        | Event::SessionKnown { .. }
-        | Event::Sealed { .. }
-        | Event::OutcomeAccepted { .. }
-        | Event::ArtifactsAccepted { .. }
-        | Event::StatusWritten { .. }
-        | Event::ChildOwed { .. } => return None,
-    };
-    Some(one_line(&words, 400))
+        _ => return None,
+    })
+}
+
+/// What comes from outside, and what is waited for.
+fn outside(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::AnswerRefused { changed, .. } => {
+            let names: Vec<_> = changed.iter().map(ToString::to_string).collect();
+            format!("the answer does not count, {} changed since it was asked", names.join(", "))
+        }
+        Event::WaitBegun { wait } => match wait.until {
+            Some(until) => format!("{wait}, until {} UTC", clock::moment(until)),
+            None => wait.to_string(),
+        },
+        Event::SignalReceived { signal } => format!("signal {} came", signal.name),
+        Event::WaitEnded { visit, signal: Some(_), .. } => {
+            format!("step {} has its signal", visit.step)
+        }
+        Event::WaitEnded { visit, signal: None, .. } => {
+            format!("the time of step {} has come", visit.step)
+        }
+        _ => return None,
+    })
 }
 
 /// Where a run stands, for a status line: `implement (visit 2, item 1 of 2: Add it), producer`.
@@ -166,6 +222,7 @@ fn speaker(turn: &TurnId) -> String {
         Role::Producer => "producer",
         Role::Verifier => "verifier",
         Role::Script => "script",
+        Role::Outside => "who is outside",
     };
     format!("{who}{again}")
 }

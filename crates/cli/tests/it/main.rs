@@ -1,6 +1,7 @@
 //! The command as a person uses it: the built binary in scratch workspaces.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod ask;
 mod attach;
 mod bad_programs;
 mod cassette;
@@ -12,6 +13,7 @@ mod demo;
 mod detach;
 mod doctor;
 mod faults;
+mod flows;
 mod harness;
 mod init;
 mod interrupts;
@@ -32,4 +34,7 @@ mod secrets;
 mod sessions;
 mod signals;
 mod spending;
+mod validate;
+mod value;
+mod wait;
 mod why;

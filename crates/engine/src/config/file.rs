@@ -115,6 +115,9 @@ impl Reader<'_> {
                 layer.budget.push((kind, self.said(place, bound)));
             }
         }
+        if let Some(entry) = fields.get("full_auto") {
+            layer.full_auto = self.boolean(entry);
+        }
         if let Some(entry) = fields.get("on_limit") {
             let words =
                 [("wait", OnLimit::Wait), ("pause", OnLimit::Pause), ("fail", OnLimit::Fail)];

@@ -145,6 +145,8 @@ pub struct Layer {
     /// In the units of each kind.
     pub budget: Vec<(Spending, Setting<u64>)>,
     pub on_limit: Option<Setting<OnLimit>>,
+    /// Nobody is there to be asked.
+    pub full_auto: Option<Setting<bool>>,
 }
 
 impl Layer {

@@ -66,6 +66,11 @@ impl Settings {
         self.first(|layer| layer.on_limit.as_ref())
     }
 
+    /// Whether runs go on without people.
+    pub fn full_auto(&self) -> Option<&Setting<bool>> {
+        self.first(|layer| layer.full_auto.as_ref())
+    }
+
     fn first<T>(&self, of: impl Fn(&Layer) -> Option<&Setting<T>>) -> Option<&Setting<T>> {
         self.layers.iter().find_map(of)
     }
@@ -113,6 +118,7 @@ impl Settings {
         }
         request.max_steps = request.max_steps.or_else(|| self.bound(plan));
         request.budget = self.within(request.budget, &plan.budget);
+        request.full_auto |= self.full_auto().is_some_and(|it| it.value);
         request.on_limit = request.on_limit.or_else(|| self.on_limit().map(|it| it.value));
         Ok(request)
     }
@@ -219,6 +225,9 @@ impl Settings {
             let key = format!("runtime.budget.{}", kind.as_str());
             lines.push(line(&key, self.budget(kind), |it| amount(kind, *it)));
         }
+        let alone = self.full_auto().cloned();
+        let alone = alone.unwrap_or(Setting { value: false, origin: Origin::Default });
+        lines.push(line("runtime.full_auto", Some(&alone), |it| json!(it)));
         lines.push(line("runtime.on_limit", self.on_limit(), |it| json!(it)));
         lines
     }

@@ -55,16 +55,12 @@ pub(crate) fn run(driver: &mut Driver<'_>) -> Result<(), Trouble> {
 }
 
 /// What a parent's thread waits for.
+#[expect(clippy::large_enum_variant, reason = "one for each child that comes back")]
 enum News {
-    /// A child came back.
-    Came { which: ChildRun, came: Result<Came, Error> },
+    /// A child came back: as what it is now.
+    Came { which: ChildRun, came: Result<Box<Run>, Error> },
     /// The switch was thrown, or somebody said something.
     Look,
-}
-
-/// What became of a child.
-struct Came {
-    state: Run,
 }
 
 /// A child that a thread moves.
@@ -145,7 +141,12 @@ impl<'a> Nursery<'a> {
         for said in driver.run.said.get(before..).unwrap_or_default() {
             let text = driver.parts.text(&said.text).map_err(Trouble::Fatal)?;
             for child in self.running.values() {
-                if child.inbox.put(Mail { n: 0, id: said.id.clone(), text: text.clone() }) {
+                if child.inbox.put(Mail {
+                    n: 0,
+                    id: said.id.clone(),
+                    text: text.clone(),
+                    signal: None,
+                }) {
                     child.stop.nudge();
                 }
             }
@@ -154,9 +155,9 @@ impl<'a> Nursery<'a> {
     }
 
     /// Records what became of a child.
-    fn came(&mut self, driver: &mut Driver<'_>, which: &ChildRun, came: Result<Came, Error>) {
+    fn came(&mut self, driver: &mut Driver<'_>, which: &ChildRun, came: Result<Box<Run>, Error>) {
         self.running.remove(&which.run);
-        let told = came.and_then(|came| match input_of(which, came) {
+        let told = came.and_then(|came| match input_of(which, *came) {
             // Its parent stops with it, and says so itself.
             Some(_) if driver.stop.requested().is_some() => Ok(false),
             Some(input) => driver.tell(input),
@@ -175,8 +176,8 @@ impl<'a> Nursery<'a> {
 }
 
 /// What the end of a child's thread says; nothing when it was stopped before it could rest.
-fn input_of(which: &ChildRun, came: Came) -> Option<Input> {
-    let Run { lifecycle, spent, steps_taken: steps, last_route, last_payload, .. } = came.state;
+fn input_of(which: &ChildRun, came: Run) -> Option<Input> {
+    let Run { lifecycle, spent, steps_taken: steps, last_route, last_payload, .. } = came;
     let which = which.clone();
     let end = |verdict| ChildEnd {
         verdict,
@@ -195,7 +196,8 @@ fn input_of(which: &ChildRun, came: Came) -> Option<Input> {
         Lifecycle::Stopped(stop) => {
             Input::ChildRested { which, rest: Rest::Stopped(stop), spent, steps }
         }
-        Lifecycle::Running | Lifecycle::Unstarted => return None,
+        // A time is waited for by its thread, unless that is stopped.
+        Lifecycle::Running | Lifecycle::Unstarted | Lifecycle::Awaiting(_) => return None,
     })
 }
 
@@ -250,6 +252,7 @@ fn task_of(
         parent: Some(parent),
         context: child.context.clone(),
         workspace: run.workspace.clone(),
+        full_auto: run.full_auto,
     };
     Ok(Task { plan: child.plan.clone(), which, grant, answer, raise, cancel, start })
 }
@@ -263,12 +266,12 @@ impl Task {
         stop: &StopSwitch,
         cancelled: &AtomicBool,
         inbox: &Inbox,
-    ) -> Result<Came, Error> {
+    ) -> Result<Box<Run>, Error> {
         let run = Run::new(Arc::new(plan_of(parts, &self.which.run, &self.plan)?));
-        let Input::Start { task, .. } = &self.start else { return Ok(Came { state: run }) };
+        let Input::Start { task, .. } = &self.start else { return Ok(Box::new(run)) };
         let Some(row) = parts.journal.run(&self.which.run)? else {
             if self.cancel {
-                return Ok(Came { state: Run { lifecycle: Lifecycle::Cancelled, ..run } });
+                return Ok(Box::new(Run { lifecycle: Lifecycle::Cancelled, ..run }));
             }
             let new = NewRun {
                 run: self.which.run.clone(),
@@ -293,12 +296,12 @@ impl Task {
             };
             driver.tell(self.start)?;
             driver.drive()?;
-            return Ok(Came { state: driver.run });
+            return Ok(Box::new(driver.run));
         };
         let lease = parts.journal.acquire(&self.which.run, &owner("child"))?;
         let (run, seq) = fold(parts, &self.which.run, run)?;
         if run.lifecycle.is_ended() {
-            return Ok(Came { state: run });
+            return Ok(Box::new(run));
         }
         let desk = Desk::set_up(parts, About::of(parts, &row, &run)?)?;
         let mut driver = Driver {
@@ -337,7 +340,7 @@ impl Task {
             }
         }
         driver.drive()?;
-        Ok(Came { state: driver.run })
+        Ok(Box::new(driver.run))
     }
 
     fn about(&self, parts: &Parts) -> Result<About, Error> {

@@ -145,10 +145,13 @@ impl Desk {
         let folder = layout.workflow_folder(&about.task, &about.workflow);
         std::fs::create_dir_all(&folder.absolute)
             .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;
+        let child = about.run.is_child();
+        let open = if child { Snapshots::open_beside } else { Snapshots::open };
+        let snapshots = open(&layout)?;
         Ok(Self {
             run_folder: layout.run_folder(&about.task, &about.workflow, &about.run),
             folder: folder.relative,
-            snapshots: Snapshots::open(&layout)?,
+            snapshots,
             redactor: Redactor::of_process(),
             layout,
             run_id: about.run,

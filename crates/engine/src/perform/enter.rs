@@ -17,10 +17,12 @@ pub(super) fn enter(driver: &mut Driver<'_>, visit: VisitId) -> Result<Input, Tr
     for name in &step.requires {
         requires.push(driver.find(name, None)?);
     }
-    let baseline = Baseline {
-        tree: Some(driver.desk.snapshots.take().map_err(Trouble::stuck)?),
-        files: stamps(driver, &step)?,
+    // Where nothing is run there is nothing to put back.
+    let tree = match step.first_role() {
+        Role::Outside => None,
+        _ => Some(driver.desk.snapshots.take().map_err(Trouble::stuck)?),
     };
+    let baseline = Baseline { tree, files: stamps(driver, &step)? };
     Ok(Input::BaselineTaken { visit, baseline, requires })
 }
 
@@ -56,7 +58,7 @@ pub(super) fn findings(driver: &mut Driver<'_>, role: Role) -> Result<Vec<Findin
         // entered from elsewhere.
         let baseline = match role {
             Role::Verifier => here.get(name),
-            Role::Worker | Role::Producer | Role::Script => entry.get(name),
+            Role::Worker | Role::Producer | Role::Script | Role::Outside => entry.get(name),
         };
         findings.push(driver.find(name, baseline)?);
     }

@@ -1,13 +1,15 @@
 //! Reading the answer of a deciding turn, and what it hands on.
 
 use botpipe_kernel::ids::{Role, RouteTag, TurnId, VisitId};
-use botpipe_kernel::plan::{Action, Children, Route, Step, Target};
-use botpipe_kernel::run::{AskedQuestion, CheckStatus, FindingState, Input, Judged, Outcome, Ref};
+use botpipe_kernel::plan::{Action, Children, Route, Step, Target, Work};
+use botpipe_kernel::run::{
+    AskedQuestion, CheckStatus, Exit, FindingState, Input, Judged, Outcome, Ref,
+};
 use serde_json::Value;
 
 use super::Trouble;
 use crate::driver::Driver;
-use crate::prompt::{Envelope, OutcomeRoot, question, read, script_outcome};
+use crate::prompt::{Envelope, OutcomeRoot, Roots, question, read, script_outcome};
 
 /// Reads and validates the outcome of a turn; the kernel decides whether its route is legal.
 pub(super) fn judge(
@@ -20,6 +22,9 @@ pub(super) fn judge(
     let step = driver.current_step()?;
     let text = driver.text_of(text)?;
     let envelope = match exit {
+        Some(exit) if matches!(step.work, Work::Validate { .. }) => {
+            super::validate::verdict(driver, &step, &text, exit)?
+        }
         Some(exit) => match script_outcome(&text, exit) {
             Ok(envelope) if exit != 0 && step.routes.iter().all(|r| r.tag.as_str() != "failed") => {
                 drop(envelope);
@@ -35,6 +40,11 @@ pub(super) fn judge(
         },
         None => read(&text),
     };
+    let envelope = envelope.map(|it| match step.work {
+        // The choice is the value, whatever else stands beside it.
+        Work::Classify { .. } => Envelope { payload: Value::String(it.tag.clone()), ..it },
+        _ => it,
+    });
     let judged = match envelope {
         Ok(envelope) => accept(driver, &step, turn.role, envelope, offered)?,
         Err(why) => Judged::Malformed { why },
@@ -46,6 +56,25 @@ pub(super) fn judge(
         },
         judged => judged,
     };
+    Ok(Input::Judged { turn, judged })
+}
+
+/// Looks at what an outcome from outside hands on; its tag is known.
+pub(super) fn came(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    offered: &[RouteTag],
+    tag: &RouteTag,
+    payload: &Ref,
+) -> Result<Input, Trouble> {
+    let step = driver.current_step()?;
+    let text = driver.text_of(payload)?;
+    let payload = match text.as_str() {
+        "" => Value::Null,
+        text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+    };
+    let envelope = Envelope { tag: tag.to_string(), payload, fields: serde_json::Map::new() };
+    let judged = accept(driver, &step, turn.role, envelope, offered)?;
     Ok(Input::Judged { turn, judged })
 }
 
@@ -63,12 +92,11 @@ fn accept(
         payload: keep_json(driver, &envelope.payload)?,
         fields: if envelope.fields.is_empty() { None } else { keep_json(driver, &fields)? },
         findings,
-        handoff: None,
-        question: None,
+        exit: Exit::default(),
     };
-    let route = step.routes.iter().find(|route| route.tag.as_str() == envelope.tag);
-    let Some(route) = route.filter(|route| offered.contains(&route.tag)) else {
-        return Ok(Judged::Outcome(outcome));
+    let Some(route) = step.route_of(&envelope.tag).filter(|route| offered.contains(&route.tag))
+    else {
+        return Ok(Judged::Outcome(Box::new(outcome)));
     };
     if let Some(schema) = &route.payload {
         let schema = driver.plan_text(schema)?;
@@ -76,26 +104,59 @@ fn accept(
             return Ok(Judged::Malformed { why: format!("payload of `{}`: {why}", route.tag) });
         }
     }
-    if matches!(route.action, Action::To(Target::AwaitInput)) && role != Role::Script {
-        let schema = match &route.answer {
-            Some(schema) => Some(driver.plan_text(schema)?),
-            None => None,
-        };
-        match question(&envelope.fields, schema.as_deref()) {
-            Ok(asked) => {
-                let schema = match asked.schema {
-                    Some(schema) => Some(driver.keep(&schema)?),
-                    None => None,
-                };
-                outcome.question =
-                    Some(AskedQuestion { text: asked.text, choices: asked.choices, schema });
-            }
+    if asks(route) && step.turn(role).is_some() {
+        match asked(driver, route, &envelope)? {
+            Ok(question) => outcome.exit.question = Some(question),
             Err(why) => return Ok(Judged::Malformed { why }),
         }
     }
-    let root = OutcomeRoot { tag: envelope.tag, payload: envelope.payload, route_fields: fields };
-    outcome.handoff = handoff(driver, step, route, &root, &outcome)?;
-    Ok(Judged::Outcome(outcome))
+    let root =
+        OutcomeRoot { tag: route.tag.to_string(), payload: envelope.payload, route_fields: fields };
+    let mut roots = exit_roots(driver, &root)?;
+    let whens = super::state::true_whens(driver, step, &roots)?;
+    let taken = driver.run.way_out(&route.tag, &whens, &outcome.findings).clone();
+    let Some(taken) = step.route(&taken) else { return Ok(Judged::Outcome(Box::new(outcome))) };
+    if taken.tag != route.tag {
+        outcome.exit.question = None;
+        roots.route = Some(taken.tag.to_string());
+    }
+    outcome.exit.whens = whens;
+    outcome.exit.changes = super::state::changes(driver, step, taken, &roots)?;
+    outcome.exit.handoff = match super::validate::handoff(driver, step, taken, &root)? {
+        Some(text) => Some(driver.keep(&text)?),
+        None => handoff(driver, step, taken, &roots, &outcome)?,
+    };
+    Ok(Judged::Outcome(Box::new(outcome)))
+}
+
+fn asks(route: &Route) -> bool {
+    matches!(route.action, Action::To(Target::AwaitInput))
+}
+
+/// The question of an outcome whose route waits for a person; else why there is none.
+fn asked(
+    driver: &mut Driver<'_>,
+    route: &Route,
+    envelope: &Envelope,
+) -> Result<Result<AskedQuestion, String>, Trouble> {
+    let schema = match &route.answer {
+        Some(schema) => Some(driver.plan_text(schema)?),
+        None => None,
+    };
+    let asked = match question(&envelope.fields, schema.as_deref()) {
+        Ok(asked) => asked,
+        Err(why) => return Ok(Err(why)),
+    };
+    let schema = match asked.schema {
+        Some(schema) => Some(driver.keep(&schema)?),
+        None => None,
+    };
+    Ok(Ok(AskedQuestion { text: asked.text, choices: asked.choices, schema }))
+}
+
+/// What a route's templates and expressions see once there is an outcome.
+fn exit_roots(driver: &mut Driver<'_>, root: &OutcomeRoot) -> Result<Roots, Trouble> {
+    Ok(Roots { outcome: Some(root.clone()), route: None, ..driver.roots()? })
 }
 
 /// The handoff of a route that checks left as the only one.
@@ -117,21 +178,24 @@ pub(super) fn hand(
         }
         _ => Value::Null,
     };
-    let handoff = match step.route(tag).and_then(|route| route.handoff.clone()) {
-        Some(_) => {
-            let root = OutcomeRoot {
-                tag: tag.to_string(),
-                payload,
-                route_fields: Value::Object(serde_json::Map::new()),
-            };
-            match step.route(tag) {
-                Some(route) => rendered(driver, route, root)?,
-                None => None,
-            }
-        }
-        None => Some(driver.keep(&said)?),
+    let root = OutcomeRoot {
+        tag: tag.to_string(),
+        payload,
+        route_fields: Value::Object(serde_json::Map::new()),
     };
-    Ok(Input::HandoffRendered { visit, handoff })
+    let mut roots = exit_roots(driver, &root)?;
+    let whens = super::state::true_whens(driver, &step, &roots)?;
+    let taken = driver.run.way_out(tag, &whens, &[]).clone();
+    let mut exit = Exit { whens, ..Exit::default() };
+    if let Some(route) = step.route(&taken) {
+        roots.route = Some(taken.to_string());
+        exit.changes = super::state::changes(driver, &step, route, &roots)?;
+        exit.handoff = match route.handoff {
+            Some(_) => rendered(driver, route, &roots)?,
+            None => Some(driver.keep(&said)?),
+        };
+    }
+    Ok(Input::HandoffRendered { visit, exit })
 }
 
 /// The text a route hands to the next visit: its template's, or for a step that is repeated what its
@@ -140,19 +204,22 @@ fn handoff(
     driver: &mut Driver<'_>,
     step: &Step,
     route: &Route,
-    root: &OutcomeRoot,
+    roots: &Roots,
     outcome: &Outcome,
 ) -> Result<Option<Ref>, Trouble> {
     if route.handoff.is_some() {
-        return rendered(driver, route, root.clone());
+        return rendered(driver, route, roots);
     }
-    let repeats = matches!(&route.action, Action::To(Target::SelfStep))
+    // Who gives up says why.
+    let gives_up = route.inherited && matches!(&route.action, Action::To(Target::Fail));
+    let repeats = gives_up
+        || matches!(&route.action, Action::To(Target::SelfStep))
         || matches!(&route.action, Action::To(Target::Step(id)) if *id == step.id);
-    if !repeats || step.deciding_role() == Role::Script {
+    if !repeats || step.turn(step.deciding_role()).is_none() {
         return Ok(None);
     }
     let mut parts = Vec::new();
-    match &root.payload {
+    match roots.outcome.as_ref().map_or(&Value::Null, |root| &root.payload) {
         Value::Null => {}
         Value::String(text) => parts.push(text.clone()),
         payload => parts.push(serde_json::to_string_pretty(payload).unwrap_or_default()),
@@ -172,18 +239,12 @@ fn handoff(
     driver.keep(&parts.join("\n\n")).map(Some)
 }
 
-fn rendered(
-    driver: &mut Driver<'_>,
-    route: &Route,
-    root: OutcomeRoot,
-) -> Result<Option<Ref>, Trouble> {
+fn rendered(driver: &mut Driver<'_>, route: &Route, roots: &Roots) -> Result<Option<Ref>, Trouble> {
     let Some(template) = &route.handoff else { return Ok(None) };
     let text = driver.plan_text(template)?;
-    let mut roots = driver.roots()?;
-    roots.outcome = Some(root);
     let what = format!("handoff of route `{}`", route.tag);
     let text =
-        driver.desk.templates.render(&what, template, &text, &roots).map_err(Trouble::stuck)?;
+        driver.desk.templates.render(&what, template, &text, roots).map_err(Trouble::stuck)?;
     driver.keep(&text).map(Some)
 }
 

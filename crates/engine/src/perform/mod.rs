@@ -11,12 +11,15 @@ mod enter;
 mod hold;
 mod items;
 mod judge;
+mod outside;
 mod plan_children;
 mod prepare;
 mod replay;
 mod restore;
 mod roots;
+mod state;
 mod turn;
+mod validate;
 
 pub(crate) use ask::{codec_of, surroundings};
 pub(crate) use clocks::Clocks;
@@ -70,9 +73,15 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
         Effect::RunTurn { turn, prompt, session } => turn::run(driver, turn, &prompt, session),
         Effect::RunChecks { visit, checks } => checks::run(driver, visit, &checks),
         Effect::Seal { visit } => enter::seal(driver, visit),
-        Effect::Judge { turn, offered, text, exit } => {
+        Effect::Judge { turn, offered, text, exit: _, tag: Some(tag) } => {
+            judge::came(driver, turn, &offered, &tag, &text)
+        }
+        Effect::Judge { turn, offered, text, exit, tag: None } => {
             judge::judge(driver, turn, &offered, &text, exit)
         }
+        Effect::Pose { visit, changed } => outside::pose(driver, visit, &changed),
+        Effect::Arm { visit } => outside::arm(driver, visit),
+        Effect::AwaitDue { visit, until } => outside::await_due(driver, visit, until),
         Effect::Hand { visit, tag } => judge::hand(driver, visit, &tag),
         Effect::AwaitTime { until } => hold::await_time(driver, until),
         Effect::PlanChildren { visit } => plan_children::plan(driver, visit),

@@ -201,15 +201,14 @@ fn render(
     value: Value,
 ) -> Result<Value, Trouble> {
     Ok(match value {
-        Value::String(text) => match botpipe_lang::sole_expression(&text) {
-            Some(expression) => {
+        Value::String(text) => {
+            if let Some(expression) = botpipe_lang::sole_expression(&text) {
                 driver.desk.templates.value(what, expression, roots).map_err(Trouble::stuck)?
-            }
-            None => {
+            } else {
                 let rendered = driver.desk.templates.render_text(what, &text, roots);
                 Value::String(rendered.map_err(Trouble::stuck)?)
             }
-        },
+        }
         Value::Array(items) => {
             let mut rendered = Vec::with_capacity(items.len());
             for item in items {

@@ -145,7 +145,7 @@ impl Driver<'_> {
         Ok(roots)
     }
 
-    fn roots_without_artifacts(&self) -> Result<Roots, Trouble> {
+    fn roots_without_artifacts(&mut self) -> Result<Roots, Trouble> {
         let step = self.current_step()?;
         let mut roots = Roots {
             message: self.desk.message.clone(),
@@ -190,6 +190,8 @@ impl Driver<'_> {
         if let Some(children) = self.run.visit.as_ref().and_then(|visit| visit.children.as_ref()) {
             roots.fan_in = Some(children::results(self, children)?);
         }
+        self.put_states(&mut roots, &step)?;
+        self.put_led(&mut roots)?;
         Ok(roots)
     }
 

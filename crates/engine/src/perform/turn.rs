@@ -122,7 +122,9 @@ fn result_of(
     if let Err((class, message)) = botpipe_providers::result_of(program, &end, &stderr) {
         return Ok(TurnResult::Failed { class, message });
     }
-    let text = driver.desk.redactor.redact(&ended.stdout.text).into_owned();
+    let step = driver.current_step()?;
+    let text = super::validate::printed(&driver.run.plan, &step, ended);
+    let text = driver.desk.redactor.redact(&text).into_owned();
     let text = driver.keep(&text)?;
     let exit = match ended.how {
         How::Exited(code) if turn.role == Role::Script => Some(code),

@@ -42,6 +42,19 @@ pub struct Contract {
     pub feedback: Vec<Feedback>,
     pub interruption: Option<InterruptionNote>,
     pub attached: Option<AttachedNote>,
+    pub wanted: Wanted,
+}
+
+/// What the answer of a turn that decides is to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// One of the routes.
+    #[default]
+    Route,
+    /// One of the choices, which stand in the routes' place.
+    Choice,
+    /// The payload of the one route.
+    Value,
 }
 
 /// The current item.
@@ -95,6 +108,8 @@ pub struct OfferedRoute {
     pub payload_schema: Option<String>,
     /// Whether taking it asks a person.
     pub asks: bool,
+    /// Whether the step has it without saying so: it is named briefly, and last.
+    pub inherited: bool,
 }
 
 /// What is said to a turn that is started again, or that has to do without its conversation.
@@ -180,12 +195,16 @@ impl Contract {
         }
         out += &format!("- Visits: {} of at most {}\n", self.visit_n, self.max_visits);
         out += match self.role {
-            Role::Worker => "- Role: worker; you do the work and pick the route\n",
+            Role::Worker => match self.wanted {
+                Wanted::Route => "- Role: worker; you do the work and pick the route\n",
+                Wanted::Choice => "- Role: worker; the answer is one of the choices below\n",
+                Wanted::Value => "- Role: worker; the answer is the value described below\n",
+            },
             Role::Producer => "- Role: producer; you do the work, a verifier judges it\n",
             Role::Verifier => {
                 "- Role: verifier; judge what is there, mend nothing, write only the files below\n"
             }
-            Role::Script => "- Role: script\n",
+            Role::Script | Role::Outside => "- Role: script\n",
         };
         out
     }
@@ -254,17 +273,31 @@ impl Contract {
                     "No outcome is needed in your answer: when the work is done, say in a few \
                      words what you did. A verifier decides what comes next.\n"
                 }
-                Role::Worker | Role::Verifier | Role::Script => return,
+                Role::Worker | Role::Verifier | Role::Script | Role::Outside => return,
             };
             return section(out, "Answer", text);
         }
-        let mut text = "Pick one route:\n\n".to_owned();
-        for route in &self.routes {
+        let mut text = match self.wanted {
+            Wanted::Route => "Pick one route:\n\n",
+            Wanted::Choice => "Pick one choice:\n\n",
+            Wanted::Value => "",
+        }
+        .to_owned();
+        let named = |route: &&OfferedRoute| self.wanted != Wanted::Value && !route.inherited;
+        for route in self.routes.iter().filter(named) {
             text += &route_line(route, schemas);
         }
-        text += "\nThe last thing in your answer is one JSON object in a fenced json block:\n\n";
+        text += &self.otherwise();
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text += "The last thing in your answer is one JSON object in a fenced json block:\n\n";
         text += &fenced("json", &self.example());
-        text += "\n`tag` is the route you pick.";
+        text += match self.wanted {
+            Wanted::Route => "\n`tag` is the route you pick.",
+            Wanted::Choice => "\n`tag` is the choice, as it is written above.",
+            Wanted::Value => "\n`payload` is the value asked for: JSON.",
+        };
         text += &self.payload_words(schemas);
         if let Some(asking) = tags(&self.routes, |route| route.asks) {
             text += &format!(
@@ -278,29 +311,47 @@ impl Contract {
     }
 
     fn example(&self) -> String {
-        let tag = match self.routes.as_slice() {
-            [only] => only.tag.as_str(),
+        let own = || self.routes.iter().filter(|route| !route.inherited);
+        let tag = match (own().next(), own().nth(1)) {
+            (Some(only), None) => only.tag.as_str(),
             _ => "…",
         };
         let mut example = format!("{{\"outcome\": {{\"tag\": \"{tag}\"");
-        if self.routes.iter().any(|route| route.payload_schema.is_some()) {
+        if self.wanted == Wanted::Value {
+            example += ", \"payload\": …";
+        } else if own().any(|route| route.payload_schema.is_some()) {
             example += ", \"payload\": {…}";
         }
-        if self.routes.iter().any(|route| route.asks) {
+        if own().any(|route| route.asks) {
             example += ", \"route_fields\": {…}";
         }
         example + "}}"
+    }
+
+    /// The routes that every step has, in one line.
+    fn otherwise(&self) -> String {
+        let inherited = self.routes.iter().filter(|route| route.inherited);
+        let words: Vec<_> = inherited
+            .map(|route| {
+                let why = route.summary.as_ref().unwrap_or(&route.target);
+                format!("`{}` ({})", route.tag, one_line(why, TITLE_LIMIT))
+            })
+            .collect();
+        if words.is_empty() {
+            return String::new();
+        }
+        format!("- If not: {}; `payload` says why\n", words.join(", "))
     }
 
     fn payload_words(&self, schemas: &mut Schemas) -> String {
         let mut words = String::new();
         for route in &self.routes {
             if let Some(schema) = &route.payload_schema {
-                words += &format!(
-                    " With `{}`, `payload` fits schema {}.",
-                    route.tag,
-                    schemas.number(schema)
-                );
+                let number = schemas.number(schema);
+                words += &match self.wanted {
+                    Wanted::Value => format!(" It fits schema {number}."),
+                    _ => format!(" With `{}`, `payload` fits schema {number}.", route.tag),
+                };
             }
         }
         words
@@ -324,7 +375,10 @@ pub fn parts_of(prompt: &str) -> (&str, Option<&str>) {
 }
 
 fn route_line(route: &OfferedRoute, schemas: &mut Schemas) -> String {
-    let mut line = format!("- `{}`: {}", route.tag, route.target);
+    let mut line = format!("- `{}`", route.tag);
+    if !route.target.is_empty() {
+        line += &format!(": {}", route.target);
+    }
     if let Some(summary) = route.summary.as_ref().filter(|summary| !summary.trim().is_empty()) {
         line += &format!(" — {}", one_line(summary, 2 * TITLE_LIMIT));
     }

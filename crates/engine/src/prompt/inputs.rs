@@ -166,7 +166,7 @@ fn wanted(types: &[&str]) -> String {
 }
 
 /// Fills what is absent and has a default, also inside objects that are there.
-fn fill_defaults(schema: &Value, object: &mut Map<String, Value>) {
+pub fn fill_defaults(schema: &Value, object: &mut Map<String, Value>) {
     let Some(Value::Object(properties)) = schema.get("properties") else { return };
     for (name, property) in properties {
         if let Some(default) = property.get("default") {

@@ -13,10 +13,10 @@ mod text;
 
 pub use contract::{
     AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
-    Recalls, WriteLine, parts_of,
+    Recalls, Wanted, WriteLine, parts_of,
 };
 pub use feedback::feedback_text;
-pub use inputs::{InputProblem, run_input};
+pub use inputs::{InputProblem, fill_defaults, run_input};
 pub use outcome::{Envelope, read, script_outcome};
 pub use question::{Asked, check_answer, question};
 pub use request::request_text;

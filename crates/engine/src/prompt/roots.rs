@@ -33,8 +33,12 @@ pub struct Roots {
     pub step: Option<StepRoot>,
     /// The checks the engine ran in this visit, by name.
     pub checks: BTreeMap<String, CheckRoot>,
-    /// What was answered, for a handoff: stands as `route` and as `outcome`.
+    /// What was answered: in a prompt what led to the step, in what a route renders the present one.
     pub outcome: Option<OutcomeRoot>,
+    /// The route that was taken, when it is not the outcome's own.
+    pub route: Option<String>,
+    /// The state by the word of its scope; JSON objects.
+    pub states: BTreeMap<&'static str, Value>,
     /// What a run below another knows of it: `branch`, and its parent's `item` and `worklist`.
     pub context: Map<String, Value>,
     /// What the branches of the visit came to.
@@ -142,13 +146,18 @@ impl Roots {
         }
         if let Some(worklist) = &self.worklist {
             put("worklist", serialized(worklist));
+            put("current_worklist", serialized(worklist));
         }
         if let Some(item) = &self.item {
             put("item", serialized(item));
         }
         if let Some(outcome) = &self.outcome {
-            put("route", serialized(outcome));
+            let tag = self.route.clone().unwrap_or_else(|| outcome.tag.clone());
+            put("route", serialized(&OutcomeRoot { tag, ..outcome.clone() }));
             put("outcome", serialized(outcome));
+        }
+        for (word, state) in &self.states {
+            put(word, serialized(state));
         }
         if let Some(fan_in) = &self.fan_in {
             put("fan_in", serialized(fan_in));

@@ -93,6 +93,25 @@ impl Templates {
             .map_err(|error| explain(what, &error, &context))
     }
 
+    /// The value of an expression (without braces) as JSON.
+    ///
+    /// # Errors
+    /// As [`evaluate`]; and for a value that is no JSON.
+    pub fn value(
+        &self,
+        what: &str,
+        expression: &str,
+        roots: &Roots,
+    ) -> Result<serde_json::Value, RenderError> {
+        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = value_of(&parsed, what, expression, roots)?;
+        serde_json::to_value(&value).map_err(|error| RenderError {
+            what: what.to_owned(),
+            message: format!("it is no JSON: {error}"),
+            line: None,
+        })
+    }
+
     /// The same as [`evaluate`], without setting up an environment each time.
     pub fn evaluate(
         &self,
@@ -103,25 +122,6 @@ impl Templates {
         let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         evaluated(&parsed, what, expression, roots)
     }
-
-    /// The value of an expression, as JSON.
-    ///
-    /// # Errors
-    /// When it does not parse, fails, or names something undefined.
-    pub fn value(
-        &self,
-        what: &str,
-        expression: &str,
-        roots: &Roots,
-    ) -> Result<serde_json::Value, RenderError> {
-        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = computed(&parsed, what, expression, roots)?;
-        let trouble = |error: serde_json::Error| {
-            let message = format!("its value cannot be kept: {error}");
-            RenderError { what: what.to_owned(), message, line: None }
-        };
-        serde_json::to_value(&value).map_err(trouble)
-    }
 }
 
 fn evaluated(
@@ -130,10 +130,10 @@ fn evaluated(
     expression: &str,
     roots: &Roots,
 ) -> Result<bool, RenderError> {
-    computed(environment, what, expression, roots).map(|value| value.is_true())
+    Ok(value_of(environment, what, expression, roots)?.is_true())
 }
 
-fn computed(
+fn value_of(
     environment: &Environment<'static>,
     what: &str,
     expression: &str,

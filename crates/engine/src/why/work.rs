@@ -134,6 +134,8 @@ fn doing(run: &Run) -> String {
         Phase::Handing { tag } => format!("takes route {tag} of visit {}", visit.id),
         Phase::Restoring { turn, .. } => format!("puts files back for turn {turn}"),
         Phase::Asking { turn, .. } => format!("asks a person about turn {turn}"),
+        Phase::Posing { .. } => format!("puts the question of visit {}", visit.id),
+        Phase::Arming => format!("sees what visit {} waits for", visit.id),
         Phase::Planning => format!("reads which runs visit {} starts", visit.id),
         Phase::Children => match &visit.children {
             Some(children) => format!("moves the runs below: {}", of_children(children)),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use botpipe_engine::prompt::{
     CheckLine, CheckRoot, Contract, InterruptionNote, ItemLine, ItemRoot, OfferedRoute,
-    OutcomeRoot, Part, ReadLine, Recalls, Roots, StepRoot, Templates, WorkflowRoot, WorklistRoot,
-    WriteLine, evaluate, feedback_text, render, request_text,
+    OutcomeRoot, Part, ReadLine, Recalls, Roots, StepRoot, Templates, Wanted, WorkflowRoot,
+    WorklistRoot, WriteLine, evaluate, feedback_text, render, request_text,
 };
 use botpipe_kernel::ids::{Digest, Role};
 use botpipe_kernel::run::{FailureClass, Feedback, Finding, FindingState};
@@ -53,6 +53,8 @@ fn roots() -> Roots {
         }),
         context: serde_json::Map::new(),
         fan_in: None,
+        route: None,
+        states: BTreeMap::from([("state", json!({"round": 2}))]),
     }
 }
 
@@ -68,6 +70,7 @@ fn a_template_sees_every_root() {
 {{ run.id }} {{ task.id }} {{ workflow.name }} {{ workflow.folder }} {{ step.id }} {{ step.visit }}
 {{ checks.tests.status }}: {{ checks.tests.output }}
 {{ route.tag }}:{% for finding in outcome.payload.findings %} {{ finding }}{% endfor %}
+{{ state.round + 1 }} {{ current_worklist.name }}
 {% if params.test_command %}never{% else %}no tests{% endif %}
 ";
     assert_snapshot!(render("the prompt", text, &roots()).unwrap(), @r#"
@@ -80,6 +83,7 @@ fn a_template_sees_every_root() {
     run-7 demo ralph_loop .botpipe/tasks/demo/wf_ralph_loop implement 2
     failed: 1 failed
     needs_rework: a b
+    3 ticket
     no tests
     "#);
 }
@@ -113,11 +117,11 @@ fn a_name_that_is_undefined_is_said_with_what_was_perhaps_meant() {
     {{ artifacts.wrok }}
         the prompt of `plan`, line 1: `artifacts.wrok` is undefined; did you mean `work`?
     {{ item.title }}
-        the prompt of `plan`, line 1: `item.title` is undefined; known here: `artifacts`, `checks`, `input`, `message`, `outcome`, `params`, `request`, `route`, `run`, `step`, `task`, `workflow`
+        the prompt of `plan`, line 1: `item.title` is undefined; known here: `artifacts`, `checks`, `input`, `message`, `outcome`, `params`, `request`, `route`, `run`, `state`, `step`, `task`, `workflow`
     {{ params.absent.deeper }}
         the prompt of `plan`, line 1: `params.absent` is undefined; known here: `strict`, `test_command`
     {% if nothing.there %}x{% endif %}
-        the prompt of `plan`, line 1: `nothing.there` is undefined; known here: `artifacts`, `checks`, `input`, `item`, `message`, `outcome`, `params`, `request`, `route`, `run`, `step`, `task`, `ticket`, `workflow`, `worklist`
+        the prompt of `plan`, line 1: `nothing.there` is undefined; known here: `artifacts`, `checks`, `current_worklist`, `input`, `item`, `message`, `outcome`, `params`, `request`, `route`, `run`, `state`, `step`, `task`, `ticket`, `workflow`, `worklist`
     {{ item.title | shout }}
         the prompt of `plan`, line 1: unknown filter: filter shout is unknown
     line\n{{ item.
@@ -175,6 +179,7 @@ fn contract(role: Role, turn: &str) -> Contract {
         feedback: Vec::new(),
         interruption: None,
         attached: None,
+        wanted: Wanted::Route,
     }
 }
 
@@ -190,6 +195,7 @@ fn write(name: &str, format: &str, file: &str, schema: Option<&str>) -> WriteLin
 
 fn route(tag: &str, target: &str) -> OfferedRoute {
     OfferedRoute {
+        inherited: false,
         tag: tag.to_owned(),
         summary: None,
         target: target.to_owned(),

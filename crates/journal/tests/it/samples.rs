@@ -6,14 +6,14 @@ use botpipe_kernel::run::{
     Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
     Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
     Item, ItemStatus, McpServer, Parent, Process, Provider, Question, QuestionKind, Raise, Ref,
-    Rest, ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Spent, Stop, TurnResult, Usage,
-    Verdict,
+    Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId, Spent, StateChange, Stop,
+    TurnResult, Usage, Verdict, Wait,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 41;
+pub(crate) const KINDS: usize = 46;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -60,6 +60,11 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::ChildEnded { .. } => 38,
         Event::ChildSkipped { .. } => 39,
         Event::ChildrenJoined { .. } => 40,
+        Event::StateSet { .. } => 41,
+        Event::AnswerRefused { .. } => 42,
+        Event::WaitBegun { .. } => 43,
+        Event::SignalReceived { .. } => 44,
+        Event::WaitEnded { .. } => 45,
     }
 }
 
@@ -219,6 +224,7 @@ fn of_the_run() -> Vec<Event> {
                 path: "review/1/lint".to_owned(),
             }),
             context: Some(text("{\"branch\":{\"key\":\"lint\"}}")),
+            full_auto: false,
         },
         Event::QuestionAsked {
             question: Question {
@@ -226,9 +232,11 @@ fn of_the_run() -> Vec<Event> {
                 text: "which way?".to_owned(),
                 choices: vec!["left".to_owned(), "right".to_owned()],
                 schema: Some(Ref::Object(digest('c'))),
+                shown: Vec::new(),
+                until: None,
             },
         },
-        Event::AnswerAccepted { answer: text("left") },
+        Event::AnswerAccepted { answer: text("left"), tag: None },
         Event::RunHeld {
             hold: Hold {
                 class: FailureClass::UsageLimit,
@@ -267,6 +275,22 @@ fn of_the_run() -> Vec<Event> {
         },
         Event::RunFinished { verdict: Verdict::Accepted },
         Event::RunCancelled,
+        Event::AnswerRefused { visit: visit(), changed: vec![id("report")] },
+        Event::WaitBegun {
+            wait: Wait {
+                visit: visit(),
+                until: Some(1_795_360_000_000),
+                signal: Some(id("build_done")),
+            },
+        },
+        Event::SignalReceived {
+            signal: Signal {
+                id: "build-17".to_owned(),
+                name: id("build_done"),
+                payload: text("{\"build\":17}"),
+            },
+        },
+        Event::WaitEnded { visit: visit(), tag: id("done"), signal: Some("build-17".to_owned()) },
     ]
 }
 
@@ -400,6 +424,13 @@ fn of_outcomes() -> Vec<Event> {
             to: Target::SelfStep,
             completed: Some(id("item-2")),
             handoff: Some(text("mind the gap")),
+        },
+        Event::StateSet {
+            visit: visit(),
+            changes: vec![StateChange {
+                place: "item_state.tries".parse().unwrap(),
+                value: text("2"),
+            }],
         },
     ]
 }

@@ -100,6 +100,15 @@ pub enum Join {
 }
 
 impl Group {
+    /// The key that says which runs are started.
+    pub fn kind(&self) -> &'static str {
+        match self.of {
+            Children::Workflow { .. } => "workflow",
+            Children::Branches { .. } => "parallel",
+            Children::Items { .. } => "fan_out",
+        }
+    }
+
     /// Children at the same time when the author sets no bound.
     pub const DEFAULT_CONCURRENCY: u32 = 4;
     /// The most that may be set.

@@ -2,14 +2,20 @@
 
 mod budget;
 mod group;
+mod outside;
 mod policy;
 mod route;
+mod state;
 mod step;
 mod workflow;
 
 pub use budget::{Budget, Spending};
 pub use group::{Branch, Child, Children, Group, Join, Over, Settle};
+pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};
-pub use route::{Action, Route, Target};
-pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};
+pub use route::{Action, Route, Target, Visibility};
+pub use state::{Assignment, StatePlace, StateScope};
+pub use step::{
+    Check, Choice, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work,
+};
 pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider, Worklist};

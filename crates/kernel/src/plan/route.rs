@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Assignment;
 use crate::ids::{ArtifactName, CheckName, Digest, RouteTag, StepId};
 use crate::run::Verdict;
 
@@ -30,6 +31,50 @@ pub struct Route {
     /// For a route that ends the run: the verdict, when it is not the target's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Expression that takes this route after any valid outcome when it is true, by digest. Such a
+    /// route is never offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Digest>,
+    /// What taking it puts into the state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<Assignment>,
+    #[serde(default, skip_serializing_if = "Visibility::is_provider")]
+    pub visibility: Visibility,
+    /// Not the step's own: a helper, or one of the workflow's `global_routes`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inherited: bool,
+}
+
+/// To whom a route is offered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// To the agent that decides.
+    #[default]
+    Provider,
+    /// To no agent.
+    Hidden,
+    /// To the agent, unless the run is to go on without people.
+    InteractiveOnly,
+}
+
+impl Visibility {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_provider(&self) -> bool {
+        *self == Self::Provider
+    }
+}
+
+impl Route {
+    /// Whether an agent may ever be offered it, in a run that does without people or not.
+    pub fn is_offered(&self, full_auto: bool) -> bool {
+        self.when.is_none()
+            && match self.visibility {
+                Visibility::Provider => true,
+                Visibility::Hidden => false,
+                Visibility::InteractiveOnly => !full_auto,
+            }
+    }
 }
 
 /// What taking a route does.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Group, Policy, Route};
+use super::{Ask, Group, Policy, Route, WaitFor};
 use crate::ids::{ArtifactName, CheckName, Digest, Role, RouteTag, StepId, WorklistName};
 
 /// A node of the plan.
@@ -36,6 +36,12 @@ pub struct Step {
     /// What its turns may do, over what the workflow says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// JSON Schema (an object) of what is kept for this step, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Digest>,
+    /// The same, kept for each item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_state: Option<Digest>,
 }
 
 /// What a run does when a limit of the account is reached.
@@ -62,18 +68,24 @@ impl Step {
     /// The role whose answer picks the route.
     pub fn deciding_role(&self) -> Role {
         match self.work {
-            Work::Prompt { .. } | Work::Group { .. } => Role::Worker,
+            Work::Prompt { .. } | Work::Classify { .. } | Work::Llm { .. } | Work::Group { .. } => {
+                Role::Worker
+            }
             Work::ProduceVerify { .. } => Role::Verifier,
-            Work::Run { .. } => Role::Script,
+            Work::Run { .. } | Work::Validate { .. } => Role::Script,
+            Work::Ask { .. } | Work::Wait { .. } => Role::Outside,
         }
     }
 
     /// The role that starts a visit; of a step with children, once they have ended.
     pub fn first_role(&self) -> Role {
         match self.work {
-            Work::Prompt { .. } | Work::Group { .. } => Role::Worker,
+            Work::Prompt { .. } | Work::Classify { .. } | Work::Llm { .. } | Work::Group { .. } => {
+                Role::Worker
+            }
             Work::ProduceVerify { .. } => Role::Producer,
-            Work::Run { .. } => Role::Script,
+            Work::Run { .. } | Work::Validate { .. } => Role::Script,
+            Work::Ask { .. } | Work::Wait { .. } => Role::Outside,
         }
     }
 
@@ -87,6 +99,7 @@ impl Step {
             (Work::ProduceVerify { producer, .. }, Role::Producer) => &producer.writes,
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => &verifier.writes,
             (Work::Run { program }, Role::Script) => &program.writes,
+            (Work::Validate { feedback, .. }, Role::Script) => std::slice::from_ref(feedback),
             _ => &[],
         }
     }
@@ -94,11 +107,43 @@ impl Step {
     /// The turn of a role; `None` for a script.
     pub fn turn(&self, role: Role) -> Option<&TurnPlan> {
         match (&self.work, role) {
-            (Work::Prompt { turn }, Role::Worker) => Some(turn),
+            (
+                Work::Prompt { turn } | Work::Classify { turn, .. } | Work::Llm { turn },
+                Role::Worker,
+            ) => Some(turn),
             (Work::Group { group }, Role::Worker) => group.fan_in.as_ref(),
             (Work::ProduceVerify { producer, .. }, Role::Producer) => Some(producer),
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => Some(verifier),
             _ => None,
+        }
+    }
+
+    /// Template of the command of a step that runs a script, by digest.
+    pub fn command(&self) -> Option<&Digest> {
+        match &self.work {
+            Work::Run { program } => Some(&program.command),
+            Work::Validate { command, .. } => Some(command),
+            _ => None,
+        }
+    }
+
+    /// Whether any turn of it is an agent's.
+    pub fn asks_agent(&self) -> bool {
+        self.turn(self.first_role()).is_some()
+    }
+
+    /// The key that says what the step does, as its author wrote it.
+    pub fn kind(&self) -> &'static str {
+        match self.work {
+            Work::Prompt { .. } => "prompt",
+            Work::ProduceVerify { .. } => "produce + verify",
+            Work::Run { .. } => "run",
+            Work::Validate { .. } => "validate",
+            Work::Ask { .. } => "ask",
+            Work::Wait { .. } => "wait",
+            Work::Classify { .. } => "classify",
+            Work::Llm { .. } => "llm",
+            Work::Group { ref group } => group.kind(),
         }
     }
 
@@ -113,7 +158,7 @@ impl Step {
     pub fn checks(&self) -> &[Check] {
         match &self.work {
             Work::ProduceVerify { checks, .. } => checks,
-            Work::Prompt { .. } | Work::Run { .. } | Work::Group { .. } => &[],
+            _ => &[],
         }
     }
 
@@ -126,13 +171,24 @@ impl Step {
     pub fn group(&self) -> Option<&Group> {
         match &self.work {
             Work::Group { group } => Some(group),
-            Work::Prompt { .. } | Work::ProduceVerify { .. } | Work::Run { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// The route that an outcome takes: that of its name, and `done` for a choice without one.
+    pub fn route_of(&self, outcome: &str) -> Option<&Route> {
+        let open = || self.routes.iter().filter(|route| route.when.is_none());
+        let named = |tag| open().find(|route| route.tag.as_str() == tag);
+        match &self.work {
+            Work::Classify { choices, .. } if choices.iter().all(|it| it.name != outcome) => None,
+            Work::Classify { .. } | Work::Ask { .. } => named(outcome).or_else(|| named("done")),
+            _ => named(outcome),
         }
     }
 
     /// Whether the step's outcome is a judgement.
     pub fn judges(&self) -> bool {
-        matches!(self.work, Work::ProduceVerify { .. })
+        matches!(self.work, Work::ProduceVerify { .. } | Work::Validate { .. })
     }
 }
 
@@ -148,6 +204,32 @@ pub enum Work {
     Run { program: Program },
     /// Runs below this one; their ends, or a turn after them, pick the route.
     Group { group: Box<Group> },
+    /// A program that judges an artifact: with exit code 0 it is `valid`; else what was printed becomes
+    /// the feedback artifact, and it is `invalid`.
+    Validate {
+        /// Template of a shell command, by digest; run with `sh -c`.
+        command: Digest,
+        /// Also one of the step's `requires`.
+        validates: ArtifactName,
+        feedback: ArtifactName,
+    },
+    /// Waits for a person's answer, which picks the route.
+    Ask { ask: Ask },
+    /// Waits for a time or a signal.
+    Wait { until: WaitFor },
+    /// One provider turn, which picks one of a few words.
+    Classify { turn: TurnPlan, choices: Vec<Choice> },
+    /// One provider turn, whose answer is a value: the payload of its route `done`.
+    Llm { turn: TurnPlan },
+}
+
+/// One of the words a `classify` step picks from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// One provider turn as planned.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, Policy, Step};
+use super::{Budget, Policy, StateScope, Step};
 use crate::ids::{ArtifactName, Digest, StepId, WorkflowName, WorklistName};
 
 /// A workflow checked and lowered.
@@ -36,6 +36,9 @@ pub struct Plan {
     pub policy: Option<Policy>,
     #[serde(default, skip_serializing_if = "Budget::is_none")]
     pub budget: Budget,
+    /// JSON Schema (an object) of what is kept for the run, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Digest>,
 }
 
 impl Plan {
@@ -50,6 +53,15 @@ impl Plan {
     /// The steps that write an artifact, in file order.
     pub fn writers<'a>(&'a self, artifact: &'a ArtifactName) -> impl Iterator<Item = &'a Step> {
         self.steps.iter().filter(move |step| step.writes().any(|name| name == artifact))
+    }
+
+    /// JSON Schema of a scope of the state, as a step sees it.
+    pub fn state_schema(&self, scope: StateScope, step: &Step) -> Option<Digest> {
+        match scope {
+            StateScope::Run => self.state.clone(),
+            StateScope::Step => step.state.clone(),
+            StateScope::Item => step.item_state.clone(),
+        }
     }
 
     /// Whether any step's outcome is a judgement: a verifier's, or one gated by checks.

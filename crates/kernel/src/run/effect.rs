@@ -6,7 +6,7 @@ use super::children::{ChildRun, Grant};
 use super::facts::{
     Feedback, InterruptCause, ItemStatus, Raise, Ref, Said, SessionUse, SnapshotId,
 };
-use crate::ids::{CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
+use crate::ids::{ArtifactName, CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
 
 /// Work that is owed. Performed at least once, recorded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub enum Effect {
         text: Ref,
         /// A script's exit code.
         exit: Option<i32>,
+        /// The outcome, where it came from outside and is known; `text` is its payload then.
+        tag: Option<RouteTag>,
     },
     /// Render the handoff of a route that is taken without asking.
     Hand { visit: VisitId, tag: RouteTag },
@@ -69,6 +71,16 @@ pub enum Effect {
         /// The last state recorded; `None`: a person said to restore whatever is there.
         expected: Option<SnapshotId>,
     },
+    /// Render the question of a step, and look at what it shows.
+    Pose {
+        visit: VisitId,
+        /// What has changed since it was asked before.
+        changed: Vec<ArtifactName>,
+    },
+    /// Find out until when a step waits.
+    Arm { visit: VisitId },
+    /// Wait for a step until this time, in milliseconds since the epoch.
+    AwaitDue { visit: VisitId, until: u64 },
 }
 
 /// Why a turn is asked.
@@ -102,6 +114,9 @@ impl Effect {
             Self::PlanChildren { visit } => format!("{visit}/children"),
             Self::RunChild { which, .. } => format!("{}/run/{}", which.run, which.start),
             Self::Restore { turn, .. } => format!("{turn}/restore"),
+            Self::Pose { visit, .. } => format!("{visit}/pose"),
+            Self::Arm { visit } => format!("{visit}/arm"),
+            Self::AwaitDue { visit, until } => format!("{visit}/due/{until}"),
         }
     }
 
@@ -116,12 +131,15 @@ impl Effect {
             | Self::Seal { .. }
             | Self::Judge { .. }
             | Self::Hand { .. }
-            | Self::PlanChildren { .. } => true,
+            | Self::PlanChildren { .. }
+            | Self::Pose { .. }
+            | Self::Arm { .. } => true,
             Self::RunChecks { checks, .. } => checks.is_empty(),
             Self::RunTurn { .. }
             | Self::WriteStatus { .. }
             | Self::AwaitTime { .. }
             | Self::RunChild { .. }
+            | Self::AwaitDue { .. }
             | Self::Restore { .. } => false,
         }
     }

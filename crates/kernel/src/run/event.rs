@@ -12,6 +12,8 @@ use super::facts::{
 };
 use super::harness::{FailureClass, Usage};
 use super::hold::{Hold, Spent};
+use super::outside::{Signal, Wait};
+use super::values::StateChange;
 use crate::ids::{
     ArtifactName, BranchId, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorkflowName, WorklistName,
@@ -61,6 +63,9 @@ pub enum Event {
         /// What its templates know of its parent, as JSON.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<Ref>,
+        /// Questions, and what else takes a person, are offered to no agent.
+        #[serde(default, skip_serializing_if = "is_false")]
+        full_auto: bool,
     },
     /// A worklist was read from its artifact.
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
@@ -204,7 +209,12 @@ pub enum Event {
     /// The run waits for a person.
     QuestionAsked { question: Question },
     /// The answer that was accepted.
-    AnswerAccepted { answer: Ref },
+    AnswerAccepted {
+        answer: Ref,
+        /// The route it picks, where a step asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<RouteTag>,
+    },
     /// A person said something to the run; the next turn is told, or the running one.
     PersonSaid { said: Said },
     /// A person went on in a conversation of the run, between turns; the next turn is told.
@@ -257,6 +267,23 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tag: Option<RouteTag>,
     },
+    /// The answer does not count: what it is about is not what was shown. It is asked again.
+    AnswerRefused { visit: VisitId, changed: Vec<ArtifactName> },
+    /// A step waits for a time or a signal.
+    WaitBegun { wait: Wait },
+    /// A signal came; it is kept until a step waits for it.
+    SignalReceived { signal: Signal },
+    /// What a step waited for is there, or the time for it is over.
+    WaitEnded {
+        visit: VisitId,
+        /// The route it picks.
+        tag: RouteTag,
+        /// The signal that was taken, by its id; `None`: the time came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<String>,
+    },
+    /// A route put values into the state.
+    StateSet { visit: VisitId, changes: Vec<StateChange> },
 }
 
 impl Event {
@@ -307,6 +334,11 @@ impl Event {
             Self::ChildEnded { .. } => "child_ended",
             Self::ChildSkipped { .. } => "child_skipped",
             Self::ChildrenJoined { .. } => "children_joined",
+            Self::AnswerRefused { .. } => "answer_refused",
+            Self::WaitBegun { .. } => "wait_begun",
+            Self::SignalReceived { .. } => "signal_received",
+            Self::WaitEnded { .. } => "wait_ended",
+            Self::StateSet { .. } => "state_set",
         }
     }
 }

@@ -6,7 +6,11 @@ use super::facts::{
     ItemStatus, Process, Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
 };
 use super::hold::{Hold, Spent};
-use crate::ids::{BranchId, Digest, ItemId, RunId, TaskId, TurnId, VisitId, WorklistName};
+use super::outside::Signal;
+use super::values::StateChange;
+use crate::ids::{
+    BranchId, Digest, ItemId, RouteTag, RunId, TaskId, TurnId, VisitId, WorklistName,
+};
 use crate::plan::{Budget, OnLimit};
 
 /// Something that happened outside.
@@ -39,6 +43,8 @@ pub enum Input {
         parent: Option<Parent>,
         /// What its templates know of its parent, as JSON.
         context: Option<Ref>,
+        /// Nobody is there to be asked.
+        full_auto: bool,
     },
     /// Answer to [`Effect::PlanChildren`](super::Effect::PlanChildren).
     ChildrenPlanned { visit: VisitId, children: Vec<ChildWanted> },
@@ -99,7 +105,7 @@ pub enum Input {
     /// Answer to [`Effect::Judge`](super::Effect::Judge).
     Judged { turn: TurnId, judged: Judged },
     /// Answer to [`Effect::Hand`](super::Effect::Hand): the handoff of a route taken without asking.
-    HandoffRendered { visit: VisitId, handoff: Option<Ref> },
+    HandoffRendered { visit: VisitId, exit: Exit },
     /// Answer to [`Effect::WriteStatus`](super::Effect::WriteStatus).
     StatusWritten {
         worklist: WorklistName,
@@ -117,7 +123,12 @@ pub enum Input {
     /// A policy cannot be enforced.
     PolicyRefused { message: String },
     /// A person's answer; already checked against the question's schema.
-    Answer { answer: Ref, text: String },
+    Answer {
+        answer: Ref,
+        text: String,
+        /// What the question shows, as found now.
+        findings: Vec<Finding>,
+    },
     /// Somebody said `resume`, or a new owner found the old one dead.
     Resume {
         raise: Raise,
@@ -130,13 +141,30 @@ pub enum Input {
     Stop { cause: InterruptCause, tree: Option<SnapshotId> },
     /// End the run for good: a running process was ended first.
     Cancel,
+    /// Answer to [`Effect::Pose`](super::Effect::Pose).
+    Posed {
+        visit: VisitId,
+        text: String,
+        /// What the question shows, as found now.
+        findings: Vec<Finding>,
+        /// When the time for an answer is over, in milliseconds since the epoch.
+        until: Option<u64>,
+    },
+    /// Answer to [`Effect::Arm`](super::Effect::Arm): when its time comes, in milliseconds since the
+    /// epoch.
+    Armed { visit: VisitId, until: Option<u64> },
+    /// Answer to [`Effect::AwaitDue`](super::Effect::AwaitDue); and for what nobody stayed for, told by
+    /// who looks at the clock next.
+    Due { visit: VisitId },
+    /// A signal came.
+    Signal { signal: Signal },
 }
 
 /// What the engine made of a deciding turn's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
     /// An outcome could be read.
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     /// No outcome could be read, or it breaks a schema; the text is the exact error.
     Malformed { why: String },
     /// A script failed and its step has no route for that.
@@ -152,10 +180,21 @@ pub struct Outcome {
     pub fields: Option<Ref>,
     /// The artifacts of the deciding role as found on disk.
     pub findings: Vec<Finding>,
-    /// The route's handoff, rendered.
+    pub exit: Exit,
+}
+
+/// What a visit leaves by, as far as it takes evaluating.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The routes whose `when` is true. With them [`Run::way_out`](super::Run::way_out) tells the
+    /// route that is taken; the rest is that route's.
+    pub whens: Vec<RouteTag>,
+    /// Its handoff, rendered.
     pub handoff: Option<Ref>,
     /// For a route to `AWAIT_INPUT`: what to ask.
     pub question: Option<AskedQuestion>,
+    /// What it puts into the state, already checked against the schemas.
+    pub changes: Vec<StateChange>,
 }
 
 /// A child as the engine read it off the step; `None`: as its parent.

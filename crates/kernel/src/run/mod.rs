@@ -10,10 +10,12 @@ mod facts;
 mod harness;
 mod hold;
 mod input;
+mod outside;
 mod outstanding;
 mod questions;
 mod state;
 mod tally;
+mod values;
 
 pub use children::{
     ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Parent, Rest,
@@ -29,7 +31,9 @@ pub use facts::{
 };
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};
-pub use input::{AskedQuestion, ChildWanted, Input, Judged, Outcome};
+pub use input::{AskedQuestion, ChildWanted, Exit, Input, Judged, Outcome};
+pub use outside::{Shown, Signal, Wait};
 pub use outstanding::outstanding;
 pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
 pub use tally::Tally;
+pub use values::{Accepted, Led, StateChange, Values};

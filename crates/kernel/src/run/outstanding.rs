@@ -2,6 +2,7 @@
 
 use super::children::{ChildPhase, ChildRun};
 use super::effect::Effect;
+use super::outside::Wait;
 use super::state::{Lifecycle, Phase, Run, Visit};
 use crate::ids::{Role, TurnId};
 use crate::plan::OnLimit;
@@ -9,7 +10,10 @@ use crate::plan::OnLimit;
 /// The work that is owed now. Empty when the run ended, stands still, or waits for a person.
 pub fn outstanding(run: &Run) -> Vec<Effect> {
     let running = matches!(run.lifecycle, Lifecycle::Running);
-    let waiting = matches!(run.lifecycle, Lifecycle::Waiting(_) | Lifecycle::Held(_));
+    let waiting = matches!(
+        run.lifecycle,
+        Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Awaiting(_)
+    );
     if !running && !waiting {
         return Vec::new();
     }
@@ -23,6 +27,10 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
     if let Lifecycle::Held(hold) = &run.lifecycle {
         let stays = hold.on_limit != OnLimit::Pause;
         return stays.then_some(Effect::AwaitTime { until: hold.until }).into_iter().collect();
+    }
+    // For a signal nobody has to stay.
+    if let Lifecycle::Awaiting(Wait { visit, until: Some(until), signal: None }) = &run.lifecycle {
+        return vec![Effect::AwaitDue { visit: visit.clone(), until: *until }];
     }
     if !running {
         return Vec::new();
@@ -73,11 +81,14 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
                 .unwrap_or_default(),
         }),
         Phase::Sealing => Some(Effect::Seal { visit: id }),
-        Phase::Judging { turn, text, exit } => Some(Effect::Judge {
+        Phase::Posing { changed, .. } => Some(Effect::Pose { visit: id, changed: changed.clone() }),
+        Phase::Arming => Some(Effect::Arm { visit: id }),
+        Phase::Judging { turn, text, exit, tag } => Some(Effect::Judge {
             turn: turn.clone(),
             offered: offered(run, turn),
             text: text.clone(),
             exit: *exit,
+            tag: tag.clone(),
         }),
         Phase::Handing { tag } => Some(Effect::Hand { visit: id, tag: tag.clone() }),
         Phase::Restoring { turn, to, expected, .. } => {

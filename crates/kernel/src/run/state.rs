@@ -10,11 +10,13 @@ use super::conversation::{Checkpoint, Conversation};
 use super::effect::TurnCause;
 use super::facts::{
     Attached, Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause,
-    Item, ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId,
-    Stop, Verdict,
+    Item, ItemStatus, Process, Provider, Question, QuestionKind, Ref, Said, SessionKey, SessionUse,
+    SnapshotId, Stop, Verdict,
 };
 use super::hold::{Hold, Spent};
+use super::outside::{Signal, Wait};
 use super::tally::Tally;
+use super::values::{Accepted, Led, Values};
 use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
@@ -82,6 +84,16 @@ pub struct Run {
     /// The route that was taken last, and the payload of the last outcome: what a parent is told.
     pub last_route: Option<RouteTag>,
     pub last_payload: Option<Ref>,
+    /// Signals that no step has waited for yet, oldest first.
+    pub signals: Vec<Signal>,
+    /// Ids of all signals that came.
+    pub signals_before: BTreeSet<String>,
+    /// The state, as far as it was set.
+    pub values: Values,
+    /// What led to the present step; `None` at the first.
+    pub led: Option<Led>,
+    /// Whether it is to go on without people.
+    pub full_auto: bool,
 }
 
 /// A step, and the item it is for.
@@ -119,6 +131,8 @@ pub enum Lifecycle {
     Stopped(Stop),
     Finished(Verdict),
     Cancelled,
+    /// Waits for a step's time or signal.
+    Awaiting(Wait),
 }
 
 impl Lifecycle {
@@ -204,6 +218,8 @@ pub struct Visit {
     pub ordinal: u32,
     /// The runs it started.
     pub children: Option<Box<Children>>,
+    /// The outcome that was accepted.
+    pub outcome: Option<Accepted>,
 }
 
 /// Where a visit stands.
@@ -229,6 +245,8 @@ pub enum Phase {
         text: Ref,
         /// A script's exit code.
         exit: Option<i32>,
+        /// The outcome, where it came from outside; `text` is its payload then.
+        tag: Option<RouteTag>,
     },
     Handing {
         tag: RouteTag,
@@ -249,6 +267,15 @@ pub enum Phase {
         cause: InterruptCause,
         question: Box<Question>,
     },
+    /// The step's question is rendered; while the run waits for its answer too.
+    Posing {
+        /// What has changed since it was asked before.
+        changed: Vec<ArtifactName>,
+        /// When the time for an answer is over, where it was asked before.
+        until: Option<u64>,
+    },
+    /// It is found out until when the step waits; while the run waits too.
+    Arming,
 }
 
 impl Phase {
@@ -304,6 +331,22 @@ impl Run {
             context: None,
             last_route: None,
             last_payload: None,
+            signals: Vec::new(),
+            signals_before: BTreeSet::new(),
+            values: Values::default(),
+            led: None,
+            full_auto: false,
+        }
+    }
+
+    /// The visit whose time comes, and when, in milliseconds since the epoch.
+    pub fn due(&self) -> Option<(&VisitId, u64)> {
+        match &self.lifecycle {
+            Lifecycle::Awaiting(wait) => Some((&wait.visit, wait.until?)),
+            Lifecycle::Waiting(Question { kind: QuestionKind::Step { visit }, until, .. }) => {
+                Some((visit, (*until)?))
+            }
+            _ => None,
         }
     }
 
@@ -327,7 +370,35 @@ impl Run {
         let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else {
             return Vec::new();
         };
-        step.routes.iter().filter(|route| visit.allows(&self.plan, step, route)).collect()
+        let is_agent = step.asks_agent();
+        let offers = |route: &&Route| {
+            let open =
+                if is_agent { route.is_offered(self.full_auto) } else { route.when.is_none() };
+            open && visit.allows(&self.plan, step, route)
+        };
+        step.routes.iter().filter(offers).collect()
+    }
+
+    /// The route by which the visit in progress is left after an outcome: the first one in file order
+    /// whose `when` is true and whose obligations hold, else the outcome's own.
+    pub fn way_out<'r>(
+        &'r self,
+        tag: &'r RouteTag,
+        whens: &[RouteTag],
+        findings: &[Finding],
+    ) -> &'r RouteTag {
+        let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else { return tag };
+        let is_good = |name: &ArtifactName| {
+            let mut found = findings.iter().chain(&visit.findings);
+            found.find(|it| &it.artifact == name).is_some_and(Finding::is_good)
+        };
+        let mut conditional =
+            step.routes.iter().filter(|it| it.when.is_some() && whens.contains(&it.tag));
+        let taken = conditional.find(|route| {
+            visit.allows(&self.plan, step, route)
+                && required_writes(&self.plan, step, route).all(is_good)
+        });
+        taken.map_or(tag, |route| &route.tag)
     }
 
     /// Where an action leads, given what the worklist would have left.

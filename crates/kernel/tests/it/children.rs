@@ -41,6 +41,8 @@ pub(crate) fn child(run: &Run, line: &str) -> Result<Input, String> {
             text: more.to_owned(),
             choices: Vec::new(),
             schema: None,
+            shown: Vec::new(),
+            until: None,
         }),
         "held" => Rest::Held(hold(botpipe_kernel::run::FailureClass::UsageLimit)),
         "stopped" => Rest::Stopped(Stop::Signal { signal: 2 }),

@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{BranchId, RunId, TurnId, VisitId};
+use botpipe_kernel::ids::{BranchId, RouteTag, RunId, TurnId, VisitId};
 use botpipe_kernel::plan::{
-    Action, Children, Continuity, Join, OnInterrupt, Over, Plan, Settle, Step, Target, Work,
+    Action, Children, Continuity, Join, OnInterrupt, Over, Plan, Settle, Step, Target, Visibility,
+    WaitFor, Work,
 };
 use botpipe_kernel::run::{
-    ChildPhase, Effect, Event, Input, InterruptCause, Lifecycle, Raise, Run, SnapshotId, TurnCause,
-    outstanding,
+    ChildPhase, Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, Signal,
+    SnapshotId, TurnCause, outstanding,
 };
 use proptest::prelude::*;
 
 use crate::plans::{
-    branches, child, digest, group, plan, produce_verify, prompt, ralph, route, script, step,
-    target_of, turn,
+    ask, branches, child, classify, digest, group, plan, produce_verify, prompt, ralph, route,
+    script, step, target_of, turn, validate,
 };
-use crate::world::{Draw, World, answer, nudge};
+use crate::world::{Draw, World, answer, nudge, text};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
@@ -32,20 +33,26 @@ proptest! {
 
 /// Lives a run to its end, or for as long as it may last, and checks every law on the way.
 fn live(plan: Arc<Plan>, draw: &mut Draw<'_>) {
-    let mut world = World::start(plan);
+    let mut world = World::start(plan, draw.one_in(4));
     let mut laws = Laws::default();
     laws.check(&world);
     for _ in 0..400 {
         if world.run.lifecycle.is_ended() {
             break;
         }
-        step_once(&mut world, draw);
+        step_once(&mut world, &mut laws, draw);
         laws.check(&world);
     }
 }
 
-fn step_once(world: &mut World, draw: &mut Draw<'_>) {
-    match draw.below(30) {
+fn step_once(world: &mut World, laws: &mut Laws, draw: &mut Draw<'_>) {
+    match draw.below(31) {
+        // Signals come when they like, also twice.
+        30 => {
+            let (id, name) = (format!("g{}", draw.below(40)), "ready".parse().unwrap());
+            let signal = Signal { id, name, payload: text("1") };
+            drop(world.tell(Input::Signal { signal }));
+        }
         29 => drop(world.tell(Input::Cancel)),
         // The owner dies: all that is left is what was stored, and a new owner says so.
         27 | 28 => {
@@ -65,6 +72,7 @@ fn step_once(world: &mut World, draw: &mut Draw<'_>) {
         _ => match world.owed(draw) {
             Some(effect) => {
                 for input in answer(&world.run, &effect, draw) {
+                    laws.heard(&input);
                     world.tell(input.clone()).unwrap();
                     // Twice: the second changes nothing that matters.
                     let before = world.run.clone();
@@ -99,6 +107,10 @@ struct Laws {
     planned: BTreeMap<(VisitId, BranchId), RunId>,
     children_owed: BTreeSet<RunId>,
     children_ended: BTreeSet<RunId>,
+    came: BTreeSet<String>,
+    taken: BTreeSet<String>,
+    /// The routes whose `when` the last outcome made true.
+    truths: Vec<RouteTag>,
     /// Of the last turn that was interrupted: how it is to be told.
     fate: Fate,
 }
@@ -115,6 +127,17 @@ enum Fate {
 }
 
 impl Laws {
+    /// Notes what the world says of conditions.
+    fn heard(&mut self, input: &Input) {
+        match input {
+            Input::HandoffRendered { exit, .. } => self.truths.clone_from(&exit.whens),
+            Input::Judged { judged: Judged::Outcome(outcome), .. } => {
+                self.truths.clone_from(&outcome.exit.whens);
+            }
+            _ => {}
+        }
+    }
+
     fn check(&mut self, world: &World) {
         let run = &world.run;
         assert_eq!(&world.fold(), run, "folding the stored events gives the live state");
@@ -122,9 +145,16 @@ impl Laws {
         let back: Run = serde_json::from_str(&text).unwrap();
         assert_eq!(&back, run, "a run can be stored and read back");
         let effects = outstanding(run);
+        assert!(run.offered().iter().all(|route| route.when.is_none()), "a condition was offered");
+        let asked = run.offered().iter().any(|it| it.visibility == Visibility::InteractiveOnly);
+        let script = run.current_step().is_some_and(|step| !step.asks_agent());
+        assert!(!(asked && run.full_auto) || script, "nobody is there to be asked");
         match &run.lifecycle {
             Lifecycle::Running => assert!(!effects.is_empty(), "a running run owes something"),
-            Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Stopped(_) => {
+            Lifecycle::Waiting(_)
+            | Lifecycle::Held(_)
+            | Lifecycle::Awaiting(_)
+            | Lifecycle::Stopped(_) => {
                 assert!(!effects.iter().any(Effect::is_process));
             }
             Lifecycle::Finished(_) | Lifecycle::Cancelled => {
@@ -134,7 +164,7 @@ impl Laws {
             Lifecycle::Unstarted => panic!("the run was started"),
         }
         assert!(run.steps_taken <= run.max_steps);
-        self.children(run);
+        children_are_bounded(run);
         for event in &world.events[self.seen..] {
             self.event(run, event);
         }
@@ -166,22 +196,6 @@ impl Laws {
                 assert!(self.open.contains(turn), "{turn} would start before it is owed");
             }
         }
-    }
-
-    /// What children were granted is never more than there is, and no more run than may.
-    fn children(&self, run: &Run) {
-        let Some(children) = run.visit.as_ref().and_then(|visit| visit.children.as_ref()) else {
-            return;
-        };
-        let group = run.current_step().and_then(|step| step.group()).unwrap();
-        let running = children.iter().filter(|(_, it)| matches!(it.phase, ChildPhase::Owed { .. }));
-        let (mut count, mut granted) = (0, run.steps_taken);
-        for (_, child) in running {
-            count += 1;
-            granted += child.grant.max_steps - child.steps;
-        }
-        assert!(count <= group.concurrency);
-        assert!(granted <= run.max_steps, "{granted} granted of {}", run.max_steps);
     }
 
     fn event(&mut self, run: &Run, event: &Event) {
@@ -236,13 +250,41 @@ impl Laws {
             Event::RouteTaken { visit, tag, to, .. } => {
                 let step = run.plan.step(&visit.step).unwrap();
                 let route = step.route(tag).expect("the route is the step's");
+                assert!(
+                    route.when.is_none() || self.truths.contains(tag),
+                    "`{tag}` was taken and is not true"
+                );
+                self.truths.clear();
                 assert!(route.action.targets().any(|target| target == to));
+            }
+            Event::SignalReceived { signal } => {
+                assert!(self.came.insert(signal.id.clone()), "{} came twice", signal.id);
+            }
+            Event::WaitEnded { signal: Some(id), .. } => {
+                assert!(self.came.contains(id), "{id} was taken and never came");
+                assert!(self.taken.insert(id.clone()), "{id} was taken twice");
             }
             Event::AnswerAccepted { .. } => self.fate = Fate::Answered,
             Event::TreeRestored { .. } => self.fate = Fate::PutBack,
             _ => {}
         }
     }
+}
+
+/// What children were granted is never more than there is, and no more run than may.
+fn children_are_bounded(run: &Run) {
+    let Some(children) = run.visit.as_ref().and_then(|visit| visit.children.as_ref()) else {
+        return;
+    };
+    let group = run.current_step().and_then(|step| step.group()).unwrap();
+    let running = children.iter().filter(|(_, it)| matches!(it.phase, ChildPhase::Owed { .. }));
+    let (mut count, mut granted) = (0, run.steps_taken);
+    for (_, child) in running {
+        count += 1;
+        granted += child.grant.max_steps - child.steps;
+    }
+    assert!(count <= group.concurrency);
+    assert!(granted <= run.max_steps, "{granted} granted of {}", run.max_steps);
 }
 
 fn any_plan(draw: &mut Draw<'_>) -> Plan {
@@ -255,11 +297,22 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
 }
 
 fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
-    let work = match draw.below(5) {
-        4 => any_group(draw),
-        0 | 3 => prompt(&["notes"]),
+    let timeout = draw.one_in(2).then_some(5);
+    let work = match draw.below(12) {
+        10 | 11 => any_group(draw),
+        0 => prompt(&["notes"]),
         1 => produce_verify(&["work"], &["tests"], &["review"]),
-        _ => script(),
+        2 => script(),
+        3 => validate("work", "notes"),
+        4 => ask(&["again", "never mind"], &["work", "notes"], timeout),
+        5 => ask(&[], &[], timeout),
+        6 => classify(&["again", "never mind"]),
+        7 => Work::Llm { turn: turn(&[]) },
+        8 => Work::Wait { until: WaitFor::Span { ms: 5 } },
+        _ => {
+            let name = "ready".parse().unwrap();
+            Work::Wait { until: WaitFor::Signal { name, timeout_ms: timeout } }
+        }
     };
     let scoped = draw.one_in(3);
     let asked = match &work {
@@ -279,6 +332,22 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     if draw.one_in(2) {
         routes[1].required_writes = Some(Vec::new());
     }
+    if draw.one_in(8) {
+        routes[1].tag = "timed_out".parse().unwrap();
+    } else {
+        routes.push(route("timed_out", any_action(all, scoped, draw)));
+    }
+    if draw.one_in(2) {
+        let mut enough = route("enough", any_action(all, scoped, draw));
+        enough.when = Some(digest(7));
+        routes.push(enough);
+    }
+    if draw.one_in(2) {
+        let mut question = route("question", Action::To(target_of("AWAIT_INPUT")));
+        (question.inherited, question.required_writes) = (true, Some(Vec::new()));
+        question.visibility = Visibility::InteractiveOnly;
+        routes.push(question);
+    }
     let mut step = step(name, work, routes);
     if draw.one_in(2) {
         match &mut step.work {
@@ -286,7 +355,7 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
             Work::ProduceVerify { producer, verifier, .. } => {
                 (producer.session, verifier.session) = (Continuity::Run, Continuity::Run);
             }
-            Work::Run { .. } | Work::Group { .. } => {}
+            _ => {}
         }
     }
     step.scope = scoped.then(|| "item".parse().unwrap());

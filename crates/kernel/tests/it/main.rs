@@ -6,5 +6,6 @@ mod laws;
 mod planned;
 mod plans;
 mod said;
+mod said_outside;
 mod scenarios;
 mod world;

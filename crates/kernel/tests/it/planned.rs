@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Budget, Check, Children, Continuity, Join, OnInterrupt, OnLimit, Plan, Program, Route,
-    Settle, Step, Target, Work,
+    Action, Ask, Budget, Check, Children, Continuity, Join, OnInterrupt, OnLimit, Plan, Program,
+    Route, Settle, Step, Target, Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -78,6 +78,14 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
             let program = Program { command: plans::digest(2), writes: names() };
             step.work = Work::Run { program };
         }
+        "validate" => match words.as_slice() {
+            [validates, feedback] => step.work = plans::validate(validates, feedback),
+            _ => return Err("`validate ARTIFACT FEEDBACK`".to_owned()),
+        },
+        "classify" => step.work = plans::classify(&words),
+        "llm" => step.work = Work::Llm { turn: plans::turn(&[]) },
+        "ask" => step.work = Work::Ask { ask: ask(&words)? },
+        "wait" => step.work = Work::Wait { until: wait(&words)? },
         "produce" => step.work = plans::produce_verify(&words, &[], &[]),
         "verify" => match &mut step.work {
             Work::ProduceVerify { verifier, .. } => verifier.writes = names(),
@@ -103,13 +111,13 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 _ => return Err(format!("`{rest}` is no session")),
             };
             match &mut step.work {
-                Work::Prompt { turn } => turn.session = kept,
+                Work::Prompt { turn } | Work::Classify { turn, .. } | Work::Llm { turn } => {
+                    turn.session = kept;
+                }
                 Work::ProduceVerify { producer, verifier, .. } => {
                     (producer.session, verifier.session) = (kept, kept);
                 }
-                Work::Run { .. } | Work::Group { .. } => {
-                    return Err("it has no session".to_owned());
-                }
+                _ => return Err("a step without agents has no session".to_owned()),
             }
         }
         "scope" => step.scope = Some(rest.parse().unwrap()),
@@ -139,7 +147,8 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]`.
+/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]
+/// [, when] [, hidden | interactive] [, inherited]`.
 fn route(text: &str) -> Result<Route, String> {
     let mut parts = text.split(", ");
     let (tag, target) =
@@ -164,6 +173,10 @@ fn route(text: &str) -> Result<Route, String> {
                 route.required_writes = Some(names.map(|name| name.parse().unwrap()).collect());
             }
             "verdict" => route.verdict = Some(verdict(rest)?),
+            "hidden" => route.visibility = Visibility::Hidden,
+            "interactive" => route.visibility = Visibility::InteractiveOnly,
+            "inherited" => route.inherited = true,
+            "when" => route.when = Some(plans::digest(7)),
             _ => return Err(format!("no route has `{part}`")),
         }
     }
@@ -173,6 +186,39 @@ fn route(text: &str) -> Result<Route, String> {
 fn verdict(word: &str) -> Result<Verdict, String> {
     let all = BTreeMap::from([("accepted", Verdict::Accepted), ("rejected", Verdict::Rejected)]);
     all.get(word).copied().ok_or_else(|| format!("`{word}` is no verdict"))
+}
+
+/// `[choices=a,b] [shows=x] [timeout=9]`, or `-`.
+fn ask(words: &[&str]) -> Result<Ask, String> {
+    said::only(words, &["choices", "shows", "timeout"])?;
+    let list = |key| {
+        let all = said::value(words, key).unwrap_or_default();
+        all.split(',').filter(|word| !word.is_empty())
+    };
+    Ok(Ask {
+        question: plans::digest(1),
+        choices: list("choices").map(str::to_owned).collect(),
+        answer: None,
+        shows: list("shows").map(|name| name.parse().unwrap()).collect(),
+        timeout_ms: said::value(words, "timeout").map(said::number).transpose()?,
+    })
+}
+
+/// `span=9`, `moment` or `signal=name [timeout=9]`.
+fn wait(words: &[&str]) -> Result<WaitFor, String> {
+    if words == ["moment"] {
+        return Ok(WaitFor::Moment { at: plans::digest(1) });
+    }
+    said::only(words, &["span", "signal", "timeout"])?;
+    let time = |key| said::value(words, key).map(said::number).transpose();
+    match (time("span")?, said::value(words, "signal")) {
+        (Some(ms), None) => Ok(WaitFor::Span { ms }),
+        (None, Some(name)) => {
+            let name = name.parse().map_err(|_| format!("`{name}` is no signal"))?;
+            Ok(WaitFor::Signal { name, timeout_ms: time("timeout")? })
+        }
+        _ => Err("`wait span=9`, `wait moment` or `wait signal=name`".to_owned()),
+    }
 }
 
 fn number(text: &str) -> Result<u32, String> {

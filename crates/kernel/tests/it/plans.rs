@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
-    Action, Artifact, Branch, Check, Child, Children, Clocks, Continuity, Format, Group, Input,
-    Join, Limits, OnInterrupt, Plan, Program, Route, Settle, Step, Target, TurnPlan, Work,
-    Worklist,
+    Action, Artifact, Ask, Branch, Check, Child, Children, Choice, Clocks, Continuity, Format,
+    Group, Input, Join, Limits, OnInterrupt, Plan, Program, Route, Settle, Step, Target, TurnPlan,
+    Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -34,6 +34,10 @@ pub(crate) fn route(tag: &str, action: Action) -> Route {
         handoff: None,
         answer: None,
         verdict: None,
+        when: None,
+        set: Vec::new(),
+        visibility: Visibility::Provider,
+        inherited: false,
     }
 }
 
@@ -66,6 +70,8 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         on_limit: None,
         policy: None,
         clocks: Clocks::default(),
+        state: None,
+        item_state: None,
     }
 }
 
@@ -75,6 +81,22 @@ pub(crate) fn prompt(writes: &[&str]) -> Work {
 
 pub(crate) fn script() -> Work {
     Work::Run { program: Program { command: digest(2), writes: Vec::new() } }
+}
+
+pub(crate) fn validate(validates: &str, feedback: &str) -> Work {
+    let (validates, feedback) = (validates.parse().unwrap(), feedback.parse().unwrap());
+    Work::Validate { command: digest(2), validates, feedback }
+}
+
+pub(crate) fn classify(choices: &[&str]) -> Work {
+    let choice = |name: &&str| Choice { name: (*name).to_owned(), description: None };
+    Work::Classify { turn: turn(&[]), choices: choices.iter().map(choice).collect() }
+}
+
+pub(crate) fn ask(choices: &[&str], shows: &[&str], timeout_ms: Option<u64>) -> Work {
+    let shows = shows.iter().map(|name| name.parse().unwrap()).collect();
+    let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
+    Work::Ask { ask: Ask { question: digest(1), choices, answer: None, shows, timeout_ms } }
 }
 
 pub(crate) fn produce_verify(produces: &[&str], checks: &[&str], verifies: &[&str]) -> Work {
@@ -148,6 +170,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         provider: None,
         policy: None,
         budget: botpipe_kernel::plan::Budget::default(),
+        state: None,
     }
 }
 

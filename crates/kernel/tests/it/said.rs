@@ -5,10 +5,10 @@ use std::str::FromStr;
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
-    AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, Effect, Evidence, FailureClass,
-    Finding, FindingState, Harness, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome,
-    Process, Provider, Raise, Ref, Run, Said, SessionKey, SnapshotId, TurnResult, Usage,
-    outstanding,
+    AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, Effect, Evidence, Exit,
+    FailureClass, Finding, FindingState, Harness, Hold, Input, InterruptCause, Item, ItemStatus,
+    Judged, Outcome, Process, Provider, Raise, Ref, Run, Said, SessionKey, SnapshotId, StateChange,
+    TurnResult, Usage, outstanding,
 };
 
 use crate::children::child;
@@ -25,6 +25,9 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
     let owed = outstanding(run).into_iter().next();
     let place = Place { named, owed: owed.as_ref() };
     let words: Vec<&str> = rest.split_whitespace().collect();
+    if let Some(input) = crate::said_outside::input(run, word, rest)? {
+        return Ok(input);
+    }
     if let Some(input) = command(word, rest, &words)? {
         return if named.is_none() { Ok(input) } else { Err(format!("`{word}` is of no turn")) };
     }
@@ -79,21 +82,18 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             only(&words, &["tree"])?;
             Input::Sealed { visit: place.visit()?, tree: tree(&words) }
         }
-        "outcome" => {
-            let (turn, judged) = (place.turn()?, outcome(&words)?);
-            Input::Judged { turn, judged: Judged::Outcome(judged) }
-        }
-        "malformed" => {
-            let judged = Judged::Malformed { why: rest.to_owned() };
-            Input::Judged { turn: place.turn()?, judged }
-        }
-        "script_failed" => {
-            let judged = Judged::ScriptFailed { why: rest.to_owned() };
+        "outcome" | "malformed" | "script_failed" => {
+            let judged = match word {
+                "outcome" => Judged::Outcome(Box::new(outcome(&words)?)),
+                "malformed" => Judged::Malformed { why: rest.to_owned() },
+                _ => Judged::ScriptFailed { why: rest.to_owned() },
+            };
             Input::Judged { turn: place.turn()?, judged }
         }
         "handed" => {
             let handoff = (!rest.is_empty()).then(|| text(rest));
-            Input::HandoffRendered { visit: place.visit()?, handoff }
+            let exit = Exit { handoff, ..Exit::default() };
+            Input::HandoffRendered { visit: place.visit()?, exit }
         }
         "status_written" => match owed {
             Some(Effect::WriteStatus { worklist, item, status }) => {
@@ -122,7 +122,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
-        "start" => only(words, &["max_steps", "fallbacks", "codex", "workspace"])?,
+        "start" => only(words, &["max_steps", "fallbacks", "codex", "workspace", "full_auto"])?,
         "resume" => {
             let bounds = ["usd", "tokens", "turns", "wall"];
             only(words, &[&["max_steps", "max_visits", "tree", "edited"], &bounds[..]].concat())?;
@@ -150,11 +150,13 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
                 let harness = Harness { version, ..Harness::default() };
                 *provider = Some(Provider::Codex(Box::new(harness)));
             }
+            if let Input::Start { full_auto, .. } = &mut start {
+                *full_auto = value(words, "full_auto") == Some("yes");
+            }
             start
         }
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
-        "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },
         "resume" => Input::Resume {
             raise: raise(words)?,
             tree: tree(words),
@@ -293,7 +295,7 @@ fn check(word: &str) -> CheckResult {
 }
 
 /// `name=good`, `stale`, `missing` or `invalid`; words with these other keys are not artifacts.
-fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, String> {
+pub(crate) fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for word in words {
         let (name, how) = word.split_once('=').ok_or_else(|| format!("`{word}`?"))?;
@@ -313,7 +315,8 @@ fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, String> {
     Ok(findings)
 }
 
-/// `tag [artifact=state …] [hands=what] [asks=what] [choices=a,b]`; `_` is a blank.
+/// `tag [artifact=state …] [hands=what] [asks=what] [choices=a,b] [true=tag,tag] [set=state.x:1]`; `_`
+/// is a blank.
 fn outcome(words: &[&str]) -> Result<Outcome, String> {
     let (tag, rest) = words.split_first().ok_or("which outcome?")?;
     let question = value(rest, "asks").map(|asks| AskedQuestion {
@@ -324,9 +327,19 @@ fn outcome(words: &[&str]) -> Result<Outcome, String> {
         schema: None,
     });
     let handoff = value(rest, "hands").map(|hands| text(&hands.replace('_', " ")));
-    let findings = findings(rest, &["hands", "asks", "choices"])?;
+    let whens = value(rest, "true").unwrap_or_default().split(',').filter(|tag| !tag.is_empty());
+    let whens = whens.map(|tag| tag.parse().unwrap()).collect();
+    let changes = value(rest, "set").map(change).transpose()?.into_iter().collect();
+    let findings = findings(rest, &["hands", "asks", "choices", "true", "set"])?;
     let tag = (*tag).to_owned();
-    Ok(Outcome { tag, payload: None, fields: None, findings, handoff, question })
+    let exit = Exit { whens, handoff, question, changes };
+    Ok(Outcome { tag, payload: None, fields: None, findings, exit })
+}
+
+/// `state.round:2`
+fn change(word: &str) -> Result<StateChange, String> {
+    let (place, value) = word.split_once(':').ok_or("`set=state.x:1`")?;
+    Ok(StateChange { place: place.parse()?, value: text(value) })
 }
 
 fn raise(words: &[&str]) -> Result<Raise, String> {
@@ -376,16 +389,16 @@ fn tree(words: &[&str]) -> Option<SnapshotId> {
     value(words, "tree").map(|tree| SnapshotId(tree.to_owned()))
 }
 
-fn value<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
+pub(crate) fn value<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
-fn number<N: FromStr>(text: &str) -> Result<N, String> {
+pub(crate) fn number<N: FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| format!("`{text}` is no number"))
 }
 
 /// What would be ignored is refused: every word is one of these keys and its value.
-fn only(words: &[&str], keys: &[&str]) -> Result<(), String> {
+pub(crate) fn only(words: &[&str], keys: &[&str]) -> Result<(), String> {
     let known = |word: &str| word.split_once('=').is_some_and(|(key, _)| keys.contains(&key));
     words.iter().find(|word| !known(word)).map_or(Ok(()), |word| Err(format!("`{word}`?")))
 }

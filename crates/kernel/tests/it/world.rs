@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{ArtifactName, TurnId};
-use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan};
+use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
+use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, ChildEnd, ChildWanted, Effect, Event, Evidence,
-    FailureClass, Finding, FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome,
-    Process, Question, QuestionKind, Raise, Ref, Refusal, Rest, Run, SnapshotId, Stop, TurnResult,
-    Usage, Verdict, decide, outstanding,
+    Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Effect, Event, Evidence,
+    Exit, FailureClass, Finding, FindingState, Grant, Hold, Input, Item, ItemStatus, Judged,
+    Lifecycle, Outcome, Process, Question, QuestionKind, Raise, Ref, Refusal, Rest, Run, Signal,
+    SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict, decide, outstanding,
 };
 
 use crate::plans::digest;
+use crate::said_outside::shown;
 
 pub(crate) fn text(text: &str) -> Ref {
     Ref::Inline(text.to_owned())
@@ -35,6 +36,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         budget: Budget::default(),
         parent: None,
         context: None,
+        full_auto: false,
     }
 }
 
@@ -45,11 +47,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn start(plan: Arc<Plan>) -> Self {
+    pub(crate) fn start(plan: Arc<Plan>, alone: bool) -> Self {
         let mut world = Self { run: Run::new(plan), events: Vec::new() };
         let mut start = start(None);
         if let Input::Start { workspace, .. } = &mut start {
             *workspace = Some("/here".to_owned());
+        }
+        if let Input::Start { full_auto, .. } = &mut start {
+            *full_auto = alone;
         }
         world.tell(start).unwrap();
         world
@@ -146,19 +151,34 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Seal { visit } => {
             vec![Input::Sealed { visit, tree: Some(SnapshotId("t1".to_owned())) }]
         }
+        Effect::Judge { turn, tag: Some(tag), .. } => {
+            let judged = match draw.below(9) {
+                8 => Judged::Malformed { why: "the payload does not fit".to_owned() },
+                _ => outcome(tag.as_str(), Vec::new()),
+            };
+            vec![Input::Judged { turn, judged }]
+        }
         Effect::Judge { turn, offered, .. } => {
             let judged = match draw.below(8) {
                 7 => Judged::Malformed { why: "no JSON".to_owned() },
                 6 => Judged::ScriptFailed { why: "exit 3".to_owned() },
                 5 => outcome("no_such_route", Vec::new()),
-                n => outcome(
-                    offered.get(n % offered.len().max(1)).map_or("none", |tag| tag.as_str()),
-                    findings(run, turn.role, draw),
-                ),
+                n => Judged::Outcome(Box::new(Outcome {
+                    tag: offered
+                        .get(n % offered.len().max(1))
+                        .map_or("none", RouteTag::as_str)
+                        .to_owned(),
+                    payload: None,
+                    fields: None,
+                    findings: findings(run, turn.role, draw),
+                    exit: exit(run, draw),
+                })),
             };
             vec![Input::Judged { turn, judged }]
         }
-        Effect::Hand { visit, .. } => vec![Input::HandoffRendered { visit, handoff: None }],
+        Effect::Hand { visit, .. } => {
+            vec![Input::HandoffRendered { visit, exit: exit(run, draw) }]
+        }
         Effect::WriteStatus { worklist, item, status } => {
             vec![Input::StatusWritten { worklist, item, status, stamp: None, drift: None }]
         }
@@ -167,27 +187,11 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             vec![Input::ChildrenPlanned { children: wanted(run, draw), visit }]
         }
         Effect::RunChild { which, grant, cancel, .. } => {
-            let before = run.visit.iter().flat_map(|visit| visit.children.as_ref());
-            let state = before.flat_map(|it| it.iter()).find(|(plan, _)| plan.run == which.run);
-            let (mut spent, steps) = state.map(|(_, it)| (it.spent.clone(), it.steps)).unwrap();
-            let steps = steps + u32::from(steps < grant.max_steps);
-            if grant.budget.turns.is_none_or(|turns| spent.turns < turns) {
-                spent.turns += 1;
-            }
-            let rest = match draw.below(9) {
-                8 => Rest::Stopped(Stop::MaxSteps { limit: grant.max_steps }),
-                7 => Rest::Stopped(Stop::Signal { signal: 2 }),
-                6 => Rest::Held(hold(FailureClass::UsageLimit)),
-                5 => Rest::Waiting(asked(&which.visit)),
-                n => {
-                    let verdict = [Verdict::Accepted, Verdict::None, Verdict::Rejected][n % 3];
-                    let verdict = (!cancel).then_some(verdict);
-                    let end = ChildEnd { verdict, tag: None, output: None, spent, steps };
-                    return vec![Input::ChildEnded { which, end }];
-                }
-            };
-            vec![Input::ChildRested { which, rest, spent, steps }]
+            vec![lived(run, which, &grant, cancel, draw)]
         }
+        Effect::Pose { visit, .. } => vec![posed(run, visit, draw)],
+        Effect::Arm { visit } => vec![Input::Armed { until: timed(run).then_some(5_000), visit }],
+        Effect::AwaitDue { visit, .. } => vec![Input::Due { visit }],
         Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
             turn,
             tree: SnapshotId("t2".to_owned()),
@@ -197,6 +201,38 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             vec![Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }]
         }
     }
+}
+
+/// Whether the wait at hand ends by itself.
+fn timed(run: &Run) -> bool {
+    match run.current_step().map(|step| &step.work) {
+        Some(Work::Wait { until: WaitFor::Signal { timeout_ms, .. } }) => timeout_ms.is_some(),
+        _ => true,
+    }
+}
+
+/// What became of a child that was moved.
+fn lived(run: &Run, which: ChildRun, grant: &Grant, cancel: bool, draw: &mut Draw<'_>) -> Input {
+    let before = run.visit.iter().filter_map(|visit| visit.children.as_ref());
+    let state = before.flat_map(|it| it.iter()).find(|(plan, _)| plan.run == which.run);
+    let (mut spent, steps) = state.map(|(_, it)| (it.spent.clone(), it.steps)).unwrap();
+    let steps = steps + u32::from(steps < grant.max_steps);
+    if grant.budget.turns.is_none_or(|turns| spent.turns < turns) {
+        spent.turns += 1;
+    }
+    let rest = match draw.below(9) {
+        8 => Rest::Stopped(Stop::MaxSteps { limit: grant.max_steps }),
+        7 => Rest::Stopped(Stop::Signal { signal: 2 }),
+        6 => Rest::Held(hold(FailureClass::UsageLimit)),
+        5 => Rest::Waiting(asked(&which.visit)),
+        n => {
+            let verdict = [Verdict::Accepted, Verdict::None, Verdict::Rejected][n % 3];
+            let verdict = (!cancel).then_some(verdict);
+            let end = ChildEnd { verdict, tag: None, output: None, spent, steps };
+            return Input::ChildEnded { which, end };
+        }
+    };
+    Input::ChildRested { which, rest, spent, steps }
 }
 
 fn wanted(run: &Run, draw: &mut Draw<'_>) -> Vec<ChildWanted> {
@@ -216,7 +252,26 @@ pub(crate) fn wants(branch: &str) -> ChildWanted {
 
 fn asked(visit: &botpipe_kernel::ids::VisitId) -> Question {
     let kind = QuestionKind::Route { visit: visit.clone() };
-    Question { kind, text: "which?".to_owned(), choices: Vec::new(), schema: None }
+    Question {
+        kind,
+        text: "which?".to_owned(),
+        choices: Vec::new(),
+        schema: None,
+        shown: Vec::new(),
+        until: None,
+    }
+}
+
+fn posed(run: &Run, visit: botpipe_kernel::ids::VisitId, draw: &mut Draw<'_>) -> Input {
+    let (mut findings, mut timed) = (Vec::new(), false);
+    if let Some(Work::Ask { ask }) = run.current_step().map(|step| &step.work) {
+        timed = ask.timeout_ms.is_some();
+        for name in &ask.shows {
+            let state = if draw.one_in(12) { FindingState::Missing } else { stale() };
+            findings.push(finding(name, state));
+        }
+    }
+    Input::Posed { visit, text: "which?".to_owned(), findings, until: timed.then_some(5_000) }
 }
 
 fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
@@ -262,14 +317,26 @@ fn failed(class: FailureClass) -> TurnResult {
 }
 
 pub(crate) fn outcome(tag: &str, findings: Vec<Finding>) -> Judged {
-    Judged::Outcome(Outcome {
+    Judged::Outcome(Box::new(Outcome {
         tag: tag.to_owned(),
         payload: None,
         fields: None,
         findings,
-        handoff: None,
-        question: None,
-    })
+        exit: Exit::default(),
+    }))
+}
+
+/// A way out with some conditions true, and some values set.
+fn exit(run: &Run, draw: &mut Draw<'_>) -> Exit {
+    let routes = run.current_step().map(|step| step.routes.as_slice()).unwrap_or_default();
+    let conditional = routes.iter().filter(|route| route.when.is_some());
+    let whens = conditional.filter(|_| draw.one_in(2)).map(|it| it.tag.clone()).collect();
+    let places = ["state.a", "state.b", "step_state.a", "item_state.a"];
+    let changes = (0..draw.below(3)).map(|n| StateChange {
+        place: places[(n + draw.below(4)) % 4].parse().unwrap(),
+        value: text("1"),
+    });
+    Exit { whens, changes: changes.collect(), ..Exit::default() }
 }
 
 fn findings(run: &Run, role: botpipe_kernel::ids::Role, draw: &mut Draw<'_>) -> Vec<Finding> {
@@ -307,10 +374,24 @@ pub(crate) fn item(n: usize) -> Item {
 /// What a person may do to a run that rests.
 pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
     match &run.lifecycle {
+        Lifecycle::Awaiting(wait) => Some(match &wait.signal {
+            Some(name) if wait.until.is_none() || !draw.one_in(3) => Input::Signal {
+                signal: Signal {
+                    id: format!("g{}", draw.below(40)),
+                    name: name.clone(),
+                    payload: text("7"),
+                },
+            },
+            _ => Input::Due { visit: wait.visit.clone() },
+        }),
         Lifecycle::Waiting(question) => {
+            if let (Some((visit, _)), true) = (run.due(), draw.one_in(3)) {
+                return Some(Input::Due { visit: visit.clone() });
+            }
+            let findings = shown(run, draw.one_in(4).then_some(9));
             let answer = question.choices.get(draw.below(question.choices.len().max(1)));
             let answer = answer.cloned().unwrap_or_else(|| "yes".to_owned());
-            Some(Input::Answer { answer: text(&answer), text: answer })
+            Some(Input::Answer { answer: text(&answer), text: answer, findings })
         }
         Lifecycle::Stopped(_) | Lifecycle::Held(_) => {
             let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();

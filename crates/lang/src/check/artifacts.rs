@@ -150,13 +150,11 @@ fn ensured<'d>(
         !advances || document.artifact(name).is_none_or(|it| !super::paths::names_item(it))
     };
     let required = |name: &&ArtifactName| document.artifact(name).is_some_and(|it| it.required);
-    match &route.required_writes {
-        Some(names) => names.iter().map(|name| &name.value).filter(lasting).collect(),
-        None => {
-            let own = step.work.writes().map(|name| &name.value);
-            own.chain(by_branches(step, route)).filter(required).filter(lasting).collect()
-        }
+    if let Some(names) = &route.required_writes {
+        return names.iter().map(|name| &name.value).filter(lasting).collect();
     }
+    let own = step.work.writes().map(|name| &name.value);
+    own.chain(by_branches(step, route)).filter(required).filter(lasting).collect()
 }
 
 /// What branches have written when all of them ended well.

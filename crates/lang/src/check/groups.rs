@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::ArtifactName;
-use botpipe_kernel::plan::{Format, Target};
+use botpipe_kernel::plan::{Format, OnInterrupt, Step, Target, WaitFor, Work};
 use serde_json::Value as Json;
 
 use super::names::{known_artifact, step_names};
@@ -11,7 +11,7 @@ use super::paths::names_branch;
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{
     ActionDecl, BranchDecl, ChildDecl, ChildrenDecl, Document, GroupDecl, OverDecl, StepDecl,
-    WorkDecl,
+    WaitDecl, WorkDecl,
 };
 use crate::source::Span;
 
@@ -31,7 +31,10 @@ fn one(document: &Document, step: &StepDecl, group: &GroupDecl, report: &mut Rep
         check_branch(document, branch, report);
     }
     match &group.children {
-        ChildrenDecl::Workflow(child) => given(child, report),
+        ChildrenDecl::Workflow(child) => {
+            given(child, report);
+            reached(child, report);
+        }
         ChildrenDecl::Branches(branches) => side_by_side(document, branches, report),
         ChildrenDecl::Items { over, branch } => {
             if let OverDecl::Artifact { name, .. } = over {
@@ -78,6 +81,17 @@ fn outcomes(step: &StepDecl, group: &GroupDecl, report: &mut Report<'_>) {
 
 fn check_branch(document: &Document, branch: &BranchDecl, report: &mut Report<'_>) {
     let step = &branch.step;
+    let id = &step.id;
+    if let WorkDecl::Ask { .. } | WorkDecl::Wait { what: WaitDecl::Signal { .. } } = step.work {
+        not_below(id.span, format!("branch `{}` waits for a person or a signal", id.value), report);
+    }
+    if step.on_interrupt == OnInterrupt::Restart {
+        let message = format!("branch `{}` would be restarted among others", id.value);
+        report.push(
+            Problem::new(Code::NotBelow, id.span, message)
+                .help("`on_interrupt: resume` or `ask` leave the files as they are"),
+        );
+    }
     step_names(document, step, report);
     super::routes::check_step(step, report);
     super::paths::check_step(document, step, report);
@@ -176,6 +190,29 @@ fn own_files(document: &Document, branch: &BranchDecl, report: &mut Report<'_>) 
             );
         }
     }
+}
+
+/// A workflow that is started below waits for nothing that does not reach it.
+fn reached(child: &ChildDecl, report: &mut Report<'_>) {
+    let Some((plan, _, _)) = &child.plan else { return };
+    let deaf = |step: &&Step| {
+        matches!(step.work, Work::Ask { .. } | Work::Wait { until: WaitFor::Signal { .. } })
+    };
+    if let Some(step) = plan.steps.iter().find(deaf) {
+        let message = format!(
+            "workflow `{}` waits in step `{}` for a person or a signal",
+            plan.name, step.id
+        );
+        not_below(child.reference.span, message, report);
+    }
+}
+
+fn not_below(span: Span, message: String, report: &mut Report<'_>) {
+    report.push(
+        Problem::new(Code::NotBelow, span, message).help(
+            "let a route lead to AWAIT_INPUT: its question is passed up, and the answer down",
+        ),
+    );
 }
 
 /// What a child is given has names it knows, and is all that it needs.

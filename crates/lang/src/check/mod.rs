@@ -4,12 +4,15 @@ mod artifacts;
 mod flow;
 mod groups;
 mod names;
+mod outcomes;
 mod paths;
 mod reach;
 mod routes;
+mod state;
 mod targets;
 mod templates;
 mod turns;
+mod usable;
 mod variables;
 
 pub use turns::WorstCase;
@@ -19,10 +22,13 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 8] = [
+const RULES: [fn(&Document, &mut Report<'_>); 11] = [
     names::check,
     targets::check,
     routes::check,
+    outcomes::check,
+    state::check,
+    usable::check,
     reach::check,
     groups::check,
     artifacts::check,

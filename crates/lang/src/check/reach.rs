@@ -13,10 +13,13 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     let mut next = vec![Vec::new(); count];
     let mut ends = vec![false; count];
     for (from, step) in document.steps.iter().enumerate() {
-        for edge in step.routes.iter().flat_map(|route| edges(document, from, route)) {
-            match edge {
-                Edge::Step(to) => next[from].push(to),
-                Edge::End => ends[from] = true,
+        for route in &step.routes {
+            for edge in edges(document, from, route) {
+                match edge {
+                    Edge::Step(to) => next[from].push(to),
+                    // To give up is always there, and no way an author planned.
+                    Edge::End => ends[from] |= !route.inherited,
+                }
             }
         }
     }

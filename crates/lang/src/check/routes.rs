@@ -9,15 +9,19 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in &document.steps {
         check_step(step, report);
     }
-}
-
-pub(super) fn check_step(step: &StepDecl, report: &mut Report<'_>) {
-    for route in &step.routes {
-        check_route(step, route, report);
+    for route in &document.global.routes {
+        leads(route, report);
     }
 }
 
-fn check_route(step: &StepDecl, route: &RouteDecl, report: &mut Report<'_>) {
+pub(super) fn check_step(step: &StepDecl, report: &mut Report<'_>) {
+    for route in step.routes.iter().filter(|route| !route.inherited) {
+        advances(step, route, report);
+        leads(route, report);
+    }
+}
+
+fn advances(step: &StepDecl, route: &RouteDecl, report: &mut Report<'_>) {
     if let ActionDecl::CompleteAndAdvance { key, .. } = &route.action
         && step.scope.is_none()
     {
@@ -30,6 +34,9 @@ fn check_route(step: &StepDecl, route: &RouteDecl, report: &mut Report<'_>) {
             .help("give the step a `scope`: the worklist it goes through"),
         );
     }
+}
+
+fn leads(route: &RouteDecl, report: &mut Report<'_>) {
     // What an unreadable action leads to is not known.
     if matches!(route.action, ActionDecl::Unknown) {
         return;

@@ -16,9 +16,8 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     if let Some(entry) = &document.entry {
         known(document, &entry.value, entry.span, &[], report);
     }
-    for target in
-        document.steps.iter().flat_map(|step| &step.routes).flat_map(|route| route.action.targets())
-    {
+    let own = document.steps.iter().flat_map(|step| &step.routes).filter(|route| !route.inherited);
+    for target in own.chain(&document.global.routes).flat_map(|route| route.action.targets()) {
         if let Target::Step(id) = &target.value {
             known(document, id, target.span, &WORDS, report);
         }

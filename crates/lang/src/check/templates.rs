@@ -6,7 +6,9 @@ use minijinja::Environment;
 
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{ChildrenDecl, Document, GroupDecl, OverDecl, StepDecl, TextDecl, WorkDecl};
+use crate::document::{
+    ChildrenDecl, Document, GroupDecl, OverDecl, StepDecl, TextDecl, WaitDecl, WorkDecl,
+};
 use crate::source::Span;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -38,8 +40,13 @@ impl Rule<'_, '_> {
         for turn in step.work.turns() {
             self.template(&turn.prompt, place);
         }
-        if let WorkDecl::Run { command, .. } = &step.work {
+        if let WorkDecl::Run { command, .. } | WorkDecl::Validate { command, .. } = &step.work {
             self.template(command, place);
+        }
+        match &step.work {
+            WorkDecl::Ask { question: text, .. }
+            | WorkDecl::Wait { what: WaitDecl::Moment { at: text } } => self.template(text, place),
+            _ => {}
         }
         for check in step.work.checks() {
             self.template(&check.command, place);
@@ -48,8 +55,15 @@ impl Rule<'_, '_> {
             }
         }
         for route in &step.routes {
+            let place = Place::Exit(step);
             if let Some(handoff) = &route.handoff {
-                self.template(handoff, Place::Handoff(step));
+                self.template(handoff, place);
+            }
+            if let Some(when) = &route.when {
+                self.expression(when, place);
+            }
+            for set in &route.set {
+                self.expression(&set.value, place);
             }
         }
     }

@@ -57,9 +57,13 @@ fn of_step(step: &StepDecl) -> Turns {
     let plain =
         |turns: u64| Turns { fixed: turns * attempts, per_item: 0, dearest: turns * attempts };
     match &step.work {
-        WorkDecl::Prompt { .. } => plain(1),
+        WorkDecl::Prompt { .. } | WorkDecl::Classify { .. } | WorkDecl::Llm { .. } => plain(1),
         WorkDecl::ProduceVerify { .. } => plain(2),
-        WorkDecl::Run { .. } | WorkDecl::Unknown => plain(0),
+        WorkDecl::Run { .. }
+        | WorkDecl::Validate { .. }
+        | WorkDecl::Ask { .. }
+        | WorkDecl::Wait { .. }
+        | WorkDecl::Unknown => plain(0),
         WorkDecl::Group(group) => {
             let mut turns = plain(u64::from(group.fan_in.is_some()));
             if let ChildrenDecl::Workflow(child) = &group.children

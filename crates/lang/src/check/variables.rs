@@ -1,5 +1,6 @@
 //! What a template may name, by where it stands.
 
+use botpipe_kernel::plan::StateScope;
 use serde_json::Value as Json;
 
 use super::paths::names_item;
@@ -12,8 +13,8 @@ pub(super) enum Place<'d> {
     Step(&'d StepDecl),
     /// What a step with children starts them with: nothing has come of them yet.
     Start(&'d StepDecl),
-    /// A route's handoff, which also knows the outcome.
-    Handoff(&'d StepDecl),
+    /// What a route renders or evaluates once there is an outcome.
+    Exit(&'d StepDecl),
     /// The path of an artifact, with the step it belongs to. The steps that use it say whether
     /// there is an item.
     Path(Option<&'d StepDecl>),
@@ -52,7 +53,7 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
     let root = parts.next().unwrap_or_default();
     let rest: Vec<&str> = parts.collect();
     let step = match place {
-        Place::Step(step) | Place::Start(step) | Place::Handoff(step) => Some(step),
+        Place::Step(step) | Place::Start(step) | Place::Exit(step) => Some(step),
         Place::Path(owner) => owner,
     };
     let is_path = matches!(place, Place::Path(_));
@@ -72,11 +73,13 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
         "params" => by_schema(root, &rest, &document.params.as_ref()?.json),
         "artifacts" if !is_path => artifacts(document, step, root, &rest),
         "checks" if !is_path => step.and_then(|step| checks(step, root, &rest)),
-        "route" | "outcome" if matches!(place, Place::Handoff(_)) => match rest.as_slice() {
+        "route" | "outcome" if !is_path => match rest.as_slice() {
             ["payload" | "route_fields", ..] => None,
             _ => one_of(root, &rest, &["tag", "payload", "route_fields"]),
         },
-        "item" | "worklist" if !is_path && scope.is_none() => Some(Fault::NoItem),
+        "item" | "worklist" | "current_worklist" if !is_path && scope.is_none() => {
+            Some(Fault::NoItem)
+        }
         "branch" if is_path && branch.is_none_or(|branch| branch.of_items) => match rest.as_slice()
         {
             ["item", ..] => None,
@@ -87,7 +90,11 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
             _ => one_of(root, &rest, &["id", "key", "index", "count"]),
         },
         "fan_in" if joins => one_of(root, &rest, &["results"]),
-        "worklist" => one_of(root, &rest, &WORKLIST),
+        "state" | "step_state" | "item_state" if !is_path && !states_known(document, step) => None,
+        "worklist" | "current_worklist" if !is_path => one_of(root, &rest, &WORKLIST),
+        _ if let Some(schema) = state(document, step, root).filter(|_| !is_path) => {
+            by_schema(root, &rest, schema)
+        }
         _ if root == "item" || is_alias => match rest.as_slice() {
             ["payload", ..] => None,
             _ => one_of(root, &rest, &ITEM),
@@ -107,12 +114,27 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
             if joins {
                 roots.push("fan_in".to_owned());
             }
-            if matches!(place, Place::Handoff(_)) {
+            if !is_path {
                 roots.extend(["route".to_owned(), "outcome".to_owned()]);
+                let states = StateScope::ALL.map(|(word, _)| word);
+                let there = states.iter().filter(|word| state(document, step, word).is_some());
+                roots.extend(there.map(|&word| word.to_owned()));
             }
             Some(Fault::Root { roots })
         }
     }
+}
+
+/// Whether all that a step sees of the state was read whole.
+fn states_known(document: &Document, step: Option<&StepDecl>) -> bool {
+    document.state.is_known()
+        && step.is_none_or(|step| step.step_state.is_known() && step.item_state.is_known())
+}
+
+/// The schema behind a root that is a state.
+fn state<'d>(document: &'d Document, step: Option<&'d StepDecl>, root: &str) -> Option<&'d Json> {
+    let (_, scope) = StateScope::ALL.iter().find(|(word, _)| *word == root)?;
+    super::state::schema_of(document, step, *scope).map(|schema| &schema.json)
 }
 
 fn field_fault(of: &str, field: &str, known: Vec<String>) -> Fault {

@@ -99,63 +99,17 @@ impl GroupDecl {
     }
 }
 
-/// The keys that say the kind, and those that go with some of them.
-const KINDS: [&str; 3] = ["workflow", "parallel", "fan_out"];
-const OWN: [(&str, &[&str]); 8] = [
-    ("with", &["workflow"]),
-    ("params", &["workflow"]),
-    ("message", &["workflow"]),
-    ("branch", &["fan_out"]),
-    ("concurrency", &["parallel", "fan_out"]),
-    ("settle", &["parallel", "fan_out"]),
-    ("join", &["parallel", "fan_out"]),
-    ("fan_in", &["parallel", "fan_out"]),
-];
-
 impl Reader<'_, '_> {
-    /// The key that makes the step one with children; a second one is reported.
-    pub(super) fn group_keys<'n>(&mut self, fields: &mut Fields<'n>) -> Option<&'n Entry> {
-        let mut found = KINDS.into_iter().filter_map(|kind| fields.get(kind));
-        let first = found.next()?;
-        for second in found {
-            let message = format!("a step is of one kind, this one is `{}` already", first.key);
-            self.report.push(
-                Problem::new(Code::StepKind, second.key_span, message)
-                    .also(first.key_span, "the first kind"),
-            );
-        }
-        Some(first)
-    }
-
-    /// Keys of children in a step that has none.
-    pub(super) fn no_group_keys(&mut self, fields: &mut Fields<'_>) {
-        self.check_own("", fields);
-    }
-
-    fn check_own(&mut self, kind: &str, fields: &mut Fields<'_>) {
-        for (key, kinds) in OWN {
-            if let Some(entry) = fields.get(key)
-                && !kinds.contains(&kind)
-            {
-                let kinds: Vec<String> = kinds.iter().map(|it| format!("`{it}`")).collect();
-                let of = kinds.join(" and ");
-                self.report.push(Problem::new(
-                    Code::WrongKind,
-                    entry.key_span,
-                    format!("`{key}` belongs to steps of the kind {of}"),
-                ));
-            }
-        }
-    }
-
     pub(super) fn group(
         &mut self,
-        entry: &Entry,
         fields: &mut Fields<'_>,
         id: &Spanned<StepId>,
         scope: Option<&Spanned<WorklistName>>,
     ) -> WorkDecl {
-        self.check_own(&entry.key, fields);
+        let keys = ["workflow", "parallel", "fan_out"];
+        let Some(entry) = keys.into_iter().find_map(|key| fields.get(key)) else {
+            return WorkDecl::Unknown;
+        };
         let inside = |of_items| InBranch { of_items, scope: scope.cloned() };
         let children = match entry.key.as_str() {
             "workflow" => match self.child(entry, fields) {
@@ -338,21 +292,18 @@ impl Reader<'_, '_> {
         }
         let above: Vec<String> = self.above.iter().cloned().chain([own]).collect();
         let compiled = compile_below(&source, files.as_ref(), &above);
-        match (compiled.plan, compiled.turns) {
-            (Some(plan), Some(turns)) => Some((plan, compiled.texts, turns)),
-            _ => {
-                let errors =
-                    compiled.diagnostics.iter().filter(|it| it.severity == Severity::Error).count();
-                let s = if errors == 1 { "" } else { "s" };
-                let message =
-                    format!("workflow `{}` does not check: {errors} error{s}", reference.value);
-                self.report.push(
-                    Problem::new(Code::ChildDoesNotCheck, reference.span, message)
-                        .help(format!("see `botpipe check {}`", reference.value)),
-                );
-                None
-            }
+        if let (Some(plan), Some(turns)) = (compiled.plan, compiled.turns) {
+            return Some((plan, compiled.texts, turns));
         }
+        let errors =
+            compiled.diagnostics.iter().filter(|it| it.severity == Severity::Error).count();
+        let s = if errors == 1 { "" } else { "s" };
+        let message = format!("workflow `{}` does not check: {errors} error{s}", reference.value);
+        self.report.push(
+            Problem::new(Code::ChildDoesNotCheck, reference.span, message)
+                .help(format!("see `botpipe check {}`", reference.value)),
+        );
+        None
     }
 }
 

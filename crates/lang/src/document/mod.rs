@@ -3,11 +3,17 @@
 mod artifact;
 pub(crate) mod field;
 mod group;
+mod inherited;
+mod kind;
+mod outside;
 mod policy;
 mod route;
 mod schema;
+mod state;
 mod step;
 mod text;
+mod validate;
+mod value;
 mod work;
 mod workflow;
 mod worklist;
@@ -17,8 +23,11 @@ use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use artifact::ArtifactDecl;
 pub(crate) use group::{BranchDecl, ChildDecl, ChildrenDecl, GroupDecl, OverDecl};
+pub(crate) use inherited::GlobalRoutes;
+pub(crate) use outside::WaitDecl;
 pub(crate) use route::{ActionDecl, RouteDecl};
 pub(crate) use schema::SchemaDecl;
+pub(crate) use state::{AssignmentDecl, StateDecl};
 pub(crate) use step::StepDecl;
 pub(crate) use text::TextDecl;
 pub(crate) use work::{CheckDecl, TurnDecl, WorkDecl};
@@ -53,6 +62,8 @@ pub(crate) struct Document {
     pub(crate) budget: Budget,
     /// Ids of steps that are branches.
     pub(crate) branch_ids: Vec<Spanned<StepId>>,
+    pub(crate) state: StateDecl,
+    pub(crate) global: GlobalRoutes,
 }
 
 impl Document {

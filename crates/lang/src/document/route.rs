@@ -1,13 +1,15 @@
 //! Routes as authored, and those a step has when it names none.
 
 use botpipe_kernel::ids::{ArtifactName, CheckName, RouteTag};
-use botpipe_kernel::plan::Target;
+use botpipe_kernel::plan::{Target, Visibility};
 use botpipe_kernel::run::Verdict;
 
-use super::field::{Fields, choice, name, names, not_yet, text, text_of, wrong_type};
+use super::field::{Fields, choice, name, names, text_of, wrong_type};
 use super::schema::SchemaDecl;
+use super::state::AssignmentDecl;
 use super::step::StepDecl;
 use super::text::TextDecl;
+use super::validate::maker;
 use super::work::WorkDecl;
 use super::{Document, Reader};
 use crate::diagnostic::{Code, Problem};
@@ -15,7 +17,7 @@ use crate::source::{Span, Spanned};
 use crate::yaml::{Entry, Node, Value};
 
 /// A named exit of a step.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RouteDecl {
     pub(crate) tag: Spanned<RouteTag>,
     pub(crate) action: ActionDecl,
@@ -26,10 +28,17 @@ pub(crate) struct RouteDecl {
     pub(crate) handoff: Option<TextDecl>,
     pub(crate) answer: Option<(Span, SchemaDecl)>,
     pub(crate) verdict: Option<(Span, Verdict)>,
+    /// An expression.
+    pub(crate) when: Option<TextDecl>,
+    pub(crate) set: Vec<AssignmentDecl>,
+    /// As written; filled in by `inherit`.
+    pub(crate) visibility: Option<Visibility>,
+    /// Not the step's own.
+    pub(crate) inherited: bool,
 }
 
 /// What taking the route does.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum ActionDecl {
     To(Spanned<Target>),
     CompleteAndAdvance {
@@ -53,11 +62,10 @@ impl ActionDecl {
 }
 
 /// Keys of routes that this version does not run.
-const LATER: [&str; 7] =
-    ["when", "set", "on_taken", "visibility", "advance", "complete_current", "refresh"];
+const LATER: [&str; 4] = ["on_taken", "advance", "complete_current", "refresh"];
 
 impl RouteDecl {
-    fn bare(tag: Spanned<RouteTag>, action: ActionDecl) -> Self {
+    pub(super) fn bare(tag: Spanned<RouteTag>, action: ActionDecl) -> Self {
         Self {
             tag,
             action,
@@ -68,6 +76,10 @@ impl RouteDecl {
             handoff: None,
             answer: None,
             verdict: None,
+            when: None,
+            set: Vec::new(),
+            visibility: None,
+            inherited: false,
         }
     }
 }
@@ -88,6 +100,11 @@ impl Reader<'_, '_> {
             step.routes_known = false;
         }
         for route in entries {
+            if route.value.as_text() == Some("disabled") {
+                let tag = name(&route.key, route.key_span, self.report);
+                step.inheritance.disabled.extend(tag);
+                continue;
+            }
             let decl = self.route(route);
             let known = decl.as_ref().is_some_and(|it| !matches!(it.action, ActionDecl::Unknown));
             step.routes_known &= known;
@@ -116,42 +133,44 @@ impl Reader<'_, '_> {
         let mut fields = Fields::of(&entry.value, "a route", entry.key_span, self.report)?;
         let action = self.action(&mut fields, entry);
         let mut route = RouteDecl::bare(tag, action);
-        if let Some(summary) = fields.get("summary") {
-            route.summary = text(summary, self.report).map(|it| it.value.trim_end().to_owned());
-        }
+        self.outcome_fields(&mut fields, &mut route);
         if let Some(writes) = fields.get("required_writes") {
             route.required_writes = Some(names(writes, "artifacts", self.report));
         }
         if let Some(checks) = fields.get("required_checks") {
             route.required_checks = names(checks, "checks", self.report);
         }
-        if let Some(payload) = fields.get("payload") {
-            route.payload = self.schema(payload);
-        }
         if let Some(handoff) = fields.get("handoff") {
             route.handoff = Some(self.prompt_text(&handoff.value, handoff.key_span));
         }
-        if let Some(answer) = fields.get("answer") {
-            route.answer = self.schema(answer).map(|schema| (answer.key_span, schema));
+        if let Some(when) = fields.get("when") {
+            if matches!(when.value.value, Value::Text(_)) {
+                route.when = self.inline_text(&when.value, when.key_span);
+            } else {
+                wrong_type(&when.value, when.key_span, "text: an expression", self.report);
+            }
         }
-        if let Some(verdict) = fields.get("verdict") {
-            let words = [
-                ("accepted", Verdict::Accepted),
-                ("rejected", Verdict::Rejected),
-                ("none", Verdict::None),
-            ];
-            route.verdict =
-                choice(verdict, &words, &[], self.report).map(|value| (verdict.key_span, value));
+        if let Some(set) = fields.get("set") {
+            route.set = self.assignments(set);
         }
         fields.close(&LATER, self.report);
         Some(route)
+    }
+
+    pub(super) fn verdict(&mut self, entry: &Entry) -> Option<Verdict> {
+        let words = [
+            ("accepted", Verdict::Accepted),
+            ("rejected", Verdict::Rejected),
+            ("none", Verdict::None),
+        ];
+        choice(entry, &words, &[], self.report)
     }
 
     fn action(&mut self, fields: &mut Fields<'_>, route: &Entry) -> ActionDecl {
         let to = fields.get("to");
         let complete = fields.get("complete_and_advance");
         let exhausted = fields.get("exhausted");
-        let later = LATER[4..].iter().any(|key| fields.peek(key).is_some());
+        let later = LATER[1..].iter().any(|key| fields.peek(key).is_some());
         let problem = match (to, complete, exhausted) {
             (Some(to), None, None) => {
                 let target = self.target(&to.value, to.key_span);
@@ -195,24 +214,20 @@ impl Reader<'_, '_> {
         ActionDecl::Unknown
     }
 
-    fn target(&mut self, node: &Node, place: Span) -> Option<Spanned<Target>> {
+    pub(super) fn target(&mut self, node: &Node, place: Span) -> Option<Spanned<Target>> {
         let written = text_of(node, place, self.report)?;
         let target = match written.value {
             "SELF" => Target::SelfStep,
             "FINISH" => Target::Finish,
             "FAIL" => Target::Fail,
             "AWAIT_INPUT" => Target::AwaitInput,
-            "disabled" => {
-                self.report.push(not_yet("disabled", written.span));
-                return None;
-            }
             id => Target::Step(name(id, written.span, self.report)?.value),
         };
         Some(Spanned::new(target, written.span))
     }
 }
 
-/// Gives every step without `routes` those of its kind.
+/// Gives every step without `routes` those of its kind; one that validates may lack either of its two.
 pub(super) fn fill_routes(document: &mut Document) {
     let nexts: Vec<Target> = (0..document.steps.len())
         .map(|n| match document.steps.get(n + 1) {
@@ -220,44 +235,67 @@ pub(super) fn fill_routes(document: &mut Document) {
             None => Target::Finish,
         })
         .collect();
-    for (step, next) in document.steps.iter_mut().zip(nexts) {
+    let makers: Vec<Option<Target>> = document
+        .steps
+        .iter()
+        .map(|step| match &step.work {
+            WorkDecl::Validate { validates, .. } => maker(document, &validates.value),
+            _ => None,
+        })
+        .collect();
+    for ((step, next), maker) in document.steps.iter_mut().zip(nexts).zip(makers) {
         if let WorkDecl::Group(group) = &mut step.work {
             for branch in group.branches_mut() {
-                fill(&mut branch.step, Target::Finish);
+                fill(&mut branch.step, Target::Finish, None);
             }
         }
-        fill(step, next);
+        fill(step, next, maker);
     }
 }
 
-fn fill(step: &mut StepDecl, next: Target) {
-    if step.routes.is_empty() && step.routes_known {
-        let place = step.id.span;
-        let routes = match step.work {
-            WorkDecl::ProduceVerify { .. } => {
-                vec![("accepted", next), ("needs_rework", Target::SelfStep)]
-            }
-            WorkDecl::Group(ref group) if group.fan_in.is_none() => {
-                let others = group.outcomes().iter().filter(|tag| **tag != "done");
-                let mut routes = vec![("done", next)];
-                routes.extend(others.map(|tag| (*tag, Target::Fail)));
-                routes
-            }
-            WorkDecl::Prompt { .. } | WorkDecl::Run { .. } | WorkDecl::Group(_) => {
-                vec![("done", next)]
-            }
-            WorkDecl::Unknown => {
-                step.routes_known = false;
-                return;
-            }
-        };
-        step.routes = routes
-            .into_iter()
-            .filter_map(|(tag, target)| {
-                let tag = Spanned::new(tag.parse().ok()?, place);
-                let action = ActionDecl::To(Spanned::new(target, place));
-                Some(RouteDecl::bare(tag, action))
-            })
-            .collect();
+fn fill(step: &mut StepDecl, next: Target, maker: Option<Target>) {
+    if !step.routes_known {
+        return;
+    }
+    let routes = match step.work {
+        WorkDecl::Unknown => {
+            step.routes_known &= !step.routes.is_empty();
+            return;
+        }
+        WorkDecl::Validate { .. } => {
+            let repair = maker.map(|maker| ("invalid", maker));
+            [Some(("valid", next)), repair].into_iter().flatten().collect()
+        }
+        _ if !step.routes.is_empty() => return,
+        WorkDecl::ProduceVerify { .. } => {
+            vec![("accepted", next), ("needs_rework", Target::SelfStep)]
+        }
+        WorkDecl::Group(ref group) if group.fan_in.is_none() => {
+            let others = group.outcomes().iter().filter(|tag| **tag != "done");
+            let mut routes = vec![("done", next)];
+            routes.extend(others.map(|tag| (*tag, Target::Fail)));
+            routes
+        }
+        _ => vec![("done", next)],
+    };
+    let place = step.id.span;
+    for (tag, target) in routes {
+        let written = |route: &RouteDecl| route.tag.value.as_str() == tag;
+        let Ok(tag) = tag.parse() else { continue };
+        if !step.routes.iter().any(written) {
+            let action = ActionDecl::To(Spanned::new(target, place));
+            step.routes.push(RouteDecl::bare(Spanned::new(tag, place), action));
+        }
+    }
+    oblige(step);
+}
+
+/// The engine itself writes the feedback of a step that validates, and only when it is `invalid`.
+fn oblige(step: &mut StepDecl) {
+    let WorkDecl::Validate { feedback, .. } = &step.work else { return };
+    for route in &mut step.routes {
+        let writes =
+            if route.tag.value.as_str() == "invalid" { feedback.to_vec() } else { Vec::new() };
+        route.required_writes.get_or_insert(writes);
     }
 }

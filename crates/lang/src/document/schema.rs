@@ -12,12 +12,22 @@ use crate::yaml::{Entry, Node, Value};
 #[derive(Debug, Clone)]
 pub(crate) struct SchemaDecl {
     pub(crate) json: Json,
+    /// Written in the short form.
+    pub(crate) short: bool,
 }
 
 impl Default for SchemaDecl {
     /// The schema of a workflow that asks for nothing: an object without properties.
     fn default() -> Self {
-        Self { json: json!({ "type": "object", "properties": {}, "additionalProperties": false }) }
+        let json = json!({ "type": "object", "properties": {}, "additionalProperties": false });
+        Self { json, short: false }
+    }
+}
+
+impl SchemaDecl {
+    /// The schema of any text.
+    pub(crate) fn text() -> Self {
+        Self { json: json!({ "type": "string" }), ..Self::default() }
     }
 }
 
@@ -116,7 +126,8 @@ impl Reader<'_, '_> {
             return None;
         }
         self.check_defaults(&json, place);
-        Some(SchemaDecl { json })
+        let short = matches!(place, Place::Properties(_));
+        Some(SchemaDecl { json, short })
     }
 
     /// A default that its own schema refuses would stop every run that relies on it.

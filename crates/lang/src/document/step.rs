@@ -5,7 +5,9 @@ use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
 
 use super::Reader;
 use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
+use super::inherited::Inheritance;
 use super::route::RouteDecl;
+use super::state::{AssignmentDecl, StateDecl};
 use super::work::WorkDecl;
 use crate::diagnostic::{Code, Problem};
 use crate::source::Spanned;
@@ -29,6 +31,11 @@ pub(crate) struct StepDecl {
     pub(crate) on_limit: Option<OnLimit>,
     pub(crate) clocks: Clocks,
     pub(crate) policy: Option<Policy>,
+    pub(crate) step_state: StateDecl,
+    pub(crate) item_state: StateDecl,
+    pub(super) inheritance: Inheritance,
+    /// Where the payload of its outcome is put.
+    pub(crate) into: Option<AssignmentDecl>,
     /// For a branch: what its templates know beside what those of other steps do.
     pub(crate) branch: Option<InBranch>,
 }
@@ -43,7 +50,7 @@ pub(crate) struct InBranch {
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
-const LATER: [&str; 14] = [
+const LATER: [&str; 13] = [
     "before",
     "after",
     "before_producer",
@@ -53,7 +60,6 @@ const LATER: [&str; 14] = [
     "control_schema",
     "limits",
     "budget",
-    "control_routes",
     "provider",
     "verifier_reads",
     "protect",
@@ -61,7 +67,7 @@ const LATER: [&str; 14] = [
 ];
 
 /// Kinds of step that this version does not run.
-pub(super) const LATER_KINDS: [&str; 6] = ["llm", "classify", "call", "validate", "ask", "wait"];
+pub(super) const LATER_KINDS: [&str; 1] = ["call"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
@@ -115,7 +121,12 @@ impl Reader<'_, '_> {
         let mut artifacts = |key, report: &mut _| {
             fields.get(key).map(|entry| names(entry, "artifacts", report)).unwrap_or_default()
         };
-        let requires = artifacts("requires", self.report);
+        let mut requires = artifacts("requires", self.report);
+        match &work {
+            WorkDecl::Validate { validates, .. } => requires.push(validates.clone()),
+            WorkDecl::Ask { shows, .. } => requires.extend(shows.iter().cloned()),
+            _ => {}
+        }
         let reads = artifacts("reads", self.report);
         let routes = fields.get("routes");
         let mut step = StepDecl {
@@ -134,10 +145,18 @@ impl Reader<'_, '_> {
             clocks: Clocks::default(),
             policy: None,
             branch,
+            step_state: self.state(fields.get("step_state")),
+            item_state: self.state(fields.get("item_state")),
+            inheritance: Inheritance::default(),
+            into: None,
         };
+        step.into = self.into(fields.get("into"));
+        if let Some(entry) = fields.get("control_routes") {
+            self.control_routes(entry, &mut step);
+        }
         if let Some(entry) = fields.get("policy") {
             step.policy = self.policy(entry);
-            if matches!(step.work, WorkDecl::Run { .. }) {
+            if matches!(step.work, WorkDecl::Run { .. } | WorkDecl::Validate { .. }) {
                 let message = "nothing enforces a policy on a script yet";
                 self.report.push(
                     Problem::new(Code::PolicyNotEnforced, entry.key_span, message)

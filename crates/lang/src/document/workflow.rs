@@ -5,8 +5,10 @@ use botpipe_kernel::plan::{Budget, Limits, Provider};
 use super::field::{
     Fields, MOST_STEPS, boolean, budget, count, list, name, text, text_of, wrong_type,
 };
+use super::inherited::{GlobalRoutes, inherit};
 use super::route::fill_routes;
 use super::schema::SchemaDecl;
+use super::state::StateDecl;
 use super::{Document, Reader};
 use crate::diagnostic::{Code, Problem, Report};
 use crate::files::{Files, stays_inside};
@@ -14,7 +16,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 4] = ["state", "output", "sessions", "global_routes"];
+const LATER: [&str; 2] = ["output", "sessions"];
 
 /// Reads a whole file; `None` when it is no map.
 pub(crate) fn read(
@@ -33,6 +35,7 @@ pub(crate) fn read(
     if let Some(params) = fields.get("params") {
         reader.document.params = reader.object_schema(params);
     }
+    reader.document.state = reader.state(fields.get("state"));
     if let Some(artifacts) = fields.get("artifacts") {
         reader.artifacts(artifacts);
     }
@@ -55,12 +58,16 @@ pub(crate) fn read(
         let written = text(entry, reader.report);
         reader.document.entry = written.and_then(|step| name(step.value, step.span, reader.report));
     }
+    if let Some(routes) = fields.get("global_routes") {
+        reader.global_routes(routes);
+    }
     match fields.need("steps", reader.report) {
         Some(steps) => reader.steps(steps),
         None => reader.document.steps_known = false,
     }
     fields.close(&LATER, reader.report);
     fill_routes(&mut reader.document);
+    inherit(&mut reader.document, reader.report);
     Some(reader.document)
 }
 
@@ -84,6 +91,8 @@ impl Document {
             policy: None,
             budget: Budget::default(),
             branch_ids: Vec::new(),
+            state: StateDecl::None,
+            global: GlobalRoutes::default(),
         }
     }
 }

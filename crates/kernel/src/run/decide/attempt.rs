@@ -111,6 +111,10 @@ fn was_to_repair(run: &Run) -> bool {
 /// Records why a turn's work is of no use, and stops the run when it was the last attempt.
 pub(super) fn reject(batch: &mut Batch, turn: TurnId, feedback: Feedback) {
     let message = format!("turn {turn}: {}", say(&feedback));
+    // Who is outside is not asked again for the same.
+    if turn.role == Role::Outside {
+        return super::command::stand(batch, Stop::Error { message });
+    }
     let in_vain = matches!(feedback, Feedback::Outcome { .. }) && was_to_repair(&batch.run);
     batch.push(Event::AttemptRejected { turn, feedback });
     if in_vain || exhausted(&batch.run) {
@@ -173,7 +177,10 @@ pub(super) fn sealed(batch: &mut Batch, visit: VisitId, tree: Option<SnapshotId>
     batch.push(Event::Sealed { visit: visit.clone(), tree });
     let Some(step) = batch.run.current_step().cloned() else { return };
     let plan = batch.run.plan.clone();
-    let offered = batch.run.offered();
+    // Inherited routes are no way on that an author planned for.
+    let offered: Vec<_> = batch.run.offered().into_iter().filter(|it| !it.inherited).collect();
+    let full_auto = batch.run.full_auto;
+    let planned = step.routes.iter().filter(|it| !it.inherited && it.is_offered(full_auto));
     let forced = match offered.as_slice() {
         [] => {
             let message = format!(
@@ -183,7 +190,7 @@ pub(super) fn sealed(batch: &mut Batch, visit: VisitId, tree: Option<SnapshotId>
             super::command::stand(batch, Stop::Error { message });
             return;
         }
-        [only] if step.routes.len() > 1 => {
+        [only] if planned.count() > 1 => {
             let of_verifier = |name: &ArtifactName| step.writes_of(Role::Verifier).contains(name);
             let free = !required_writes(&plan, &step, only).any(of_verifier);
             free.then(|| only.tag.clone())

@@ -160,12 +160,11 @@ fn join(batch: &mut Batch, group: &Group) {
     let tag = |word: &str| step.routes.iter().map(|it| &it.tag).find(|tag| tag.as_str() == word);
     // A step that does not tell some from none takes some for a failure.
     let found = tag(word).or_else(|| (word == "partial").then(|| tag("failed")).flatten()).cloned();
-    match found {
-        Some(tag) => batch.push(Event::ChildrenJoined { visit, tag: Some(tag) }),
-        None => {
-            let message = format!("step `{}` came to `{word}` and has no such route", step.id);
-            command::stand(batch, Stop::Error { message });
-        }
+    if found.is_some() {
+        batch.push(Event::ChildrenJoined { visit, tag: found });
+    } else {
+        let message = format!("step `{}` came to `{word}` and has no such route", step.id);
+        command::stand(batch, Stop::Error { message });
     }
 }
 
@@ -216,13 +215,11 @@ fn grant(run: &Run, children: &Children, at: usize, group: &Group) -> Result<Gra
     Ok(Grant { budget, max_steps: child.steps.saturating_add(steps) })
 }
 
+/// The sum of something over the children that are owed.
+type Owed<'a> = dyn Fn(&dyn Fn(&ChildState) -> u64) -> u64 + 'a;
+
 /// The part of each bounded kind, beside what the child has spent already.
-fn budget(
-    run: &Run,
-    child: &ChildState,
-    slots: u64,
-    owed: &dyn Fn(&dyn Fn(&ChildState) -> u64) -> u64,
-) -> Result<Budget, Stop> {
+fn budget(run: &Run, child: &ChildState, slots: u64, owed: &Owed<'_>) -> Result<Budget, Stop> {
     use crate::plan::Spending::{Cost, Tokens, Turns, Wall};
     let part = |kind| -> Result<Option<u64>, Stop> {
         let Some(limit) = run.budget.of(kind) else { return Ok(None) };

@@ -1,11 +1,11 @@
 //! What people and the owner's end ask of a run: start, answer, resume, stop, cancel.
 
-use super::{Batch, Refusal, onward};
+use super::{Batch, Refusal, onward, outside};
 use crate::ids::{StepId, TurnId};
 use crate::plan::OnInterrupt;
 use crate::run::event::Event;
 use crate::run::facts::{
-    Attached, InterruptCause, Provider, Raise, Ref, ResumeCause, Said, SnapshotId, Stop,
+    Attached, Finding, InterruptCause, Provider, Raise, Ref, ResumeCause, Said, SnapshotId, Stop,
 };
 use crate::run::input::Input;
 use crate::run::state::{Lifecycle, Phase};
@@ -31,6 +31,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         budget,
         parent,
         context,
+        full_auto,
     } = input
     else {
         return Ok(());
@@ -61,12 +62,18 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         budget,
         parent,
         context,
+        full_auto,
     });
     onward::go_on(batch);
     Ok(())
 }
 
-pub(super) fn answer(batch: &mut Batch, answer: Ref, text: &str) -> Result<(), Refusal> {
+pub(super) fn answer(
+    batch: &mut Batch,
+    answer: Ref,
+    text: &str,
+    findings: &[Finding],
+) -> Result<(), Refusal> {
     let question = match &batch.run.lifecycle {
         Lifecycle::Waiting(question) => question.clone(),
         lifecycle if lifecycle.is_ended() => return Err(Refusal::Ended),
@@ -76,10 +83,15 @@ pub(super) fn answer(batch: &mut Batch, answer: Ref, text: &str) -> Result<(), R
     if !question.choices.is_empty() && !question.choices.contains(&text) {
         return Err(Refusal::NotAChoice { choices: question.choices });
     }
-    let own =
-        matches!(question.kind, QuestionKind::Interrupted { .. } | QuestionKind::Edited { .. });
-    let answer = if own { Batch::answer_text(text) } else { answer };
-    batch.push(Event::AnswerAccepted { answer });
+    let answer = match question.kind {
+        QuestionKind::Step { visit } => {
+            outside::answered(batch, visit, &question.shown, answer, &text, findings);
+            return Ok(());
+        }
+        QuestionKind::Route { .. } | QuestionKind::Child { .. } => answer,
+        QuestionKind::Interrupted { .. } | QuestionKind::Edited { .. } => Batch::answer_text(text),
+    };
+    batch.push(Event::AnswerAccepted { answer, tag: None });
     onward::go_on(batch);
     Ok(())
 }
@@ -113,7 +125,9 @@ pub(super) fn resume(
             }
             batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise });
         }
-        Lifecycle::Held(_) => batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise }),
+        Lifecycle::Held(_) | Lifecycle::Awaiting(_) => {
+            batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise });
+        }
         Lifecycle::Waiting(_) => return Err(Refusal::WaitsForAnswer),
         Lifecycle::Unstarted => return Ok(()),
         Lifecycle::Finished(_) | Lifecycle::Cancelled => return Err(Refusal::Ended),

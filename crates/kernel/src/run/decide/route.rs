@@ -4,24 +4,30 @@ use std::collections::BTreeMap;
 
 use super::{Batch, attempt, onward};
 use crate::ids::{RouteTag, TurnId};
-use crate::plan::Target;
+use crate::plan::{Target, Work};
 use crate::run::event::Event;
 use crate::run::facts::{Feedback, Finding, FindingState, Question, QuestionKind, Ref};
-use crate::run::input::{AskedQuestion, Outcome};
+use crate::run::input::{AskedQuestion, Exit, Outcome};
 use crate::run::state::required_writes;
 
 /// An outcome was read: take its route, or say exactly why not.
 pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
-    let offered = batch.run.offered();
-    let legal = offered.iter().map(|route| format!("`{}`", route.tag)).collect::<Vec<_>>();
-    let Some(route) = offered.into_iter().find(|route| route.tag.as_str() == outcome.tag).cloned()
-    else {
-        let why = format!("`{}` is no route here; pick one of {}", outcome.tag, legal.join(", "));
-        attempt::reject(batch, turn, Feedback::Outcome { why });
-        return;
-    };
     let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
     else {
+        return;
+    };
+    let offered = batch.run.offered();
+    let route = step.route_of(&outcome.tag).filter(|route| offered.contains(route)).cloned();
+    let Some(route) = route else {
+        let (what, legal): (_, Vec<&str>) = match &step.work {
+            Work::Classify { choices, .. } => {
+                ("choice", choices.iter().map(|choice| choice.name.as_str()).collect())
+            }
+            _ => ("route", offered.iter().map(|route| route.tag.as_str()).collect()),
+        };
+        let legal = legal.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ");
+        let why = format!("`{}` is no {what} here; pick one of {legal}", outcome.tag);
+        attempt::reject(batch, turn, Feedback::Outcome { why });
         return;
     };
     let plan = batch.run.plan.clone();
@@ -47,7 +53,7 @@ pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
     if !artifacts.is_empty() {
         batch.push(Event::ArtifactsAccepted { visit: visit.id, artifacts });
     }
-    take(batch, &route.tag, outcome.handoff, outcome.question);
+    take(batch, &route.tag, outcome.exit, &outcome.findings);
 }
 
 fn accepted<'a>(
@@ -63,18 +69,18 @@ fn accepted<'a>(
         .collect()
 }
 
-/// Takes a route of the visit in progress.
-pub(super) fn take(
-    batch: &mut Batch,
-    tag: &RouteTag,
-    handoff: Option<Ref>,
-    asked: Option<AskedQuestion>,
-) {
+/// Leaves the visit in progress after an outcome of that tag.
+pub(super) fn take(batch: &mut Batch, tag: &RouteTag, exit: Exit, findings: &[Finding]) {
     let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
     else {
         return;
     };
+    let Exit { whens, handoff, question: asked, changes } = exit;
+    let tag = &batch.run.way_out(tag, &whens, findings).clone();
     let Some(route) = step.route(tag) else { return };
+    if !changes.is_empty() {
+        batch.push(Event::StateSet { visit: visit.id.clone(), changes });
+    }
     let (to, completed) = batch.run.destination(&step, &route.action);
     let waits = to == Target::AwaitInput;
     batch.push(Event::RouteTaken {
@@ -86,7 +92,9 @@ pub(super) fn take(
     });
     if waits {
         let asked = asked.unwrap_or_else(|| AskedQuestion {
-            text: format!("Step `{}` took route `{tag}` and waits for input.", step.id),
+            text: route.summary.clone().unwrap_or_else(|| {
+                format!("Step `{}` took route `{tag}` and waits for input.", step.id)
+            }),
             choices: Vec::new(),
             schema: None,
         });
@@ -97,6 +105,8 @@ pub(super) fn take(
                 text: asked.text,
                 choices: asked.choices,
                 schema,
+                shown: Vec::new(),
+                until: None,
             },
         });
         return;

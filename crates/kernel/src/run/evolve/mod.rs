@@ -3,38 +3,35 @@
 mod children;
 mod conversed;
 mod interrupted;
+mod outside;
+mod routes;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::ids::{ArtifactName, Digest, ItemId, Role, StepId, TurnId, VisitId, WorklistName};
-use crate::plan::{OnLimit, Step, Target};
+use crate::ids::{Role, TurnId, VisitId};
+use crate::plan::{OnLimit, Work};
 use crate::run::effect::TurnCause;
 use crate::run::event::Event;
 use crate::run::facts::{
-    Baseline, CheckResult, Feedback, FileStamp, Finding, Item, ItemStatus, Process, Provider,
-    Raise, Ref, SnapshotId, TurnResult, Verdict,
+    Baseline, CheckResult, Feedback, Finding, Process, Provider, Raise, Ref, SnapshotId, TurnResult,
 };
 use crate::run::harness::{Remedy, Usage};
 use crate::run::hold::Hold;
-use crate::run::state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
+use crate::run::state::{Entry, Lifecycle, Phase, Place, Run, Visit};
 
 impl Run {
     /// Folds one event. Folding the stored events of a run gives its state at that point.
     pub fn evolve(&mut self, event: &Event) {
         match event {
             Event::RunCreated { .. } => self.created(event),
-            Event::ItemsRead { worklist, source, items } => {
-                self.items_read(worklist, source, items);
-            }
-            Event::ItemsRejected { worklist, why } => self.items_rejected(worklist, why),
-            Event::ItemsExhausted { step, to, .. } => {
-                self.next = None;
-                let step = self.plan.clone().step(step).cloned();
-                if let Some(step) = step {
-                    self.lead(&step, to, None, None, None);
-                }
-            }
+            Event::ItemsRead { .. }
+            | Event::ItemsRejected { .. }
+            | Event::ItemsExhausted { .. }
+            | Event::OutcomeForced { .. }
+            | Event::OutcomeAccepted { .. }
+            | Event::RouteTaken { .. }
+            | Event::StateSet { .. }
+            | Event::StatusWritten { .. } => self.routed(event),
             Event::VisitEntered { visit, again, handoff, answer } => {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
             }
@@ -53,30 +50,12 @@ impl Run {
             Event::RestoreRefused { turn, changed, .. } => self.restore_refused(turn, changed),
             Event::ChecksEnded { checks, findings, .. } => self.checks_ended(checks, findings),
             Event::Sealed { tree, visit } => self.sealed(visit, tree.as_ref()),
-            Event::OutcomeForced { tag, .. } => {
-                self.with_visit(|visit| visit.phase = Phase::Handing { tag: tag.clone() });
-            }
-            Event::OutcomeAccepted { payload, .. } => {
-                self.last_payload.clone_from(payload);
-                self.judged |= self.current_step().is_some_and(Step::judges);
-            }
             Event::AttemptRejected { turn, feedback } => self.attempt_rejected(turn, feedback),
             Event::ArtifactsAccepted { .. } => {}
-            Event::RouteTaken { visit, to, completed, handoff, tag } => {
-                self.last_route = Some(tag.clone());
-                let step = self.plan.clone().step(&visit.step).cloned();
-                if let Some(step) = step {
-                    let verdict = step.route(tag).and_then(|route| route.verdict);
-                    self.route_taken(&step, to, completed.as_ref(), handoff.as_ref(), verdict);
-                }
-            }
-            Event::StatusWritten { worklist, stamp, .. } => {
-                self.status_written(worklist, stamp.as_ref());
-            }
             Event::QuestionAsked { question } => {
                 self.lifecycle = Lifecycle::Waiting(question.clone());
             }
-            Event::AnswerAccepted { answer } => self.answer_accepted(answer),
+            Event::AnswerAccepted { answer, tag } => self.answer_accepted(answer, tag.as_ref()),
             Event::PersonSaid { said } => {
                 self.said_before.insert(said.id.clone());
                 self.said.push(said.clone());
@@ -90,6 +69,12 @@ impl Run {
                 self.begin_anew();
             }
             Event::HarnessChanged { version } => self.harness_changed(version),
+            Event::AnswerRefused { changed, .. } => self.answer_refused(changed),
+            Event::WaitBegun { wait } => self.lifecycle = Lifecycle::Awaiting(wait.clone()),
+            Event::SignalReceived { signal } => self.signal_received(signal),
+            Event::WaitEnded { visit, tag, signal } => {
+                self.wait_ended(visit, tag, signal.as_deref());
+            }
             Event::HoldEnded => self.lifecycle = Lifecycle::Running,
             Event::RunStopped { stop } => self.lifecycle = Lifecycle::Stopped(stop.clone()),
             Event::RunResumed { raise, .. } => self.resumed(raise),
@@ -145,6 +130,7 @@ impl Run {
             budget,
             parent,
             context,
+            full_auto,
             ..
         } = event
         else {
@@ -165,6 +151,7 @@ impl Run {
         self.budget = budget.clone();
         self.parent.clone_from(parent);
         self.context.clone_from(context);
+        self.full_auto = *full_auto;
         self.lifecycle = Lifecycle::Running;
         self.next = Some(Entry {
             step: self.plan.entry.clone(),
@@ -173,35 +160,6 @@ impl Run {
             answer: None,
             files: None,
         });
-    }
-
-    fn items_read(&mut self, worklist: &WorklistName, source: &Digest, items: &[Item]) {
-        let done = items.iter().map(|item| item.status == ItemStatus::Completed).collect();
-        let mut state = WorklistState {
-            source: source.clone(),
-            items: Arc::new(items.to_vec()),
-            done,
-            current: None,
-        };
-        state.current = state.first_open(None);
-        self.worklists.insert(worklist.clone(), state);
-    }
-
-    fn items_rejected(&mut self, worklist: &WorklistName, why: &str) {
-        let plan = self.plan.clone();
-        let writer = plan
-            .worklists
-            .get(worklist)
-            .and_then(|list| plan.writers(&list.from).next().map(|step| step.id.clone()));
-        if let Some(step) = writer {
-            self.next = Some(Entry {
-                step,
-                again: false,
-                handoff: Some(Ref::Inline(why.to_owned())),
-                answer: None,
-                files: None,
-            });
-        }
     }
 
     fn visit_entered(
@@ -234,12 +192,18 @@ impl Run {
             restarting: None,
             ordinal: self.steps_taken,
             children: None,
+            outcome: None,
         });
     }
 
     fn baseline_taken(&mut self, baseline: &Baseline) {
         let Some(step) = self.current_step() else { return };
         let (role, group) = (step.first_role(), step.group().is_some());
+        let outside = match step.work {
+            Work::Ask { .. } => Some(Phase::Posing { changed: Vec::new(), until: None }),
+            Work::Wait { .. } => Some(Phase::Arming),
+            _ => None,
+        };
         self.note_checkpoints();
         self.with_visit(|visit| {
             visit.baseline = baseline.clone();
@@ -247,13 +211,14 @@ impl Run {
             if visit.entry_files.is_none() || (restarting.is_some() && !visit.again) {
                 visit.entry_files = Some(baseline.files.clone());
             }
-            visit.phase = match restarting {
-                Some((turn, cause)) => Phase::Preparing {
+            visit.phase = match (outside, restarting) {
+                (Some(phase), _) => phase,
+                (None, Some((turn, cause))) => Phase::Preparing {
                     turn: TurnId { start: turn.start + 1, ..turn },
                     cause: TurnCause::Restarted { cause },
                 },
-                None if group => Phase::Planning,
-                None => Phase::first_of(&visit.id, role),
+                (None, None) if group => Phase::Planning,
+                (None, None) => Phase::first_of(&visit.id, role),
             };
         });
     }
@@ -307,8 +272,8 @@ impl Run {
                 visit.phase = Phase::Checking;
             }
             TurnResult::Completed { text, exit } => {
-                visit.phase =
-                    Phase::Judging { turn: turn.clone(), text: text.clone(), exit: *exit };
+                let (turn, text) = (turn.clone(), text.clone());
+                visit.phase = Phase::Judging { turn, text, exit: *exit, tag: None };
             }
             TurnResult::Failed { class, message } => {
                 // Neither a limit nor a lost conversation is the agent's fault.
@@ -350,78 +315,11 @@ impl Run {
         });
     }
 
-    fn route_taken(
-        &mut self,
-        step: &Step,
-        to: &Target,
-        completed: Option<&ItemId>,
-        handoff: Option<&Ref>,
-        verdict: Option<Verdict>,
-    ) {
-        self.judged |= step.judges();
-        let files = self.visit.take().and_then(|visit| visit.entry_files);
-        if let (Some(item), Some(worklist)) = (completed, &step.scope) {
-            self.complete(worklist.clone(), item);
-        }
-        let files = files.filter(|_| completed.is_none());
-        self.lead(step, to, handoff, files.as_ref(), verdict);
-    }
-
-    fn complete(&mut self, worklist: WorklistName, item: &ItemId) {
-        let Some(state) = self.worklists.get_mut(&worklist) else { return };
-        if let Some(at) = state.items.iter().position(|other| &other.id == item) {
-            state.done[at] = true;
-            state.current = state.first_open(None);
-        }
-        if self.plan.worklists.get(&worklist).is_some_and(|list| list.status.is_some()) {
-            self.status_owed = Some((worklist, item.clone(), ItemStatus::Completed));
-        }
-    }
-
-    /// Notes where the run goes from a step.
-    fn lead(
-        &mut self,
-        from: &Step,
-        to: &Target,
-        handoff: Option<&Ref>,
-        files: Option<&BTreeMap<ArtifactName, FileStamp>>,
-        verdict: Option<Verdict>,
-    ) {
-        let own = if self.judged { Verdict::Accepted } else { Verdict::None };
-        let enter = |step: &StepId, again: bool| {
-            Some(Entry {
-                step: step.clone(),
-                again,
-                handoff: handoff.cloned(),
-                answer: None,
-                files: files.filter(|_| again).cloned(),
-            })
-        };
-        match to {
-            Target::Step(id) => self.next = enter(id, *id == from.id && files.is_some()),
-            Target::SelfStep | Target::AwaitInput => self.next = enter(&from.id, files.is_some()),
-            Target::Finish => self.ending = Some(verdict.unwrap_or(own)),
-            Target::Fail => self.ending = Some(Verdict::Rejected),
-        }
-    }
-
-    fn status_written(&mut self, worklist: &WorklistName, stamp: Option<&FileStamp>) {
-        self.status_owed = None;
-        if let (Some(state), Some(stamp)) = (self.worklists.get_mut(worklist), stamp) {
-            state.source = stamp.digest.clone();
-        }
-        let source = self.plan.worklists.get(worklist).map(|list| list.from.clone());
-        if let (Some(source), Some(stamp), Some(next)) = (source, stamp, &mut self.next)
-            && let Some(files) = &mut next.files
-        {
-            files.insert(source, stamp.clone());
-        }
-    }
-
     fn resumed(&mut self, raise: &Raise) {
         self.lifecycle = match std::mem::replace(&mut self.lifecycle, Lifecycle::Running) {
             // Whoever resumed stays until the time has come.
             Lifecycle::Held(hold) => Lifecycle::Held(Hold { on_limit: OnLimit::Wait, ..hold }),
+            Lifecycle::Awaiting(wait) => Lifecycle::Awaiting(wait),
             _ => Lifecycle::Running,
         };
         if let Some(max_steps) = raise.max_steps {

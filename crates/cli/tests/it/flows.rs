@@ -1,0 +1,155 @@
+//! Whole runs as text: a workflow, an agent, what a person does, and what comes of it.
+//!
+//! Each file of `tests/flows` is a workflow (`--- workflow`), a shell script as the agent (`--- agent`),
+//! other files (`--- file PATH`), and the commands of a person (`--- botpipe ARGS`). Below a command stand
+//! its exit code, what the run's log has since, and what the agent wrote into its ledger, a file outside
+//! the workspace that it finds as `$LEDGER`. `UPDATE_FLOWS=1` writes that anew; read it before you
+//! commit it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::place::{Place, said};
+
+#[test]
+fn every_flow_goes_as_it_is_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows");
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "there are no flows");
+    let mut wrong = String::new();
+    std::thread::scope(|scope| {
+        let plays: Vec<_> = files
+            .iter()
+            .map(|file| {
+                (file, scope.spawn(move || (fs::read_to_string(file).unwrap(), play(file))))
+            })
+            .collect();
+        for (file, play) in plays {
+            let (written, played) = play.join().unwrap();
+            if std::env::var_os("UPDATE_FLOWS").is_some() {
+                fs::write(file, &played).unwrap();
+            } else if played != written {
+                write!(wrong, "\n{} goes otherwise:\n{played}", file.display()).unwrap();
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The whole file as it should read.
+fn play(file: &Path) -> String {
+    let written = fs::read_to_string(file).unwrap();
+    let place = Place::new();
+    let outside = tempfile::tempdir().unwrap();
+    let ledger = outside.path().join("ledger");
+    fs::write(&ledger, "").unwrap();
+    let mut flow = Flow { place, ledger, agent: String::new(), logged: 0, noted: 0 };
+    let mut text = String::new();
+    for (n, part) in format!("\n{written}").split("\n--- ").enumerate() {
+        if n == 0 {
+            text.push_str(part.trim_start_matches('\n'));
+            continue;
+        }
+        let (head, body) = part.split_once('\n').unwrap_or((part, ""));
+        let (word, rest) = head.split_once(' ').unwrap_or((head, ""));
+        let body = match word {
+            "workflow" => {
+                flow.place.write("workflows/flow.sop.yaml", body);
+                body.to_owned()
+            }
+            "agent" => {
+                let ledger = flow.ledger.display();
+                flow.agent = format!("LEDGER={ledger}\n{body}");
+                body.to_owned()
+            }
+            "file" => {
+                flow.place.write(rest, &format!("{}\n", body.trim_end()));
+                body.to_owned()
+            }
+            // What a person does to a file meanwhile.
+            "shell" => {
+                let shell = std::process::Command::new("sh")
+                    .args(["-c", rest])
+                    .current_dir(flow.place.path())
+                    .status();
+                assert!(shell.unwrap().success(), "{}: {rest}", file.display());
+                body.to_owned()
+            }
+            "botpipe" => flow.command(rest),
+            _ => panic!("{}: nobody says `--- {word}`", file.display()),
+        };
+        write!(text, "\n--- {head}\n{}", body.trim_end_matches('\n')).unwrap();
+        text.push('\n');
+    }
+    // Sections are set apart by one empty line.
+    text.trim_end().to_owned() + "\n"
+}
+
+struct Flow {
+    place: Place,
+    ledger: std::path::PathBuf,
+    agent: String,
+    /// Lines of the log and of the ledger that were shown.
+    logged: usize,
+    noted: usize,
+}
+
+impl Flow {
+    /// Does what a person does, and tells what came of it.
+    fn command(&mut self, line: &str) -> String {
+        let words = words(line);
+        let mut args: Vec<&str> = words.iter().map(String::as_str).collect();
+        if args[0] == "run" && !args.contains(&"--provider") {
+            args.extend(["--provider", "command", "--", "sh", "-c", &self.agent]);
+        }
+        let said = said(&self.place.command(&args).output().unwrap());
+        let mut text = format!("exits {}\n", said.code);
+        if matches!(args[0], "check" | "runs") || said.code == 2 {
+            text.push_str(self.plain(&said.err).trim_end());
+            text.push('\n');
+        }
+        if let Some(output) = said.json().get("output") {
+            writeln!(text, "output {output}").unwrap();
+        }
+        let log = self.place.say(&["logs", "flow", "t1"]).out;
+        let lines: Vec<_> = log.lines().filter_map(told).collect();
+        for line in &lines[self.logged.min(lines.len())..] {
+            writeln!(text, "  {}", self.plain(line)).unwrap();
+        }
+        self.logged = lines.len();
+        let ledger = fs::read_to_string(&self.ledger).unwrap();
+        for line in ledger.lines().skip(self.noted) {
+            writeln!(text, "  agent: {}", self.plain(line)).unwrap();
+        }
+        self.noted = ledger.lines().count();
+        text
+    }
+
+    /// Without what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        text.replace(&*self.place.path().to_string_lossy(), "WORKSPACE")
+    }
+}
+
+/// A line of a log without its time; those that only say where a run's files are tell nothing here.
+fn told(line: &str) -> Option<&str> {
+    let words = line.get(20..)?;
+    let of_files = words.starts_with("output: ") || words.starts_with("run r");
+    (!of_files && line.starts_with(|c: char| c.is_ascii_digit())).then_some(words)
+}
+
+/// Words as a shell has them: blanks part them, quotes keep them together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words
+}
