@@ -51,6 +51,10 @@ pub enum Error {
     Harness { name: &'static str, message: String },
     #[error("cassette {origin}: {message}")]
     Cassette { origin: String, message: String },
+    #[error(
+        "run `{run}` of task `{task}` was not recorded; `botpipe run {workflow} … --record FILE` records one"
+    )]
+    NotRecorded { run: RunId, task: TaskId, workflow: WorkflowName },
     #[error("run `{run}` refers to {what}, which is missing or damaged: {message}")]
     Record { run: RunId, what: String, message: String },
     /// The owner of a run could not go on, and could not even record that.
@@ -97,7 +101,9 @@ impl Error {
                 _ => ErrorKind::Internal,
             },
             Self::Workspace(error) => error.kind(),
-            Self::NoRun { .. } | Self::NoSuchRun { .. } => ErrorKind::NotFound,
+            Self::NoRun { .. } | Self::NoSuchRun { .. } | Self::NotRecorded { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Refused { .. } | Self::Answer { .. } => ErrorKind::Refused,
             Self::Config(_)
             | Self::Unchecked

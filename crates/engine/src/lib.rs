@@ -17,11 +17,13 @@ mod policy;
 pub mod process;
 mod projection;
 pub mod prompt;
+mod recording;
 pub mod request;
 pub mod scaffold;
 pub mod scratch;
 mod start;
 mod take_up;
+pub mod testing;
 pub mod workspace;
 
 pub use engine::Engine;

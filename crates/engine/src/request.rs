@@ -33,6 +33,8 @@ pub struct StartRequest {
     pub on_limit: Option<OnLimit>,
     /// What the run may spend; what it leaves open is as the workflow says.
     pub budget: Budget,
+    /// Where the run is recorded, as a cassette.
+    pub record: Option<PathBuf>,
 }
 
 /// The agent program as a person chose it.

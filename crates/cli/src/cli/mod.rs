@@ -14,10 +14,12 @@ mod harness;
 mod init;
 mod logs;
 mod options;
+mod record;
 mod resume;
 mod run;
 mod runs;
 mod say;
+mod test;
 mod workflows;
 
 use std::ffi::OsString;
@@ -50,9 +52,11 @@ enum Command {
     Runs(runs::Command),
     Logs(logs::Args),
     Cost(cost::Args),
+    Record(record::Args),
     #[command(subcommand)]
     Workflows(workflows::Command),
     Check(check::Args),
+    Test(test::Args),
     #[command(subcommand)]
     Config(config::Command),
     Doctor(doctor::Args),
@@ -101,8 +105,10 @@ impl Command {
             Self::Runs(command) => command.run(),
             Self::Logs(args) => args.run(),
             Self::Cost(args) => args.run(),
+            Self::Record(args) => args.run(),
             Self::Workflows(command) => command.run(),
             Self::Check(args) => args.run(),
+            Self::Test(args) => args.run(),
             Self::Config(command) => command.run(),
             Self::Doctor(args) => args.run(),
             Self::Init(command) => command.run(),
@@ -122,7 +128,9 @@ impl Command {
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),
             Self::Cost(args) => Some(args.json()),
+            Self::Record(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
+            Self::Test(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),
             Self::Doctor(args) => Some(args.json()),
             Self::Init(command) => Some(command.json()),

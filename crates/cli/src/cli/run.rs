@@ -81,6 +81,9 @@ pub(super) struct Args {
     /// Play the recording although the prompts are not those it was made with
     #[arg(long, requires = "cassette")]
     loose: bool,
+    /// Record the run's turns, and write them to this file as a cassette when it is over or waits
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// An environment variable that agents and scripts may see; may be given again
     #[arg(long, value_name = "NAME")]
     pass_env: Vec<String>,
@@ -136,6 +139,9 @@ impl Args {
     }
 
     fn request(self, config: &Config) -> Result<StartRequest, Failure> {
+        if let Some(path) = &self.record {
+            can_be_written(path)?;
+        }
         let fallbacks = self.fallbacks(config)?;
         Ok(StartRequest {
             provider: self.recording()?,
@@ -149,6 +155,7 @@ impl Args {
             max_steps: None,
             on_limit: None,
             budget: budget::all(&self.budget),
+            record: self.record,
         })
     }
 
@@ -277,6 +284,16 @@ fn input(text: &str) -> Result<Value, Failure> {
     };
     serde_json::from_str(&json)
         .map_err(|error| Failure::usage(format!("`{origin}` is no JSON: {error}")))
+}
+
+/// A recording that has nowhere to go is told before a token is spent.
+fn can_be_written(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    if path.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Failure::usage(format!("`{}` cannot be written to", path.display()))
+            .hint("`--record` names a file in a folder that is there"));
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::harness::Kind;
 use crate::parts::{INLINE_BYTES, Parts};
 use crate::prompt::{Templates, Validators};
+use crate::recording::Recorder;
 use crate::workspace::layout::{Layout, WorkspacePath};
 use crate::workspace::redact::Redactor;
 use crate::workspace::snapshots::Snapshots;
@@ -114,6 +115,8 @@ pub(crate) struct Desk {
     pub(crate) proven: Vec<Access>,
     /// The policies of this owner's turns that are kept.
     pub(crate) policies: Vec<(Access, Ref)>,
+    /// Records the turns, when the run is recorded.
+    pub(crate) recorder: Option<Recorder>,
     /// An object on its way to the disk beside the event that cites it.
     object: Beside,
     /// A file of the workspace on its way to the disk beside what only looks.
@@ -129,8 +132,10 @@ impl Desk {
         let folder = layout.workflow_folder(&about.task, &about.workflow);
         std::fs::create_dir_all(&folder.absolute)
             .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;
+        let run_folder = layout.run_folder(&about.task, &about.workflow, &about.run);
         Ok(Self {
-            run_folder: layout.run_folder(&about.task, &about.workflow, &about.run),
+            recorder: Recorder::open(&run_folder),
+            run_folder,
             folder: folder.relative,
             snapshots: Snapshots::open(&layout)?,
             redactor: Redactor::new(std::env::vars_os().filter_map(|(name, value)| {

@@ -337,6 +337,11 @@ fn interruption(note: &InterruptionNote, out: &mut String) {
     section(out, "Interruption", &text);
 }
 
+/// A prompt with its contract as it reads without the interruption, which is said last.
+pub fn without_interruption(prompt: &str) -> &str {
+    prompt.rfind("\n## Interruption\n").map_or(prompt, |at| &prompt[..at])
+}
+
 fn section(out: &mut String, title: &str, body: &str) {
     *out += &format!("\n## {title}\n\n{}\n", body.trim_end());
 }

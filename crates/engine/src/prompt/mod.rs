@@ -13,6 +13,7 @@ mod text;
 
 pub use contract::{
     CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
+    without_interruption,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, run_input};
