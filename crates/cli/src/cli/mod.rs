@@ -10,6 +10,8 @@ mod config;
 mod cost;
 mod demo;
 mod doctor;
+mod explain;
+mod graph;
 mod harness;
 mod init;
 mod logs;
@@ -19,6 +21,7 @@ mod resume;
 mod run;
 mod runs;
 mod say;
+mod schema;
 mod test;
 mod workflows;
 
@@ -57,6 +60,9 @@ enum Command {
     Workflows(workflows::Command),
     Check(check::Args),
     Test(test::Args),
+    Explain(explain::Args),
+    Graph(graph::Args),
+    Schema(schema::Args),
     #[command(subcommand)]
     Config(config::Command),
     Doctor(doctor::Args),
@@ -109,6 +115,9 @@ impl Command {
             Self::Workflows(command) => command.run(),
             Self::Check(args) => args.run(),
             Self::Test(args) => args.run(),
+            Self::Explain(args) => args.run(),
+            Self::Graph(args) => args.run(),
+            Self::Schema(args) => Ok(args.run()),
             Self::Config(command) => command.run(),
             Self::Doctor(args) => args.run(),
             Self::Init(command) => command.run(),
@@ -131,11 +140,12 @@ impl Command {
             Self::Record(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
             Self::Test(args) => Some(args.json()),
+            Self::Explain(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),
             Self::Doctor(args) => Some(args.json()),
             Self::Init(command) => Some(command.json()),
             Self::Demo(args) => Some(args.json()),
-            Self::Logs(_) | Self::Completions(_) => None,
+            Self::Logs(_) | Self::Graph(_) | Self::Schema(_) | Self::Completions(_) => None,
         }
     }
 }

@@ -1,26 +1,21 @@
 //! `botpipe run`: starts a run.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use botpipe_engine::catalog;
 use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
 use botpipe_engine::harness::{self, Chosen, Kind, Wanted};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
 use botpipe_engine::{Engine, preview};
 use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::plan::Budget;
-use botpipe_lang::{Compiled, SourceFile, compile};
-use serde_json::Value;
 
 use super::harness::{AtLimit, HarnessOptions, fallback};
-use super::options::{Speech, Workspace, switch};
+use super::options::{Speech, Workspace, checked, input, pairs, switch};
 use crate::term::budget;
-use crate::term::diagnostic;
 use crate::term::end::End;
 use crate::term::exit;
 use crate::term::failure::Failure;
-use crate::term::output::{result, tell};
+use crate::term::output::result;
 use crate::term::preview as shown;
 use crate::term::progress::watcher;
 
@@ -115,10 +110,7 @@ impl Args {
 
     pub(super) fn run(self) -> Result<u8, Failure> {
         let workspace = self.workspace.path().to_owned();
-        let found = catalog::find(&workspace, &self.reference)?;
-        let (source, files) = found.load()?;
-        let compiled = compile(&source, files.as_ref());
-        report(&source, &compiled)?;
+        let compiled = checked(&workspace, &self.reference)?;
         let speech = self.speech;
         let config = self.workspace.config()?;
         let settings = config.with(self.options(&config)?);
@@ -179,7 +171,11 @@ impl Args {
     fn recording(&self) -> Result<Option<ProviderChoice>, Failure> {
         let Some(path) = &self.cassette else { return Ok(None) };
         let origin = path.display().to_string();
-        Ok(Some(ProviderChoice::Replay { cassette: read(path)?, origin, loose: self.loose }))
+        Ok(Some(ProviderChoice::Replay {
+            cassette: super::options::read(path)?,
+            origin,
+            loose: self.loose,
+        }))
     }
 
     /// What the options say.
@@ -257,35 +253,6 @@ fn nothing_named() -> Failure {
         .hint("`--provider replay --cassette FILE`")
 }
 
-/// Shows what is wrong with the file; a file with errors is not run.
-fn report(source: &SourceFile, compiled: &Compiled) -> Result<(), Failure> {
-    if !compiled.diagnostics.is_empty() {
-        tell(diagnostic::render(source, &compiled.diagnostics).trim_end());
-    }
-    if compiled.plan.is_some() {
-        return Ok(());
-    }
-    let message =
-        format!("`{}` does not check: {}", source.name, diagnostic::count(&compiled.diagnostics));
-    let failure = Failure::usage(message).hint(format!("`botpipe check {}`", source.name));
-    let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.refused);
-    Err(if refused { failure.code(exit::POLICY) } else { failure })
-}
-
-/// JSON as typed, or from a file.
-fn input(text: &str) -> Result<Value, Failure> {
-    let is_file = Path::new(text).extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
-    let (origin, json) = match text.strip_prefix('@') {
-        Some(path) => (path, read(Path::new(path))?),
-        None if is_file && !text.trim_start().starts_with(['{', '[', '"']) => {
-            (text, read(Path::new(text))?)
-        }
-        None => ("--input", text.to_owned()),
-    };
-    serde_json::from_str(&json)
-        .map_err(|error| Failure::usage(format!("`{origin}` is no JSON: {error}")))
-}
-
 /// A recording that has nowhere to go is told before a token is spent.
 fn can_be_written(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
@@ -294,14 +261,4 @@ fn can_be_written(path: &Path) -> Result<(), Failure> {
             .hint("`--record` names a file in a folder that is there"));
     }
     Ok(())
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("could not read `{}`: {error}", path.display())))
-}
-
-/// What an option with a name and a value was given.
-fn pairs(words: &[String]) -> Vec<(String, String)> {
-    words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }

@@ -15,6 +15,7 @@ mod roots;
 mod turn;
 
 pub(crate) use desk::{About, Agent, Desk};
+pub(crate) use enter::findings;
 pub(crate) use replay::asked;
 
 use botpipe_kernel::run::{Effect, Input};
