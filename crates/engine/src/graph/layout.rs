@@ -16,7 +16,7 @@ pub(super) struct Line {
     pub(super) points: Vec<[usize; 2]>,
     /// Left end of the text, and its baseline.
     pub(super) label: [usize; 2],
-    pub(super) words: Vec<String>,
+    pub(super) words: String,
     pub(super) back: bool,
     pub(super) taken: bool,
 }
@@ -25,75 +25,96 @@ pub(super) struct Line {
 pub(super) const CHAR: usize = 8;
 pub(super) const LINE: usize = 17;
 const PAD: usize = 12;
-const GAP: usize = 46;
+const GAP: usize = 40;
 const MARGIN: usize = 24;
 
+/// Edges to what comes next go straight down, and have their words where they arrive. All others leave a
+/// box on its right, where they have their words, and have a lane of their own beside the graph.
 pub(super) fn layout(graph: &Graph) -> Layout {
-    let ranks = ranks(graph);
-    let lines = bundles(graph);
-    let deepest = ranks.iter().copied().max().unwrap_or(0);
-    let size = |n: usize| {
-        let node = &graph.nodes[n];
-        let longest = node.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-        let more = usize::from(node.visits > 0) * 5;
-        [(longest + more) * CHAR + 2 * PAD, node.lines.len() * LINE + 2 * PAD]
+    let rows = rows(graph);
+    let mut row_of = vec![0; graph.nodes.len()];
+    for (row, nodes) in rows.iter().enumerate() {
+        nodes.iter().for_each(|n| row_of[*n] = row);
+    }
+    let pauses = |row: usize| rows[row].iter().all(|n| graph.nodes[*n].shape == Shape::Pause);
+    let is_down = |line: &Bundle| {
+        let (from, to) = (row_of[line.from], row_of[line.to]);
+        from < to && (from + 1..to).all(pauses)
     };
-    // Labels of edges that lead down stand below the box they leave, one below the other.
-    let down = |line: &Bundle| ranks[line.to] == ranks[line.from] + 1;
-    let below = |n: usize| {
-        let of = lines.iter().filter(|line| line.from == n && down(line));
-        of.map(|line| line.words.len()).sum::<usize>() * LINE
-    };
+    let (down, aside): (Vec<_>, Vec<_>) = bundles(graph).into_iter().partition(is_down);
+    let boxes = boxes(graph, &rows, &down, &aside);
+    let mut drawn: Vec<Line> = Vec::new();
+    let mut arrived = vec![0; boxes.len()];
+    for line in down {
+        let ([x, y, w, h], [to_x, to_y, to_w, _]) = (boxes[line.from], boxes[line.to]);
+        let (from, to) = (x + w / 2, to_x + to_w / 2);
+        let turn = to_y - GAP / 2 - arrivals(&drawn, line.to, &boxes) * LINE;
+        let points = vec![[from, y + h], [from, turn], [to, turn], [to, to_y]];
+        let label = [to + 7, to_y - 8 - arrived[line.to] * LINE];
+        arrived[line.to] += 1;
+        drawn.push(line.drawn(points, label));
+    }
+    let right = |[x, _, w, _]: &[usize; 4]| x + w;
+    let widest = aside.iter().map(|line| right(&boxes[line.from]) + 6 + line.width()).max();
+    let mut lane = boxes.iter().map(right).max().unwrap_or(0).max(widest.unwrap_or(0)) + LANE;
+    let mut ports = vec![0; boxes.len()];
+    for line in aside {
+        let mut port = |n: usize| {
+            ports[n] += 1;
+            boxes[n][1] + ports[n] * PORT
+        };
+        let (start, end) = (port(line.from), port(line.to));
+        let (from, to) = (right(&boxes[line.from]), right(&boxes[line.to]));
+        let points = vec![[from, start], [lane, start], [lane, end], [to, end]];
+        drawn.push(line.drawn(points, [from + 6, start - 5]));
+        lane += LANE;
+    }
+    let bottom = boxes.iter().map(|[_, y, _, h]| y + h).max().unwrap_or(0);
+    let labels = drawn.iter().map(|line| line.label[0] + line.words.chars().count() * CHAR).max();
+    let width = lane.max(labels.unwrap_or(0)) + MARGIN;
+    Layout { width, height: bottom + MARGIN, boxes, lines: drawn }
+}
+
+/// Between two lanes, and between two lines at a box.
+const LANE: usize = 14;
+const PORT: usize = 18;
+
+/// How many edges have arrived from above at a box so far.
+fn arrivals(drawn: &[Line], to: usize, boxes: &[[usize; 4]]) -> usize {
+    let place = [boxes[to][0] + boxes[to][2] / 2, boxes[to][1]];
+    drawn.iter().filter(|line| line.points.last() == Some(&place)).count()
+}
+
+/// Left, top, width and height of each node.
+fn boxes(graph: &Graph, rows: &[Vec<usize>], down: &[Bundle], aside: &[Bundle]) -> Vec<[usize; 4]> {
     let mut boxes = vec![[0; 4]; graph.nodes.len()];
-    let (mut top, mut right) = (MARGIN, 0);
-    for rank in 0..=deepest {
-        let (mut left, mut tallest) = (MARGIN, 0);
-        for n in (0..graph.nodes.len()).filter(|n| ranks[*n] == rank) {
-            let [width, height] = size(n);
+    let (mut top, mut middle) = (MARGIN, 0);
+    for row in rows {
+        let is_pause = row.iter().all(|n| graph.nodes[*n].shape == Shape::Pause);
+        // Beside the edges that go down past it.
+        let mut left = if is_pause { middle + GAP } else { MARGIN };
+        let words = row.iter().map(|n| down.iter().filter(|line| line.to == *n).count()).max();
+        top += words.unwrap_or(0) * LINE;
+        let mut tallest = 0;
+        middle = 0;
+        for &n in row {
+            let node = &graph.nodes[n];
+            let longest = node.lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+            let times = usize::from(node.visits > 0) * 5;
+            let width = (longest + times) * CHAR + 2 * PAD;
+            let ends = aside.iter().map(|it| usize::from(it.from == n) + usize::from(it.to == n));
+            let height = (node.lines.len() * LINE + 2 * PAD).max((ends.sum::<usize>() + 1) * PORT);
             boxes[n] = [left, top, width, height];
-            let label = lines.iter().filter(|line| line.from == n && down(line)).map(Bundle::width);
-            left += width.max(label.max().unwrap_or(0) + width / 2) + GAP;
-            tallest = tallest.max(height + below(n));
+            let beside = aside.iter().filter(|line| line.from == n).map(Bundle::width).max();
+            let above = down.iter().filter(|line| line.to == n).map(Bundle::width).max();
+            let needs = (width / 2 + 7 + above.unwrap_or(0)).max(width + 6 + beside.unwrap_or(0));
+            left += needs.max(width) + GAP;
+            tallest = tallest.max(height);
+            middle = middle.max(boxes[n][0] + width / 2);
         }
-        right = right.max(left);
         top += tallest + GAP;
     }
-    let mut drawn = Vec::new();
-    let mut lane = right;
-    let mut labels_below = vec![0; graph.nodes.len()];
-    let mut ports = vec![0; graph.nodes.len()];
-    for line in lines {
-        let ([x, y, w, h], [to_x, to_y, to_w, to_h]) = (boxes[line.from], boxes[line.to]);
-        let is_down = down(&line);
-        let (points, label) = if is_down {
-            let at = x + w / 2;
-            let text = y + h + LINE + labels_below[line.from];
-            labels_below[line.from] += line.words.len() * LINE;
-            (
-                vec![
-                    [at, y + h],
-                    [at, to_y - GAP / 3],
-                    [to_x + to_w / 2, to_y - GAP / 3],
-                    [to_x + to_w / 2, to_y],
-                ],
-                [at + 6, text],
-            )
-        } else {
-            // Every other edge has a lane of its own beside the graph, and its ends on the right side.
-            let mut port = |n: usize, height: usize| {
-                ports[n] += 1;
-                (ports[n] * 12).min(height - 6)
-            };
-            let start = y + port(line.from, h);
-            let end = to_y + port(line.to, to_h);
-            let at = lane;
-            lane += line.width() + 14;
-            let points = vec![[x + w, start], [at, start], [at, end], [to_x + to_w, end]];
-            (points, [at + 5, start.midpoint(end) + 5])
-        };
-        drawn.push(Line { points, label, words: line.words, back: line.back, taken: line.taken });
-    }
-    Layout { width: lane + MARGIN, height: top, boxes, lines: drawn }
+    boxes
 }
 
 /// Edges of the same two nodes and the same kind.
@@ -106,9 +127,16 @@ struct Bundle {
 }
 
 impl Bundle {
+    fn words(&self) -> String {
+        self.words.join(", ")
+    }
+
     fn width(&self) -> usize {
-        let longest = self.words.iter().map(|word| word.chars().count()).max();
-        longest.unwrap_or(0) * CHAR
+        self.words().chars().count() * CHAR
+    }
+
+    fn drawn(self, points: Vec<[usize; 2]>, label: [usize; 2]) -> Line {
+        Line { points, label, words: self.words(), back: self.back, taken: self.taken }
     }
 }
 
@@ -134,25 +162,38 @@ fn bundles(graph: &Graph) -> Vec<Bundle> {
     bundles
 }
 
-/// The layer of each node: steps lie below every step before them in the file that leads to them; a
-/// pause lies beside what comes after its step, and the ends below all.
+/// The nodes row by row: steps lie below every step before them in the file that leads to them, each
+/// pause below its step, and the ends below all.
+fn rows(graph: &Graph) -> Vec<Vec<usize>> {
+    let ranks = ranks(graph);
+    let mut rows = Vec::new();
+    for rank in 0..=ranks.iter().copied().max().unwrap_or(0) {
+        let of_rank = |n: &usize| ranks[*n] == rank;
+        let is_pause = |n: &usize| graph.nodes[*n].shape == Shape::Pause;
+        let (pauses, others): (Vec<_>, Vec<_>) =
+            (0..graph.nodes.len()).filter(of_rank).partition(is_pause);
+        rows.extend([others, pauses].into_iter().filter(|row| !row.is_empty()));
+    }
+    rows
+}
+
 fn ranks(graph: &Graph) -> Vec<usize> {
     let mut ranks = vec![0; graph.nodes.len()];
     let is_step = |n: usize| graph.nodes[n].shape == Shape::Step;
-    for n in 0..graph.nodes.len() {
+    let steps = graph.nodes.iter().take_while(|node| node.shape == Shape::Step).count();
+    for n in 0..steps {
         let into = graph.edges.iter().filter(|edge| edge.to == n && edge.from < n && !edge.back);
-        let above = into.map(|edge| ranks[edge.from] + 1).max();
-        ranks[n] = above.unwrap_or(0);
         // A step that only later ones lead to still lies below the one before it.
-        if above.is_none() && n > 0 && is_step(n) {
-            ranks[n] = ranks[n - 1] + 1;
-        }
+        let above = into.map(|edge| ranks[edge.from] + 1).max();
+        ranks[n] = above.unwrap_or_else(|| if n > 0 { ranks[n - 1] + 1 } else { 0 });
     }
     let lowest = (0..ranks.len()).filter(|n| is_step(*n)).map(|n| ranks[n]).max().unwrap_or(0);
-    for (n, node) in graph.nodes.iter().enumerate() {
-        if node.shape == Shape::End {
-            ranks[n] = lowest + 1;
-        }
+    for (n, node) in graph.nodes.iter().enumerate().skip(steps) {
+        let asking = graph.edges.iter().find(|edge| edge.to == n && !edge.back);
+        ranks[n] = match (node.shape, asking) {
+            (Shape::Pause, Some(edge)) => ranks[edge.from],
+            _ => lowest + 1,
+        };
     }
     ranks
 }
@@ -205,9 +246,8 @@ mod tests {
         let layout = layout(&graph);
         let mut areas = layout.boxes.clone();
         for line in &layout.lines {
-            let width = line.words.iter().map(|word| word.chars().count()).max().unwrap() * CHAR;
             let [x, y] = line.label;
-            areas.push([x, y - LINE + 5, width, line.words.len() * LINE]);
+            areas.push([x, y - LINE + 5, line.words.chars().count() * CHAR, LINE]);
             assert!(line.points.iter().all(|[x, y]| *x < layout.width && *y < layout.height));
         }
         for (n, [x, y, w, h]) in areas.iter().enumerate() {

@@ -55,15 +55,12 @@ impl Graph {
         }
         for line in &layout.lines {
             let [x, y] = line.label;
-            for (n, word) in line.words.iter().enumerate() {
-                let down = y + n * LINE;
-                let wide = word.chars().count() * CHAR;
-                let _ = writeln!(
-                    text,
-                    "<text class=\"label\" x=\"{x}\" y=\"{down}\" textLength=\"{wide}\">{}</text>",
-                    safe(word)
-                );
-            }
+            let wide = line.words.chars().count() * CHAR;
+            let _ = writeln!(
+                text,
+                "<text class=\"label\" x=\"{x}\" y=\"{y}\" textLength=\"{wide}\">{}</text>",
+                safe(&line.words)
+            );
         }
         text.push_str("</svg>\n");
         text
