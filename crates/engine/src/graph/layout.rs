@@ -34,7 +34,9 @@ pub(super) fn layout(graph: &Graph) -> Layout {
     let rows = rows(graph);
     let mut row_of = vec![0; graph.nodes.len()];
     for (row, nodes) in rows.iter().enumerate() {
-        nodes.iter().for_each(|n| row_of[*n] = row);
+        for n in nodes {
+            row_of[*n] = row;
+        }
     }
     let pauses = |row: usize| rows[row].iter().all(|n| graph.nodes[*n].shape == Shape::Pause);
     let is_down = |line: &Bundle| {

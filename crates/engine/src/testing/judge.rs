@@ -5,11 +5,12 @@ use std::io;
 use std::path::Path;
 
 use botpipe_kernel::ids::Role;
-use botpipe_kernel::run::{Event, Lifecycle, Verdict};
+use botpipe_kernel::run::{Event, Lifecycle};
 use serde_json::Value;
 
 use super::{Case, Content, Recorded};
 use crate::engine::RunView;
+use crate::projection::word;
 use crate::prompt::{ItemRoot, Roots, WorkflowRoot, render};
 use crate::recording::facts;
 use crate::scratch;
@@ -73,7 +74,7 @@ impl Came<'_> {
     fn end(&self, problems: &mut Vec<String>) {
         let expect = &self.case.expect;
         let lifecycle = &self.view.state.lifecycle;
-        let state = state(lifecycle);
+        let state = word(lifecycle);
         let why = match lifecycle {
             Lifecycle::Stopped(stop) => format!(": {stop}"),
             Lifecycle::Waiting(question) => format!(": {}", question.text),
@@ -239,19 +240,6 @@ pub(super) fn turns(view: &RunView) -> u32 {
         |stored| matches!(&stored.event, Event::TurnEnded { turn, .. } if turn.role != Role::Script),
     );
     u32::try_from(ended.count()).unwrap_or(u32::MAX)
-}
-
-/// A lifecycle as a case names it.
-pub(super) fn state(lifecycle: &Lifecycle) -> &'static str {
-    match lifecycle {
-        Lifecycle::Unstarted | Lifecycle::Running => "running",
-        Lifecycle::Waiting(_) | Lifecycle::Held(_) => "waiting",
-        Lifecycle::Stopped(_) => "stopped",
-        Lifecycle::Finished(Verdict::Accepted) => "accepted",
-        Lifecycle::Finished(Verdict::Rejected) => "rejected",
-        Lifecycle::Finished(Verdict::None) => "finished",
-        Lifecycle::Cancelled => "cancelled",
-    }
 }
 
 /// Where two lists first differ.

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::run::Lifecycle;
 
-use super::judge::{Came, state, turns};
+use super::judge::{Came, turns};
 use super::{Beside, Case, CaseResult, Options, Recorded, TestFile};
 use crate::engine::Engine;
 use crate::process::StopSwitch;
+use crate::projection::word;
 use crate::request::{ProviderChoice, RunEnd, RunRef, Silent, StartRequest};
 use crate::scratch::{self, NewFile};
 
@@ -72,7 +73,7 @@ fn in_folder(
     let which =
         RunRef { workflow: end.workflow.clone(), task: end.task.clone(), run: Some(end.run) };
     let view = engine.show(&which).map_err(|error| error.to_string())?;
-    state(&view.state.lifecycle).clone_into(&mut result.state);
+    word(&view.state.lifecycle).clone_into(&mut result.state);
     result.turns = turns(&view);
     let came = Came {
         case,
