@@ -92,8 +92,8 @@ steps:
 ";
 
 /// Runs an agent that is a shell script, recorded.
-fn record(place: &Place, script: &str, cassette: &Path) -> std::process::Command {
-    let mut run = place.command(&["run", "one", "do it", "--task", "t", "--record"]);
+fn record(place: &Place, message: &str, script: &str, cassette: &Path) -> std::process::Command {
+    let mut run = place.command(&["run", "one", message, "--task", "t", "--record"]);
     run.arg(cassette).args(["--provider", "command", "--", "sh", "-c", script]);
     run
 }
@@ -109,7 +109,7 @@ fn a_turn_that_failed_fails_again_and_what_is_no_text_is_kept() {
         "cat > /dev/null; if ! test -e tried; then touch tried; exit 3; fi
          printf '\\377\\000' > data.bin; echo '#!/bin/sh' > go.sh; chmod +x go.sh; rm tried; {DONE}"
     );
-    said(&record(&first, &script, &cassette).output().unwrap()).ends(0);
+    said(&record(&first, "do it", &script, &cassette).output().unwrap()).ends(0);
     replay(&second, "one", "do it", &cassette).ends(0);
     assert_eq!(events(&second, "one"), events(&first, "one"));
     assert_eq!(fs::read(second.path().join("data.bin")).unwrap(), [255, 0]);
@@ -129,7 +129,7 @@ fn a_turn_that_was_cut_off_is_recorded_from_its_first_start_on() {
     let script = format!(
         "cat > /dev/null; if ! test -e a.txt; then echo a > a.txt; sleep 600; fi; echo b > b.txt; {DONE}"
     );
-    let mut run = record(&place, &script, &cassette);
+    let mut run = record(&place, "do it", &script, &cassette);
     let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !place.path().join("a.txt").exists() {
         assert!(run.try_wait().unwrap().is_none(), "it ended without a turn");
@@ -154,7 +154,7 @@ fn secrets_do_not_reach_a_recording() {
     let cassette = place.path().join("c.json");
     let secret = "a-word-nobody-may-read";
     let script = format!("cat > /dev/null; echo {secret} | tee leak.txt; {DONE}");
-    let mut run = record(&place, &script, &cassette);
+    let mut run = record(&place, secret, &script, &cassette);
     said(&run.env("SOME_API_KEY", secret).output().unwrap()).ends(0);
     let text = fs::read_to_string(&cassette).unwrap();
     assert!(!text.contains(secret) && text.contains("[redacted:SOME_API_KEY]"), "{text}");
@@ -164,7 +164,7 @@ fn secrets_do_not_reach_a_recording() {
 fn a_recording_that_cannot_be_is_told_before_anything_runs() {
     let place = Place::with("one", ONE);
     let nowhere = place.path().join("no/such/folder.json");
-    let refused = said(&record(&place, "exit 9", &nowhere).output().unwrap()).ends(2);
+    let refused = said(&record(&place, "do it", "exit 9", &nowhere).output().unwrap()).ends(2);
     assert!(refused.err.contains("cannot be written to"), "{}", refused.err);
     assert!(!place.path().join(".botpipe").exists());
     place.run("one", &format!("cat > /dev/null; {DONE}"), &[]).ends(0);

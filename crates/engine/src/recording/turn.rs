@@ -146,7 +146,11 @@ impl Driver<'_> {
         let now = self.before()?;
         let request = self.run.visit.as_ref().and_then(|visit| visit.request.clone());
         let mut recording = Recording {
-            asked: request.as_ref().and_then(|request| asked(self, prompt, request)),
+            // What a person gave may hold a secret, and a cassette is made to be shared.
+            asked: request
+                .as_ref()
+                .and_then(|request| asked(self, prompt, request))
+                .map(|text| self.desk.redactor.redact(&text).into_owned()),
             request,
             activity,
             artifacts: BTreeMap::new(),

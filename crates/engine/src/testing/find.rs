@@ -125,7 +125,7 @@ pub fn find(workspace: &Path, named: &[String]) -> Result<Vec<(Beside, SourceFil
     }
     for name in named {
         let path = Path::new(name);
-        if path.is_file() && !name.ends_with(".sop.yaml") && !name.ends_with("sop.yaml") {
+        if path.is_file() && !name.ends_with("sop.yaml") {
             let (Some(file), true) =
                 (path.file_name().and_then(|it| it.to_str()), name.ends_with(SUFFIX))
             else {
