@@ -1,5 +1,7 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
+pub mod activity;
+pub mod attach;
 pub mod catalog;
 pub mod config;
 pub mod doctor;
@@ -8,6 +10,7 @@ pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod explain;
+mod found;
 pub mod graph;
 pub mod harness;
 mod inbox;
@@ -27,6 +30,8 @@ pub mod scratch;
 mod start;
 mod take_up;
 pub mod testing;
+pub mod trace;
+pub mod why;
 pub mod workspace;
 
 pub use engine::Engine;

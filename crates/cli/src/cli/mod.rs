@@ -3,12 +3,14 @@
 #![expect(clippy::doc_markdown, reason = "the doc comments are help text, with commands in it")]
 
 mod answer;
+mod attach;
 mod cancel;
 mod check;
 mod completions;
 mod config;
 mod cost;
 mod demo;
+mod detach;
 mod doctor;
 mod explain;
 mod graph;
@@ -23,6 +25,7 @@ mod runs;
 mod say;
 mod schema;
 mod test;
+mod why;
 mod workflows;
 
 use std::ffi::OsString;
@@ -53,6 +56,8 @@ enum Command {
     Cancel(cancel::Args),
     #[command(subcommand)]
     Runs(runs::Command),
+    Why(why::Args),
+    Attach(attach::Args),
     Logs(logs::Args),
     Cost(cost::Args),
     Record(record::Args),
@@ -109,6 +114,8 @@ impl Command {
             Self::Say(args) => args.run(),
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
+            Self::Why(args) => args.run(),
+            Self::Attach(args) => args.run(),
             Self::Logs(args) => args.run(),
             Self::Cost(args) => args.run(),
             Self::Record(args) => args.run(),
@@ -136,6 +143,8 @@ impl Command {
             Self::Cancel(args) => Some(args.json()),
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),
+            Self::Why(args) => Some(args.json()),
+            Self::Attach(args) => Some(args.json()),
             Self::Cost(args) => Some(args.json()),
             Self::Record(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),

@@ -9,15 +9,14 @@ use botpipe_engine::{Engine, preview};
 use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::plan::Budget;
 
+use super::detach::{Detach, Ground};
 use super::harness::{AtLimit, HarnessOptions, fallback};
-use super::options::{Speech, Workspace, checked, input, pairs, switch};
+use super::options::{Speech, Workspace, checked, input, pairs};
 use crate::term::budget;
-use crate::term::end::End;
 use crate::term::exit;
 use crate::term::failure::Failure;
 use crate::term::output::result;
 use crate::term::preview as shown;
-use crate::term::progress::watcher;
 
 /// Start a run of a workflow
 ///
@@ -29,6 +28,7 @@ use crate::term::progress::watcher;
 ///   botpipe run ralph_loop "Add a CSV export" --provider command -- my-agent --headless
 ///   botpipe run ralph_loop -i request "Add a CSV export" -wf test_command "make test"
 ///   botpipe run ./release.sop.yaml --input release.json --json
+///   botpipe run ralph_loop "Add a CSV export" --provider claude --detach
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -86,8 +86,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_steps: Option<u32>,
     /// Say what the run would be, and how many turns at worst; start nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "detach")]
     dry_run: bool,
+    #[command(flatten)]
+    detach: Detach,
     #[command(flatten)]
     speech: Speech,
     /// With `command`: the agent's program and its arguments, prompt on stdin, answer on stdout. With a
@@ -110,6 +112,10 @@ impl Args {
 
     pub(super) fn run(self) -> Result<u8, Failure> {
         let workspace = self.workspace.path().to_owned();
+        let ground = self.detach.begin(self.speech, &workspace, false)?;
+        if let Ground::Elsewhere(code) = ground {
+            return Ok(code);
+        }
         let compiled = checked(&workspace, &self.reference)?;
         let speech = self.speech;
         let config = self.workspace.config()?;
@@ -121,13 +127,10 @@ impl Args {
             result(speech.form(), || shown::text(&preview), || shown::view(&preview));
             return Ok(exit::OK);
         }
-        let stop = switch()?;
         let engine = Engine::open(&workspace)?;
-        let progress = watcher(speech.volume());
-        let end = engine.start(&compiled, request, progress.as_ref(), &stop);
-        drop(progress);
-        let end = end.map_err(|error| Failure::moving(error, &workspace))?;
-        Ok(End::of(&end, &workspace, None).print(speech.form(), speech.volume()))
+        ground.go(&engine, speech, &workspace, None, |progress, stop| {
+            engine.start(&compiled, request, progress, stop)
+        })
     }
 
     fn request(self, config: &Config) -> Result<StartRequest, Failure> {

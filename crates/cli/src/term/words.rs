@@ -65,12 +65,22 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
         Event::PersonSaid { .. } => "a person said something".to_owned(),
+        Event::PersonAttached { attached } => {
+            format!("a person went on in conversation {}", attached.session.0)
+        }
         Event::SaidDelivered { turn } => format!("{} was told what the person said", speaker(turn)),
         Event::RunHeld { hold } => {
             format!("waits until {} UTC, {hold}", clock::moment(hold.until))
         }
         Event::FellBack { provider, class, message } => {
             format!("falls back to {} after {}: {message}", agent(provider), class.as_str())
+        }
+        Event::WorkspaceMoved { to } => format!(
+            "the workspace is {to} now: conversations held where it was before are not gone on with"
+        ),
+        Event::HarnessChanged { version } => {
+            let who = run.provider.as_ref().map(agent).unwrap_or_default();
+            format!("the harness is version {version} now: {who}")
         }
         Event::HoldEnded => "the time has come, on it goes".to_owned(),
         Event::RunStopped { stop } => format!("stopped, {stop}"),

@@ -14,9 +14,20 @@ use crate::place::{Place, Said, said, tree};
 /// Kinds of event that say how a turn was carried out, and not what came of it.
 const HOW: [&str; 4] = ["turn_started", "turn_interrupted", "run_stopped", "run_resumed"];
 /// What differs from one run to the next, wherever it stands.
-const VOLATILE: [&str; 12] = [
-    "run", "provider", "prompt", "policy", "activity", "took_ms", "baseline", "tree", "stamp",
-    "inode", "source", "answer",
+const VOLATILE: [&str; 13] = [
+    "workspace",
+    "run",
+    "provider",
+    "prompt",
+    "policy",
+    "activity",
+    "took_ms",
+    "baseline",
+    "tree",
+    "stamp",
+    "inode",
+    "source",
+    "answer",
 ];
 
 /// The events of task `t`, without what may differ.
@@ -153,8 +164,10 @@ fn secrets_do_not_reach_a_recording() {
     let place = Place::with("one", ONE);
     let cassette = place.path().join("c.json");
     let secret = "a-word-nobody-may-read";
-    let script = format!("cat > /dev/null; echo {secret} | tee leak.txt; {DONE}");
-    let mut run = record(&place, secret, &script, &cassette);
+    let script = format!("cat > /dev/null; echo $SOME_API_KEY | tee leak.txt; {DONE}");
+    let run = ["run", "one", secret, "--record", "c.json", "--pass-env", "SOME_API_KEY"];
+    let agent = ["--provider", "command", "--", "sh", "-c", &script];
+    let mut run = place.command(&[&run[..], &agent].concat());
     said(&run.env("SOME_API_KEY", secret).output().unwrap()).ends(0);
     let text = fs::read_to_string(&cassette).unwrap();
     assert!(!text.contains(secret) && text.contains("[redacted:SOME_API_KEY]"), "{text}");

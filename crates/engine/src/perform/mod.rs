@@ -3,7 +3,9 @@
 mod ask;
 mod beside;
 mod checks;
+mod clocks;
 mod desk;
+mod earlier;
 mod enter;
 mod hold;
 mod items;
@@ -14,6 +16,8 @@ mod restore;
 mod roots;
 mod turn;
 
+pub(crate) use ask::{codec_of, surroundings};
+pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk};
 pub(crate) use enter::findings;
 pub(crate) use replay::asked;

@@ -12,8 +12,8 @@ mod template;
 mod text;
 
 pub use contract::{
-    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
-    without_interruption,
+    AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
+    Recalls, WriteLine, parts_of, without_interruption,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, run_input};
@@ -23,3 +23,4 @@ pub use request::request_text;
 pub use roots::{CheckRoot, ItemRoot, OutcomeRoot, Roots, StepRoot, WorkflowRoot, WorklistRoot};
 pub use schema::Validators;
 pub use template::{RenderError, Templates, evaluate, render};
+pub(crate) use text::one_line;

@@ -30,7 +30,7 @@ pub(crate) fn facts(events: &[Stored]) -> Vec<String> {
 }
 
 /// Kinds of event that say how, not what.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 16] = [
     "baseline_taken",
     "turn_started",
     "session_known",
@@ -44,6 +44,9 @@ const LEFT_OUT: [&str; 13] = [
     "person_said",
     "said_delivered",
     "run_resumed",
+    "person_attached",
+    "workspace_moved",
+    "harness_changed",
 ];
 
 /// The keys that are shown, in this order.

@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::conversation::{Checkpoint, Conversation};
 use super::effect::TurnCause;
 use super::facts::{
-    Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause, Item,
-    ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId, Stop,
-    Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause,
+    Item, ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId,
+    Stop, Verdict,
 };
-use super::harness::Usage;
 use super::hold::{Hold, Spent};
 use super::tally::Tally;
 use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
 };
-use crate::plan::{Action, Budget, Continuity, OnLimit, Plan, Route, Step, Target};
+use crate::plan::{Action, Budget, OnLimit, Plan, Route, Step, Target};
 
 /// One execution of one plan.
 ///
@@ -50,8 +50,8 @@ pub struct Run {
     /// Bounds of visits raised by the operator.
     pub raised_visits: BTreeMap<StepId, u32>,
     pub worklists: BTreeMap<WorklistName, WorklistState>,
-    /// The provider's token of each conversation.
-    pub sessions: BTreeMap<SessionKey, String>,
+    /// The conversation in each slot that has had one.
+    pub sessions: BTreeMap<SessionKey, Conversation>,
     /// The visit in progress.
     pub visit: Option<Visit>,
     /// The step to be entered next, when no visit is in progress.
@@ -68,10 +68,12 @@ pub struct Run {
     pub said: Vec<Said>,
     /// Ids of all that was said.
     pub said_before: BTreeSet<String>,
+    /// Where persons went on in conversations since the last turn of an agent was asked.
+    pub attached: Vec<Attached>,
     pub budget: Budget,
     pub spent: Spent,
-    /// What the turns of each conversation reported so far.
-    pub session_usage: BTreeMap<SessionKey, Usage>,
+    /// The folder it works in, where that is recorded.
+    pub workspace: Option<String>,
 }
 
 /// A step, and the item it is for.
@@ -185,6 +187,9 @@ pub struct Visit {
     pub request: Option<Digest>,
     /// What people said that a turn of this visit was told: a new conversation is told again.
     pub told: Vec<Said>,
+    /// Where the conversations of its turns stood when its base was recorded: what they are put back to
+    /// with the tree.
+    pub checkpoints: BTreeMap<SessionKey, Checkpoint>,
     /// The turn to go on with once a restored tree has its baseline.
     pub restarting: Option<(TurnId, InterruptCause)>,
 }
@@ -269,9 +274,10 @@ impl Run {
             on_limit: None,
             said: Vec::new(),
             said_before: BTreeSet::new(),
+            attached: Vec::new(),
             budget: Budget::default(),
             spent: Spent::default(),
-            session_usage: BTreeMap::new(),
+            workspace: None,
         }
     }
 
@@ -298,20 +304,6 @@ impl Run {
         step.routes.iter().filter(|route| visit.allows(&self.plan, step, route)).collect()
     }
 
-    /// Which conversation a turn belongs to.
-    pub fn session_of(&self, step: &Step, visit: &VisitId, role: Role) -> Option<SessionUse> {
-        let turn = step.turn(role)?;
-        let key = match (turn.session, &step.scope, &visit.item) {
-            (Continuity::Run, ..) => "run".to_owned(),
-            (Continuity::WorkItem, Some(worklist), Some(item)) => format!("item/{worklist}/{item}"),
-            (Continuity::WorkItem | Continuity::Fresh, ..) => format!("turn/{visit}/{role}"),
-        };
-        let key = SessionKey(key);
-        let token = self.sessions.get(&key).cloned();
-        let cost = self.session_usage.get(&key).and_then(|usage| usage.cost).unwrap_or(0);
-        Some(SessionUse { key, token, cost })
-    }
-
     /// Where an action leads, given what the worklist would have left.
     pub(super) fn destination(&self, step: &Step, action: &Action) -> (Target, Option<ItemId>) {
         match action {
@@ -330,7 +322,7 @@ impl Visit {
     /// What of it a turn in this conversation has to be told again.
     pub(super) fn told_again(&self, session: Option<&SessionUse>) -> &[Said] {
         match session {
-            Some(SessionUse { token: Some(_), .. }) => &[],
+            Some(SessionUse { token: Some(_), from: None, .. }) => &[],
             _ => &self.told,
         }
     }
