@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use botpipe_journal::Lease;
+use botpipe_kernel::ids::TurnId;
 use botpipe_kernel::run::{
     Effect, Event, Input, InterruptCause, Run, Said, Signal, decide, outstanding,
 };
@@ -14,6 +15,7 @@ use crate::parts::Parts;
 use crate::perform::{self, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection;
+use crate::recording;
 use crate::request::{Notice, Progress};
 
 /// One owner moving one run.
@@ -45,6 +47,7 @@ impl Driver<'_> {
             seq: self.seq,
         };
         projection::write_or_note(self.parts, &view, self.progress);
+        recording::write_or_note(self.parts, &view, self.progress);
         result
     }
 
@@ -195,6 +198,14 @@ impl Driver<'_> {
         Ok(said_any)
     }
 
+    /// Shows a line that a turn printed.
+    pub(crate) fn show(&mut self, turn: &TurnId, line: &str) {
+        if let Some(recorder) = &mut self.desk.recorder {
+            recorder.hear(line);
+        }
+        self.progress.notice(&Notice::Activity { turn: Some(turn), line });
+    }
+
     /// What follows from an input, folded but not recorded yet.
     fn follow(&mut self, input: Input) -> Result<Vec<Event>, Error> {
         let events = decide(&self.run, input).map_err(|refusal| Error::Refused { refusal })?;
@@ -219,7 +230,7 @@ pub(crate) fn now() -> u64 {
 }
 
 /// The side file of a turn, relative to its run's folder.
-pub(crate) fn activity_name(turn: &botpipe_kernel::ids::TurnId) -> std::path::PathBuf {
+pub(crate) fn activity_name(turn: &TurnId) -> std::path::PathBuf {
     let name = turn.to_string().replace('/', ".");
     std::path::Path::new("turns").join(format!("{name}.jsonl"))
 }

@@ -20,6 +20,7 @@ use crate::parts::Parts;
 use crate::perform::{About, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection::{self, View};
+use crate::recording;
 use crate::request::{
     Notice, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, StartRequest,
 };
@@ -86,6 +87,7 @@ impl Engine {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
+        let record = request.record.clone();
         let new = start::prepare(&self.parts, compiled, request)?;
         for text in &new.notes {
             progress.notice(&Notice::Note { text });
@@ -100,6 +102,9 @@ impl Engine {
             },
             &owner("run"),
         )?;
+        if let Some(to) = record {
+            recording::begin(&self.parts, (&new.task, &new.plan.name, &new.run), &to)?;
+        }
         let mut desk = Desk::set_up(&self.parts, new.about)?;
         // It was looked at when it was chosen.
         desk.has_looked = true;

@@ -70,6 +70,10 @@ pub enum Error {
     Harness { name: &'static str, message: String },
     #[error("cassette {origin}: {message}")]
     Cassette { origin: String, message: String },
+    #[error(
+        "run `{run}` of task `{task}` was not recorded; `botpipe run {workflow} … --record FILE` records one"
+    )]
+    NotRecorded { run: RunId, task: TaskId, workflow: WorkflowName },
     #[error("run `{run}` refers to {what}, which is missing or damaged: {message}")]
     Record { run: RunId, what: String, message: String },
     /// The owner of a run could not go on, and could not even record that.
@@ -125,6 +129,7 @@ impl Error {
             | Self::NoSuchRun { .. }
             | Self::NoTurn { .. }
             | Self::NoConversation { .. }
+            | Self::NotRecorded { .. }
             | Self::NoObject { .. } => ErrorKind::NotFound,
             Self::Refused { .. } | Self::Answer { .. } | Self::Attach { .. } => ErrorKind::Refused,
             Self::Config(_)

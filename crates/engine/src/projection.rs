@@ -6,11 +6,11 @@ use std::io;
 use std::path::Path;
 
 use botpipe_kernel::ids::{RunId, TaskId};
-use botpipe_kernel::plan::{Plan, Target};
 use botpipe_kernel::run::{ChildPhase, Children, Lifecycle, Phase, Run, Verdict};
 use serde_json::json;
 
 use crate::error::Error;
+use crate::graph::Graph;
 use crate::parts::Parts;
 use crate::request::{Notice, Progress};
 
@@ -136,7 +136,7 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         (folder.join("run.json"), pretty),
         (folder.join("events.jsonl"), events),
         (folder.join("request.md"), message.clone()),
-        (folder.join("graph.mmd"), graph(&run.plan)),
+        (folder.join("graph.mmd"), Graph::of(&run.plan).mermaid()),
         (parts.layout.request(view.task), message),
     ];
     for (path, text) in files {
@@ -156,32 +156,4 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         // Half a text is of use to nobody.
         let _ = fs::remove_file(&fresh);
     })
-}
-
-/// The plan as a Mermaid flowchart.
-pub(crate) fn graph(plan: &Plan) -> String {
-    let mut text = String::from("flowchart TD\n");
-    for step in &plan.steps {
-        let title = step.title.as_deref().unwrap_or(step.id.as_str()).replace('"', "'");
-        let _ = writeln!(text, "    {}[\"{title}\"]", step.id);
-    }
-    for step in &plan.steps {
-        for route in &step.routes {
-            let mut seen = Vec::new();
-            for target in route.action.targets() {
-                let to = match target {
-                    Target::Step(id) => id.to_string(),
-                    Target::SelfStep => step.id.to_string(),
-                    Target::Finish => "FINISH((FINISH))".to_owned(),
-                    Target::Fail => "FAIL((FAIL))".to_owned(),
-                    Target::AwaitInput => "AWAIT_INPUT[/AWAIT_INPUT/]".to_owned(),
-                };
-                if !seen.contains(&to) {
-                    let _ = writeln!(text, "    {} -->|{}| {to}", step.id, route.tag);
-                    seen.push(to);
-                }
-            }
-        }
-    }
-    text
 }

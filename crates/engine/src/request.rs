@@ -36,6 +36,8 @@ pub struct StartRequest {
     pub budget: Budget,
     /// Nobody is there to be asked: what takes a person is offered to no agent.
     pub full_auto: bool,
+    /// Where the run is recorded, as a cassette.
+    pub record: Option<PathBuf>,
 }
 
 /// The agent program as a person chose it.

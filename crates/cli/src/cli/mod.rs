@@ -12,15 +12,20 @@ mod cost;
 mod demo;
 mod detach;
 mod doctor;
+mod explain;
+mod graph;
 mod harness;
 mod init;
 mod logs;
 mod options;
+mod record;
 mod resume;
 mod run;
 mod runs;
 mod say;
+mod schema;
 mod signal;
+mod test;
 mod why;
 mod workflows;
 
@@ -57,9 +62,14 @@ enum Command {
     Attach(attach::Args),
     Logs(logs::Args),
     Cost(cost::Args),
+    Record(record::Args),
     #[command(subcommand)]
     Workflows(workflows::Command),
     Check(check::Args),
+    Test(test::Args),
+    Explain(explain::Args),
+    Graph(graph::Args),
+    Schema(schema::Args),
     #[command(subcommand)]
     Config(config::Command),
     Doctor(doctor::Args),
@@ -111,8 +121,13 @@ impl Command {
             Self::Attach(args) => args.run(),
             Self::Logs(args) => args.run(),
             Self::Cost(args) => args.run(),
+            Self::Record(args) => args.run(),
             Self::Workflows(command) => command.run(),
             Self::Check(args) => args.run(),
+            Self::Test(args) => args.run(),
+            Self::Explain(args) => args.run(),
+            Self::Graph(args) => args.run(),
+            Self::Schema(args) => Ok(args.run()),
             Self::Config(command) => command.run(),
             Self::Doctor(args) => args.run(),
             Self::Init(command) => command.run(),
@@ -135,12 +150,15 @@ impl Command {
             Self::Why(args) => Some(args.json()),
             Self::Attach(args) => Some(args.json()),
             Self::Cost(args) => Some(args.json()),
+            Self::Record(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
+            Self::Test(args) => Some(args.json()),
+            Self::Explain(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),
             Self::Doctor(args) => Some(args.json()),
             Self::Init(command) => Some(command.json()),
             Self::Demo(args) => Some(args.json()),
-            Self::Logs(_) | Self::Completions(_) => None,
+            Self::Logs(_) | Self::Graph(_) | Self::Schema(_) | Self::Completions(_) => None,
         }
     }
 }

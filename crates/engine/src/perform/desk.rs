@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::harness::Kind;
 use crate::parts::{INLINE_BYTES, Parts};
 use crate::prompt::{Templates, Validators};
+use crate::recording::Recorder;
 use crate::workspace::layout::{Layout, WorkspacePath};
 use crate::workspace::redact::Redactor;
 use crate::workspace::snapshots::Snapshots;
@@ -130,6 +131,8 @@ pub(crate) struct Desk {
     pub(crate) proven: Vec<Access>,
     /// The policies of this owner's turns that are kept.
     pub(crate) policies: Vec<(Access, Ref)>,
+    /// Records the turns, when the run is recorded.
+    pub(crate) recorder: Option<Recorder>,
     /// An object on its way to the disk beside the event that cites it.
     object: Beside,
     /// A file of the workspace on its way to the disk beside what only looks.
@@ -148,8 +151,10 @@ impl Desk {
         let child = about.run.is_child();
         let open = if child { Snapshots::open_beside } else { Snapshots::open };
         let snapshots = open(&layout)?;
+        let run_folder = layout.run_folder(&about.task, &about.workflow, &about.run);
         Ok(Self {
-            run_folder: layout.run_folder(&about.task, &about.workflow, &about.run),
+            recorder: Recorder::open(&run_folder),
+            run_folder,
             folder: folder.relative,
             snapshots,
             redactor: Redactor::of_process(),

@@ -47,7 +47,7 @@ fn stamps(
 }
 
 /// The artifacts of a role as they stand on disk, each against the baseline that counts for it.
-pub(super) fn findings(driver: &mut Driver<'_>, role: Role) -> Result<Vec<Finding>, Trouble> {
+pub(crate) fn findings(driver: &mut Driver<'_>, role: Role) -> Result<Vec<Finding>, Trouble> {
     let step = driver.current_step()?;
     let visit = driver.current_visit()?;
     let entry = visit.entry_files.clone().unwrap_or_default();

@@ -24,6 +24,8 @@ mod validate;
 pub(crate) use ask::{codec_of, surroundings};
 pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk};
+pub(crate) use enter::findings;
+pub(crate) use replay::asked;
 
 use botpipe_kernel::run::{Effect, Input};
 

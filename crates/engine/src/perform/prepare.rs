@@ -88,7 +88,7 @@ fn contract(
     let visit = driver.current_visit()?.clone();
     let extra = step.turn(turn.role).map(|planned| planned.requires.clone()).unwrap_or_default();
     let mut required = step.requires.clone();
-    required.extend(extra);
+    required.extend(extra.into_iter().filter(|name| !step.requires.contains(name)));
     let mut contract = Contract {
         workflow: driver.run.plan.name.to_string(),
         step: step.id.to_string(),

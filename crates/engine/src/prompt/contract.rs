@@ -446,6 +446,15 @@ fn changed(title: &str, paths: &[String], text: &mut String) {
     }
 }
 
+/// A prompt with its contract as it reads without what is said last: of an interruption, of a new
+/// conversation, and of what a person did.
+pub fn without_interruption(prompt: &str) -> &str {
+    let contract = prompt.len() - parts_of(prompt).1.map_or(0, str::len);
+    let last = ["Interruption", "New conversation", "A person was here"];
+    let found = last.iter().filter_map(|title| prompt[contract..].find(&format!("\n## {title}\n")));
+    found.min().map_or(prompt, |at| &prompt[..contract + at])
+}
+
 fn section(out: &mut String, title: &str, body: &str) {
     *out += &format!("\n## {title}\n\n{}\n", body.trim_end());
 }

@@ -13,7 +13,7 @@ mod text;
 
 pub use contract::{
     AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
-    Recalls, Wanted, WriteLine, parts_of,
+    Recalls, Wanted, WriteLine, parts_of, without_interruption,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, fill_defaults, run_input};

@@ -224,7 +224,7 @@ fn of_the_run() -> Vec<Event> {
                 path: "review/1/lint".to_owned(),
             }),
             context: Some(text("{\"branch\":{\"key\":\"lint\"}}")),
-            full_auto: false,
+            full_auto: true,
         },
         Event::QuestionAsked {
             question: Question {
