@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
+use botpipe_kernel::ids::{ArtifactName, Digest, StepId, WorklistName};
 use botpipe_kernel::plan::{
-    Action, Artifact, Assignment, Check, Input, Limits, Plan, Program, Route, Step, TurnPlan, Work,
-    Worklist,
+    Artifact, Assignment, Check, Input, ItemSource, Limits, Plan, Program, Route, Selection, Step,
+    TurnPlan, Work, Worklist,
 };
 use serde_json::Value as Json;
 
 use crate::canonical::{canonical_json, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ActionDecl, ArtifactDecl, AssignmentDecl, CheckDecl, Document, RouteDecl, SchemaDecl, StepDecl,
+    ArtifactDecl, AssignmentDecl, CheckDecl, Document, RouteDecl, SchemaDecl, SourceDecl, StepDecl,
     TextDecl, TurnDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
@@ -61,7 +61,8 @@ impl TextStore {
         let state = document.state.schema().map(|state| self.schema(state));
         let steps =
             document.steps.iter().map(|step| self.step(step)).collect::<Option<Vec<_>>>()?;
-        let worklists = document.worklists.into_iter().map(worklist).collect::<Option<_>>()?;
+        let worklists = document.worklists.iter();
+        let worklists = worklists.map(|list| self.worklist(list)).collect::<Option<_>>()?;
         Some(Plan {
             format: Plan::FORMAT,
             name: document.name?,
@@ -88,6 +89,35 @@ impl TextStore {
         let artifact =
             Artifact { format, path: path.value, owner, schema, required: decl.required };
         Some((decl.name.value.clone(), artifact))
+    }
+
+    fn worklist(&mut self, decl: &WorklistDecl) -> Option<(WorklistName, Worklist)> {
+        let from = match &decl.from {
+            SourceDecl::Artifact(name) => ItemSource::Artifact(name.value.clone()),
+            SourceDecl::Param(key) => ItemSource::Param(key.value.clone()),
+            SourceDecl::State(key) => ItemSource::State(key.value.clone()),
+            SourceDecl::Script(command) => ItemSource::Script(self.text(command)),
+            SourceDecl::Unknown => return None,
+        };
+        let select = decl.select.as_ref().map(|select| {
+            let mut text = |text: &Option<TextDecl>| text.as_ref().map(|text| self.text(text));
+            Selection {
+                mode: text(&select.mode),
+                item: text(&select.item),
+                start: text(&select.start),
+                end: text(&select.end),
+            }
+        });
+        let worklist = Worklist {
+            from,
+            collection: decl.collection.clone(),
+            id: decl.id.clone(),
+            title: decl.title.clone(),
+            status: decl.status.clone(),
+            select,
+            timeout_ms: decl.timeout_ms,
+        };
+        Some((decl.name.value.clone(), worklist))
     }
 
     fn step(&mut self, decl: &StepDecl) -> Option<Step> {
@@ -147,14 +177,7 @@ impl TextStore {
     }
 
     fn route(&mut self, decl: &RouteDecl) -> Option<Route> {
-        let action = match &decl.action {
-            ActionDecl::To(target) => Action::To(target.value.clone()),
-            ActionDecl::CompleteAndAdvance { next, exhausted, .. } => Action::CompleteAndAdvance {
-                next: next.value.clone(),
-                exhausted: exhausted.value.clone(),
-            },
-            ActionDecl::Unknown => return None,
-        };
+        let action = decl.action.lower()?;
         Some(Route {
             tag: decl.tag.value.clone(),
             action,
@@ -182,17 +205,6 @@ fn plain<T: Clone + PartialEq>(names: &[Spanned<T>]) -> Vec<T> {
         }
     }
     plain
-}
-
-fn worklist(decl: WorklistDecl) -> Option<(botpipe_kernel::ids::WorklistName, Worklist)> {
-    let worklist = Worklist {
-        from: decl.from?.value,
-        collection: decl.collection,
-        id: decl.id,
-        title: decl.title,
-        status: decl.status,
-    };
-    Some((decl.name.value, worklist))
 }
 
 /// The one required field, when it is a text: what a run's message fills.

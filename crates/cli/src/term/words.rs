@@ -1,6 +1,6 @@
 //! What happened in a run, said in one line each.
 
-use botpipe_kernel::ids::{Role, TurnId, VisitId};
+use botpipe_kernel::ids::{ItemId, Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
     CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, ResumeCause, Run, TurnResult,
@@ -58,8 +58,15 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::RouteTaken { tag, to: Target::Fail, handoff: Some(Ref::Inline(why)), .. } => {
             format!("{tag}: on to the end, failed: {why}")
         }
-        Event::RouteTaken { tag, to, completed, .. } => match completed {
+        Event::RouteTaken { tag, to, completed, dropped, reset, .. } => match completed {
             Some(item) => format!("{tag}: item {item} completed, on to {}", target(to)),
+            None if dropped.is_some() || reset.is_some() => {
+                let (item, what) = match (dropped, reset) {
+                    (Some(item), _) => (item.as_str(), "left behind"),
+                    (None, item) => (item.as_ref().map_or("", ItemId::as_str), "opened again"),
+                };
+                format!("{tag}: item {item} {what}, on to {}", target(to))
+            }
             None => format!("{tag}: on to {}", target(to)),
         },
         Event::StatusWritten { worklist, drift: Some(drift), .. } => {
@@ -72,6 +79,7 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
             });
             said.collect::<Vec<_>>().join(", ")
         }
+        Event::SourceDrifted { drift, .. } => drift.clone(),
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
         Event::PersonSaid { .. } => "a person said something".to_owned(),

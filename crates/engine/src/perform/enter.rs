@@ -21,7 +21,8 @@ pub(super) fn enter(driver: &mut Driver<'_>, visit: VisitId) -> Result<Input, Tr
         tree: Some(driver.desk.snapshots.take().map_err(Trouble::stuck)?),
         files: stamps(driver, &step)?,
     };
-    Ok(Input::BaselineTaken { visit, baseline, requires })
+    let drift = super::items::drift(driver)?;
+    Ok(Input::BaselineTaken { visit, baseline, requires, drift })
 }
 
 /// Records the producer's tree.

@@ -54,7 +54,7 @@ impl From<botpipe_journal::Error> for Trouble {
 /// Does what is owed.
 pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, Trouble> {
     match effect {
-        Effect::ReadItems { worklist } => items::read(driver, worklist),
+        Effect::ReadItems { worklist, .. } => items::read(driver, worklist),
         Effect::WriteStatus { worklist, item, status } => {
             items::write_status(driver, worklist, item, status)
         }

@@ -229,14 +229,26 @@ fn target_words(action: &Action) -> String {
         Target::Fail => "fail the run".to_owned(),
         Target::AwaitInput => "pause for a person".to_owned(),
     };
+    let onto = |next: &Target| match next {
+        Target::SelfStep => "go on with the next".to_owned(),
+        other => of(other),
+    };
     match action {
         Action::To(target) => of(target),
         Action::CompleteAndAdvance { next, exhausted } => {
-            let next = match next {
-                Target::SelfStep => "go on with the next".to_owned(),
-                other => of(other),
-            };
-            format!("complete the item and {next}; after the last item {}", of(exhausted))
+            format!("complete the item and {}; after the last item {}", onto(next), of(exhausted))
+        }
+        Action::Advance { next, exhausted } => {
+            format!(
+                "leave the item as it is and {}; after the last item {}",
+                onto(next),
+                of(exhausted)
+            )
+        }
+        Action::CompleteCurrent { next } => format!("complete the item and {}", of(next)),
+        Action::Reset { next } => format!("open the item again and {}", of(next)),
+        Action::Refresh { next, exhausted } => {
+            format!("read the items again and {}; where none is open {}", of(next), of(exhausted))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, TurnId};
 use botpipe_kernel::plan::{Artifact, Step};
-use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, Ref, Visit};
+use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, ItemStatus, Ref, Visit};
 use serde_json::Value;
 
 use super::Trouble;
@@ -165,12 +165,14 @@ impl Driver<'_> {
                 remaining: worklist.items.len() - completed,
             });
             if let (Some(item), Some(at)) = (worklist.item(), worklist.current) {
+                let status =
+                    if worklist.done[at] { ItemStatus::Completed } else { ItemStatus::Planned };
                 let payload: Value =
                     serde_json::from_str(&self.text_of(&item.payload)?).unwrap_or(Value::Null);
                 roots.item = Some(crate::prompt::ItemRoot {
                     id: item.id.to_string(),
                     title: item.title.clone().unwrap_or_else(|| item.id.to_string()),
-                    status: item.status.as_str().to_owned(),
+                    status: status.as_str().to_owned(),
                     payload,
                     dir_key: item.id.to_string(),
                     index: at + 1,
@@ -207,18 +209,24 @@ impl Driver<'_> {
     /// What a program of the current visit is told by its environment.
     pub(crate) fn visit_environment(&self) -> Result<Vec<(String, String)>, Trouble> {
         let visit = &self.current_visit()?.id;
-        let mut names = vec![
+        let mut names = self.run_environment();
+        names.push(("BOTPIPE_STEP".to_owned(), visit.step.to_string()));
+        names.push(("BOTPIPE_VISIT".to_owned(), visit.n.to_string()));
+        if let Some(item) = &visit.item {
+            names.push(("BOTPIPE_ITEM".to_owned(), item.to_string()));
+        }
+        Ok(names)
+    }
+
+    /// What any program of the run is told.
+    pub(crate) fn run_environment(&self) -> Vec<(String, String)> {
+        let names = [
             ("BOTPIPE_RUN", self.desk.run_id.to_string()),
             ("BOTPIPE_TASK", self.desk.task.to_string()),
             ("BOTPIPE_WORKFLOW", self.run.plan.name.to_string()),
             ("BOTPIPE_WORKFLOW_FOLDER", self.desk.folder.clone()),
-            ("BOTPIPE_STEP", visit.step.to_string()),
-            ("BOTPIPE_VISIT", visit.n.to_string()),
         ];
-        if let Some(item) = &visit.item {
-            names.push(("BOTPIPE_ITEM", item.to_string()));
-        }
-        Ok(names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// The same, and which turn it is.

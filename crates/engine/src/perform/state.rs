@@ -42,7 +42,7 @@ impl Driver<'_> {
 
     /// A scope of the state with its defaults; `None` where the workflow declares none, or where there
     /// is no item.
-    fn state(
+    pub(super) fn state(
         &mut self,
         scope: StateScope,
         step: &Step,

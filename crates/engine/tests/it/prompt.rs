@@ -115,11 +115,11 @@ fn a_name_that_is_undefined_is_said_with_what_was_perhaps_meant() {
     {{ artifacts.wrok }}
         the prompt of `plan`, line 1: `artifacts.wrok` is undefined; did you mean `work`?
     {{ item.title }}
-        the prompt of `plan`, line 1: `item.title` is undefined; known here: `artifacts`, `checks`, `input`, `message`, `outcome`, `params`, `request`, `route`, `run`, `step`, `task`, `workflow`
+        the prompt of `plan`, line 1: `item.title` is undefined; known here: `artifacts`, `checks`, `input`, `message`, `outcome`, `params`, `request`, `route`, `run`, `state`, `step`, `task`, `workflow`
     {{ params.absent.deeper }}
         the prompt of `plan`, line 1: `params.absent` is undefined; known here: `strict`, `test_command`
     {% if nothing.there %}x{% endif %}
-        the prompt of `plan`, line 1: `nothing.there` is undefined; known here: `artifacts`, `checks`, `input`, `item`, `message`, `outcome`, `params`, `request`, `route`, `run`, `step`, `task`, `ticket`, `workflow`, `worklist`
+        the prompt of `plan`, line 1: `nothing.there` is undefined; known here: `artifacts`, `checks`, `current_worklist`, `input`, `item`, `message`, `outcome`, `params`, `request`, `route`, `run`, `state`, `step`, `task`, `ticket`, `workflow`, `worklist`
     {{ item.title | shout }}
         the prompt of `plan`, line 1: unknown filter: filter shout is unknown
     line\n{{ item.

@@ -12,7 +12,7 @@ use botpipe_kernel::run::{
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 33;
+pub(crate) const KINDS: usize = 34;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -51,6 +51,7 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::SaidDelivered { .. } => 30,
         Event::FellBack { .. } => 31,
         Event::StateSet { .. } => 32,
+        Event::SourceDrifted { .. } => 33,
     }
 }
 
@@ -322,6 +323,13 @@ fn of_outcomes() -> Vec<Event> {
             to: Target::SelfStep,
             completed: Some(id("item-2")),
             handoff: Some(text("mind the gap")),
+            dropped: None,
+            reset: None,
+        },
+        Event::SourceDrifted {
+            worklist: id("item"),
+            source: digest('4'),
+            drift: "`work.json` was changed".to_owned(),
         },
         Event::StateSet {
             visit: visit(),

@@ -6,10 +6,12 @@ mod route;
 mod state;
 mod step;
 mod workflow;
+mod worklist;
 
 pub use budget::{Budget, Spending};
 pub use policy::{NetworkMode, Policy, SandboxMode};
 pub use route::{Action, Route, Target, Visibility};
 pub use state::{Assignment, StatePlace, StateScope};
 pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};
-pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider, Worklist};
+pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider};
+pub use worklist::{ItemSource, Selection, Worklist};

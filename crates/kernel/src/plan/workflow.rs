@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, Policy, StateScope, Step};
+use super::{Budget, Policy, StateScope, Step, Worklist};
 use crate::ids::{ArtifactName, Digest, StepId, WorkflowName, WorklistName};
 
 /// A workflow checked and lowered.
@@ -119,21 +119,6 @@ impl Format {
             Self::Raw => "raw",
         }
     }
-}
-
-/// An ordered set of items, read from a JSON artifact when first touched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Worklist {
-    pub from: ArtifactName,
-    /// Key of the array in the artifact.
-    pub collection: String,
-    /// Keys of an item's id, title and status.
-    pub id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
 }
 
 /// Bounds of a run.

@@ -9,7 +9,11 @@ use crate::ids::{CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Read and validate the items of a worklist.
-    ReadItems { worklist: WorklistName },
+    ReadItems {
+        worklist: WorklistName,
+        /// A command has to be run for it.
+        script: bool,
+    },
     /// Look at the step's required artifacts; record the tree and the writable artifacts.
     Enter { visit: VisitId },
     /// Render the prompt (or a script's command) and its contract.
@@ -73,7 +77,7 @@ impl Effect {
     /// The effect's id: stable across restarts for the same owed work.
     pub fn id(&self) -> String {
         match self {
-            Self::ReadItems { worklist } => format!("{worklist}/read"),
+            Self::ReadItems { worklist, .. } => format!("{worklist}/read"),
             Self::Enter { visit } => format!("{visit}/enter"),
             Self::Prepare { turn, .. } => format!("{turn}/prepare"),
             Self::RunTurn { turn, .. } => format!("{turn}/run"),
@@ -92,8 +96,8 @@ impl Effect {
     /// is durable first.
     pub fn only_looks(&self) -> bool {
         match self {
-            Self::ReadItems { .. }
-            | Self::Enter { .. }
+            Self::ReadItems { script, .. } => !script,
+            Self::Enter { .. }
             | Self::Prepare { .. }
             | Self::Seal { .. }
             | Self::Judge { .. }
@@ -108,6 +112,9 @@ impl Effect {
 
     /// Whether doing it starts a process of the author's or the agent's.
     pub fn is_process(&self) -> bool {
-        matches!(self, Self::RunTurn { .. } | Self::RunChecks { .. })
+        matches!(
+            self,
+            Self::RunTurn { .. } | Self::RunChecks { .. } | Self::ReadItems { script: true, .. }
+        )
     }
 }

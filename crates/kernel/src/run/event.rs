@@ -179,6 +179,12 @@ pub enum Event {
         /// Text for the next visit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         handoff: Option<Ref>,
+        /// The item this left behind without completing it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dropped: Option<ItemId>,
+        /// The item this opened again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reset: Option<ItemId>,
     },
     /// An item's status stands in its source file.
     StatusWritten {
@@ -220,6 +226,13 @@ pub enum Event {
     RunCancelled,
     /// A route put values into the state.
     StateSet { visit: VisitId, changes: Vec<StateChange> },
+    /// What a worklist was read from differs from what was read.
+    SourceDrifted {
+        worklist: WorklistName,
+        /// Its digest now.
+        source: Digest,
+        drift: String,
+    },
 }
 
 impl Event {
@@ -262,6 +275,7 @@ impl Event {
             Self::RunFinished { .. } => "run_finished",
             Self::RunCancelled => "run_cancelled",
             Self::StateSet { .. } => "state_set",
+            Self::SourceDrifted { .. } => "source_drifted",
         }
     }
 }

@@ -46,6 +46,8 @@ pub enum Input {
         baseline: Baseline,
         /// The step's required artifacts as found on disk (freshness does not matter here).
         requires: Vec<Finding>,
+        /// How the file of the step's worklist differs from what was read of it.
+        drift: Option<Drift>,
     },
     /// Answer to [`Effect::Prepare`](super::Effect::Prepare).
     TurnPrepared {
@@ -115,6 +117,15 @@ pub enum Input {
     Stop { cause: InterruptCause, tree: Option<SnapshotId> },
     /// End the run for good: a running process was ended first.
     Cancel,
+}
+
+/// A difference between a worklist and the file it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    pub worklist: WorklistName,
+    /// The file's digest now.
+    pub source: Digest,
+    pub text: String,
 }
 
 /// What the engine made of a deciding turn's answer.

@@ -13,6 +13,7 @@ mod questions;
 mod state;
 mod tally;
 mod values;
+mod worklists;
 
 pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
@@ -24,8 +25,9 @@ pub use facts::{
 };
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};
-pub use input::{AskedQuestion, Exit, Input, Judged, Outcome};
+pub use input::{AskedQuestion, Drift, Exit, Input, Judged, Outcome};
 pub use outstanding::outstanding;
-pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
+pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit};
 pub use tally::Tally;
 pub use values::{Accepted, Led, StateChange, Values};
+pub use worklists::{Refreshing, WorklistState};

@@ -7,7 +7,7 @@ use botpipe_kernel::ids::{Role, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target, Visibility};
 use botpipe_kernel::run::{
     Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, SnapshotId, TurnCause,
-    outstanding,
+    Verdict, outstanding,
 };
 use proptest::prelude::*;
 
@@ -202,6 +202,10 @@ impl Laws {
                 self.truths.clear();
                 assert!(route.action.targets().any(|target| target == to));
             }
+            Event::RunFinished { verdict } => {
+                let dropped = run.worklists.values().any(|list| list.dropped.contains(&true));
+                assert!(!dropped || *verdict == Verdict::Rejected, "an item was dropped");
+            }
             Event::AnswerAccepted { .. } => self.fate = Fate::Answered,
             Event::TreeRestored { .. } => self.fate = Fate::PutBack,
             _ => {}
@@ -256,8 +260,14 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
 
 fn any_action(all: &[&str], scoped: bool, draw: &mut Draw<'_>) -> Action {
     if scoped && draw.one_in(2) {
-        let exhausted = any_target(all, draw);
-        return Action::CompleteAndAdvance { next: any_target(all, draw), exhausted };
+        let (next, exhausted) = (any_target(all, draw), any_target(all, draw));
+        return match draw.below(6) {
+            0 => Action::Advance { next, exhausted },
+            1 => Action::CompleteCurrent { next },
+            2 => Action::Refresh { next, exhausted },
+            3 => Action::Reset { next },
+            _ => Action::CompleteAndAdvance { next, exhausted },
+        };
     }
     Action::To(any_target(all, draw))
 }

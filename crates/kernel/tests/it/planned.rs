@@ -43,10 +43,7 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
 }
 
 fn targets(step: &Step) -> impl Iterator<Item = &Target> {
-    step.routes.iter().flat_map(|route| match &route.action {
-        Action::To(target) => vec![target],
-        Action::CompleteAndAdvance { next, exhausted } => vec![next, exhausted],
-    })
+    step.routes.iter().flat_map(|route| route.action.targets())
 }
 
 fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
@@ -117,7 +114,8 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]
+/// `accepted -> TARGET [, completes | advances | refreshes, else TARGET]
+/// [, completes_current | resets] [, checks a b] [, writes a b] [, verdict rejected]
 /// [, when] [, hidden | interactive] [, inherited]`.
 fn route(text: &str) -> Result<Route, String> {
     let mut parts = text.split(", ");
@@ -127,13 +125,25 @@ fn route(text: &str) -> Result<Route, String> {
     for part in parts {
         let (key, rest) = part.split_once(' ').unwrap_or((part, ""));
         match key {
-            "completes" => {
+            "completes" | "advances" | "refreshes" | "completes_current" | "resets" => {
                 let (next, exhausted) = (plans::target_of(target), plans::target_of("FINISH"));
-                route.action = Action::CompleteAndAdvance { next, exhausted };
+                route.action = match key {
+                    "completes" => Action::CompleteAndAdvance { next, exhausted },
+                    "advances" => Action::Advance { next, exhausted },
+                    "refreshes" => Action::Refresh { next, exhausted },
+                    "completes_current" => Action::CompleteCurrent { next },
+                    _ => Action::Reset { next },
+                };
             }
             "else" => match &mut route.action {
-                Action::CompleteAndAdvance { exhausted, .. } => *exhausted = plans::target_of(rest),
-                Action::To(_) => return Err("`else` comes after `completes`".to_owned()),
+                Action::CompleteAndAdvance { exhausted, .. }
+                | Action::Advance { exhausted, .. }
+                | Action::Refresh { exhausted, .. } => *exhausted = plans::target_of(rest),
+                _ => {
+                    return Err(
+                        "`else` comes after `completes`, `advances`, `refreshes`".to_owned()
+                    );
+                }
             },
             "checks" => {
                 route.required_checks = rest.split(' ').map(|n| n.parse().unwrap()).collect();

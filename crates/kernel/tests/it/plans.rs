@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
-    Action, Artifact, Check, Clocks, Continuity, Format, Input, Limits, OnInterrupt, Plan, Program,
-    Route, Step, Target, TurnPlan, Visibility, Work, Worklist,
+    Action, Artifact, Check, Clocks, Continuity, Format, Input, ItemSource, Limits, OnInterrupt,
+    Plan, Program, Route, Step, Target, TurnPlan, Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -122,11 +122,13 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         worklists: BTreeMap::from([(
             "item".parse().unwrap(),
             Worklist {
-                from: "work".parse().unwrap(),
+                from: ItemSource::Artifact("work".parse().unwrap()),
                 collection: "items".to_owned(),
                 id: "id".to_owned(),
                 title: None,
                 status: Some("status".to_owned()),
+                select: None,
+                timeout_ms: None,
             },
         )]),
         steps,

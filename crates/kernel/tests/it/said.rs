@@ -5,7 +5,7 @@ use std::str::FromStr;
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
-    AskedQuestion, Baseline, CheckResult, CheckStatus, Effect, Evidence, Exit, FailureClass,
+    AskedQuestion, Baseline, CheckResult, CheckStatus, Drift, Effect, Evidence, Exit, FailureClass,
     Finding, FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process,
     Provider, Raise, Ref, Run, Said, SnapshotId, StateChange, TurnResult, Usage, outstanding,
 };
@@ -38,7 +38,12 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         "entered" => Input::BaselineTaken {
             visit: place.visit()?,
             baseline: Baseline { tree: tree(&words), ..Baseline::default() },
-            requires: findings(&words, &["tree"])?,
+            requires: findings(&words, &["tree", "drift"])?,
+            drift: value(&words, "drift").map(|text| Drift {
+                worklist: "item".parse().unwrap(),
+                source: digest(10),
+                text: text.replace('_', " "),
+            }),
         },
         "prepared" => {
             let (session, said) = match &owed {
@@ -198,7 +203,7 @@ impl Place<'_> {
     fn worklist(&self) -> Result<WorklistName, String> {
         self.unnamed()?;
         match self.owed {
-            Some(Effect::ReadItems { worklist }) => Ok(worklist.clone()),
+            Some(Effect::ReadItems { worklist, .. }) => Ok(worklist.clone()),
             other => Err(format!("no items are owed: {other:?}")),
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, Effect, Event, Evidence, Exit, FailureClass, Finding,
-    FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Raise, Ref,
-    Refusal, Run, SnapshotId, StateChange, TurnResult, Usage, decide, outstanding,
+    Baseline, CheckResult, CheckStatus, Drift, Effect, Event, Evidence, Exit, FailureClass,
+    Finding, FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome, Process,
+    Raise, Ref, Refusal, Run, SnapshotId, StateChange, TurnResult, Usage, decide, outstanding,
 };
 
 use crate::plans::digest;
@@ -97,10 +97,10 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         return vec![Input::Stuck { message: "disk full".to_owned() }];
     }
     match effect.clone() {
-        Effect::ReadItems { worklist } if draw.one_in(5) => {
+        Effect::ReadItems { worklist, .. } if draw.one_in(5) => {
             vec![Input::ItemsRejected { worklist, why: "duplicate id".to_owned() }]
         }
-        Effect::ReadItems { worklist } => vec![Input::ItemsRead {
+        Effect::ReadItems { worklist, .. } => vec![Input::ItemsRead {
             worklist,
             source: digest(6),
             items: (0..draw.below(4)).map(item).collect(),
@@ -110,7 +110,12 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             let baseline = Baseline { tree, ..Baseline::default() };
             let state = if draw.one_in(20) { FindingState::Missing } else { stale() };
             let requires = vec![finding(&"work".parse().unwrap(), state)];
-            vec![Input::BaselineTaken { visit, baseline, requires }]
+            let drift = draw.one_in(9).then(|| Drift {
+                worklist: "item".parse().unwrap(),
+                source: digest(u8::try_from(draw.below(3)).unwrap()),
+                text: "it changed".to_owned(),
+            });
+            vec![Input::BaselineTaken { visit, baseline, requires, drift }]
         }
         Effect::Prepare { turn, session, said, .. } => vec![Input::TurnPrepared {
             turn,

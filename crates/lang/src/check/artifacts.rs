@@ -39,7 +39,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
 fn worklist_source(document: &Document, step: &StepDecl) -> Option<Spanned<ArtifactName>> {
     let scope = step.scope.as_ref()?;
     let worklist = document.worklists.iter().find(|it| it.name.value == scope.value)?;
-    Some(Spanned::new(worklist.from.as_ref()?.value.clone(), scope.span))
+    Some(Spanned::new(worklist.artifact()?.value.clone(), scope.span))
 }
 
 fn demand(
@@ -113,7 +113,7 @@ fn ensured<'d>(
     route: &'d RouteDecl,
 ) -> Vec<&'d ArtifactName> {
     // A path that names the item says nothing of the next item's file.
-    let advances = matches!(route.action, ActionDecl::CompleteAndAdvance { .. });
+    let advances = matches!(route.action, ActionDecl::Items { form, .. } if form.moves());
     let lasting = |name: &&ArtifactName| {
         !advances || document.artifact(name).is_none_or(|it| !super::paths::names_item(it))
     };

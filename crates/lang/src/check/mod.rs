@@ -12,6 +12,7 @@ mod templates;
 mod turns;
 mod usable;
 mod variables;
+mod worklists;
 
 pub use turns::WorstCase;
 pub(crate) use turns::worst_case;
@@ -20,12 +21,13 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 9] = [
+const RULES: [fn(&Document, &mut Report<'_>); 10] = [
     names::check,
     targets::check,
     routes::check,
     state::check,
     usable::check,
+    worklists::check,
     reach::check,
     artifacts::check,
     paths::check,

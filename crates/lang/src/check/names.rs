@@ -9,7 +9,7 @@ use crate::source::Spanned;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for worklist in &document.worklists {
-        let Some(from) = &worklist.from else { continue };
+        let Some(from) = worklist.artifact() else { continue };
         known_artifact(document, from, report);
         if let Some((format, _)) =
             document.artifact(&from.value).and_then(|artifact| artifact.file.as_ref())

@@ -115,7 +115,8 @@ fn misfit(
     never.then(|| format!("`{path}`: it is {}, and not {}", has.join(" or "), takes.join(" or ")))
 }
 
-fn types(schema: &Json) -> Vec<&str> {
+/// The types that a schema names.
+pub(super) fn types(schema: &Json) -> Vec<&str> {
     match schema.get("type") {
         Some(Json::String(kind)) => vec![kind],
         Some(Json::Array(kinds)) => kinds.iter().filter_map(Json::as_str).collect(),

@@ -6,7 +6,7 @@ use minijinja::Environment;
 
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, StepDecl, TextDecl, WorkDecl};
+use crate::document::{Document, SourceDecl, StepDecl, TextDecl, WorkDecl};
 use crate::source::Span;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -17,6 +17,16 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
         let text = TextDecl { text: path.value.clone(), span: path.span, file: None };
         let owner = artifact.owner.as_ref().and_then(|owner| document.step_index(owner));
         rule.template(&text, Place::Path(owner.map(|owner| &document.steps[owner])));
+    }
+    for list in &document.worklists {
+        if let SourceDecl::Script(command) = &list.from {
+            rule.template(command, Place::List);
+        }
+        if let Some(select) = &list.select {
+            for text in select.texts() {
+                rule.template(text, Place::List);
+            }
+        }
     }
     for step in &document.steps {
         rule.step(step);

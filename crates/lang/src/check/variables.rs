@@ -13,6 +13,8 @@ pub(super) enum Place<'d> {
     Step(&'d StepDecl),
     /// What a route renders or evaluates once there is an outcome.
     Exit(&'d StepDecl),
+    /// What a worklist is read by: no step is in progress, and there is no item.
+    List,
     /// The path of an artifact, with the step it belongs to. The steps that use it say whether
     /// there is an item.
     Path(Option<&'d StepDecl>),
@@ -53,8 +55,10 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
     let step = match place {
         Place::Step(step) | Place::Exit(step) => Some(step),
         Place::Path(owner) => owner,
+        Place::List => None,
     };
     let is_path = matches!(place, Place::Path(_));
+    let is_list = matches!(place, Place::List);
     // In a path there is one word for the item, so that it can be seen which paths have a part of it.
     let scope = step.and_then(|step| step.scope.as_ref()).filter(|_| !is_path);
     let is_alias = scope.is_some_and(|scope| scope.value.as_str() == root);
@@ -67,7 +71,7 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
         "params" => by_schema(root, &rest, &document.params.as_ref()?.json),
         "artifacts" if !is_path => artifacts(document, step, root, &rest),
         "checks" if !is_path => step.and_then(|step| checks(step, root, &rest)),
-        "route" | "outcome" if !is_path => match rest.as_slice() {
+        "route" | "outcome" if !is_path && !is_list => match rest.as_slice() {
             ["payload" | "route_fields", ..] => None,
             _ => one_of(root, &rest, &["tag", "payload", "route_fields"]),
         },
@@ -92,7 +96,7 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
             };
             let there = PLAIN.iter().filter(|name| !absent(name));
             let mut roots: Vec<String> = there.map(|&name| name.to_owned()).collect();
-            if !is_path {
+            if !is_path && !is_list {
                 roots.extend(["route".to_owned(), "outcome".to_owned()]);
                 let states = StateScope::ALL.map(|(word, _)| word);
                 let there = states.iter().filter(|word| state(document, step, word).is_some());

@@ -3,8 +3,9 @@
 use botpipe_kernel::ids::RouteTag;
 use botpipe_kernel::plan::{Target, Visibility};
 
+use super::action::ActionDecl;
 use super::field::{Fields, choice, name, text, wrong_type};
-use super::route::{ActionDecl, RouteDecl};
+use super::route::RouteDecl;
 use super::step::StepDecl;
 use super::work::WorkDecl;
 use super::{Document, Reader};

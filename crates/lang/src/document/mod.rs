@@ -1,5 +1,6 @@
 //! What the author wrote, section by section, every part with its place.
 
+mod action;
 mod artifact;
 pub(crate) mod field;
 mod inherited;
@@ -16,16 +17,17 @@ mod worklist;
 use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
 use botpipe_kernel::plan::{Budget, Policy, Provider};
 
+pub(crate) use action::{ActionDecl, Form};
 pub(crate) use artifact::ArtifactDecl;
 pub(crate) use inherited::GlobalRoutes;
-pub(crate) use route::{ActionDecl, RouteDecl};
+pub(crate) use route::RouteDecl;
 pub(crate) use schema::SchemaDecl;
 pub(crate) use state::{AssignmentDecl, StateDecl};
 pub(crate) use step::StepDecl;
 pub(crate) use text::TextDecl;
 pub(crate) use work::{CheckDecl, TurnDecl, WorkDecl};
 pub(crate) use workflow::read;
-pub(crate) use worklist::WorklistDecl;
+pub(crate) use worklist::{SourceDecl, WorklistDecl};
 
 use crate::diagnostic::Report;
 use crate::files::Files;

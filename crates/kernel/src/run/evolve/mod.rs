@@ -28,6 +28,7 @@ impl Run {
             | Event::OutcomeAccepted { .. }
             | Event::RouteTaken { .. }
             | Event::StateSet { .. }
+            | Event::SourceDrifted { .. }
             | Event::StatusWritten { .. } => self.routed(event),
             Event::VisitEntered { visit, again, handoff, answer } => {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
