@@ -175,6 +175,12 @@ impl Engine {
         Ok(RunView { summary: summary_of(&row), state, events, folder })
     }
 
+    /// What a run gave back, as far as it can still be read.
+    pub fn output(&self, run: &Run) -> Option<Value> {
+        let text = self.parts.text(run.output.as_ref()?).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
     /// The events of a run after a sequence number: for followers.
     ///
     /// # Errors
@@ -311,6 +317,7 @@ impl Engine {
                 task: driver.desk.task.clone(),
                 workflow: driver.run.plan.name.clone(),
                 folder: driver.desk.folder.clone().into(),
+                output: self.output(&driver.run),
                 state: driver.run,
             };
             result.map(|()| end)
@@ -344,6 +351,7 @@ impl Engine {
             task: row.task.clone(),
             workflow: row.workflow.clone(),
             folder: self.parts.layout.workflow_folder(&row.task, &row.workflow).relative.into(),
+            output: self.output(&state),
             state,
         }
     }

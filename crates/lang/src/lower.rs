@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, WorklistName};
 use botpipe_kernel::plan::{
-    Artifact, Assignment, Check, Input, ItemSource, Limits, Plan, Program, Route, Selection, Step,
-    TurnPlan, Work, Worklist,
+    Artifact, Assignment, Check, Input, ItemSource, Limits, Output, OutputSource, Plan, Program,
+    Route, Selection, Step, TurnPlan, Work, Worklist,
 };
 use serde_json::Value as Json;
 
 use crate::canonical::{canonical_json, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ArtifactDecl, AssignmentDecl, CheckDecl, Document, RouteDecl, SchemaDecl, SourceDecl, StepDecl,
-    TextDecl, TurnDecl, WorkDecl, WorklistDecl,
+    ArtifactDecl, AssignmentDecl, CheckDecl, Document, OutputDecl, OutputFrom, RouteDecl,
+    SchemaDecl, SourceDecl, StepDecl, TextDecl, TurnDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -58,6 +58,7 @@ impl TextStore {
             .iter()
             .map(|artifact| self.artifact(artifact))
             .collect::<Option<_>>()?;
+        let output = document.output.as_ref().map(|output| self.output(output));
         let state = document.state.schema().map(|state| self.schema(state));
         let steps =
             document.steps.iter().map(|step| self.step(step)).collect::<Option<Vec<_>>>()?;
@@ -79,6 +80,7 @@ impl TextStore {
             policy: document.policy,
             budget: document.budget,
             state,
+            output,
         })
     }
 
@@ -172,6 +174,16 @@ impl TextStore {
         }
     }
 
+    fn output(&mut self, decl: &OutputDecl) -> Output {
+        let from = match &decl.from {
+            OutputFrom::Artifact(name) => OutputSource::Artifact(name.value.clone()),
+            OutputFrom::Values(values) => OutputSource::Values(
+                values.iter().map(|(key, text)| (key.clone(), self.text(text))).collect(),
+            ),
+        };
+        Output { from, schema: decl.schema.as_ref().map(|schema| self.schema(schema)) }
+    }
+
     fn assignment(&mut self, decl: &AssignmentDecl) -> Assignment {
         Assignment { place: decl.place.value.clone(), value: self.text(&decl.value) }
     }
@@ -190,6 +202,7 @@ impl TextStore {
             verdict: decl.verdict.map(|(_, verdict)| verdict),
             when: decl.when.as_ref().map(|when| self.text(when)),
             visibility: decl.visibility.unwrap_or_default(),
+            route_fields: decl.route_fields.as_ref().map(|schema| self.schema(schema)),
             inherited: decl.inherited,
             set: decl.set.iter().map(|set| self.assignment(set)).collect(),
         })

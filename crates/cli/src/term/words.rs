@@ -104,6 +104,7 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         | Event::Sealed { .. }
         | Event::OutcomeAccepted { .. }
         | Event::ArtifactsAccepted { .. }
+        | Event::OutputSet { .. }
         | Event::StatusWritten { .. } => return None,
     };
     Some(one_line(&words, 400))

@@ -27,8 +27,7 @@ pub(super) fn read(driver: &mut Driver<'_>, worklist: WorklistName) -> Result<In
             of_value(&list, &format!("params.{key}"), &value)
         }
         ItemSource::State(key) => {
-            let step = driver.current_step()?;
-            let state = driver.state(StateScope::Run, &step)?.unwrap_or_default();
+            let state = driver.state(StateScope::Run, None)?.unwrap_or_default();
             let value = state.get(key).cloned().unwrap_or(Value::Null);
             of_value(&list, &format!("state.{key}"), &value)
         }

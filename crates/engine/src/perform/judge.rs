@@ -77,6 +77,9 @@ fn accept(
             return Ok(Judged::Malformed { why: format!("payload of `{}`: {why}", route.tag) });
         }
     }
+    if let Err(why) = fits_fields(driver, route, &envelope)? {
+        return Ok(Judged::Malformed { why });
+    }
     if asks(route) && role != Role::Script {
         match asked(driver, route, &envelope)? {
             Ok(question) => outcome.exit.question = Some(question),
@@ -96,6 +99,22 @@ fn accept(
     outcome.exit.changes = super::state::changes(driver, step, taken, &roots)?;
     outcome.exit.handoff = handoff(driver, step, taken, &roots, &outcome)?;
     Ok(Judged::Outcome(Box::new(outcome)))
+}
+
+/// Whether the route's fields are as its schema wants them; what makes a question is no part of that.
+fn fits_fields(
+    driver: &mut Driver<'_>,
+    route: &Route,
+    envelope: &Envelope,
+) -> Result<Result<(), String>, Trouble> {
+    let Some(schema) = &route.route_fields else { return Ok(Ok(())) };
+    let schema = driver.plan_text(schema)?;
+    let mut fields = envelope.fields.clone();
+    if asks(route) {
+        fields.retain(|key, _| !["question", "choices", "answer_schema"].contains(&key.as_str()));
+    }
+    let fits = driver.desk.schemas.validate(&schema, &Value::Object(fields));
+    Ok(fits.map_err(|why| format!("route_fields of `{}`: {why}", route.tag)))
 }
 
 fn asks(route: &Route) -> bool {

@@ -8,6 +8,7 @@ mod enter;
 mod hold;
 mod items;
 mod judge;
+mod output;
 mod prepare;
 mod replay;
 mod restore;
@@ -69,6 +70,7 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
             judge::judge(driver, turn, &offered, &text, exit)
         }
         Effect::Hand { visit, tag } => judge::hand(driver, visit, &tag),
+        Effect::Output => output::output(driver),
         Effect::AwaitTime { until } => hold::await_time(driver, until),
         Effect::Restore { turn, to, expected } => {
             restore::restore(driver, turn, &to, expected.as_ref())

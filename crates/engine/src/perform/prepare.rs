@@ -209,6 +209,10 @@ fn route_line(
         Some(schema) => Some(driver.plan_text(schema)?.to_string()),
         None => None,
     };
+    let fields_schema = match &route.route_fields {
+        Some(schema) => Some(driver.plan_text(schema)?.to_string()),
+        None => None,
+    };
     Ok(OfferedRoute {
         tag: route.tag.to_string(),
         summary: route.summary.clone(),
@@ -216,6 +220,7 @@ fn route_line(
         required_writes,
         required_checks: route.required_checks.iter().map(ToString::to_string).collect(),
         payload_schema,
+        fields_schema,
         asks: matches!(route.action, Action::To(Target::AwaitInput)),
         inherited: route.inherited,
     })

@@ -139,7 +139,8 @@ impl Driver<'_> {
     }
 
     fn roots_without_artifacts(&mut self) -> Result<Roots, Trouble> {
-        let step = self.current_step()?;
+        // There is none once the run is led to its end.
+        let step = self.current_step().ok();
         let mut roots = Roots {
             message: self.desk.message.clone(),
             input: self.desk.input.clone(),
@@ -150,16 +151,17 @@ impl Driver<'_> {
                 name: self.run.plan.name.to_string(),
                 folder: self.desk.folder.clone(),
             },
-            step: Some(crate::prompt::StepRoot {
+            step: step.as_ref().map(|step| crate::prompt::StepRoot {
                 id: step.id.to_string(),
                 visit: self.run.visit.as_ref().map_or(0, |visit| visit.id.n),
             }),
             ..Roots::default()
         };
-        if let Some(worklist) = step.scope.as_ref().and_then(|name| self.run.worklists.get(name)) {
+        let scope = step.as_ref().and_then(|step| step.scope.as_ref());
+        if let Some(worklist) = scope.and_then(|name| self.run.worklists.get(name)) {
             let completed = worklist.done.iter().filter(|done| **done).count();
             roots.worklist = Some(crate::prompt::WorklistRoot {
-                name: step.scope.as_ref().map(ToString::to_string).unwrap_or_default(),
+                name: scope.map(ToString::to_string).unwrap_or_default(),
                 total: worklist.items.len(),
                 completed,
                 remaining: worklist.items.len() - completed,
@@ -181,7 +183,7 @@ impl Driver<'_> {
             }
         }
         roots.checks = self.check_roots()?;
-        self.put_states(&mut roots, &step)?;
+        self.put_states(&mut roots, step.as_ref())?;
         self.put_led(&mut roots)?;
         Ok(roots)
     }

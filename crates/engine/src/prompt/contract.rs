@@ -90,6 +90,8 @@ pub struct OfferedRoute {
     pub required_checks: Vec<String>,
     /// JSON Schema of the payload.
     pub payload_schema: Option<String>,
+    /// JSON Schema of the route fields.
+    pub fields_schema: Option<String>,
     /// Whether taking it asks a person.
     pub asks: bool,
     /// Whether the step has it without saying so: it is named briefly, and last.
@@ -266,7 +268,7 @@ impl Contract {
         if own().any(|route| route.payload_schema.is_some()) {
             example += ", \"payload\": {…}";
         }
-        if own().any(|route| route.asks) {
+        if own().any(|route| route.asks || route.fields_schema.is_some()) {
             example += ", \"route_fields\": {…}";
         }
         example + "}}"
@@ -293,6 +295,13 @@ impl Contract {
             if let Some(schema) = &route.payload_schema {
                 words += &format!(
                     " With `{}`, `payload` fits schema {}.",
+                    route.tag,
+                    schemas.number(schema)
+                );
+            }
+            if let Some(schema) = &route.fields_schema {
+                words += &format!(
+                    " With `{}`, `route_fields` fits schema {}.",
                     route.tag,
                     schemas.number(schema)
                 );

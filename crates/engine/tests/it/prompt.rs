@@ -191,6 +191,7 @@ fn write(name: &str, format: &str, file: &str, schema: Option<&str>) -> WriteLin
 fn route(tag: &str, target: &str) -> OfferedRoute {
     OfferedRoute {
         inherited: false,
+        fields_schema: None,
         tag: tag.to_owned(),
         summary: None,
         target: target.to_owned(),

@@ -12,7 +12,7 @@ use botpipe_kernel::run::{
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 34;
+pub(crate) const KINDS: usize = 35;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -52,6 +52,7 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::FellBack { .. } => 31,
         Event::StateSet { .. } => 32,
         Event::SourceDrifted { .. } => 33,
+        Event::OutputSet { .. } => 34,
     }
 }
 
@@ -326,6 +327,7 @@ fn of_outcomes() -> Vec<Event> {
             dropped: None,
             reset: None,
         },
+        Event::OutputSet { value: text("{\"n\":1}") },
         Event::SourceDrifted {
             worklist: id("item"),
             source: digest('4'),

@@ -1,6 +1,7 @@
 //! A checked workflow: immutable, hashed, nothing in it can be wrong.
 
 mod budget;
+mod output;
 mod policy;
 mod route;
 mod state;
@@ -9,6 +10,7 @@ mod workflow;
 mod worklist;
 
 pub use budget::{Budget, Spending};
+pub use output::{Output, OutputSource};
 pub use policy::{NetworkMode, Policy, SandboxMode};
 pub use route::{Action, Route, Target, Visibility};
 pub use state::{Assignment, StatePlace, StateScope};

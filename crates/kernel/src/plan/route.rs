@@ -40,6 +40,9 @@ pub struct Route {
     pub set: Vec<Assignment>,
     #[serde(default, skip_serializing_if = "Visibility::is_provider")]
     pub visibility: Visibility,
+    /// JSON Schema of the outcome's `route_fields`, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_fields: Option<Digest>,
     /// Not the step's own: a helper, or one of the workflow's `global_routes`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherited: bool,

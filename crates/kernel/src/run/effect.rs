@@ -48,6 +48,8 @@ pub enum Effect {
     Hand { visit: VisitId, tag: RouteTag },
     /// Write an item's status into its source file.
     WriteStatus { worklist: WorklistName, item: ItemId, status: ItemStatus },
+    /// Evaluate what the run gives back.
+    Output,
     /// Wait until this time, in milliseconds since the epoch.
     AwaitTime { until: u64 },
     /// Put the tree back to `to`, unless it differs from `expected`.
@@ -86,6 +88,7 @@ impl Effect {
             Self::Judge { turn, .. } => format!("{turn}/judge"),
             Self::Hand { visit, .. } => format!("{visit}/hand"),
             Self::WriteStatus { worklist, item, .. } => format!("{worklist}[{item}]/status"),
+            Self::Output => "output".to_owned(),
             Self::AwaitTime { until } => format!("time/{until}"),
             Self::Restore { turn, .. } => format!("{turn}/restore"),
         }
@@ -101,7 +104,8 @@ impl Effect {
             | Self::Prepare { .. }
             | Self::Seal { .. }
             | Self::Judge { .. }
-            | Self::Hand { .. } => true,
+            | Self::Hand { .. }
+            | Self::Output => true,
             Self::RunChecks { checks, .. } => checks.is_empty(),
             Self::RunTurn { .. }
             | Self::WriteStatus { .. }

@@ -226,6 +226,11 @@ pub enum Event {
     RunCancelled,
     /// A route put values into the state.
     StateSet { visit: VisitId, changes: Vec<StateChange> },
+    /// What the run gives back.
+    OutputSet {
+        /// JSON.
+        value: Ref,
+    },
     /// What a worklist was read from differs from what was read.
     SourceDrifted {
         worklist: WorklistName,
@@ -275,6 +280,7 @@ impl Event {
             Self::RunFinished { .. } => "run_finished",
             Self::RunCancelled => "run_cancelled",
             Self::StateSet { .. } => "state_set",
+            Self::OutputSet { .. } => "output_set",
             Self::SourceDrifted { .. } => "source_drifted",
         }
     }

@@ -87,6 +87,8 @@ pub enum Input {
     Judged { turn: TurnId, judged: Judged },
     /// Answer to [`Effect::Hand`](super::Effect::Hand): the handoff of a route taken without asking.
     HandoffRendered { visit: VisitId, exit: Exit },
+    /// Answer to [`Effect::Output`](super::Effect::Output): JSON.
+    OutputReady { value: Ref },
     /// Answer to [`Effect::WriteStatus`](super::Effect::WriteStatus).
     StatusWritten {
         worklist: WorklistName,

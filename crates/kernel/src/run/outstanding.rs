@@ -38,6 +38,7 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
                     .get(worklist)
                     .is_some_and(|list| matches!(list.from, ItemSource::Script(_))),
             })
+            .or_else(|| run.owes_output().then_some(Effect::Output))
             .into_iter()
             .collect(),
     }

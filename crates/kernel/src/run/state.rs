@@ -80,6 +80,9 @@ pub struct Run {
     pub led: Option<Led>,
     /// Whether it is to go on without people.
     pub full_auto: bool,
+    /// What it gives back, and whether that is still to be evaluated.
+    pub output: Option<Ref>,
+    pub output_owed: bool,
     /// A worklist that a route wants read again.
     pub refreshing: Option<Refreshing>,
     /// Worklists that are read again when they are next needed.
@@ -262,6 +265,8 @@ impl Run {
             values: Values::default(),
             led: None,
             full_auto: false,
+            output: None,
+            output_owed: false,
             refreshing: None,
             reread: BTreeSet::new(),
         }

@@ -149,6 +149,14 @@ impl Run {
         }
     }
 
+    /// Whether what the run gives back is to be evaluated now.
+    pub(super) fn owes_output(&self) -> bool {
+        self.output_owed
+            && self.visit.is_none()
+            && self.ending.is_some()
+            && self.to_read().is_none()
+    }
+
     /// Whether a list has to be read before the run goes on: because a route wants it again, or because
     /// the next step works on its items.
     pub(super) fn to_read(&self) -> Option<&WorklistName> {

@@ -11,7 +11,9 @@ use botpipe_kernel::run::{
 };
 use proptest::prelude::*;
 
-use crate::plans::{digest, plan, produce_verify, prompt, ralph, route, script, step, target_of};
+use crate::plans::{
+    digest, output, plan, produce_verify, prompt, ralph, route, script, step, target_of,
+};
 use crate::world::{Draw, World, answer, nudge};
 
 proptest! {
@@ -203,6 +205,7 @@ impl Laws {
                 assert!(route.action.targets().any(|target| target == to));
             }
             Event::RunFinished { verdict } => {
+                assert!(!run.output_owed, "it finished without what it gives back");
                 let dropped = run.worklists.values().any(|list| list.dropped.contains(&true));
                 assert!(!dropped || *verdict == Verdict::Rejected, "an item was dropped");
             }
@@ -218,6 +221,7 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
     let n = 1 + draw.below(3);
     let steps = (0..n).map(|at| any_step(names[at], &names[..n], draw)).collect();
     let mut plan = plan(steps);
+    plan.output = draw.one_in(2).then(|| output("n"));
     plan.limits.max_steps = 5 + u32::try_from(draw.below(30)).unwrap();
     plan
 }

@@ -16,11 +16,13 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
     let mut steps: Vec<Step> = Vec::new();
     let mut max_steps = None;
     let mut budget = Budget::default();
+    let mut output = None;
     for line in lines.iter().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (key, rest) = line.trim().split_once(' ').ok_or_else(|| format!("`{line}`?"))?;
         match (key, steps.last_mut()) {
             ("step", _) => steps.push(plans::step(rest, plans::prompt(&[]), Vec::new())),
             ("max_steps", _) => max_steps = Some(number(rest)?),
+            ("output", _) => output = Some(rest),
             ("budget", _) => budget = said::budget(&rest.split(' ').collect::<Vec<_>>())?,
             (_, Some(step)) => word(step, key, rest)?,
             _ => return Err(format!("`{line}` is of no step")),
@@ -31,6 +33,7 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
     }
     let mut plan = plans::plan(steps);
     plan.budget = budget;
+    plan.output = output.map(plans::output);
     for target in plan.steps.iter().flat_map(targets) {
         if let Target::Step(id) = target
             && plan.step(id).is_none()

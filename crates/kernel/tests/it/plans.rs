@@ -6,7 +6,7 @@ use std::sync::Arc;
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
     Action, Artifact, Check, Clocks, Continuity, Format, Input, ItemSource, Limits, OnInterrupt,
-    Plan, Program, Route, Step, Target, TurnPlan, Visibility, Work, Worklist,
+    Output, OutputSource, Plan, Program, Route, Step, Target, TurnPlan, Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -36,6 +36,7 @@ pub(crate) fn route(tag: &str, action: Action) -> Route {
         when: None,
         set: Vec::new(),
         visibility: Visibility::Provider,
+        route_fields: None,
         inherited: false,
     }
 }
@@ -137,6 +138,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         policy: None,
         budget: botpipe_kernel::plan::Budget::default(),
         state: None,
+        output: None,
     }
 }
 
@@ -158,4 +160,10 @@ pub(crate) fn ralph() -> Arc<Plan> {
         step("implement", produce_verify(&[], &["tests"], &[]), vec![accepted, rework]);
     second.scope = Some("item".parse().unwrap());
     Arc::new(plan(vec![first, second]))
+}
+
+/// What a run gives back: a key and its expression.
+pub(crate) fn output(key: &str) -> Output {
+    let values = BTreeMap::from([(key.to_owned(), digest(11))]);
+    Output { from: OutputSource::Values(values), schema: None }
 }

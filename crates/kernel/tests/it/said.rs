@@ -142,6 +142,7 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
             }
             start
         }
+        "gives" => Input::OutputReady { value: text(rest) },
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
         "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },

@@ -169,6 +169,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::WriteStatus { worklist, item, status } => {
             vec![Input::StatusWritten { worklist, item, status, stamp: None, drift: None }]
         }
+        Effect::Output => vec![Input::OutputReady { value: text("{}") }],
         Effect::AwaitTime { .. } => vec![Input::TimeCame],
         Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
             turn,

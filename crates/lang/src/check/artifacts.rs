@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use botpipe_kernel::ids::ArtifactName;
+use botpipe_kernel::plan::Target;
 
 use super::flow::{Edge, edges, is_whole};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{ActionDecl, Document, RouteDecl, StepDecl, WorkDecl};
+use crate::document::{ActionDecl, Document, OutputFrom, RouteDecl, StepDecl, WorkDecl};
 use crate::source::Spanned;
 
 type Names<'d> = BTreeSet<&'d ArtifactName>;
@@ -16,6 +17,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
         return;
     }
     let at_entry = written_before(document);
+    at_the_end(document, &at_entry, report);
     for (step, before) in document.steps.iter().zip(at_entry) {
         // A step that cannot be reached is reported as that.
         let Some(before) = before else { continue };
@@ -40,6 +42,34 @@ fn worklist_source(document: &Document, step: &StepDecl) -> Option<Spanned<Artif
     let scope = step.scope.as_ref()?;
     let worklist = document.worklists.iter().find(|it| it.name.value == scope.value)?;
     Some(Spanned::new(worklist.artifact()?.value.clone(), scope.span))
+}
+
+/// What a run gives back is there on every way to FINISH.
+fn at_the_end(document: &Document, at_entry: &[Option<Names<'_>>], report: &mut Report<'_>) {
+    let output = document.output.as_ref().map(|output| &output.from);
+    let Some(OutputFrom::Artifact(name)) = output else { return };
+    if document.artifact(&name.value).is_none() {
+        return;
+    }
+    for (step, before) in document.steps.iter().zip(at_entry) {
+        let Some(before) = before else { continue };
+        for route in &step.routes {
+            let finishes = route.action.targets().any(|target| target.value == Target::Finish);
+            let there = before.contains(&name.value)
+                || ensured(document, step, route).contains(&&name.value);
+            if finishes && !there {
+                report.push(
+                    Problem::new(
+                        Code::NeverWritten,
+                        name.span,
+                        format!("a run may finish without `{}`", name.value),
+                    )
+                    .also(route.tag.span, "by this route")
+                    .help("let every way to FINISH pass a route that requires it"),
+                );
+            }
+        }
+    }
 }
 
 fn demand(

@@ -4,7 +4,7 @@ use botpipe_kernel::ids::ArtifactName;
 use botpipe_kernel::plan::{Continuity, Format};
 
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, StepDecl, WorkDecl};
+use crate::document::{Document, OutputFrom, StepDecl, WorkDecl};
 use crate::source::Spanned;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -22,6 +22,21 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
                 format.as_str()
             );
             report.push(Problem::new(Code::WorklistNotJson, from.span, message));
+        }
+    }
+    if let Some(OutputFrom::Artifact(name)) = document.output.as_ref().map(|output| &output.from) {
+        known_artifact(document, name, report);
+        let found = document.artifact(&name.value);
+        if let Some((format, _)) = found.and_then(|artifact| artifact.file.as_ref())
+            && *format != Format::Json
+        {
+            let message = format!("an output is JSON, `{}` is {}", name.value, format.as_str());
+            report.push(Problem::new(Code::WorklistNotJson, name.span, message));
+        }
+        if found.is_some_and(super::paths::names_item) {
+            let message =
+                format!("the path of `{}` names an item, and a run's end has none", name.value);
+            report.push(Problem::new(Code::NoItem, name.span, message));
         }
     }
     for step in &document.steps {

@@ -6,7 +6,7 @@ use minijinja::Environment;
 
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, SourceDecl, StepDecl, TextDecl, WorkDecl};
+use crate::document::{Document, OutputFrom, SourceDecl, StepDecl, TextDecl, WorkDecl};
 use crate::source::Span;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -26,6 +26,11 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
             for text in select.texts() {
                 rule.template(text, Place::List);
             }
+        }
+    }
+    if let Some(OutputFrom::Values(values)) = document.output.as_ref().map(|output| &output.from) {
+        for (_, value) in values {
+            rule.expression(value, Place::End);
         }
     }
     for step in &document.steps {

@@ -101,7 +101,7 @@ codes! {
     NoItem "BP0509" "no current item", "`item` and `worklist` exist only in steps with a `scope`.";
     BadPath "BP0510" "artifact path is not allowed", "Artifact paths are relative and stay inside the workflow's folder.";
     SchemaNotJson "BP0511" "schema without JSON", "Only a `json` artifact has content a schema can check.";
-    WorklistNotJson "BP0512" "worklist of a file that is not JSON", "A worklist is read from a `json` artifact.";
+    WorklistNotJson "BP0512" "file that is not JSON", "A worklist and an output are read from a `json` artifact.";
     Include "BP0513" "template names another template", "A prompt is one text; `include`, `import` and `extends` have nothing to read.";
     NoCassette "BP0514" "recording cannot be read", "The `replay` provider plays a recording that lies beside the workflow; another provider may be chosen instead.";
 

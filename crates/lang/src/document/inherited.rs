@@ -144,6 +144,9 @@ impl Reader<'_, '_> {
         if let Some(payload) = fields.get("payload") {
             route.payload = self.schema(payload);
         }
+        if let Some(schema) = fields.get("route_fields") {
+            route.route_fields = self.object_schema(schema);
+        }
         if let Some(answer) = fields.get("answer") {
             route.answer = self.schema(answer).map(|schema| (answer.key_span, schema));
         }

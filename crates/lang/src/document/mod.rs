@@ -4,6 +4,7 @@ mod action;
 mod artifact;
 pub(crate) mod field;
 mod inherited;
+mod output;
 mod policy;
 mod route;
 mod schema;
@@ -20,6 +21,7 @@ use botpipe_kernel::plan::{Budget, Policy, Provider};
 pub(crate) use action::{ActionDecl, Form};
 pub(crate) use artifact::ArtifactDecl;
 pub(crate) use inherited::GlobalRoutes;
+pub(crate) use output::{OutputDecl, OutputFrom};
 pub(crate) use route::RouteDecl;
 pub(crate) use schema::SchemaDecl;
 pub(crate) use state::{AssignmentDecl, StateDecl};
@@ -57,6 +59,7 @@ pub(crate) struct Document {
     pub(crate) budget: Budget,
     pub(crate) state: StateDecl,
     pub(crate) global: GlobalRoutes,
+    pub(crate) output: Option<OutputDecl>,
 }
 
 impl Document {

@@ -33,6 +33,7 @@ pub(crate) struct RouteDecl {
     pub(crate) set: Vec<AssignmentDecl>,
     /// As written; filled in by `inherit`.
     pub(crate) visibility: Option<Visibility>,
+    pub(crate) route_fields: Option<SchemaDecl>,
     /// Not the step's own.
     pub(crate) inherited: bool,
 }
@@ -55,6 +56,7 @@ impl RouteDecl {
             when: None,
             set: Vec::new(),
             visibility: None,
+            route_fields: None,
             inherited: false,
         }
     }

@@ -84,24 +84,28 @@ impl Reader<'_, '_> {
                 );
                 continue;
             };
-            let value = match &entry.value.value {
-                // A plain number or truth value is the expression of itself.
-                Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(TextDecl {
-                    text: entry.value.to_json().to_string(),
-                    span: entry.value.span,
-                    file: None,
-                }),
-                Value::Text(_) => self.inline_text(&entry.value, entry.key_span),
-                _ => {
-                    let expected = "text: an expression";
-                    wrong_type(&entry.value, entry.key_span, expected, self.report);
-                    None
-                }
-            };
+            let value = self.expression(entry);
             let place = Spanned::new(place, entry.key_span);
             assignments.extend(value.map(|value| AssignmentDecl { place, value }));
         }
         assignments
+    }
+
+    /// An expression; a plain number or truth value is that of itself.
+    pub(super) fn expression(&mut self, entry: &Entry) -> Option<TextDecl> {
+        match &entry.value.value {
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(TextDecl {
+                text: entry.value.to_json().to_string(),
+                span: entry.value.span,
+                file: None,
+            }),
+            Value::Text(_) => self.inline_text(&entry.value, entry.key_span),
+            _ => {
+                let expected = "text: an expression";
+                wrong_type(&entry.value, entry.key_span, expected, self.report);
+                None
+            }
+        }
     }
 }
 

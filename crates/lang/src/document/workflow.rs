@@ -16,7 +16,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 2] = ["output", "sessions"];
+const LATER: [&str; 1] = ["sessions"];
 
 /// Reads a whole file; `None` when it is no map.
 pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> Option<Document> {
@@ -53,6 +53,9 @@ pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> O
         let written = text(entry, reader.report);
         reader.document.entry = written.and_then(|step| name(step.value, step.span, reader.report));
     }
+    if let Some(output) = fields.get("output") {
+        reader.document.output = reader.output(output);
+    }
     if let Some(routes) = fields.get("global_routes") {
         reader.global_routes(routes);
     }
@@ -87,6 +90,7 @@ impl Document {
             budget: Budget::default(),
             state: StateDecl::None,
             global: GlobalRoutes::default(),
+            output: None,
         }
     }
 }

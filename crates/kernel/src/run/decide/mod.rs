@@ -77,6 +77,12 @@ fn answered(batch: &mut Batch, input: Input) {
                 onward::items_rejected(batch, worklist, why);
             }
         }
+        Input::OutputReady { value } => {
+            if batch.run.owes_output() {
+                batch.push(Event::OutputSet { value });
+                onward::go_on(batch);
+            }
+        }
         Input::BaselineTaken { visit, baseline, requires, drift } => {
             entered(batch, visit, baseline, &requires, drift);
         }

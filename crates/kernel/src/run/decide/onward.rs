@@ -23,6 +23,9 @@ pub(super) fn go_on(batch: &mut Batch) {
         if batch.run.visit.is_some() || batch.run.to_read().is_some() {
             return;
         }
+        if batch.run.owes_output() {
+            return;
+        }
         if let Some(verdict) = batch.run.ending {
             batch.push(Event::RunFinished { verdict });
             return;

@@ -28,6 +28,7 @@ impl Run {
             | Event::OutcomeAccepted { .. }
             | Event::RouteTaken { .. }
             | Event::StateSet { .. }
+            | Event::OutputSet { .. }
             | Event::SourceDrifted { .. }
             | Event::StatusWritten { .. } => self.routed(event),
             Event::VisitEntered { visit, again, handoff, answer } => {
@@ -97,6 +98,7 @@ impl Run {
                 self.visit = None;
                 self.next = None;
                 self.status_owed = None;
+                self.output_owed = false;
             }
         }
     }

@@ -53,6 +53,10 @@ impl Run {
                     list.drifted = Some(source.clone());
                 }
             }
+            Event::OutputSet { value } => {
+                self.output = Some(value.clone());
+                self.output_owed = false;
+            }
             Event::StateSet { visit, changes } => self.values.set(visit, changes),
             Event::StatusWritten { worklist, stamp, .. } => {
                 self.status_written(worklist, stamp.as_ref());
@@ -173,7 +177,10 @@ impl Run {
         match to {
             Target::Step(id) => self.next = enter(id, *id == from.id && files.is_some()),
             Target::SelfStep | Target::AwaitInput => self.next = enter(&from.id, files.is_some()),
-            Target::Finish => self.ending = Some(verdict.unwrap_or(own)),
+            Target::Finish => {
+                self.ending = Some(verdict.unwrap_or(own));
+                self.output_owed = self.plan.output.is_some();
+            }
             Target::Fail => self.ending = Some(Verdict::Rejected),
         }
     }
