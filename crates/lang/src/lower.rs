@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, WorklistName};
 use botpipe_kernel::plan::{
-    Artifact, Assignment, Check, Input, ItemSource, Limits, Output, OutputSource, Plan, Program,
-    Route, Selection, Step, TurnPlan, Work, Worklist,
+    Artifact, Assignment, Check, Continuity, Input, ItemSource, Limits, Output, OutputSource, Plan,
+    Program, Route, Selection, Step, TurnPlan, Work, Worklist,
 };
 use serde_json::Value as Json;
 
 use crate::canonical::{canonical_json, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ArtifactDecl, AssignmentDecl, CheckDecl, Document, OutputDecl, OutputFrom, RouteDecl,
-    SchemaDecl, SourceDecl, StepDecl, TextDecl, TurnDecl, WorkDecl, WorklistDecl,
+    ArtifactDecl, AssignmentDecl, CheckDecl, ContinuityDecl, Document, OutputDecl, OutputFrom,
+    RouteDecl, SchemaDecl, SourceDecl, StepDecl, TextDecl, TurnDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -161,7 +161,11 @@ impl TextStore {
             prompt: self.text(&decl.prompt),
             writes: plain(&decl.writes),
             requires: plain(&decl.requires),
-            session: decl.session.value,
+            session: match &decl.session.value.continuity {
+                ContinuityDecl::Plain(continuity) => continuity.clone(),
+                ContinuityDecl::Key(template) => Continuity::Key(self.text(template)),
+            },
+            slot: decl.session.value.slot.clone(),
         }
     }
 

@@ -107,6 +107,9 @@ impl Flow {
         if args[0] == "run" && !args.contains(&"--provider") {
             args.extend(["--provider", "command", "--", "sh", "-c", &self.agent]);
         }
+        if args[0] == "run" && args.ends_with(&["--provider", "acp"]) {
+            args.extend(["--", "sh", "-c", &self.agent]);
+        }
         let said = said(&self.place.command(&args).output().unwrap());
         let mut text = format!("exits {}\n", said.code);
         if matches!(args[0], "check" | "runs") || said.code == 2 {
@@ -116,9 +119,7 @@ impl Flow {
         if let Some(output) = said.json().get("output") {
             writeln!(text, "output {output}").unwrap();
         }
-        if let Some(at) = args.iter().position(|arg| *arg == "--task")
-            && self.task != args[at + 1]
-        {
+        if let Some(at) = args.iter().position(|arg| *arg == "--task") {
             (self.task, self.logged) = (args[at + 1].to_owned(), 0);
         }
         let log = self.place.say(&["logs", "flow", &self.task]).out;

@@ -13,6 +13,7 @@ mod prepare;
 mod replay;
 mod restore;
 mod roots;
+mod session;
 mod state;
 mod turn;
 

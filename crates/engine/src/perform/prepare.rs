@@ -7,6 +7,7 @@ use botpipe_kernel::run::{
     CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, Said, SessionUse, TurnCause,
 };
 
+use super::session::{Found, find};
 use super::{Agent, Trouble};
 use crate::driver::Driver;
 use crate::policy;
@@ -37,7 +38,9 @@ pub(super) fn prepare(
     };
     let what = format!("prompt of step `{}` ({})", step.id, turn.role);
     let asked = driver.render(&planned.prompt, &what)?;
+    let Found { session, earlier } = find(driver, &planned, session, &what)?;
     let mut contract = contract(driver, &step, &turn, cause, feedback, offered, session.as_ref())?;
+    contract.earlier = earlier;
     for said in said {
         contract.said.push(driver.text_of(&said.text)?);
     }
@@ -111,6 +114,7 @@ fn contract(
         handoff: None,
         answer: None,
         said: Vec::new(),
+        earlier: None,
         feedback,
         interruption: interruption(driver, turn, cause, session)?,
     };

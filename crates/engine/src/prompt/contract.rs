@@ -37,6 +37,8 @@ pub struct Contract {
     pub answer: Option<String>,
     /// What people said to the run since the last turn.
     pub said: Vec<String>,
+    /// What earlier runs of the task have to do with this conversation.
+    pub earlier: Option<String>,
     pub feedback: Vec<Feedback>,
     pub interruption: Option<InterruptionNote>,
 }
@@ -136,6 +138,9 @@ impl Contract {
         self.answer_wanted(&mut out, &mut schemas);
         schemas.render(&mut out);
         self.retry(&mut out);
+        if let (Part::Whole, Some(earlier)) = (part, &self.earlier) {
+            section(&mut out, "Earlier runs", earlier);
+        }
         if let (Part::Whole, Some(note)) = (part, &self.interruption) {
             interruption(note, &mut out);
         }

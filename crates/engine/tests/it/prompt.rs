@@ -173,6 +173,7 @@ fn contract(role: Role, turn: &str) -> Contract {
         handoff: None,
         answer: None,
         said: Vec::new(),
+        earlier: None,
         feedback: Vec::new(),
         interruption: None,
     }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Policy;
 use super::Route;
-use crate::ids::{ArtifactName, CheckName, Digest, Role, RouteTag, StepId, WorklistName};
+use crate::ids::{
+    ArtifactName, CheckName, Digest, Role, RouteTag, SessionName, StepId, WorklistName,
+};
 
 /// A node of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +157,9 @@ pub struct TurnPlan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<ArtifactName>,
     pub session: Continuity,
+    /// The named session it belongs to: turns of the same one share their conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SessionName>,
 }
 
 /// The program of a `run` step.
@@ -183,7 +188,7 @@ pub struct Check {
 }
 
 /// How long a conversation is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Continuity {
     /// One conversation for the whole run.
@@ -192,6 +197,17 @@ pub enum Continuity {
     WorkItem,
     /// A new one for each turn but a repair.
     Fresh,
+    /// One for the task, over its runs.
+    Task,
+    /// One for each text that this template renders to, by digest.
+    Key(Digest),
+}
+
+impl Continuity {
+    /// Whether its key takes more than the plan and the visit.
+    pub fn is_evaluated(&self) -> bool {
+        matches!(self, Self::Task | Self::Key(_))
+    }
 }
 
 /// What to do with a turn whose owner died before its end was recorded.

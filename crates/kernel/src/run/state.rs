@@ -177,6 +177,8 @@ pub struct Visit {
     pub restarting: Option<(TurnId, InterruptCause)>,
     /// The outcome that was accepted.
     pub outcome: Option<Accepted>,
+    /// The conversation of each role's last turn.
+    pub keys: BTreeMap<Role, SessionKey>,
 }
 
 /// Where a visit stands.
@@ -326,12 +328,21 @@ impl Run {
     /// Which conversation a turn belongs to.
     pub fn session_of(&self, step: &Step, visit: &VisitId, role: Role) -> Option<SessionUse> {
         let turn = step.turn(role)?;
-        let key = match (turn.session, &step.scope, &visit.item) {
+        let key = match (&turn.session, &step.scope, &visit.item) {
             (Continuity::Run, ..) => "run".to_owned(),
             (Continuity::WorkItem, Some(worklist), Some(item)) => format!("item/{worklist}/{item}"),
             (Continuity::WorkItem | Continuity::Fresh, ..) => format!("turn/{visit}/{role}"),
+            (Continuity::Task, ..) => "task".to_owned(),
+            (Continuity::Key(template), ..) => format!("key/{}", template.short()),
         };
-        let key = SessionKey(key);
+        let key = match &turn.slot {
+            Some(slot) => format!("{slot}/{key}"),
+            None => key,
+        };
+        // Some keys take evaluating; what came of it is known once a turn was owed.
+        let owed = self.visit.as_ref().filter(|now| now.id == *visit);
+        let owed = owed.and_then(|now| now.keys.get(&role)).filter(|_| turn.session.is_evaluated());
+        let key = owed.cloned().unwrap_or(SessionKey(key));
         let token = self.sessions.get(&key).cloned();
         let cost = self.session_usage.get(&key).and_then(|usage| usage.cost).unwrap_or(0);
         Some(SessionUse { key, token, cost })

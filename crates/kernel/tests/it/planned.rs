@@ -80,12 +80,13 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 "run" => Continuity::Run,
                 "work_item" => Continuity::WorkItem,
                 "fresh" => Continuity::Fresh,
+                "task" => Continuity::Task,
                 _ => return Err(format!("`{rest}` is no session")),
             };
             match &mut step.work {
                 Work::Prompt { turn } => turn.session = kept,
                 Work::ProduceVerify { producer, verifier, .. } => {
-                    (producer.session, verifier.session) = (kept, kept);
+                    (producer.session, verifier.session) = (kept.clone(), kept);
                 }
                 Work::Run { .. } => return Err("a script has no session".to_owned()),
             }

@@ -19,6 +19,7 @@ pub(crate) fn turn(writes: &[&str]) -> TurnPlan {
         writes: writes.iter().map(|name| name.parse().unwrap()).collect(),
         requires: Vec::new(),
         session: Continuity::Fresh,
+        slot: None,
     }
 }
 

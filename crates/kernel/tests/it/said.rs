@@ -7,7 +7,8 @@ use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
     AskedQuestion, Baseline, CheckResult, CheckStatus, Drift, Effect, Evidence, Exit, FailureClass,
     Finding, FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process,
-    Provider, Raise, Ref, Run, Said, SnapshotId, StateChange, TurnResult, Usage, outstanding,
+    Provider, Raise, Ref, Run, Said, SessionKey, SnapshotId, StateChange, TurnResult, Usage,
+    outstanding,
 };
 
 use crate::plans::digest;
@@ -45,16 +46,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
                 text: text.replace('_', " "),
             }),
         },
-        "prepared" => {
-            let (session, said) = match &owed {
-                Some(Effect::Prepare { session, said, .. }) => (session.clone(), said.len()),
-                _ => (None, 0),
-            };
-            let said = u32::try_from(said).unwrap();
-            let prompt = if rest.is_empty() { "the prompt" } else { rest };
-            let (turn, prompt) = (place.turn()?, text(prompt));
-            Input::TurnPrepared { turn, prompt, request: None, policy: None, session, said }
-        }
+        "prepared" => prepared(place.turn()?, owed.as_ref(), rest, &words),
         "started" => Input::TurnStarted {
             turn: place.turn()?,
             process: Process { pid: 7, start_ticks: 70, boot_id: Some("boot".to_owned()) },
@@ -115,6 +107,23 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         },
         _ => return Err(format!("nobody says `{word}`")),
     })
+}
+
+/// `[the prompt]`, or `key=task@here [token=s1]` for a conversation whose key took evaluating.
+fn prepared(turn: TurnId, owed: Option<&Effect>, rest: &str, words: &[&str]) -> Input {
+    let (mut session, said) = match owed {
+        Some(Effect::Prepare { session, said, .. }) => (session.clone(), said.len()),
+        _ => (None, 0),
+    };
+    let key = value(words, "key");
+    if let (Some(session), Some(key)) = (&mut session, key) {
+        session.key = SessionKey(key.to_owned());
+        session.token = value(words, "token").map(str::to_owned);
+    }
+    let said = u32::try_from(said).unwrap();
+    let prompt = if rest.is_empty() || key.is_some() { "the prompt" } else { rest };
+    let prompt = text(prompt);
+    Input::TurnPrepared { turn, prompt, request: None, policy: None, session, said }
 }
 
 /// What people, signals and the engine itself say, whatever is owed.

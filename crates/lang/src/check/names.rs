@@ -4,7 +4,7 @@ use botpipe_kernel::ids::ArtifactName;
 use botpipe_kernel::plan::{Continuity, Format};
 
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, OutputFrom, StepDecl, WorkDecl};
+use crate::document::{ContinuityDecl, Document, OutputFrom, StepDecl, WorkDecl};
 use crate::source::Spanned;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -64,7 +64,9 @@ fn step_names(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
         }
     }
     for turn in step.work.turns() {
-        if turn.session.value == Continuity::WorkItem && step.scope.is_none() {
+        let of_item =
+            matches!(turn.session.value.continuity, ContinuityDecl::Plain(Continuity::WorkItem));
+        if of_item && step.scope.is_none() {
             report.push(
                 Problem::new(
                     Code::SessionScope,

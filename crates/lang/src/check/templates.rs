@@ -6,7 +6,9 @@ use minijinja::Environment;
 
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, OutputFrom, SourceDecl, StepDecl, TextDecl, WorkDecl};
+use crate::document::{
+    ContinuityDecl, Document, OutputFrom, SourceDecl, StepDecl, TextDecl, WorkDecl,
+};
 use crate::source::Span;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
@@ -49,6 +51,9 @@ impl Rule<'_, '_> {
         let place = Place::Step(step);
         for turn in step.work.turns() {
             self.template(&turn.prompt, place);
+            if let ContinuityDecl::Key(key) = &turn.session.value.continuity {
+                self.template(key, place);
+            }
         }
         if let WorkDecl::Run { command, .. } = &step.work {
             self.template(command, place);

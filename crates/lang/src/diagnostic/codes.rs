@@ -89,6 +89,7 @@ codes! {
     NothingOffered "BP0424" "no route is sure to be offered", "Whoever decides needs a route of the step's own that is there in every run: without `when`, and also where nobody can be asked.";
     NothingToDisable "BP0425" "nothing to disable", "`disabled` takes away a route that a step inherits: `question`, `blocked`, `failed`, or one of `global_routes`.";
     WorklistSource "BP0426" "items from nowhere", "A worklist comes from one place: a `json` artifact, an array of `params` or `state`, or what a command prints.";
+    UnknownSession "BP0427" "unknown session", "Named sessions are declared under `sessions`.";
 
     FileUnreadable "BP0501" "file cannot be read", "Paths are relative to the workflow's own file.";
     FileOutside "BP0502" "path leaves the workflow's folder", "A workflow reads only what lies beside it.";

@@ -8,6 +8,7 @@ mod output;
 mod policy;
 mod route;
 mod schema;
+mod session;
 mod state;
 mod step;
 mod text;
@@ -15,7 +16,7 @@ mod work;
 mod workflow;
 mod worklist;
 
-use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
+use botpipe_kernel::ids::{ArtifactName, SessionName, StepId, WorkflowName};
 use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use action::{ActionDecl, Form};
@@ -24,6 +25,7 @@ pub(crate) use inherited::GlobalRoutes;
 pub(crate) use output::{OutputDecl, OutputFrom};
 pub(crate) use route::RouteDecl;
 pub(crate) use schema::SchemaDecl;
+pub(crate) use session::ContinuityDecl;
 pub(crate) use state::{AssignmentDecl, StateDecl};
 pub(crate) use step::StepDecl;
 pub(crate) use text::TextDecl;
@@ -60,6 +62,8 @@ pub(crate) struct Document {
     pub(crate) state: StateDecl,
     pub(crate) global: GlobalRoutes,
     pub(crate) output: Option<OutputDecl>,
+    /// `None`: reported.
+    pub(crate) sessions: Option<Vec<(Spanned<SessionName>, ContinuityDecl)>>,
 }
 
 impl Document {

@@ -1,10 +1,10 @@
 //! The kind of a step and what belongs to it alone.
 
 use botpipe_kernel::ids::{ArtifactName, CheckName, StepId};
-use botpipe_kernel::plan::Continuity;
 
 use super::Reader;
-use super::field::{Fields, choice, duration, name, names, wrong_type};
+use super::field::{Fields, duration, name, names, wrong_type};
+use super::session::SessionDecl;
 use super::step::LATER_KINDS;
 use super::text::TextDecl;
 use crate::diagnostic::{Code, Problem};
@@ -13,6 +13,7 @@ use crate::yaml::{Entry, Value};
 
 /// What a step does.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a file has few steps, and each is held once")]
 pub(crate) enum WorkDecl {
     Prompt {
         turn: TurnDecl,
@@ -36,7 +37,7 @@ pub(crate) struct TurnDecl {
     pub(crate) prompt: TextDecl,
     pub(crate) writes: Vec<Spanned<ArtifactName>>,
     pub(crate) requires: Vec<Spanned<ArtifactName>>,
-    pub(crate) session: Spanned<Continuity>,
+    pub(crate) session: Spanned<SessionDecl>,
 }
 
 /// A check as authored.
@@ -244,7 +245,7 @@ impl Reader<'_, '_> {
         let session = own_session
             .or(session)
             .and_then(|session| self.session(session))
-            .unwrap_or(Spanned::new(Continuity::Fresh, entry.key_span));
+            .unwrap_or(Spanned::new(SessionDecl::fresh(), entry.key_span));
         TurnDecl {
             prompt,
             writes: self.writes(writes, owner),
@@ -253,24 +254,6 @@ impl Reader<'_, '_> {
                 .unwrap_or_default(),
             session,
         }
-    }
-
-    fn session(&mut self, entry: &Entry) -> Option<Spanned<Continuity>> {
-        let mut fields = Fields::of(&entry.value, "a session", entry.key_span, self.report)?;
-        let continuity = fields.need("continuity", self.report);
-        fields.close(&[], self.report);
-        let continuity = continuity?;
-        if continuity.value.get("key").is_some() {
-            self.report.push(super::field::not_yet("key", continuity.value.span));
-            return None;
-        }
-        let words = [
-            ("run", Continuity::Run),
-            ("work_item", Continuity::WorkItem),
-            ("fresh", Continuity::Fresh),
-        ];
-        choice(continuity, &words, &["task"], self.report)
-            .map(|value| Spanned::new(value, continuity.value.span))
     }
 
     fn checks(&mut self, entry: &Entry) -> Vec<CheckDecl> {

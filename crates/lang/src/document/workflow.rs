@@ -16,7 +16,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 1] = ["sessions"];
+const LATER: [&str; 0] = [];
 
 /// Reads a whole file; `None` when it is no map.
 pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> Option<Document> {
@@ -56,6 +56,9 @@ pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> O
     if let Some(output) = fields.get("output") {
         reader.document.output = reader.output(output);
     }
+    if let Some(sessions) = fields.get("sessions") {
+        reader.sessions(sessions);
+    }
     if let Some(routes) = fields.get("global_routes") {
         reader.global_routes(routes);
     }
@@ -91,6 +94,7 @@ impl Document {
             state: StateDecl::None,
             global: GlobalRoutes::default(),
             output: None,
+            sessions: Some(Vec::new()),
         }
     }
 }

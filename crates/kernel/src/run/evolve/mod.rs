@@ -10,7 +10,8 @@ use crate::plan::{OnLimit, Step};
 use crate::run::effect::TurnCause;
 use crate::run::event::Event;
 use crate::run::facts::{
-    Baseline, CheckResult, Feedback, Finding, Provider, Raise, Ref, SnapshotId, TurnResult,
+    Baseline, CheckResult, Feedback, Finding, Provider, Raise, Ref, SessionUse, SnapshotId,
+    TurnResult,
 };
 use crate::run::harness::{Remedy, Usage};
 use crate::run::hold::Hold;
@@ -40,7 +41,14 @@ impl Run {
                 if policy.is_some() {
                     self.policy.clone_from(policy);
                 }
+                if let Some(SessionUse { key, token: Some(token), .. }) = session {
+                    // It may come from an earlier run.
+                    self.sessions.insert(key.clone(), token.clone());
+                }
                 self.with_visit(|visit| {
+                    if let Some(session) = session {
+                        visit.keys.insert(turn.role, session.key.clone());
+                    }
                     visit.turns.insert(turn.role, turn.n);
                     visit.request.clone_from(request);
                     visit.phase = Phase::Turning {
@@ -193,6 +201,7 @@ impl Run {
             told: Vec::new(),
             restarting: None,
             outcome: None,
+            keys: BTreeMap::new(),
         });
     }
 
