@@ -136,7 +136,7 @@ impl TextStore {
             WorkDecl::Unknown => return None,
         };
         let routes =
-            decl.routes.iter().map(|route| self.route(route)).collect::<Option<Vec<_>>>()?;
+            decl.routes.iter().map(|route| self.route(decl, route)).collect::<Option<Vec<_>>>()?;
         Some(Step {
             id: decl.id.value.clone(),
             title: decl.title.clone(),
@@ -152,6 +152,7 @@ impl TextStore {
             clocks: decl.clocks,
             policy: decl.policy.clone(),
             state: decl.step_state.schema().map(|state| self.schema(state)),
+            protect: decl.protect.clone(),
             item_state: decl.item_state.schema().map(|state| self.schema(state)),
         })
     }
@@ -161,6 +162,7 @@ impl TextStore {
             prompt: self.text(&decl.prompt),
             writes: plain(&decl.writes),
             requires: plain(&decl.requires),
+            reads: plain(&decl.reads),
             session: match &decl.session.value.continuity {
                 ContinuityDecl::Plain(continuity) => continuity.clone(),
                 ContinuityDecl::Key(template) => Continuity::Key(self.text(template)),
@@ -192,7 +194,9 @@ impl TextStore {
         Assignment { place: decl.place.value.clone(), value: self.text(&decl.value) }
     }
 
-    fn route(&mut self, decl: &RouteDecl) -> Option<Route> {
+    fn route(&mut self, step: &StepDecl, decl: &RouteDecl) -> Option<Route> {
+        let own = step.control_schema.as_ref().filter(|_| !decl.inherited);
+        let payload = decl.payload.as_ref().or(own);
         let action = decl.action.lower()?;
         Some(Route {
             tag: decl.tag.value.clone(),
@@ -200,7 +204,7 @@ impl TextStore {
             summary: decl.summary.clone(),
             required_writes: decl.required_writes.as_deref().map(plain),
             required_checks: plain(&decl.required_checks),
-            payload: decl.payload.as_ref().map(|payload| self.schema(payload)),
+            payload: payload.map(|payload| self.schema(payload)),
             handoff: decl.handoff.as_ref().map(|handoff| self.text(handoff)),
             answer: decl.answer.as_ref().map(|(_, answer)| self.schema(answer)),
             verdict: decl.verdict.map(|(_, verdict)| verdict),

@@ -189,6 +189,9 @@ fn reason(feedback: &Feedback) -> String {
     match feedback {
         Feedback::Outcome { why } => why.clone(),
         Feedback::Failure { message, .. } => message.clone(),
+        Feedback::Protected { paths } => {
+            format!("protected files were changed: {}", paths.join(", "))
+        }
         Feedback::Artifacts { findings } => {
             let said = findings.iter().filter(|finding| !finding.is_good()).map(|finding| {
                 let name = &finding.artifact;

@@ -31,7 +31,9 @@ pub(super) fn run(
     for check in step.checks().iter().filter(|check| names.contains(&check.name)) {
         checks.push(one(driver, check)?);
     }
-    Ok(Input::ChecksEnded { visit, checks, findings })
+    // After the checks: what they change counts for the producer, who made them do it.
+    let touched = super::protect::touched(driver, &step)?;
+    Ok(Input::ChecksEnded { visit, checks, findings, touched })
 }
 
 fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {

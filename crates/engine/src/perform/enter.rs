@@ -20,6 +20,7 @@ pub(super) fn enter(driver: &mut Driver<'_>, visit: VisitId) -> Result<Input, Tr
     let baseline = Baseline {
         tree: Some(driver.desk.snapshots.take().map_err(Trouble::stuck)?),
         files: stamps(driver, &step)?,
+        protected: super::protect::content(driver, &step)?,
     };
     let drift = super::items::drift(driver)?;
     Ok(Input::BaselineTaken { visit, baseline, requires, drift })

@@ -10,6 +10,7 @@ mod items;
 mod judge;
 mod output;
 mod prepare;
+mod protect;
 mod replay;
 mod restore;
 mod roots;

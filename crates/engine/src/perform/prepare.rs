@@ -90,9 +90,11 @@ fn contract(
     session: Option<&SessionUse>,
 ) -> Result<Contract, Trouble> {
     let visit = driver.current_visit()?.clone();
-    let extra = step.turn(turn.role).map(|planned| planned.requires.clone()).unwrap_or_default();
+    let planned = step.turn(turn.role);
     let mut required = step.requires.clone();
-    required.extend(extra);
+    required.extend(planned.iter().flat_map(|planned| planned.requires.clone()));
+    let mut reads = step.reads.clone();
+    reads.extend(planned.iter().flat_map(|planned| planned.reads.clone()));
     let mut contract = Contract {
         workflow: driver.run.plan.name.to_string(),
         step: step.id.to_string(),
@@ -106,8 +108,9 @@ fn contract(
             .item_of(step)
             .map(|item| ItemLine { id: item.id.to_string(), title: item.title.clone() }),
         input: Some(driver.desk.input.clone()),
-        reads: read_lines(driver, &step.reads)?,
+        reads: read_lines(driver, &reads)?,
         requires: read_lines(driver, &required)?,
+        protect: if turn.role == Role::Producer { step.protect.clone() } else { Vec::new() },
         writes: write_lines(driver, step, turn.role)?,
         checks: Vec::new(),
         routes: Vec::new(),

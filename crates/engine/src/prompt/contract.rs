@@ -28,6 +28,8 @@ pub struct Contract {
     /// Files that are there and were found valid.
     pub requires: Vec<ReadLine>,
     pub writes: Vec<WriteLine>,
+    /// Files and folders to be left as they are.
+    pub protect: Vec<String>,
     pub checks: Vec<CheckLine>,
     /// Routes this turn may pick; empty when it picks none.
     pub routes: Vec<OfferedRoute>,
@@ -194,7 +196,8 @@ impl Contract {
     }
 
     fn files(&self, out: &mut String, schemas: &mut Schemas) {
-        if self.reads.is_empty() && self.requires.is_empty() && self.writes.is_empty() {
+        let none = self.reads.is_empty() && self.requires.is_empty() && self.writes.is_empty();
+        if none && self.protect.is_empty() {
             return;
         }
         let mut text = "Paths are relative to the workspace.\n\n".to_owned();
@@ -213,6 +216,9 @@ impl Contract {
                 text += &format!("; must fit schema {}", schemas.number(schema));
             }
             text.push('\n');
+        }
+        for path in &self.protect {
+            text += &format!("- Leave as it is: `{path}`\n");
         }
         section(out, "Files", &text);
     }

@@ -174,6 +174,7 @@ fn contract(role: Role, turn: &str) -> Contract {
         answer: None,
         said: Vec::new(),
         earlier: None,
+        protect: Vec::new(),
         feedback: Vec::new(),
         interruption: None,
     }

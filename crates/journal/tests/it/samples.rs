@@ -237,6 +237,7 @@ fn of_turns() -> Vec<Event> {
             baseline: Baseline {
                 tree: Some(tree('e')),
                 files: [(id::<ArtifactName>("report"), stamp())].into(),
+                protected: None,
             },
         },
         Event::TurnOwed {
@@ -298,6 +299,7 @@ fn of_outcomes() -> Vec<Event> {
                 output: Some(Ref::Object(digest('3'))),
             }],
             findings: findings(),
+            touched: Vec::new(),
         },
         Event::Sealed { visit: visit(), tree: Some(tree('4')) },
         Event::OutcomeAccepted {

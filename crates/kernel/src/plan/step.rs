@@ -45,6 +45,9 @@ pub struct Step {
     /// The same, kept for each item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_state: Option<Digest>,
+    /// Files and folders of the workspace that its producer must leave as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protect: Vec<String>,
 }
 
 /// What a run does when a limit of the account is reached.
@@ -160,6 +163,9 @@ pub struct TurnPlan {
     /// The named session it belongs to: turns of the same one share their conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<SessionName>,
+    /// Artifacts named to this turn as optional context, beyond the step's own `reads`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ArtifactName>,
 }
 
 /// The program of a `run` step.

@@ -143,6 +143,9 @@ pub enum Event {
         checks: Vec<CheckResult>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         findings: Vec<Finding>,
+        /// Protected files that the producer changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        touched: Vec<String>,
     },
     /// The producer's tree is fixed; the verifier judges this one.
     Sealed {

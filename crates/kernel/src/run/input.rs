@@ -80,7 +80,13 @@ pub enum Input {
     /// Answer to [`Effect::AwaitTime`](super::Effect::AwaitTime).
     TimeCame,
     /// Answer to [`Effect::RunChecks`](super::Effect::RunChecks).
-    ChecksEnded { visit: VisitId, checks: Vec<CheckResult>, findings: Vec<Finding> },
+    ChecksEnded {
+        visit: VisitId,
+        checks: Vec<CheckResult>,
+        findings: Vec<Finding>,
+        /// Protected files that are not what they were.
+        touched: Vec<String>,
+    },
     /// Answer to [`Effect::Seal`](super::Effect::Seal).
     Sealed { visit: VisitId, tree: Option<SnapshotId> },
     /// Answer to [`Effect::Judge`](super::Effect::Judge).

@@ -20,6 +20,7 @@ pub(crate) fn turn(writes: &[&str]) -> TurnPlan {
         requires: Vec::new(),
         session: Continuity::Fresh,
         slot: None,
+        reads: Vec::new(),
     }
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         clocks: Clocks::default(),
         state: None,
         item_state: None,
+        protect: Vec::new(),
     }
 }
 

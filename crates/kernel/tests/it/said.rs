@@ -66,7 +66,10 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             Input::ChecksEnded {
                 visit: place.visit()?,
                 checks: checks.iter().map(|word| check(word)).collect(),
-                findings: findings(&artifacts, &[])?,
+                findings: findings(&artifacts, &["touched"])?,
+                touched: value(&words, "touched")
+                    .map(|all| all.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
             }
         }
         "sealed" => {

@@ -140,6 +140,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
                 })
                 .collect(),
             findings: findings(run, botpipe_kernel::ids::Role::Producer, draw),
+            touched: if draw.one_in(9) { vec!["a.txt".to_owned()] } else { Vec::new() },
             visit,
         }],
         Effect::Seal { visit } => {

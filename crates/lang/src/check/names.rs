@@ -45,7 +45,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
 }
 
 fn step_names(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
-    let turns = step.work.turns().flat_map(|turn| &turn.requires);
+    let turns = step.work.turns().flat_map(|turn| turn.requires.iter().chain(&turn.reads));
     for name in step.requires.iter().chain(&step.reads).chain(turns).chain(step.work.writes()) {
         known_artifact(document, name, report);
     }

@@ -49,7 +49,7 @@ pub(super) fn names_item(artifact: &ArtifactDecl) -> bool {
 }
 
 fn mentions(step: &StepDecl) -> impl Iterator<Item = (&ArtifactName, crate::source::Span)> {
-    let turns = step.work.turns().flat_map(|turn| &turn.requires);
+    let turns = step.work.turns().flat_map(|turn| turn.requires.iter().chain(&turn.reads));
     step.requires
         .iter()
         .chain(&step.reads)

@@ -90,6 +90,7 @@ codes! {
     NothingToDisable "BP0425" "nothing to disable", "`disabled` takes away a route that a step inherits: `question`, `blocked`, `failed`, or one of `global_routes`.";
     WorklistSource "BP0426" "items from nowhere", "A worklist comes from one place: a `json` artifact, an array of `params` or `state`, or what a command prints.";
     UnknownSession "BP0427" "unknown session", "Named sessions are declared under `sessions`.";
+    BadProtect "BP0428" "no path to protect", "`protect` names files and folders of the workspace; a pattern or a place outside would protect something else than it says.";
 
     FileUnreadable "BP0501" "file cannot be read", "Paths are relative to the workflow's own file.";
     FileOutside "BP0502" "path leaves the workflow's folder", "A workflow reads only what lies beside it.";

@@ -37,6 +37,7 @@ pub(crate) struct TurnDecl {
     pub(crate) prompt: TextDecl,
     pub(crate) writes: Vec<Spanned<ArtifactName>>,
     pub(crate) requires: Vec<Spanned<ArtifactName>>,
+    pub(crate) reads: Vec<Spanned<ArtifactName>>,
     pub(crate) session: Spanned<SessionDecl>,
 }
 
@@ -84,7 +85,7 @@ impl WorkDecl {
 }
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, [bool; 3]); 7] = [
+const OWNED_KEYS: [(&str, &str, [bool; 3]); 8] = [
     // prompt, produce + verify, run
     ("writes", "`prompt` and `run`", [true, false, true]),
     ("session", "`prompt` and `produce`", [true, true, false]),
@@ -93,6 +94,7 @@ const OWNED_KEYS: [(&str, &str, [bool; 3]); 7] = [
     ("verifier_writes", "`produce` + `verify`", [false, true, false]),
     ("verifier_requires", "`produce` + `verify`", [false, true, false]),
     ("checks", "`produce` + `verify`", [false, true, false]),
+    ("verifier_reads", "`produce` + `verify`", [false, true, false]),
 ];
 
 #[derive(Clone, Copy)]
@@ -131,10 +133,11 @@ impl Reader<'_, '_> {
             verifier_writes,
             verifier_requires,
             checks,
+            verifier_reads,
         ] = owned;
         match (kind, prompt, run) {
             (Kind::Prompt, Some(prompt), _) => {
-                WorkDecl::Prompt { turn: self.turn(prompt, writes, None, session, &id.value) }
+                WorkDecl::Prompt { turn: self.turn(prompt, writes, session, &id.value) }
             }
             (Kind::Run, _, Some(run)) => {
                 let command = self.inline_text(&run.value, run.key_span);
@@ -158,15 +161,14 @@ impl Reader<'_, '_> {
                     );
                     return WorkDecl::Unknown;
                 };
-                let producer = self.turn(produce, producer_writes, None, session, &id.value);
+                let producer = self.turn(produce, producer_writes, session, &id.value);
                 let checks = checks.map(|checks| self.checks(checks)).unwrap_or_default();
-                let verifier = self.turn(
-                    verify,
-                    verifier_writes,
-                    verifier_requires,
-                    verifier_session,
-                    &id.value,
-                );
+                let mut verifier = self.turn(verify, verifier_writes, verifier_session, &id.value);
+                let mut artifacts = |entry: Option<&Entry>| {
+                    entry.map(|entry| names(entry, "artifacts", self.report)).unwrap_or_default()
+                };
+                verifier.requires = artifacts(verifier_requires);
+                verifier.reads = artifacts(verifier_reads);
                 WorkDecl::ProduceVerify { producer, checks, verifier }
             }
         }
@@ -212,7 +214,6 @@ impl Reader<'_, '_> {
         &mut self,
         entry: &Entry,
         writes: Option<&Entry>,
-        requires: Option<&Entry>,
         session: Option<&Entry>,
         owner: &StepId,
     ) -> TurnDecl {
@@ -249,9 +250,8 @@ impl Reader<'_, '_> {
         TurnDecl {
             prompt,
             writes: self.writes(writes, owner),
-            requires: requires
-                .map(|entry| names(entry, "artifacts", self.report))
-                .unwrap_or_default(),
+            requires: Vec::new(),
+            reads: Vec::new(),
             session,
         }
     }

@@ -92,9 +92,9 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::TurnEnded { .. }
         | Input::SaidDelivered { .. }
         | Input::TurnHeld { .. }) => of_a_turn(batch, of_turn),
-        Input::ChecksEnded { visit, checks, findings } => {
+        Input::ChecksEnded { visit, checks, findings, touched } => {
             if batch.phase_of(&visit) == Some(&Phase::Checking) {
-                attempt::checks_ended(batch, visit, checks, findings);
+                attempt::checks_ended(batch, visit, checks, findings, touched);
             }
         }
         Input::Sealed { visit, tree } => {
