@@ -5,7 +5,7 @@ use std::io;
 use std::thread;
 
 use botpipe_engine::process::StopSwitch;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
@@ -34,6 +34,23 @@ pub(crate) fn forward(stop: &StopSwitch) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// A switch that SIGTERM and SIGHUP throw, while a person has the terminal with another program: that one
+/// is interrupted by Ctrl-C, and we are not.
+///
+/// # Errors
+/// As [`forward`].
+pub(crate) fn forward_endings() -> io::Result<StopSwitch> {
+    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP])?;
+    let stop = StopSwitch::new();
+    let switch = stop.clone();
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever().filter(|it| [SIGTERM, SIGHUP].contains(it)) {
+            switch.request(signal);
+        }
+    })?;
+    Ok(stop)
 }
 
 /// Whether this process was started with the signal ignored, as `/proc` has it.

@@ -52,6 +52,7 @@ impl Driver<'_> {
                 return Ok(());
             }
             self.hear_people()?;
+            self.look_first()?;
             let Some(effect) = outstanding(&self.run).into_iter().next() else { return Ok(()) };
             match perform::perform(self, effect.clone()) {
                 Ok(input) => {
@@ -180,6 +181,7 @@ impl Driver<'_> {
             self.run.evolve(event);
             if let Event::FellBack { provider, .. } = event {
                 self.desk.agent = Agent::of(self.parts, Some(provider))?;
+                self.desk.has_looked = false;
             }
             self.progress.notice(&Notice::Happened { event, run: &self.run });
         }

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
-use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
-use botpipe_kernel::run::{Input, Lifecycle, Ref, Run};
+use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
+use botpipe_kernel::run::{Input, Lifecycle, Ref, Run, outstanding};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
@@ -99,7 +99,9 @@ impl Engine {
             },
             &owner("run"),
         )?;
-        let desk = Desk::set_up(&self.parts, new.about)?;
+        let mut desk = Desk::set_up(&self.parts, new.about)?;
+        // It was looked at when it was chosen.
+        desk.has_looked = true;
         self.own(&lease, run, 0, desk, progress, stop, |driver| driver.tell(new.input).map(drop))
     }
 
@@ -196,6 +198,26 @@ impl Engine {
         self.parts.text(text)
     }
 
+    /// An object, by the first digits of its digest.
+    ///
+    /// # Errors
+    /// [`Error::NoObject`]; [`Error::ObjectName`] for what is no such name, or one of several objects.
+    pub fn object(&self, prefix: &str) -> Result<(Digest, Vec<u8>), Error> {
+        let bad = |why: String| Error::ObjectName { prefix: prefix.to_owned(), why };
+        let digits = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        if prefix.len() < 4 || prefix.len() > 64 || !prefix.chars().all(digits) {
+            return Err(bad("write 4 to 64 of its hex digits".to_owned()));
+        }
+        match self.parts.objects.named(prefix)?.as_slice() {
+            [] => Err(Error::NoObject { prefix: prefix.to_owned() }),
+            [digest] => Ok((digest.clone(), self.parts.objects.get(digest)?)),
+            many => {
+                let names = many.iter().map(Digest::as_str).collect::<Vec<_>>().join(", ");
+                Err(bad(format!("it begins several: {names}")))
+            }
+        }
+    }
+
     /// The side file with everything a turn said, when there is one.
     pub fn activity_file(
         &self,
@@ -267,7 +289,10 @@ impl Engine {
                 inbox: &inbox,
                 cancelled: &cancelled,
             };
-            let result = first(&mut driver).and_then(|()| driver.drive());
+            let result = first(&mut driver).and_then(|()| {
+                driver.tell_owned();
+                driver.drive()
+            });
             done.request(0);
             let result = result.map_err(|error| driver.cut_off(error));
             let end = RunEnd {
@@ -316,6 +341,20 @@ impl Engine {
 }
 
 impl Driver<'_> {
+    /// Tells who watches that the run is owned, if there is anything to do.
+    fn tell_owned(&self) {
+        if outstanding(&self.run).is_empty() {
+            return;
+        }
+        let desk = &self.desk;
+        self.progress.notice(&Notice::Owned {
+            run: &desk.run_id,
+            task: &desk.task,
+            workflow: &self.run.plan.name,
+            folder: &desk.run_folder.absolute,
+        });
+    }
+
     /// Names the run in an error that left it where it stands.
     fn cut_off(&self, error: Error) -> Error {
         match error.kind() {
@@ -348,7 +387,8 @@ impl Driver<'_> {
             value => value.to_string(),
         };
         let answer = self.parts.keep(&self.desk.redactor.redact(&shown))?;
-        self.tell(Input::Answer { answer, text: text.to_owned() }).map(drop)
+        let text = self.desk.redactor.redact(text).into_owned();
+        self.tell(Input::Answer { answer, text }).map(drop)
     }
 }
 
@@ -356,9 +396,12 @@ pub(crate) fn owner(command: &str) -> Owner {
     Owner::current(format!("botpipe {command}"))
 }
 
-fn summary_of(row: &RunRow) -> RunSummary {
+pub(crate) fn summary_of(row: &RunRow) -> RunSummary {
     let value: Value = serde_json::from_str(&row.state).unwrap_or(Value::Null);
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    // One that cannot be seen from here lives as long as it was heard of a moment ago.
+    let heard = || row.owner.is_some() && row.gone_by > now();
+    let owned = row.owner_alive.unwrap_or_else(heard);
     let state = match text("state").as_str() {
         "waiting" => RunStatus::Waiting,
         "stopped" => RunStatus::Stopped,
@@ -366,7 +409,7 @@ fn summary_of(row: &RunRow) -> RunSummary {
         "rejected" => RunStatus::Rejected,
         "finished" => RunStatus::Finished,
         "cancelled" => RunStatus::Cancelled,
-        _ if row.owner_alive == Some(true) => RunStatus::Running,
+        _ if owned => RunStatus::Running,
         _ => RunStatus::OwnerLost,
     };
     RunSummary {
@@ -379,5 +422,8 @@ fn summary_of(row: &RunRow) -> RunSummary {
         state,
         until: value.get("until").and_then(Value::as_u64),
         detail: text("detail"),
+        owner: row.owner.clone(),
+        owned,
+        gone_by: row.gone_by,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
+use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::run::Refusal;
 
 use crate::prompt::InputProblem;
@@ -20,6 +20,16 @@ pub enum Error {
     NoRun { workflow: WorkflowName, task: TaskId, workspace: PathBuf },
     #[error("task `{task}` has no run `{run}` of workflow `{workflow}`")]
     NoSuchRun { workflow: WorkflowName, task: TaskId, run: RunId },
+    #[error("the run has no turn `{turn}`; it has {}", turns_text(.known))]
+    NoTurn { turn: TurnId, known: Vec<TurnId> },
+    #[error("{message}")]
+    Attach { message: String },
+    #[error("{message}")]
+    NoConversation { message: String },
+    #[error("no object's digest begins with `{prefix}`")]
+    NoObject { prefix: String },
+    #[error("`{prefix}` names no object: {why}")]
+    ObjectName { prefix: String, why: String },
     #[error("{}", refusal_text(.refusal))]
     Refused { refusal: Refusal },
     #[error("the workflow does not check; see its diagnostics")]
@@ -47,6 +57,11 @@ pub enum Error {
          does"
     )]
     Budget { key: &'static str, provider: &'static str, instead: &'static str },
+    #[error(
+        "the provider's settings hold {secret}, and they are recorded with the run; leave it out, and let \
+         the agent read it from its environment: `--pass-env NAME`"
+    )]
+    Secret { secret: String },
     #[error("provider `{name}`: {message}")]
     Harness { name: &'static str, message: String },
     #[error("cassette {origin}: {message}")]
@@ -97,16 +112,22 @@ impl Error {
                 _ => ErrorKind::Internal,
             },
             Self::Workspace(error) => error.kind(),
-            Self::NoRun { .. } | Self::NoSuchRun { .. } => ErrorKind::NotFound,
-            Self::Refused { .. } | Self::Answer { .. } => ErrorKind::Refused,
+            Self::NoRun { .. }
+            | Self::NoSuchRun { .. }
+            | Self::NoTurn { .. }
+            | Self::NoConversation { .. }
+            | Self::NoObject { .. } => ErrorKind::NotFound,
+            Self::Refused { .. } | Self::Answer { .. } | Self::Attach { .. } => ErrorKind::Refused,
             Self::Config(_)
             | Self::Unchecked
             | Self::Input { .. }
             | Self::NoProvider { .. }
             | Self::NoCommand
+            | Self::ObjectName { .. }
             | Self::Taken { .. }
             | Self::Harness { .. }
             | Self::Policy { .. }
+            | Self::Secret { .. }
             | Self::Budget { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,
@@ -118,6 +139,13 @@ impl Error {
 
 fn list(problems: &[InputProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn turns_text(turns: &[TurnId]) -> String {
+    match turns {
+        [] => "none yet".to_owned(),
+        turns => turns.iter().map(|turn| format!("`{turn}`")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn refusal_text(refusal: &Refusal) -> String {

@@ -1,5 +1,7 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
+pub mod activity;
+pub mod attach;
 pub mod catalog;
 pub mod config;
 pub mod doctor;
@@ -7,6 +9,7 @@ mod driver;
 pub mod engine;
 pub mod environment;
 pub mod error;
+mod found;
 pub mod harness;
 mod inbox;
 mod limits;
@@ -22,6 +25,8 @@ pub mod scaffold;
 pub mod scratch;
 mod start;
 mod take_up;
+pub mod trace;
+pub mod why;
 pub mod workspace;
 
 pub use engine::Engine;

@@ -15,6 +15,7 @@ use crate::inbox::{Inbox, Mail};
 use crate::perform::{About, Desk};
 use crate::process::StopSwitch;
 use crate::request::{CancelResult, RunRef, SayResult, Silent};
+use crate::workspace::redact::Redactor;
 
 impl Engine {
     /// Ends a run for good; a living owner is told to.
@@ -84,7 +85,9 @@ impl Engine {
                 Ok(SayResult::ForNextTurn)
             }
             Err(botpipe_journal::Error::Busy { run, .. }) if run == row.run => {
-                let request = Request::Say { id: id.clone(), text: text.to_owned() };
+                // The list of requests is a file too.
+                let text = Redactor::of_process().redact(text).into_owned();
+                let request = Request::Say { id: id.clone(), text };
                 self.parts.journal.request(&row.run, request)?;
                 self.await_said(&row.run, &id)
             }

@@ -1,7 +1,8 @@
 //! What a face asks of the engine, and what it gets back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use botpipe_journal::Owner;
 use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan};
 use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
@@ -114,6 +115,13 @@ pub struct RunSummary {
     pub detail: String,
     /// When the time comes that it waits for, in milliseconds since the epoch.
     pub until: Option<u64>,
+    /// Who holds it, or held it last without letting go.
+    pub owner: Option<Owner>,
+    /// Whether that process lives, as far as it can be told.
+    pub owned: bool,
+    /// Milliseconds since the epoch by which its last owner had died, if it is dead; 0 when that is not
+    /// known.
+    pub gone_by: u64,
 }
 
 /// A run's lifecycle as a word, owner included.
@@ -174,6 +182,9 @@ pub enum SayResult {
 pub enum Notice<'a> {
     /// An event has happened and is about to be recorded; `run` is the state after it.
     Happened { event: &'a Event, run: &'a Run },
+    /// This process owns the run and is about to move it: what was asked is recorded, not refused. The
+    /// folder is the run's own.
+    Owned { run: &'a RunId, task: &'a TaskId, workflow: &'a WorkflowName, folder: &'a Path },
     /// All events up to this one are on the disk.
     Durable { seq: u64 },
     /// A line that an agent, script or check printed; redacted.

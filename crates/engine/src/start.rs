@@ -10,6 +10,7 @@ use botpipe_kernel::run::{Input, Provider};
 use botpipe_lang::{Compiled, canonical_plan, digest_of};
 use botpipe_providers::Cassette;
 
+use crate::config::address_fault;
 use crate::driver::now;
 use crate::error::Error;
 use crate::harness::{Chosen, Kind};
@@ -18,6 +19,7 @@ use crate::perform::About;
 use crate::policy;
 use crate::prompt::run_input;
 use crate::request::{Preview, ProviderChoice, StartRequest};
+use crate::workspace::redact::Redactor;
 
 /// Everything a run starts with; nothing of it is recorded yet.
 pub(crate) struct NewRun {
@@ -33,10 +35,13 @@ pub(crate) struct NewRun {
 /// A request that fits its workflow; nothing of it is kept yet.
 struct Fitting {
     plan: plan::Plan,
+    message: String,
     input: serde_json::Value,
     params: serde_json::Value,
     agent: Option<Agent>,
     fallbacks: Vec<Provider>,
+    /// What the person should know.
+    notes: Vec<String>,
 }
 
 /// The agent program of a run before it is recorded.
@@ -89,6 +94,7 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     let fallbacks: Vec<_> = request.fallbacks.iter().map(|it| it.provider.clone()).collect();
     let budget = request.budget.clone().or(&plan.budget);
     for provider in provider.iter().chain(&fallbacks) {
+        can_be_recorded(provider)?;
         can_be_kept(&budget, Some(provider))?;
         if let Some(message) = policy::refusal(&plan, Some(provider)) {
             return Err(Error::Policy { message });
@@ -97,7 +103,22 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     if provider.is_none() && needs_agent(&plan) {
         return Err(Error::NoProvider { workflow: plan.name.clone() });
     }
-    Ok(Fitting { plan, input, params, agent, fallbacks })
+    let redactor = Redactor::of_process();
+    let given = (request.message.clone().unwrap_or_default(), input, params);
+    let (message, input, params) = (
+        redactor.redact(&given.0).into_owned(),
+        redactor.redact_json(given.1.clone()),
+        redactor.redact_json(given.2.clone()),
+    );
+    let mut notes = Vec::new();
+    if (&message, &input, &params) != (&given.0, &given.1, &given.2) {
+        notes.push(
+            "what the run is given holds a secret, which is taken out of it; an agent reads a secret from \
+             its environment (`--pass-env NAME`)"
+                .to_owned(),
+        );
+    }
+    Ok(Fitting { plan, message, input, params, agent, fallbacks, notes })
 }
 
 /// What a run would be: nothing is written, and nothing is asked of an agent.
@@ -109,12 +130,11 @@ pub fn preview(
     request: &StartRequest,
     workspace: &Path,
 ) -> Result<Preview, Error> {
-    let Fitting { plan, input, params, agent, fallbacks } = fit(compiled, request)?;
-    let (provider, notes) = match agent {
-        Some(Agent::Ready { provider, notes }) => (Some(provider), notes),
-        Some(recording) => (Some(recording.provider()), Vec::new()),
-        None => (None, Vec::new()),
-    };
+    let Fitting { plan, input, params, agent, fallbacks, mut notes, .. } = fit(compiled, request)?;
+    let provider = agent.as_ref().map(Agent::provider);
+    if let Some(Agent::Ready { notes: more, .. }) = agent {
+        notes.extend(more);
+    }
     let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
     let by = provider.as_ref().and_then(Kind::of);
     let policies = plan.steps.iter().map(|step| {
@@ -136,17 +156,16 @@ pub(crate) fn prepare(
     compiled: &Compiled,
     request: StartRequest,
 ) -> Result<NewRun, Error> {
-    let Fitting { plan, input, params, agent, fallbacks } = fit(compiled, &request)?;
-    let message = request.message.clone().unwrap_or_default();
+    let Fitting { plan, message, input, params, agent, fallbacks, mut notes } =
+        fit(compiled, &request)?;
     let provider = agent.as_ref().map(Agent::provider);
-    let notes = match agent {
-        Some(Agent::Ready { notes, .. }) => notes,
+    match agent {
+        Some(Agent::Ready { notes: more, .. }) => notes.extend(more),
         Some(Agent::Recording { cassette, .. }) => {
             parts.objects.put(cassette.as_bytes())?;
-            Vec::new()
         }
-        None => Vec::new(),
-    };
+        None => {}
+    }
     let run = new_run_id();
     let task = request.task.unwrap_or_else(|| task_of(&message, &run));
     for text in compiled.texts.values() {
@@ -164,6 +183,7 @@ pub(crate) fn prepare(
         provider: provider.clone(),
         fallbacks,
         pass_env: request.pass_env,
+        workspace: Some(parts.layout.root().display().to_string()),
         max_steps: request.max_steps,
         on_limit: request.on_limit,
         budget: request.budget,
@@ -179,6 +199,21 @@ pub(crate) fn prepare(
         provider,
     };
     Ok(NewRun { run, task, plan: Arc::new(plan), input: start, about, notes })
+}
+
+/// All settings of a provider are recorded, so none may be a secret.
+fn can_be_recorded(provider: &Provider) -> Result<(), Error> {
+    if let Some((kind, harness)) = Kind::of(provider)
+        && let Some((fault, help)) = harness.base_url.as_deref().and_then(address_fault)
+    {
+        let message = format!("`base_url`: {fault}; {help}");
+        return Err(Error::Harness { name: kind.name(), message });
+    }
+    let settings = serde_json::to_string(provider).unwrap_or_default();
+    match Redactor::of_process().secret_in(&settings) {
+        Some(secret) => Err(Error::Secret { secret }),
+        None => Ok(()),
+    }
 }
 
 /// A bound on what a provider does not report is refused: unknown is not nothing.

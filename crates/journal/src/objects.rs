@@ -96,6 +96,26 @@ impl Objects {
         Ok(bytes)
     }
 
+    /// The objects whose digests begin so, in order; `prefix` has at least two hex digits.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn named(&self, prefix: &str) -> Result<Vec<Digest>, Error> {
+        let Some((shard, rest)) = prefix.split_at_checked(2) else { return Ok(Vec::new()) };
+        let folder = self.folder.join(shard);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| Error::io("read", &folder, source))?,
+        };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let named = names.filter(|name| name.starts_with(rest));
+        // What is no digest is half an object.
+        let mut found: Vec<Digest> =
+            named.filter_map(|name| format!("{shard}{name}").parse().ok()).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
     /// Whether an object is there; its content is not looked at.
     pub fn has(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()

@@ -27,6 +27,8 @@ pub enum ProgramEnd {
 pub enum Clock {
     /// The whole turn.
     Wall,
+    /// Silence from the start.
+    Opening,
     /// Silence.
     Idle,
     /// Nothing but notices that it tries again.
@@ -67,6 +69,13 @@ pub(crate) fn ended(program: &str, end: &ProgramEnd) -> Result<(), (FailureClass
         ProgramEnd::TimedOut { clock: Clock::Wall, after } => (
             FailureClass::WallTimeout,
             format!("`{program}` was still running after {after:?} (its `timeout`) and was ended"),
+        ),
+        ProgramEnd::TimedOut { clock: Clock::Opening, after } => (
+            FailureClass::IdleTimeout,
+            format!(
+                "`{program}` was started and did not answer within {after:?}, so it was ended; run it by \
+                 hand to see what it waits for"
+            ),
         ),
         ProgramEnd::TimedOut { clock: Clock::Idle, after } => (
             FailureClass::IdleTimeout,

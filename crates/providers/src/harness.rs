@@ -14,6 +14,9 @@ pub struct Asked<'a> {
     pub cwd: &'a str,
     /// The conversation to go on with; `None` begins one.
     pub session: Option<&'a str>,
+    /// The checkpoint of that conversation from which a new one is begun, which leaves it as it is;
+    /// `None`: it goes on itself.
+    pub from: Option<&'a str>,
     /// A UUID nobody has used: the name of the conversation when one is begun.
     pub new_session: &'a str,
     /// What that conversation cost so far, in millionths of a US dollar.
@@ -111,6 +114,8 @@ pub struct Report {
     pub usage: Option<Usage>,
     /// Absolute path of the harness's own record of the conversation.
     pub transcript: Option<String>,
+    /// Where the conversation stands now, for one to be begun from there; only of a turn that went well.
+    pub checkpoint: Option<String>,
     /// Worth saying, though the turn went well.
     pub notes: Vec<String>,
 }

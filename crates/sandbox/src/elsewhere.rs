@@ -6,6 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::{Error, Exit, Identity, Launch, Liveness, Used};
 
+/// Nothing of the kind is there.
+pub(crate) fn hang_up_with_parent(_: &mut std::process::Command) {}
+
 /// A running program: there can be none here.
 #[derive(Debug)]
 pub struct Contained {

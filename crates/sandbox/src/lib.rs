@@ -42,6 +42,12 @@ pub use identity::{Identity, Liveness, is_alive, own_identity, process_identity}
 pub use launch::{Containment, Launch};
 pub use os::Contained;
 
+/// Has a program that a person works with at the terminal end with us: it hangs up when the thread that
+/// starts it ends. It is not contained: what it starts and leaves behind is the person's.
+pub fn hang_up_with_us(command: &mut std::process::Command) {
+    os::hang_up_with_parent(command);
+}
+
 /// Becomes stage 1 or the fork server, and never returns, when this process was started as one;
 /// else does nothing.
 ///

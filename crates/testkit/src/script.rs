@@ -23,9 +23,13 @@ use serde_json::Value;
 /// `times`: plays so often, then is passed over; without it, always. `run`: shell commands, one
 /// after the other, while each succeeds; `say`: the last message. Both take text or a list of lines.
 /// Instead of them `fault`: `{"status": n}` (the model's HTTP status, with `body`, any JSON, and
-/// `headers` where they are given; the fake agent's exit code), `"cut"` (the model ends the
-/// connection mid-answer, the fake agent dies of SIGKILL), or `"hang"` (the model begins to answer
-/// and never goes on, the fake agent sleeps).
+/// `headers` where they are given; `{{reset}}` in them is `reset_after` seconds from then, in seconds
+/// since the epoch; the fake agent's exit code), `"cut"` (the model ends the connection mid-answer, the
+/// fake agent dies of SIGKILL), `"hang"` (the model begins to answer and never goes on), `"mute"` (it does
+/// not even begin; at both the fake agent sleeps), or `{"stream": lines}` (the model's event stream is
+/// this text; the fake agent says it).
+/// With `silent` the commands run, then nobody ever answers, though the connection stays: `"at_once"`
+/// not a byte comes, `"halfway"` half of `say` does.
 /// `{{name}}` is what a `when` captured by that name; `{{output}}` what the last command printed.
 #[derive(Debug)]
 pub struct Script {
@@ -67,7 +71,7 @@ pub enum ScriptError {
     },
     /// Neither an answer nor a fault, or both.
     #[error(
-        "rule `{rule}` could not be played: it needs `say` or `fault`, and no `run` with `fault`"
+        "rule `{rule}` could not be played: it needs `say` or `fault`, and no `run` or `silent` with `fault`"
     )]
     Deed {
         /// The rule's name.
@@ -109,10 +113,20 @@ pub(crate) struct Rule {
 /// What a rule does.
 #[derive(Debug)]
 pub(crate) enum Deed {
-    /// Runs the commands one after the other, then says the text.
-    Answer { run: Vec<String>, say: String },
+    /// Runs the commands one after the other, then says the text, unless it falls silent.
+    Answer { run: Vec<String>, say: String, silent: Option<Silence> },
     /// Breaks the exchange.
     Fault(Fault),
+}
+
+/// When somebody who should speak falls silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Silence {
+    /// Before the first byte of the answer.
+    AtOnce,
+    /// In the middle of it.
+    Halfway,
 }
 
 /// How a rule breaks the exchange.
@@ -124,6 +138,10 @@ pub(crate) enum Fault {
     Cut,
     /// Falls silent in the middle of the answer.
     Hang,
+    /// Takes the request and never answers.
+    Mute,
+    /// Answers with this, whatever it is.
+    Stream(String),
 }
 
 /// An HTTP error as the script has it.
@@ -135,6 +153,30 @@ pub(crate) struct Refusal {
     pub(crate) body: Option<Value>,
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
+    /// So many seconds from the refusal is the time that `{{reset}}` stands for.
+    pub(crate) reset_after: Option<u64>,
+    /// That time, in seconds since the epoch, once it was refused.
+    #[serde(skip)]
+    pub(crate) reset: Option<u64>,
+}
+
+impl Refusal {
+    /// As it is given now, in seconds since the epoch.
+    pub(crate) fn at(&self, now: u64) -> Self {
+        let Some(after) = self.reset_after else { return self.clone() };
+        let reset = now.saturating_add(after);
+        let number = reset.to_string();
+        let filled =
+            |text: &str| text.replace("\"{{reset}}\"", &number).replace("{{reset}}", &number);
+        let body = self.body.as_ref().map(|body| filled(&body.to_string()));
+        let headers = self.headers.iter().map(|(name, value)| (name.clone(), filled(value)));
+        Self {
+            body: body.and_then(|text| serde_json::from_str(&text).ok()),
+            headers: headers.collect(),
+            reset: Some(reset),
+            ..self.clone()
+        }
+    }
 }
 
 /// What a template may name, by name.
@@ -158,7 +200,7 @@ impl Rule {
     }
 
     fn check(authored: AuthoredRule) -> Result<Self, ScriptError> {
-        let AuthoredRule { name, when, unless, times, run, say, fault } = authored;
+        let AuthoredRule { name, when, unless, times, run, say, fault, silent } = authored;
         let compile = |pattern: String| {
             Regex::new(&format!("(?m){pattern}")).map_err(|source| ScriptError::Pattern {
                 rule: name.clone(),
@@ -167,12 +209,12 @@ impl Rule {
         };
         let when = when.into_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
         let unless = unless.into_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
-        let deed = match (say, fault) {
-            (Some(say), None) => {
+        let deed = match (say, fault, silent) {
+            (Some(say), None, silent) => {
                 let run = run.into_iter().map(Lines::join).collect();
-                Deed::Answer { run, say: say.join() }
+                Deed::Answer { run, say: say.join(), silent }
             }
-            (None, Some(fault)) if run.is_empty() => Deed::Fault(fault.into()),
+            (None, Some(fault), None) if run.is_empty() => Deed::Fault(fault.into()),
             _ => return Err(ScriptError::Deed { rule: name }),
         };
         let rule = Self { name, times, deed, when, unless };
@@ -181,7 +223,7 @@ impl Rule {
     }
 
     fn placeholders_known(&self) -> Result<(), ScriptError> {
-        let Deed::Answer { run, say } = &self.deed else { return Ok(()) };
+        let Deed::Answer { run, say, .. } = &self.deed else { return Ok(()) };
         let known = |name: &str| {
             name == OUTPUT
                 || self.when.iter().any(|w| w.capture_names().flatten().any(|n| n == name))
@@ -220,6 +262,7 @@ struct AuthoredRule {
     run: Vec<Lines>,
     say: Option<Lines>,
     fault: Option<AuthoredFault>,
+    silent: Option<Silence>,
 }
 
 #[derive(Deserialize)]
@@ -227,6 +270,13 @@ struct AuthoredRule {
 enum AuthoredFault {
     Named(NamedFault),
     Status(Refusal),
+    Stream(Stream),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stream {
+    stream: Lines,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +284,7 @@ enum AuthoredFault {
 enum NamedFault {
     Cut,
     Hang,
+    Mute,
 }
 
 impl From<AuthoredFault> for Fault {
@@ -241,7 +292,9 @@ impl From<AuthoredFault> for Fault {
         match authored {
             AuthoredFault::Named(NamedFault::Cut) => Self::Cut,
             AuthoredFault::Named(NamedFault::Hang) => Self::Hang,
+            AuthoredFault::Named(NamedFault::Mute) => Self::Mute,
             AuthoredFault::Status(refusal) => Self::Status(refusal),
+            AuthoredFault::Stream(Stream { stream }) => Self::Stream(stream.join() + "\n"),
         }
     }
 }

@@ -1,9 +1,8 @@
 //! `botpipe answer`: answers what a run asks.
 
-use super::options::{Speech, Which, switch};
-use crate::term::end::End;
+use super::detach::{Detach, Ground};
+use super::options::{Speech, Which};
 use crate::term::failure::Failure;
-use crate::term::progress::watcher;
 
 /// Answer the question a run waits with, and move it on
 ///
@@ -21,6 +20,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     answer: String,
     #[command(flatten)]
+    detach: Detach,
+    #[command(flatten)]
     speech: Speech,
 }
 
@@ -30,14 +31,15 @@ impl Args {
     }
 
     pub(super) fn run(self) -> Result<u8, Failure> {
+        let (workspace, named) = (self.which.workspace.path(), self.which.run_id.is_some());
+        let ground = self.detach.begin(self.speech, workspace, named)?;
+        if let Ground::Elsewhere(code) = ground {
+            return Ok(code);
+        }
         let which = self.which.run()?;
         let engine = self.which.workspace.engine()?;
-        let stop = switch()?;
-        let progress = watcher(self.speech.volume());
-        let end = engine.answer(&which, &self.answer, progress.as_ref(), &stop);
-        drop(progress);
-        let end = end.map_err(|error| Failure::moving(error, self.which.workspace.path()))?;
-        let end = End::of(&end, self.which.workspace.path(), Some(&which));
-        Ok(end.print(self.speech.form(), self.speech.volume()))
+        ground.go(&engine, self.speech, workspace, Some(&which), |progress, stop| {
+            engine.answer(&which, &self.answer, progress, stop)
+        })
     }
 }

@@ -3,12 +3,14 @@
 #![expect(clippy::doc_markdown, reason = "the doc comments are help text, with commands in it")]
 
 mod answer;
+mod attach;
 mod cancel;
 mod check;
 mod completions;
 mod config;
 mod cost;
 mod demo;
+mod detach;
 mod doctor;
 mod harness;
 mod init;
@@ -18,6 +20,7 @@ mod resume;
 mod run;
 mod runs;
 mod say;
+mod why;
 mod workflows;
 
 use std::ffi::OsString;
@@ -48,6 +51,8 @@ enum Command {
     Cancel(cancel::Args),
     #[command(subcommand)]
     Runs(runs::Command),
+    Why(why::Args),
+    Attach(attach::Args),
     Logs(logs::Args),
     Cost(cost::Args),
     #[command(subcommand)]
@@ -99,6 +104,8 @@ impl Command {
             Self::Say(args) => args.run(),
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
+            Self::Why(args) => args.run(),
+            Self::Attach(args) => args.run(),
             Self::Logs(args) => args.run(),
             Self::Cost(args) => args.run(),
             Self::Workflows(command) => command.run(),
@@ -121,6 +128,8 @@ impl Command {
             Self::Cancel(args) => Some(args.json()),
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),
+            Self::Why(args) => Some(args.json()),
+            Self::Attach(args) => Some(args.json()),
             Self::Cost(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),

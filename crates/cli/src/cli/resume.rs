@@ -5,11 +5,10 @@ use botpipe_kernel::ids::StepId;
 use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::Raise;
 
-use super::options::{Speech, Which, switch};
+use super::detach::{Detach, Ground};
+use super::options::{Speech, Which};
 use crate::term::budget;
-use crate::term::end::End;
 use crate::term::failure::Failure;
-use crate::term::progress::watcher;
 
 /// Take up a run that was stopped, or whose owner died
 ///
@@ -20,6 +19,7 @@ use crate::term::progress::watcher;
 ///   botpipe resume ralph_loop csv-export
 ///   botpipe resume ralph_loop csv-export --max-visits implement=12
 ///   botpipe resume ralph_loop csv-export --budget usd=10
+///   botpipe resume ralph_loop csv-export --detach
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -35,6 +35,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "KIND=AMOUNT", value_parser = budget::read)]
     budget: Vec<Budget>,
     #[command(flatten)]
+    detach: Detach,
+    #[command(flatten)]
     speech: Speech,
 }
 
@@ -44,19 +46,20 @@ impl Args {
     }
 
     pub(super) fn run(self) -> Result<u8, Failure> {
+        let (workspace, named) = (self.which.workspace.path(), self.which.run_id.is_some());
+        let ground = self.detach.begin(self.speech, workspace, named)?;
+        if let Ground::Elsewhere(code) = ground {
+            return Ok(code);
+        }
         let which = self.which.run()?;
         let engine = self.which.workspace.engine()?;
         let max_visits = self.max_visits.into_iter().collect();
         let budget = budget::all(&self.budget);
         let raise = Raise { max_steps: self.max_steps, max_visits, budget };
         let request = ResumeRequest { raise };
-        let stop = switch()?;
-        let progress = watcher(self.speech.volume());
-        let end = engine.resume(&which, &request, progress.as_ref(), &stop);
-        drop(progress);
-        let end = end.map_err(|error| Failure::moving(error, self.which.workspace.path()))?;
-        let end = End::of(&end, self.which.workspace.path(), Some(&which));
-        Ok(end.print(self.speech.form(), self.speech.volume()))
+        ground.go(&engine, self.speech, workspace, Some(&which), |progress, stop| {
+            engine.resume(&which, &request, progress, stop)
+        })
     }
 }
 

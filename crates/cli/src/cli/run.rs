@@ -13,16 +13,15 @@ use botpipe_kernel::plan::Budget;
 use botpipe_lang::{Compiled, SourceFile, compile};
 use serde_json::Value;
 
+use super::detach::{Detach, Ground};
 use super::harness::{AtLimit, HarnessOptions, fallback};
-use super::options::{Speech, Workspace, switch};
+use super::options::{Speech, Workspace};
 use crate::term::budget;
 use crate::term::diagnostic;
-use crate::term::end::End;
 use crate::term::exit;
 use crate::term::failure::Failure;
 use crate::term::output::{result, tell};
 use crate::term::preview as shown;
-use crate::term::progress::watcher;
 
 /// Start a run of a workflow
 ///
@@ -34,6 +33,7 @@ use crate::term::progress::watcher;
 ///   botpipe run ralph_loop "Add a CSV export" --provider command -- my-agent --headless
 ///   botpipe run ralph_loop -i request "Add a CSV export" -wf test_command "make test"
 ///   botpipe run ./release.sop.yaml --input release.json --json
+///   botpipe run ralph_loop "Add a CSV export" --provider claude --detach
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -91,8 +91,10 @@ pub(super) struct Args {
     #[arg(long)]
     full_auto: bool,
     /// Say what the run would be, and how many turns at worst; start nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "detach")]
     dry_run: bool,
+    #[command(flatten)]
+    detach: Detach,
     #[command(flatten)]
     speech: Speech,
     /// With `command`: the agent's program and its arguments, prompt on stdin, answer on stdout. With a
@@ -115,6 +117,10 @@ impl Args {
 
     pub(super) fn run(self) -> Result<u8, Failure> {
         let workspace = self.workspace.path().to_owned();
+        let ground = self.detach.begin(self.speech, &workspace, false)?;
+        if let Ground::Elsewhere(code) = ground {
+            return Ok(code);
+        }
         let found = catalog::find(&workspace, &self.reference)?;
         let (source, files) = found.load()?;
         let compiled = compile(&source, files.as_ref());
@@ -129,13 +135,10 @@ impl Args {
             result(speech.form(), || shown::text(&preview), || shown::view(&preview));
             return Ok(exit::OK);
         }
-        let stop = switch()?;
         let engine = Engine::open(&workspace)?;
-        let progress = watcher(speech.volume());
-        let end = engine.start(&compiled, request, progress.as_ref(), &stop);
-        drop(progress);
-        let end = end.map_err(|error| Failure::moving(error, &workspace))?;
-        Ok(End::of(&end, &workspace, None).print(speech.form(), speech.volume()))
+        ground.go(&engine, speech, &workspace, None, |progress, stop| {
+            engine.start(&compiled, request, progress, stop)
+        })
     }
 
     fn request(self, config: &Config) -> Result<StartRequest, Failure> {

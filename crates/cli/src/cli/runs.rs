@@ -127,7 +127,7 @@ impl Show {
             folder: &view.folder,
             workspace: self.which.workspace.path(),
             named: which.run.is_some(),
-            owner_lost: view.summary.state == RunStatus::OwnerLost,
+            owned: view.summary.owned,
         };
         result(self.json.form(), || show(&view, &end), || full(&view, &end));
         Ok(exit::OK)

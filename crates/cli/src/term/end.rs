@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use botpipe_engine::request::{RunEnd, RunRef, RunStatus};
+use botpipe_engine::why::next;
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::{FailureClass, Lifecycle, Question, Run, Stop, Verdict};
 use serde_json::{Value, json};
 
 use super::clock;
 use super::exit;
-use super::output::{Form, printable, result, shell_word, tell};
+use super::next::Named;
+use super::output::{Form, printable, result, tell};
 use super::progress::Volume;
 use super::words;
 
@@ -27,8 +29,8 @@ pub(crate) struct End<'a> {
     pub(crate) workspace: &'a Path,
     /// The run was named by its id, so the next command names it too.
     pub(crate) named: bool,
-    /// It is recorded as running, and nobody moves it.
-    pub(crate) owner_lost: bool,
+    /// Somebody moves it now.
+    pub(crate) owned: bool,
 }
 
 impl<'a> End<'a> {
@@ -42,7 +44,7 @@ impl<'a> End<'a> {
             folder: &end.folder,
             workspace,
             named: which.is_some_and(|which| which.run.is_some()),
-            owner_lost: false,
+            owned: false,
         }
     }
 
@@ -148,63 +150,22 @@ impl<'a> End<'a> {
             Lifecycle::Cancelled => RunStatus::Cancelled,
             Lifecycle::Waiting(_) | Lifecycle::Held(_) => RunStatus::Waiting,
             Lifecycle::Stopped(_) => RunStatus::Stopped,
-            Lifecycle::Unstarted | Lifecycle::Running if self.owner_lost => RunStatus::OwnerLost,
-            Lifecycle::Unstarted | Lifecycle::Running => RunStatus::Running,
+            Lifecycle::Unstarted | Lifecycle::Running if self.owned => RunStatus::Running,
+            Lifecycle::Unstarted | Lifecycle::Running => RunStatus::OwnerLost,
         };
         status.as_str()
     }
 
     /// The command that moves the run on.
     pub(crate) fn next(&self) -> Option<String> {
-        match &self.state.lifecycle {
-            Lifecycle::Waiting(question) => {
-                let answer = match question.choices.first() {
-                    Some(choice) => shell_word(&printable(choice)),
-                    None => "'…'".to_owned(),
-                };
-                Some(self.command("answer", &format!(" --answer {answer}")))
-            }
-            Lifecycle::Held(_) => Some(self.command("resume", "")),
-            Lifecycle::Stopped(stop) => Some(self.command("resume", &raise(stop, self.state))),
-            Lifecycle::Unstarted | Lifecycle::Running if self.owner_lost => {
-                Some(self.command("resume", ""))
-            }
-            Lifecycle::Unstarted | Lifecycle::Running => Some(self.command("logs", " -f")),
-            Lifecycle::Finished(_) | Lifecycle::Cancelled => None,
-        }
-    }
-
-    fn command(&self, verb: &str, rest: &str) -> String {
-        let workspace = shell_word(&self.workspace.display().to_string());
-        let mut text = format!("botpipe {verb} {} {}", self.workflow, self.task);
-        if self.named {
-            let _ = write!(text, " --run-id {}", self.run);
-        }
-        let _ = write!(text, " --workspace {workspace}{rest}");
-        text
+        let run = self.named.then_some(self.run);
+        let (workflow, task, workspace) = (self.workflow, self.task, self.workspace);
+        let named = Named { workflow, task, run, workspace };
+        next(self.state, self.owned).map(|next| named.next(&next))
     }
 }
 
-/// The option that gets a run over the limit it stands at: twice what it was.
-fn raise(stop: &Stop, run: &Run) -> String {
-    match stop {
-        Stop::MaxSteps { limit } => {
-            format!(" --max-steps {}", limit.max(&run.steps_taken).saturating_mul(2).max(1))
-        }
-        Stop::MaxVisits { step, limit } => {
-            format!(" --max-visits {step}={}", limit.saturating_mul(2).max(1))
-        }
-        Stop::Budget { of, limit, spent } => {
-            let more = limit.max(spent).saturating_mul(2).max(1);
-            format!(" --budget {}", super::budget::word(*of, more))
-        }
-        Stop::Policy { .. } | Stop::Signal { .. } | Stop::Provider { .. } | Stop::Error { .. } => {
-            String::new()
-        }
-    }
-}
-
-fn question_text(question: &Question) -> String {
+pub(crate) fn question_text(question: &Question) -> String {
     let mut text = String::new();
     for line in printable(&question.text).lines() {
         let _ = writeln!(text, "  question: {line}");

@@ -122,6 +122,15 @@ impl From<catalog::Error> for Failure {
 /// What to do about it, where the message does not say.
 fn hint_of(error: &Error) -> Option<String> {
     let hint = match error.kind() {
+        // The message has all there is.
+        ErrorKind::NotFound
+            if matches!(error, Error::NoTurn { .. } | Error::NoConversation { .. }) =>
+        {
+            return None;
+        }
+        ErrorKind::NotFound if matches!(error, Error::NoObject { .. }) => {
+            "`botpipe logs REF TASK --trace` names the objects of a run's turns"
+        }
         ErrorKind::NotFound => "`botpipe runs list` shows the runs of a workspace",
         ErrorKind::Busy => {
             "wait for that run, stop it with `botpipe cancel`, go on with it with `botpipe resume`, \

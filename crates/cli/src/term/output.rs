@@ -48,6 +48,19 @@ pub(crate) fn say(text: &str) -> bool {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
 
+/// Writes bytes to standard output as they are; at a terminal they move no cursor.
+pub(crate) fn say_bytes(bytes: &[u8]) -> bool {
+    if io::stdout().is_terminal() {
+        let mut text = printable(&String::from_utf8_lossy(bytes));
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        return say(&text);
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+}
+
 /// Writes a line to standard error, if somebody reads it.
 pub(crate) fn tell(text: &str) {
     let mut err = anstream::stderr().lock();

@@ -1,15 +1,20 @@
 //! A run as it moves, on standard error: plain lines, and at a terminal a line that refreshes itself.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use botpipe_engine::process::StopSwitch;
+use botpipe_engine::process::background::Background;
 use botpipe_engine::request::{Notice, Progress, Silent};
-use botpipe_kernel::ids::TurnId;
+use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
+use signal_hook::consts::SIGINT;
 
-use super::clock::span;
+use super::clock::{moment, span};
 use super::output::one_line;
 use super::words;
 
@@ -24,7 +29,60 @@ pub(crate) enum Volume {
 pub(crate) fn watcher(volume: Volume) -> Box<dyn Progress> {
     match volume {
         Volume::Quiet => Box::new(Silent),
-        Volume::Normal => Box::new(Live::begin()),
+        Volume::Normal => Box::new(Live::begin(io::stderr().is_terminal())),
+    }
+}
+
+/// Who watches a run that this process moves once it is in the background; `away` says when it is.
+pub(crate) fn in_background(
+    volume: Volume,
+    background: Background,
+    stop: &StopSwitch,
+    away: &Arc<AtomicBool>,
+) -> Box<dyn Progress> {
+    let lines = (volume == Volume::Normal).then(|| Live::begin(false));
+    if let Some(lines) = &lines {
+        lock(&lines.board).held = Some(String::new());
+    }
+    let background = Mutex::new(Some(background));
+    Box::new(Detached { lines, background, stop: stop.clone(), away: away.clone() })
+}
+
+/// On its way into the background: lines are held back until they no longer go to the terminal.
+struct Detached {
+    lines: Option<Live>,
+    background: Mutex<Option<Background>>,
+    stop: StopSwitch,
+    away: Arc<AtomicBool>,
+}
+
+impl Detached {
+    fn owns(&self, whose: (&RunId, &TaskId, &WorkflowName), folder: &Path) {
+        let mut background = self.background.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(background) = background.take() else { return };
+        self.away.store(true, Ordering::Relaxed);
+        if background.own(whose, folder).is_err() {
+            // Whoever waited was ended, as by Ctrl-C: this is not wanted.
+            self.stop.request(SIGINT);
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = moment(u64::try_from(now.as_millis()).unwrap_or(0));
+        write(&format!("{at} UTC: process {} owns run {}\n", std::process::id(), whose.0));
+        if let Some(lines) = &self.lines {
+            lock(&lines.board).release();
+        }
+    }
+}
+
+impl Progress for Detached {
+    fn notice(&self, notice: &Notice<'_>) {
+        match (notice, &self.lines) {
+            (Notice::Owned { run, task, workflow, folder }, _) => {
+                self.owns((run, task, workflow), folder);
+            }
+            (_, Some(lines)) => lines.notice(notice),
+            (_, None) => {}
+        }
     }
 }
 
@@ -45,17 +103,19 @@ struct Board {
     activity: String,
     /// The turn whose output was last shown as a line of its own, and when.
     shown: Option<(TurnId, Instant)>,
+    /// Lines that wait for where they shall go.
+    held: Option<String>,
 }
 
 impl Live {
-    fn begin() -> Self {
-        let terminal = io::stderr().is_terminal();
+    fn begin(terminal: bool) -> Self {
         let board = Arc::new(Mutex::new(Board {
             start: Instant::now(),
             terminal,
             standing: String::new(),
             activity: String::new(),
             shown: None,
+            held: None,
         }));
         let ticker = if terminal { tick(&board) } else { None };
         Self { board, ticker }
@@ -96,8 +156,11 @@ impl Progress for Live {
                 board.standing = words::standing(run).unwrap_or_default();
                 board.refresh();
             }
-            Notice::Durable { .. } => {}
+            Notice::Durable { .. } | Notice::Owned { .. } => {}
             Notice::Activity { turn, line } => board.activity(*turn, line),
+            Notice::Note { text } if board.held.is_some() => {
+                write(&format!("note: {}\n", one_line(text, 400)));
+            }
             Notice::Note { text } => board.line(&format!("note: {}", one_line(text, 400))),
         }
     }
@@ -108,7 +171,15 @@ impl Board {
     fn line(&mut self, words: &str) {
         self.clear();
         self.activity.clear();
-        write(&format!("[{:>6}] {words}\n", span(self.start.elapsed())));
+        let line = format!("[{:>6}] {words}\n", span(self.start.elapsed()));
+        match &mut self.held {
+            Some(held) => held.push_str(&line),
+            None => write(&line),
+        }
+    }
+
+    fn release(&mut self) {
+        write(&self.held.take().unwrap_or_default());
     }
 
     /// What an agent prints: on the status line, or as a line now and then where there is none.

@@ -1,10 +1,10 @@
 //! What happened in a run, said in one line each.
 
-use botpipe_kernel::ids::{ItemId, Role, TurnId, VisitId};
+use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
-    CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, ResumeCause, Run, TurnResult,
-    Verdict, WorklistState,
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, ResumeCause, Run, StateChange,
+    TurnResult, Verdict, WorklistState,
 };
 
 use super::agent::agent;
@@ -55,40 +55,31 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::AttemptRejected { turn, feedback } => {
             format!("{} has to try again: {}", speaker(turn), reason(feedback))
         }
-        Event::RouteTaken { tag, to: Target::Fail, handoff: Some(Ref::Inline(why)), .. } => {
-            format!("{tag}: on to the end, failed: {why}")
-        }
-        Event::RouteTaken { tag, to, completed, dropped, reset, .. } => match completed {
-            Some(item) => format!("{tag}: item {item} completed, on to {}", target(to)),
-            None if dropped.is_some() || reset.is_some() => {
-                let (item, what) = match (dropped, reset) {
-                    (Some(item), _) => (item.as_str(), "left behind"),
-                    (None, item) => (item.as_ref().map_or("", ItemId::as_str), "opened again"),
-                };
-                format!("{tag}: item {item} {what}, on to {}", target(to))
-            }
-            None => format!("{tag}: on to {}", target(to)),
-        },
+        Event::RouteTaken { .. } => left(event)?,
         Event::StatusWritten { worklist, drift: Some(drift), .. } => {
             format!("worklist {worklist} had changed since it was read: {drift}")
         }
-        Event::StateSet { changes, .. } => {
-            let said = changes.iter().map(|change| match &change.value {
-                Ref::Inline(value) => format!("{} = {value}", change.place),
-                Ref::Object(_) => format!("{} = …", change.place),
-            });
-            said.collect::<Vec<_>>().join(", ")
-        }
+        Event::StateSet { changes, .. } => set(changes),
         Event::SourceDrifted { drift, .. } => drift.clone(),
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
         Event::PersonSaid { .. } => "a person said something".to_owned(),
+        Event::PersonAttached { attached } => {
+            format!("a person went on in conversation {}", attached.session.0)
+        }
         Event::SaidDelivered { turn } => format!("{} was told what the person said", speaker(turn)),
         Event::RunHeld { hold } => {
             format!("waits until {} UTC, {hold}", clock::moment(hold.until))
         }
         Event::FellBack { provider, class, message } => {
             format!("falls back to {} after {}: {message}", agent(provider), class.as_str())
+        }
+        Event::WorkspaceMoved { to } => format!(
+            "the workspace is {to} now: conversations held where it was before are not gone on with"
+        ),
+        Event::HarnessChanged { version } => {
+            let who = run.provider.as_ref().map(agent).unwrap_or_default();
+            format!("the harness is version {version} now: {who}")
         }
         Event::HoldEnded => "the time has come, on it goes".to_owned(),
         Event::RunStopped { stop } => format!("stopped, {stop}"),
@@ -108,6 +99,32 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         | Event::StatusWritten { .. } => return None,
     };
     Some(one_line(&words, 400))
+}
+
+/// How a visit was left.
+fn left(event: &Event) -> Option<String> {
+    let Event::RouteTaken { tag, to, completed, handoff, dropped, reset, .. } = event else {
+        return None;
+    };
+    if let (Target::Fail, Some(Ref::Inline(why))) = (to, handoff) {
+        return Some(format!("{tag}: on to the end, failed: {why}"));
+    }
+    let item = match (completed, dropped, reset) {
+        (Some(item), ..) => format!("item {item} completed, "),
+        (None, Some(item), _) => format!("item {item} left behind, "),
+        (None, None, Some(item)) => format!("item {item} opened again, "),
+        (None, None, None) => String::new(),
+    };
+    Some(format!("{tag}: {item}on to {}", target(to)))
+}
+
+/// What a route put into the state.
+fn set(changes: &[StateChange]) -> String {
+    let said = changes.iter().map(|change| match &change.value {
+        Ref::Inline(value) => format!("{} = {value}", change.place),
+        Ref::Object(_) => format!("{} = …", change.place),
+    });
+    said.collect::<Vec<_>>().join(", ")
 }
 
 /// Where a run stands, for a status line: `implement (visit 2, item 1 of 2: Add it), producer`.

@@ -5,8 +5,8 @@ use crate::place::{HELLO, Place};
 #[test]
 fn help_names_every_command_and_every_exit_code() {
     let said = Place::new().say(&["--help"]).ends(0);
-    let words =
-        "run resume answer cancel runs logs workflows check config doctor init completions demo";
+    let words = "run resume answer say cancel runs why attach logs cost workflows check config doctor init \
+         completions demo";
     for word in words.split(' ') {
         assert!(said.out.contains(&format!("\n  {word} ")), "{word}: {}", said.out);
     }

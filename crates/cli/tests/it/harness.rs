@@ -5,105 +5,38 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::thread;
 use std::time::Duration;
 
+use crate::place::{HELLO, Place, answers, said, without_settings};
+use crate::scenario::{self, Scenario};
 use botpipe_testkit::kills::processes;
 use botpipe_testkit::programs;
-use serde_json::Value;
 
-use crate::place::{HELLO, Place, Said, answers, said, without_settings};
-
-/// A scenario: what to expect of it, and how its step is set.
-struct Scenario {
-    path: PathBuf,
-    expects: Vec<String>,
-    settings: String,
-}
-
-impl Scenario {
-    fn read(path: PathBuf) -> Self {
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("# "), "{}: the first line says what is played", path.display());
-        let after = |word: &str| {
-            let lines = text.lines().filter_map(|line| line.strip_prefix(word));
-            lines.map(str::to_owned).collect::<Vec<_>>()
-        };
-        let settings: Vec<_> = after("with ").iter().map(|line| format!("    {line}\n")).collect();
-        let settings = settings.concat();
-        let expects = after("expect ");
-        assert!(!expects.is_empty(), "{}: nothing is expected", path.display());
-        Self { path, expects, settings }
+/// Plays a scenario with a fake harness; what is not as expected.
+fn play(scenario: &Scenario, kind: &str, program: &Path, flags: &[&str]) -> Result<(), String> {
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let work = place.path().join("work");
+    fs::create_dir(&work).unwrap();
+    fs::write(work.join("greet.sop.yaml"), scenario.workflow("Greet.")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
+    without_settings(&mut command);
+    command.args(["run", "./greet.sop.yaml", "--task", "t", "--json", "--provider", kind]);
+    if kind == "acp" {
+        command.arg("--").arg(program);
+    } else {
+        command.arg("--program").arg(program).args(flags).arg("--");
     }
-
-    /// What is not as expected.
-    fn play(&self, kind: &str, program: &Path, flags: &[&str]) -> Result<(), String> {
-        let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let work = place.path().join("work");
-        fs::create_dir(&work).unwrap();
-        let workflow = format!(
-            "sop: 1\nname: greet\nsteps:\n  - id: greet\n    prompt: Greet.\n    \
-             retry: {{ max_attempts: 1 }}\n    on_limit: fail\n{}",
-            self.settings
-        );
-        fs::write(work.join("greet.sop.yaml"), workflow).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
-        without_settings(&mut command);
-        command.args(["run", "./greet.sop.yaml", "--task", "t", "--json", "--provider", kind]);
-        if kind == "acp" {
-            command.arg("--").arg(program);
-        } else {
-            command.arg("--program").arg(program).args(flags).arg("--");
-        }
-        command.arg("--script").arg(&self.path);
-        command.current_dir(&work).env("HOME", place.path()).env("NO_COLOR", "1");
-        for gone in ["XDG_STATE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"] {
-            command.env_remove(gone);
-        }
-        let said = said(&command.stdin(Stdio::null()).output().unwrap());
-        let left = processes::left(place.path(), Duration::from_secs(5));
-        if !left.is_empty() {
-            return Err(format!("left behind: {left:?}"));
-        }
-        let log = work.join(".botpipe/tasks/t/wf_greet/runs");
-        let events = fs::read_dir(&log)
-            .map(|mut runs| runs.next().unwrap().unwrap().path().join("events.jsonl"))
-            .map(|path| fs::read_to_string(path).unwrap())
-            .unwrap_or_default();
-        for expected in &self.expects {
-            holds(expected, &said, &events).map_err(|why| {
-                let (out, err) = (&said.out, &said.err);
-                format!("`expect {expected}`: {why}\nstdout: {out}\nstderr: {err}")
-            })?;
-        }
-        Ok(())
+    command.arg("--script").arg(scenario.path());
+    command.current_dir(&work).env("HOME", place.path()).env("NO_COLOR", "1");
+    for gone in ["XDG_STATE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"] {
+        command.env_remove(gone);
     }
-}
-
-fn holds(expected: &str, said: &Said, events: &str) -> Result<(), String> {
-    let (word, rest) = expected.split_once(' ').unwrap_or((expected, ""));
-    let json: Value = serde_json::from_str(&said.out).map_err(|error| error.to_string())?;
-    let stop = &json["stop"]["provider"];
-    let fails = |why: String| Err(why);
-    match word {
-        "finished" if said.code != 0 => fails(format!("exit code {}", said.code)),
-        "class" if said.code != 1 => fails(format!("exit code {}", said.code)),
-        "class" if stop["class"] != rest => fails(format!("it is {}", stop["class"])),
-        "says" if !stop["message"].as_str().unwrap_or_default().contains(rest) => {
-            fails(format!("it says {}", stop["message"]))
-        }
-        "err" if !said.err.contains(rest) => fails("it does not".to_owned()),
-        "leftover" if !events.contains("\"leftover\":") => fails("nothing was".to_owned()),
-        "no_usage" if events.contains("\"usage\"") => fails("there is one".to_owned()),
-        "usage" => {
-            let (input, output) = rest.split_once(' ').unwrap();
-            let usage = format!("\"usage\":{{\"input\":{input},\"output\":{output}}}");
-            if events.contains(&usage) { Ok(()) } else { fails(format!("no {usage} in {events}")) }
-        }
-        "finished" | "class" | "says" | "err" | "leftover" | "no_usage" => Ok(()),
-        _ => fails(format!("`{word}` is nothing that can be expected")),
+    let said = said(&command.stdin(Stdio::null()).output().unwrap());
+    let left = processes::left(place.path(), Duration::from_secs(5));
+    if !left.is_empty() {
+        return Err(format!("left behind: {left:?}"));
     }
+    scenario.judge(&said, &scenario::events(&work), |_, _| None)
 }
 
 /// The fake harness under the name of a harness and its version.
@@ -113,33 +46,33 @@ pub(crate) fn program(folder: &Path, kind: &str, version: &str) -> PathBuf {
     program
 }
 
+/// `run hello` of task `t1` with the fake Codex, which plays a script.
+pub(crate) fn fake_codex(place: &Place, script: &Path, more: &[&str]) -> Command {
+    let codex = place.path().join("codex.0.169.0");
+    if !codex.exists() {
+        program(place.path(), "codex", "0.169.0");
+    }
+    let mut run = place.command(&["run", "hello", "x", "--task", "t1", "--provider", "codex"]);
+    run.arg("--program").arg(codex).args(more).args(["--", "--script"]).arg(script);
+    at_home(&mut run, place);
+    run.stdout(Stdio::null()).stderr(Stdio::null());
+    run
+}
+
+/// With a home of the place's own, for a harness's.
+pub(crate) fn at_home(command: &mut Command, place: &Place) {
+    command.env("HOME", place.path().join("home"));
+    for gone in ["XDG_STATE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR"] {
+        command.env_remove(gone);
+    }
+}
+
 /// Plays all scenarios of a folder, a few at a time.
 fn play_all(folder: &str, kind: &str, version: &str, flags: &[&str], least: usize) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness").join(folder);
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
-    paths.retain(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('_'));
-    paths.sort();
-    assert!(paths.len() >= least, "only {} scenarios", paths.len());
     let programs = tempfile::tempdir().unwrap();
     let program = program(programs.path(), kind, version);
-    let (queue, wrong) = (Mutex::new(paths), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                loop {
-                    let Some(path) = queue.lock().unwrap().pop() else { return };
-                    let scenario = Scenario::read(path);
-                    if let Err(why) = scenario.play(kind, &program, flags) {
-                        let name = scenario.path.file_stem().unwrap().to_str().unwrap().to_owned();
-                        wrong.lock().unwrap().push(format!("{name}: {why}"));
-                    }
-                }
-            });
-        }
-    });
-    let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{} of them:\n\n{}", wrong.len(), wrong.join("\n\n"));
+    let folder = format!("harness/{folder}");
+    scenario::play_all(&folder, least, 4, |scenario| play(scenario, kind, &program, flags));
 }
 
 #[test]
@@ -150,6 +83,11 @@ fn codex_as_it_was_captured_and_broken() {
 #[test]
 fn codex_exec_as_it_was_captured_and_broken() {
     play_all("codex_exec", "codex", "0.169.0", &["--codex-interface", "exec"], 35);
+}
+
+#[test]
+fn claude_as_it_was_captured_and_broken() {
+    play_all("claude", "claude", "2.1.330", &[], 80);
 }
 
 /// One whose app server is gone is driven by exec: said, and recorded; not so where the app server was
@@ -244,42 +182,6 @@ fn a_silent_harness_gets_sigint_then_sigterm_and_a_silent_program_sigterm() {
 #[test]
 fn an_acp_agent_as_it_was_captured_and_broken() {
     play_all("acp", "acp", "0.0.0", &[], 40);
-}
-
-/// Programs that cannot be used, and what is said of each before anything is recorded or asked.
-#[test]
-fn a_program_that_is_no_harness_is_told_before_the_run() {
-    let place = Place::with("hello", HELLO);
-    let programs = tempfile::tempdir().unwrap();
-    let write = |name: &str, lines: &str| {
-        let path = programs.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path.display().to_string()
-    };
-    let none = programs.path().join("none").display().to_string();
-    let plain = programs.path().join("plain").display().to_string();
-    fs::write(&plain, "text").unwrap();
-    for (program, says) in [
-        (none, "is no program that can be started"),
-        (plain, "is no program that can be started"),
-        ("no-such-codex".to_owned(), "there is no program `no-such-codex` in PATH"),
-        (write("old", "echo codex-cli 0.12.3"), "is version 0.12.3, and 0.160.0 is the oldest"),
-        (
-            write("garbage", "echo hello; echo what >&2"),
-            "said \"hello what\"; is it the codex CLI?",
-        ),
-        (write("fails", "echo broken install >&2; exit 4"), "ended with exit code 4"),
-        (write("silent", "sleep 600"), "did not answer within 10 s"),
-        (write("no_shell", "exec /nonexistent"), "exit code 127"),
-    ] {
-        let args = ["run", "hello", "x", "--task", "t", "--provider", "codex", "--program"];
-        let said = place.say(&[&args[..], &[&program]].concat()).ends(2);
-        assert!(said.err.contains(says), "{program}: {}", said.err);
-        assert!(!place.path().join(".botpipe").exists(), "{program}");
-    }
-    let missing = ["run", "hello", "x", "--provider", "codex", "--program", "no-such-codex"];
-    assert!(place.say(&missing).ends(2).err.contains("npm install -g @openai/codex"));
 }
 
 #[test]

@@ -240,8 +240,9 @@ fn resume_tells_the_agent_what_happened_and_leaves_the_tree() {
 An earlier start of this turn was cut off: the process that ran it died. Files are as they were \
 left: look at what is done, keep what is right, and finish the work.
 This is a new conversation; what was said before is gone.
+What is recorded of it:
 
-> worker: 1 turn(s) asked in this visit
+> - `write/1/worker/1` was cut off before its end
 
 Files that differ from the start of this visit:
 
@@ -282,8 +283,9 @@ fn restart_puts_half_done_work_back_and_says_where_it_is_kept() {
 An earlier start of this turn was cut off: the process that ran it died. Files were put back to \
 where the turn began; start over.
 This is a new conversation; what was said before is gone.
+What is recorded of it:
 
-> worker: 1 turn(s) asked in this visit
+> - `write/1/worker/1` was cut off before its end
 
 Look at what is there before doing anything twice."
     );

@@ -85,14 +85,14 @@ fn the_page_of_the_diagnostics() {
 
 #[test]
 fn the_page_of_the_events() {
-    let folder = repository().join("crates/journal/tests/golden/v1");
+    let folder = repository().join("crates/journal/tests/golden/v2");
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 20, "{} kinds of event", files.len());
     let mut text = String::from(
         "The facts of a run as they are stored and as `botpipe logs --events` and `runs/<run>/events.jsonl` \
          give them under `event`, with their sequence number and time: an example of every kind. Every version must go on reading these \
-         rows (format 1); fields left out have their empty value.\n\n",
+         rows (format 2); fields left out have their empty value.\n\n",
     );
     for file in files {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();

@@ -1,9 +1,14 @@
 //! A scratch workspace, and the built binary run in it.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use botpipe_testkit::kills::processes;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -58,6 +63,13 @@ impl Place {
         said(&self.command(args).output().unwrap())
     }
 
+    /// `run hello` of task `t1` with a shell script as the agent, which goes on.
+    pub(crate) fn begin(&self, agent: &str) -> Child {
+        let args = ["run", "hello", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c"];
+        let mut run = self.command(&[&args[..], &[agent]].concat());
+        run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// `run` with a shell script as the agent.
     pub(crate) fn run(&self, reference: &str, agent: &str, more: &[&str]) -> Said {
         let mut args = vec!["run", reference, "say hello", "--task", "t1", "--provider", "command"];
@@ -94,6 +106,72 @@ impl Said {
     pub(crate) fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
+    }
+}
+
+/// Waits until a running command has left this file.
+#[track_caller]
+pub(crate) fn has_begun(run: &mut Child, begun: &Path) {
+    let until = Instant::now() + Duration::from_mins(2);
+    while !begun.exists() {
+        assert!(Instant::now() < until, "the turn never came");
+        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills a running command once it has left this file; nothing is left of it in the folder then.
+#[track_caller]
+pub(crate) fn kill_once(mut run: Child, begun: &Path, folder: &Path) {
+    has_begun(&mut run, begun);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let left = processes::left(folder, Duration::from_secs(10));
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// A terminal that nobody has for their own yet: our end, and the path of theirs.
+pub(crate) fn terminal() -> (OwnedFd, String) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ours = openpt(flags).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let theirs = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    (ours, theirs)
+}
+
+/// The command as it is typed at that terminal: in a session of its own, which has it.
+pub(crate) fn at_terminal(command: &Command, terminal: &str) -> Command {
+    let open = || fs::OpenOptions::new().read(true).write(true).open(terminal).unwrap();
+    let mut there = Command::new("setsid");
+    there.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+    there.current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => there.env(name, value),
+            None => there.env_remove(name),
+        };
+    }
+    there.stdin(open()).stdout(open()).stderr(open());
+    there
+}
+
+/// Waits until a file is there, as long as the run that makes it goes on.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, path: &Path, run: &mut Child) {
+    until(what, || {
+        assert!(path.exists() || run.try_wait().unwrap().is_none(), "it ended before {what}");
+        path.exists()
+    });
+}
+
+/// Waits until something can be seen.
+#[track_caller]
+pub(crate) fn until(what: &str, mut seen: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while !seen() {
+        assert!(Instant::now() < end, "{what} never came");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

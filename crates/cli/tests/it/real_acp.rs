@@ -3,16 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use botpipe_testkit::kills::processes;
 use botpipe_testkit::model::{Options, Script, Server};
 use botpipe_testkit::{acp, codex};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::place::{Said, said, without_settings};
+use crate::place::{Said, kill_once, said, without_settings};
 
 /// A scratch repository, a home for Codex beside it, and a model.
 struct Bench {
@@ -177,18 +174,9 @@ fn a_run_killed_inside_an_acp_turn_goes_on_in_its_conversation() {
         "say": "never",
     });
     let Some(bench) = Bench::new(&[hang]) else { return };
-    let mut run = bench.run().spawn().unwrap();
+    let run = bench.run().spawn().unwrap();
     let begun = bench.repository().join(".botpipe/begun");
-    let until = Instant::now() + PATIENCE;
-    while !begun.exists() {
-        assert!(Instant::now() < until, "the turn never came");
-        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
-        thread::sleep(Duration::from_millis(20));
-    }
-    run.kill().unwrap();
-    run.wait().unwrap();
-    let left = processes::left(bench.folder.path(), Duration::from_secs(10));
-    assert!(left.is_empty(), "{left:?}");
+    kill_once(run, &begun, bench.folder.path());
 
     let end = bench.say(&["resume", "ralph_loop", "greet"]).ends(0).json();
     assert_eq!(end["state"], "finished (accepted)", "{end}");
@@ -200,5 +188,3 @@ fn a_run_killed_inside_an_acp_turn_goes_on_in_its_conversation() {
     let input = again["body"]["input"].to_string();
     assert!(input.contains("touch .botpipe/begun"), "{input}");
 }
-
-const PATIENCE: Duration = Duration::from_mins(2);

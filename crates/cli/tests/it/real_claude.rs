@@ -3,29 +3,26 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use botpipe_testkit::claude;
-use botpipe_testkit::kills::processes;
 use botpipe_testkit::model::{Options, Script, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::place::{Said, said, without_settings};
+use crate::place::{Said, has_begun, kill_once, said, without_settings};
 
 /// A scratch repository, a home beside it, and a model.
-struct Bench {
-    folder: TempDir,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
     binary: PathBuf,
-    log: PathBuf,
+    pub(crate) log: PathBuf,
     server: Server,
 }
 
 impl Bench {
     /// With these rules before those of `ralph_loop.json`. Nothing, said loudly, without Claude Code.
     #[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
-    fn new(first: &[Value]) -> Option<Self> {
+    pub(crate) fn new(first: &[Value]) -> Option<Self> {
         let Some(binary) = claude::binary() else {
             let missing = "Claude Code is not installed; \
                            run `npm ci --ignore-scripts --prefix crates/testkit/claude`";
@@ -51,24 +48,24 @@ impl Bench {
         Some(bench)
     }
 
-    fn repository(&self) -> PathBuf {
+    pub(crate) fn repository(&self) -> PathBuf {
         self.folder.path().join("repository")
     }
 
-    fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
     /// What a command line prints in the repository.
     #[track_caller]
-    fn sh(&self, line: &str) -> String {
+    pub(crate) fn sh(&self, line: &str) -> String {
         let sh = Command::new("sh").args(["-c", line]).current_dir(self.repository()).output();
         let output = sh.unwrap();
         assert!(output.status.success(), "{line}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn botpipe(&self, args: &[&str]) -> Command {
+    pub(crate) fn botpipe(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
         without_settings(&mut command);
         command.args(args).current_dir(self.repository()).env("NO_COLOR", "1");
@@ -81,7 +78,12 @@ impl Bench {
 
     fn run(&self) -> Command {
         let mut run = self.botpipe(&["run", "ralph_loop", "Greet by name", "--task", "greet"]);
-        run.args(["--provider", "claude", "--workspace", "."]).arg("--program").arg(&self.binary);
+        run.args(["--provider", "claude", "--workspace", "."]);
+        self.with_claude(run)
+    }
+
+    pub(crate) fn with_claude(&self, mut run: Command) -> Command {
+        run.arg("--program").arg(&self.binary);
         run.arg("--base-url").arg(format!("http://127.0.0.1:{}", self.server.port()));
         run
     }
@@ -176,18 +178,9 @@ fn a_run_killed_inside_a_claude_turn_goes_on_in_its_conversation() {
         "say": "never",
     });
     let Some(bench) = Bench::new(&[hang]) else { return };
-    let mut run = bench.run().spawn().unwrap();
+    let run = bench.run().spawn().unwrap();
     let begun = bench.folder.path().join("begun");
-    let until = Instant::now() + PATIENCE;
-    while !begun.exists() {
-        assert!(Instant::now() < until, "the turn never came");
-        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
-        thread::sleep(Duration::from_millis(20));
-    }
-    run.kill().unwrap();
-    run.wait().unwrap();
-    let left = processes::left(bench.folder.path(), Duration::from_secs(10));
-    assert!(left.is_empty(), "{left:?}");
+    kill_once(run, &begun, bench.folder.path());
 
     let end = bench.say(&["resume", "ralph_loop", "greet"]).ends(0).json();
     assert_eq!(end["state"], "finished (accepted)", "{end}");
@@ -211,12 +204,7 @@ fn a_running_turn_is_told_what_a_person_says() {
     let Some(bench) = Bench::new(&[waits]) else { return };
     let mut run = bench.run().spawn().unwrap();
     let begun = bench.repository().join(".botpipe/begun");
-    let until = Instant::now() + PATIENCE;
-    while !begun.exists() {
-        assert!(Instant::now() < until, "the turn never came");
-        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
-        thread::sleep(Duration::from_millis(20));
-    }
+    has_begun(&mut run, &begun);
     let told = bench.say(&["say", "ralph_loop", "greet", "leave the old exporter", "--json"]);
     assert_eq!(told.ends(0).json()["said"], "delivered");
     fs::write(bench.repository().join(".botpipe/go"), "").unwrap();
@@ -226,5 +214,3 @@ fn a_running_turn_is_told_what_a_person_says() {
     let heard = |request: &Value| request["body"].to_string().contains("leave the old exporter");
     assert!(!heard(&asked[0]) && heard(&asked[1]));
 }
-
-const PATIENCE: Duration = Duration::from_mins(2);

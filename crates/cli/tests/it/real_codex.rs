@@ -4,28 +4,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use botpipe_testkit::codex;
-use botpipe_testkit::kills::processes;
 use botpipe_testkit::model::{Options, Script, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::place::{Said, said, without_settings};
+use crate::place::{Said, has_begun, kill_once, said, without_settings};
 
 /// A scratch repository, a home for Codex beside it, and a model.
-struct Bench {
-    folder: TempDir,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
     binary: PathBuf,
-    log: PathBuf,
+    pub(crate) log: PathBuf,
     server: Server,
 }
 
 impl Bench {
     /// With these rules before those of `ralph_loop.json`. Nothing, said loudly, without Codex.
     #[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
-    fn new(first: &[Value]) -> Option<Self> {
+    pub(crate) fn new(first: &[Value]) -> Option<Self> {
         let Some(binary) = codex::binary() else {
             let missing =
                 "the Codex CLI is not installed; run `npm ci --prefix crates/testkit/codex`";
@@ -52,24 +50,24 @@ impl Bench {
         Some(bench)
     }
 
-    fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    fn repository(&self) -> PathBuf {
+    pub(crate) fn repository(&self) -> PathBuf {
         self.folder.path().join("repository")
     }
 
     /// What a command line prints in the repository.
     #[track_caller]
-    fn sh(&self, line: &str) -> String {
+    pub(crate) fn sh(&self, line: &str) -> String {
         let sh = Command::new("sh").args(["-c", line]).current_dir(self.repository()).output();
         let output = sh.unwrap();
         assert!(output.status.success(), "{line}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn botpipe(&self, args: &[&str]) -> Command {
+    pub(crate) fn botpipe(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_botpipe"));
         without_settings(&mut command);
         command.args(args).current_dir(self.repository()).env("NO_COLOR", "1");
@@ -86,7 +84,7 @@ impl Bench {
         self.with_codex(run, interface)
     }
 
-    fn with_codex(&self, mut run: Command, interface: &str) -> Command {
+    pub(crate) fn with_codex(&self, mut run: Command, interface: &str) -> Command {
         run.args(["--codex-interface", interface]);
         run.args(["--model", "gpt-5.5"]).arg("--program").arg(&self.binary);
         run.arg("--base-url").arg(format!("http://127.0.0.1:{}/v1", self.server.port()));
@@ -219,18 +217,9 @@ fn a_run_killed_inside_a_turn_goes_on_in_its_conversation(interface: &str) {
         "say": "never",
     });
     let Some(bench) = Bench::new(&[hang]) else { return };
-    let mut run = bench.run(interface).spawn().unwrap();
+    let run = bench.run(interface).spawn().unwrap();
     let begun = bench.repository().join(".botpipe/begun");
-    let until = Instant::now() + PATIENCE;
-    while !begun.exists() {
-        assert!(Instant::now() < until, "the turn never came");
-        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
-        thread::sleep(Duration::from_millis(20));
-    }
-    run.kill().unwrap();
-    run.wait().unwrap();
-    let left = processes::left(bench.folder.path(), Duration::from_secs(10));
-    assert!(left.is_empty(), "{left:?}");
+    kill_once(run, &begun, bench.folder.path());
 
     let end = bench.say(&["resume", "ralph_loop", "greet"]).ends(0).json();
     assert_eq!(end["state"], "finished (accepted)", "{end}");
@@ -255,12 +244,7 @@ fn a_running_turn_is_told_what_a_person_says() {
     let Some(bench) = Bench::new(&[told, waits]) else { return };
     let mut run = bench.run("app_server").spawn().unwrap();
     let begun = bench.repository().join(".botpipe/begun");
-    let until = Instant::now() + PATIENCE;
-    while !begun.exists() {
-        assert!(Instant::now() < until, "the turn never came");
-        assert!(run.try_wait().unwrap().is_none(), "the run ended before the turn came");
-        thread::sleep(Duration::from_millis(20));
-    }
+    has_begun(&mut run, &begun);
     let told = bench.say(&["say", "ralph_loop", "greet", "leave the old exporter", "--json"]);
     assert_eq!(told.ends(0).json()["said"], "delivered");
     fs::write(bench.repository().join(".botpipe/go"), "").unwrap();
@@ -270,7 +254,6 @@ fn a_running_turn_is_told_what_a_person_says() {
     assert!(request.contains("plan/1/producer/1"), "{request}");
 }
 
-const PATIENCE: Duration = Duration::from_mins(2);
 /// What the loopback model says that a request took.
 const INPUT_TOKENS: u64 = 100;
 

@@ -1,23 +1,10 @@
 //! `botpipe say`: what a person tells a run reaches the running turn, or the next.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use crate::harness::program;
-use crate::place::{HELLO, Place, Said, answers, said};
-
-const PATIENCE: Duration = Duration::from_mins(1);
-
-fn wait_for(what: &str, path: &Path, run: &mut Child) {
-    let until = Instant::now() + PATIENCE;
-    while !path.exists() {
-        assert!(Instant::now() < until, "{what} never came");
-        assert!(run.try_wait().unwrap().is_none(), "the run ended before {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
+use crate::place::{HELLO, Place, Said, answers, said, wait_for};
 
 #[test]
 fn a_running_codex_turn_is_told_at_once() {

@@ -210,7 +210,7 @@ impl Reader<'_> {
 }
 
 /// What is wrong with an address, and what to do.
-fn address_fault(url: &str) -> Option<(&'static str, &'static str)> {
+pub(crate) fn address_fault(url: &str) -> Option<(&'static str, &'static str)> {
     let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
         return Some(("this is no address", "it begins with `http://` or `https://`"));
     };
@@ -219,6 +219,12 @@ fn address_fault(url: &str) -> Option<(&'static str, &'static str)> {
         return Some((
             "this address holds a login",
             "leave it out: a key is passed in the variable that the harness reads",
+        ));
+    }
+    if rest.contains(['?', '#']) {
+        return Some((
+            "this address has more than a path",
+            "leave out what comes from `?` or `#` on: the harness adds the rest of the path",
         ));
     }
     let blank = host.is_empty() || url.contains(char::is_whitespace);

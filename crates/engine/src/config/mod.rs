@@ -11,6 +11,7 @@ mod layer;
 mod load;
 mod settings;
 
+pub(crate) use file::address_fault;
 pub use layer::{Agent, HarnessLayer, Layer, Origin, Setting};
 pub use load::{Config, ConfigError, FileFound, Whose};
 pub use settings::{Line, Settings};

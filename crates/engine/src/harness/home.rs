@@ -93,27 +93,6 @@ pub(crate) fn has_login(kind: Kind, harness: &Harness) -> bool {
     }
 }
 
-/// Codex's record of a conversation.
-///
-/// # Source
-/// Codex CLI 0.169.0: `sessions/YYYY/MM/DD/rollout-<when>-<thread>.jsonl` in its home.
-pub(crate) fn rollout(home: &Path, thread: &str) -> Option<PathBuf> {
-    let end = format!("-{thread}.jsonl");
-    let mut folders = vec![home.join("sessions")];
-    for _ in ["year", "month", "day"] {
-        folders = folders.iter().flat_map(|folder| entries(folder)).collect();
-        // The newest first.
-        folders.sort_unstable_by(|one, other| other.cmp(one));
-    }
-    let mut files = folders.iter().flat_map(|folder| entries(folder));
-    files.find(|file| file.to_str().is_some_and(|name| name.ends_with(&end)))
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let entries = folder.read_dir().into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
-}
-
 /// The temporary folder for a harness, where its home lies in the usual one.
 ///
 /// # Source

@@ -5,6 +5,7 @@ mod home;
 mod interface;
 mod place;
 mod preflight;
+mod rollout;
 mod version;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,10 @@ use botpipe_providers::{claude, codex};
 
 pub use find::FindError;
 pub(crate) use find::{find, program};
-pub(crate) use home::{has_login, own_home, prepare, rollout, temporary_folder};
+pub(crate) use home::{has_login, own_home, prepare, temporary_folder};
 pub(crate) use place::state_folder;
 pub(crate) use preflight::prove;
+pub(crate) use rollout::{branch, rollout};
 pub use version::{Reading, Version, VersionError, read};
 
 use crate::error::Error;
@@ -160,24 +162,8 @@ pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Res
     if kind == Kind::Acp {
         return acp(choice, &program).map_err(trouble);
     }
-    let reading = read(kind, &program, stage1).map_err(|error| trouble(error.to_string()))?;
-    if reading.version < kind.floor() {
-        return Err(trouble(format!(
-            "`{}` is version {}, and {} is the oldest that works with Botpipe; update it",
-            program.display(),
-            reading.version,
-            kind.floor()
-        )));
-    }
-    let mut notes = Vec::new();
-    if reading.version > kind.tested() {
-        notes.push(format!(
-            "{} {} is newer than the newest version Botpipe is tested with ({})",
-            kind.name(),
-            reading.version,
-            kind.tested()
-        ));
-    }
+    let (version, newer) = usable(kind, &program, stage1).map_err(trouble)?;
+    let mut notes = Vec::from_iter(newer);
     let (interface, interface_because) = match kind {
         Kind::Codex => interface::choose(choice.interface, &program, stage1).map_err(trouble)?,
         Kind::Claude | Kind::Acp => (None, None),
@@ -197,7 +183,7 @@ pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Res
     let home = home::folder(kind, &workspace).map_err(trouble)?;
     let harness = Box::new(Harness {
         program: text(&program)?,
-        version: reading.version.to_string(),
+        version: version.to_string(),
         digest: None,
         home: Some(text(&home)?),
         model: choice.model,
@@ -216,6 +202,33 @@ pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Res
         Kind::Acp => Provider::Acp(harness),
     };
     Ok(Chosen { provider, notes })
+}
+
+/// The version of a harness's program, and a warning where it is newer than what is tested.
+///
+/// # Errors
+/// In words: it does not tell its version, or is older than what works.
+pub(crate) fn usable(
+    kind: Kind,
+    program: &Path,
+    stage1: Option<&PathBuf>,
+) -> Result<(Version, Option<String>), String> {
+    let Reading { version } = read(kind, program, stage1).map_err(|error| error.to_string())?;
+    if version < kind.floor() {
+        return Err(format!(
+            "`{}` is version {version}, and {} is the oldest that works with Botpipe; update it",
+            program.display(),
+            kind.floor()
+        ));
+    }
+    let newer = (version > kind.tested()).then(|| {
+        format!(
+            "{} {version} is newer than the newest version Botpipe is tested with ({})",
+            kind.name(),
+            kind.tested()
+        )
+    });
+    Ok((version, newer))
 }
 
 /// The setting that an agent of any make cannot be given.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::run::{
-    Evidence, Harness, Hold, Input, Interface, Process, SessionUse, TurnResult,
+    Evidence, FailureClass, Harness, Hold, Input, Interface, Process, SessionUse, TurnResult,
 };
 use botpipe_providers::{
     Access, Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex,
@@ -14,8 +14,9 @@ use botpipe_providers::{
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
+use super::clocks::Clocks;
 use super::hold;
-use super::turn::{Activity, SIGTERM, end_of, millis, sooner, wall_left};
+use super::turn::{Activity, SIGTERM, end_of, millis};
 use crate::driver::Driver;
 use crate::environment;
 use crate::harness::{self, Kind};
@@ -46,17 +47,29 @@ pub(super) fn ask(
     if let Err(why) = prove(driver, kind, harness, &access) {
         return Ok(Input::PolicyRefused { message: why });
     }
+    let new_session = new_session(driver, &turn);
     let token = session.and_then(|session| session.token.as_deref());
+    let from = session.and_then(|session| session.from.as_deref());
+    let (goes_on, from) = match (token, from) {
+        (Some(thread), Some(checkpoint)) if is_exec(harness) => {
+            let home = Path::new(harness.home.as_deref().unwrap_or_default());
+            if let Err(why) = harness::branch(home, thread, checkpoint, &new_session) {
+                return Ok(lost(turn, &why));
+            }
+            (Some(new_session.as_str()), None)
+        }
+        asked => asked,
+    };
+    let known = session.and_then(|session| driver.run.sessions.get(&session.key));
     let asked = Asked {
         harness,
         prompt,
         cwd: &cwd,
-        session: token,
-        new_session: &new_session(driver, &turn),
+        session: goes_on,
+        from,
+        new_session: &new_session,
         session_cost: session.map_or(0, |session| session.cost),
-        session_usage: &session
-            .and_then(|session| driver.run.session_usage.get(&session.key).cloned())
-            .unwrap_or_default(),
+        session_usage: &known.map(|known| known.usage.clone()).unwrap_or_default(),
         access: &access,
         has_login: harness::has_login(kind, harness),
         has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
@@ -79,9 +92,11 @@ pub(super) fn ask(
     for note in &report.notes {
         driver.progress.notice(&Notice::Note { text: note });
     }
+    let record = transcript_of(driver, kind, harness, &report);
     let evidence = Evidence {
         activity: log.finish(),
-        transcript: transcript(driver, transcript_of(driver, kind, harness, &report).as_deref()),
+        transcript: transcript(driver, record.as_deref()),
+        checkpoint: checkpoint(harness, &report, record.as_deref()),
         usage: report.usage.clone(),
         took_ms: millis(ended.elapsed),
         leftover: ended.leftover,
@@ -112,7 +127,8 @@ fn prove(
     Ok(())
 }
 
-fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
+/// How a harness is started for a turn, and its protocol.
+pub(crate) fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn Codec>) {
     match kind {
         Kind::Codex => {
             let codec: Box<dyn Codec> = match asked.harness.interface {
@@ -145,9 +161,7 @@ fn spec(
 ) -> Result<Spec, Trouble> {
     let step = driver.current_step()?;
     let mut extra = driver.turn_environment(turn)?;
-    extra.extend(line.env);
-    let temporary = harness.home.as_ref().and_then(|it| harness::temporary_folder(Path::new(it)));
-    extra.extend(temporary.map(|it| ("TMPDIR".to_owned(), it.display().to_string())));
+    extra.extend(surroundings(harness, line.env));
     let pass: Vec<String> = driver.run.pass_env.iter().cloned().chain(line.pass).collect();
     let launch = Launch {
         program: PathBuf::from(&harness.program),
@@ -158,20 +172,30 @@ fn spec(
         stage1: driver.parts.stage1.clone(),
         mark: Some(driver.mark_path(turn)),
     };
-    let clock = |set: Option<u64>| set.map(Duration::from_millis);
-    let idle = clock(step.clocks.idle_ms);
+    let clocks = Clocks::of(&driver.run, &step, turn.role, true);
     Ok(Spec {
         stdin: codec.open().into_bytes(),
         talks: codec.converses(),
-        wall: sooner(clock(step.clocks.wall_ms), wall_left(driver)),
-        idle: Some(idle.unwrap_or(IDLE)),
-        idle_busy: Some(idle.unwrap_or(IDLE_BUSY)),
-        stall: Some(idle.unwrap_or(STALL)),
+        opening: clocks.opening,
+        wall: clocks.wall,
+        idle: clocks.idle,
+        idle_busy: clocks.idle_busy,
+        stall: clocks.stall,
         capture_limit: KEPT_OUTPUT,
         interrupt: Some(INTERRUPT),
         grace: GRACE,
         ..Spec::of(launch)
     })
+}
+
+/// The variables that are set for a harness.
+pub(crate) fn surroundings(
+    harness: &Harness,
+    mut env: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let temporary = harness.home.as_ref().and_then(|it| harness::temporary_folder(Path::new(it)));
+    env.extend(temporary.map(|it| ("TMPDIR".to_owned(), it.display().to_string())));
+    env
 }
 
 /// The result of a turn, and the pause a failure of its class asks for.
@@ -203,6 +227,26 @@ fn shortened(message: String) -> String {
     }
 }
 
+/// Where the conversation stands after a turn that went well: as the codec says, else how long its record
+/// is.
+fn checkpoint(harness: &Harness, report: &Report, record: Option<&Path>) -> Option<String> {
+    let length = || fs::metadata(record?).ok().map(|it| it.len().to_string());
+    let by_record = is_exec(harness) && report.result.is_ok();
+    report.checkpoint.clone().or_else(|| by_record.then(length).flatten())
+}
+
+fn is_exec(harness: &Harness) -> bool {
+    harness.interface == Some(Interface::Exec)
+}
+
+/// A turn that could not be asked, for want of the conversation it was to begin from.
+fn lost(turn: TurnId, why: &str) -> Input {
+    let class = FailureClass::SessionLost;
+    let message = format!("its conversation cannot be begun from its checkpoint: {why}");
+    let result = TurnResult::Failed { class, message };
+    Input::TurnEnded { turn, result, evidence: Evidence::default(), pause: None }
+}
+
 /// Where the harness's own record of the conversation is: what it said, else what is found.
 fn transcript_of(
     driver: &Driver<'_>,
@@ -214,7 +258,7 @@ fn transcript_of(
         return Some(PathBuf::from(path));
     }
     let visit = driver.run.visit.as_ref()?;
-    let token = driver.run.sessions.get(&visit.session()?.key)?;
+    let token = driver.run.sessions.get(&visit.session()?.key)?.token.as_ref()?;
     let home = Path::new(harness.home.as_deref()?);
     (kind == Kind::Codex).then(|| harness::rollout(home, token)).flatten()
 }
@@ -257,7 +301,9 @@ impl Watch for Listener<'_, '_, '_> {
             return Reply { waits: true, ..Reply::default() };
         }
         let heard = self.codec.hear(line);
-        if heard.sign != Sign::Passing {
+        if heard.sign == Sign::Passing {
+            self.log.alive();
+        } else {
             self.keep(stream, line);
         }
         if let Some(say) = &heard.say {
@@ -339,13 +385,6 @@ fn new_session(driver: &Driver<'_>, turn: &TurnId) -> String {
     format!("{}-{}-8{}-8{}-{}", parts[0], parts[1], parts[2], parts[3], parts[4])
 }
 
-/// How long a harness may be silent: above the 300 s after which the CLIs themselves give up on a
-/// model that says nothing.
-const IDLE: Duration = Duration::from_secs(330);
-/// The same while a command of the agent's runs, which may take long without a word.
-const IDLE_BUSY: Duration = Duration::from_mins(30);
-/// How long a harness may do nothing but try again.
-const STALL: Duration = Duration::from_mins(5);
 /// How long a harness may take to end once it is interrupted, as Ctrl-C would.
 const INTERRUPT: Duration = Duration::from_secs(3);
 /// How long it may take after SIGTERM, before everything is killed.

@@ -110,6 +110,8 @@ pub(crate) struct Desk {
     pub(crate) schemas: Validators,
     /// By artifact, the content that was last found valid: what is the same needs no second look.
     pub(crate) good: BTreeMap<ArtifactName, Digest>,
+    /// Whether what the run recorded of its harness is known to hold.
+    pub(crate) has_looked: bool,
     /// What a harness's sandbox was seen to hold.
     pub(crate) proven: Vec<Access>,
     /// The policies of this owner's turns that are kept.
@@ -133,9 +135,7 @@ impl Desk {
             run_folder: layout.run_folder(&about.task, &about.workflow, &about.run),
             folder: folder.relative,
             snapshots: Snapshots::open(&layout)?,
-            redactor: Redactor::new(std::env::vars_os().filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.into_string().ok()?))
-            })),
+            redactor: Redactor::of_process(),
             layout,
             run_id: about.run,
             task: about.task,
@@ -146,6 +146,7 @@ impl Desk {
             templates: Templates::default(),
             schemas: Validators::default(),
             good: BTreeMap::new(),
+            has_looked: false,
             proven: Vec::new(),
             policies: Vec::new(),
             object: Beside::default(),

@@ -46,8 +46,11 @@ pub(super) fn read(driver: &mut Driver<'_>, worklist: WorklistName) -> Result<In
     })?;
     let mut items = Vec::with_capacity(raw.len());
     for item in raw {
-        let payload = driver.keep(&item.payload.to_string())?;
-        items.push(Item { id: item.id, title: item.title, status: item.status, payload });
+        let redactor = &driver.desk.redactor;
+        let title = item.title.map(|title| redactor.redact(&title).into_owned());
+        let payload = redactor.redact_json(item.payload).to_string();
+        let payload = driver.keep(&payload)?;
+        items.push(Item { id: item.id, title, status: item.status, payload });
     }
     Ok(Input::ItemsRead { worklist, source, items })
 }
@@ -182,5 +185,6 @@ pub(super) fn write_status(
     }
     let file = place.absolute.display().to_string();
     let drift = written.drift.map(|text| text.replace(&file, &place.relative));
+    let drift = drift.map(|text| driver.desk.redactor.redact(&text).into_owned());
     Ok(Input::StatusWritten { worklist, item, status, stamp: written.stamp, drift })
 }

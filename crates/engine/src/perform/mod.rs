@@ -3,7 +3,9 @@
 mod ask;
 mod beside;
 mod checks;
+mod clocks;
 mod desk;
+mod earlier;
 mod enter;
 mod hold;
 mod items;
@@ -18,6 +20,8 @@ mod session;
 mod state;
 mod turn;
 
+pub(crate) use ask::{codec_of, surroundings};
+pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk};
 
 use botpipe_kernel::run::{Effect, Input};

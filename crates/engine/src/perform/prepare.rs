@@ -3,16 +3,14 @@
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
-use botpipe_kernel::run::{
-    CheckStatus, Feedback, FindingState, Input, InterruptCause, Ref, Said, SessionUse, TurnCause,
-};
+use botpipe_kernel::run::{CheckStatus, Feedback, Input, Ref, Said, SessionUse, TurnCause};
 
 use super::session::{Found, find};
-use super::{Agent, Trouble};
+use super::{Agent, Trouble, earlier};
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
-    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
+    AttachedNote, CheckLine, Contract, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
     request_text,
 };
 
@@ -53,7 +51,8 @@ pub(super) fn prepare(
         driver.desk.task.as_str(),
     );
     let request = Some(botpipe_journal::digest_of(text.as_bytes()));
-    let whole = join(Part::Whole);
+    // It may cite what an agent wrote into a file.
+    let whole = driver.desk.redactor.redact(&join(Part::Whole)).into_owned();
     let prompt = driver.desk.keep_beside(driver.parts, whole).map_err(Trouble::Fatal)?;
     let policy = Some(policy(driver, &step)?);
     Ok(Input::TurnPrepared { turn, prompt, request, policy, session, said: told })
@@ -119,7 +118,8 @@ fn contract(
         said: Vec::new(),
         earlier: None,
         feedback,
-        interruption: interruption(driver, turn, cause, session)?,
+        interruption: earlier::note(driver, turn, cause, session)?,
+        attached: attached(driver, session)?,
     };
     for check in &visit.checks {
         let output = match &check.output {
@@ -264,59 +264,21 @@ fn target_words(action: &Action) -> String {
         }
     }
 }
-
-/// What a turn that was interrupted is told.
-fn interruption(
+/// What is said of a person who was in a conversation of the run since the last turn.
+fn attached(
     driver: &mut Driver<'_>,
-    turn: &TurnId,
-    cause: &TurnCause,
     session: Option<&SessionUse>,
-) -> Result<Option<InterruptionNote>, Trouble> {
-    let (why, restarted) = match cause {
-        TurnCause::First | TurnCause::Retry => return Ok(None),
-        TurnCause::Resumed { cause } => (cause, false),
-        TurnCause::Restarted { cause } => (cause, true),
-    };
-    let why = match why {
-        InterruptCause::OwnerLost => "the process that ran it died",
-        InterruptCause::Signal(_) => "the run was stopped by a signal",
-        InterruptCause::Cancelled => "the run was cancelled",
-        InterruptCause::Stopped => "the run could not go on",
-    };
-    let what_happened = if restarted {
-        format!(
-            "An earlier start of this turn was cut off: {why}. Files were put back to where the turn began; start over."
-        )
-    } else {
-        format!(
-            "An earlier start of this turn was cut off: {why}. Files are as they were left: look at what is done, keep what is right, and finish the work."
-        )
-    };
-    // A verifier's turn began on the tree its producer left.
-    let visit = driver.current_visit()?;
-    let changed = match (restarted, visit.base_of(turn).cloned()) {
-        (false, Some(baseline)) => {
+) -> Result<Option<AttachedNote>, Trouble> {
+    let all = driver.run.attached.clone();
+    let Some(first) = all.first() else { return Ok(None) };
+    let changed = match &first.tree {
+        Some(before) => {
             let now = driver.desk.snapshots.take().map_err(Trouble::stuck)?;
-            driver.desk.snapshots.changed(&baseline, &now).map_err(Trouble::stuck)?
+            driver.desk.snapshots.changed(before, &now).map_err(Trouble::stuck)?
         }
-        _ => Vec::new(),
+        None => Vec::new(),
     };
-    let session_continued = session.is_some_and(|session| session.token.is_some());
-    let summary = (!session_continued).then(|| earlier_work(driver)).transpose()?;
-    Ok(Some(InterruptionNote { what_happened, changed, session_continued, summary }))
-}
-
-/// What this visit had done before, for an agent without its conversation.
-fn earlier_work(driver: &Driver<'_>) -> Result<String, Trouble> {
-    let visit = driver.current_visit()?;
-    let mut lines = Vec::new();
-    for finding in &visit.findings {
-        if let FindingState::Good { .. } = finding.state {
-            lines.push(format!("artifact `{}` is written", finding.artifact));
-        }
-    }
-    for (role, n) in &visit.turns {
-        lines.push(format!("{role}: {n} turn(s) asked in this visit"));
-    }
-    Ok(lines.join("; "))
+    let token = session.and_then(|session| session.token.as_ref());
+    let own = token.is_some_and(|token| all.iter().any(|it| it.token == *token));
+    Ok(Some(AttachedNote { own, changed }))
 }

@@ -111,7 +111,11 @@ impl Driver<'_> {
             None => None,
         };
         let rule = artifacts::Rule { format: artifact.format, schema: validator.as_deref() };
-        let state = artifacts::inspect(&place.absolute, &rule, baseline, self.desk.good.get(name));
+        let mut state =
+            artifacts::inspect(&place.absolute, &rule, baseline, self.desk.good.get(name));
+        if let FindingState::Invalid { why } = &mut state {
+            *why = self.desk.redactor.redact(why).into_owned();
+        }
         if let FindingState::Good { digest } | FindingState::Stale { digest } = &state {
             self.desk.good.insert(name.clone(), digest.clone());
         }

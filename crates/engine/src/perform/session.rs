@@ -38,16 +38,12 @@ pub(super) fn find(
             let text = if short { text } else { digest_of(text.as_bytes()).to_string() };
             format!("{slot}key/{text}")
         }
-        Continuity::Task => {
-            let place = digest_of(driver.desk.layout.root().to_string_lossy().as_bytes());
-            format!("{slot}task@{}", place.short())
-        }
+        Continuity::Task => format!("{slot}task"),
     };
     let session = of_key(&driver.run, key);
-    // One that this visit was given before and that is gone is not taken up again.
-    let keys = driver.run.visit.as_ref().map(|visit| &visit.keys);
-    let given = keys.is_some_and(|keys| keys.values().any(|key| *key == session.key));
-    if planned.session != Continuity::Task || session.token.is_some() || given {
+    // What this run held, and holds no more, is not taken up from an earlier one.
+    let held = driver.run.sessions.contains_key(&session.key);
+    if planned.session != Continuity::Task || held {
         return Ok(Found { session: Some(session), earlier: None });
     }
     of_task(driver, session)
@@ -55,40 +51,45 @@ pub(super) fn find(
 
 fn of_key(run: &Run, key: String) -> SessionUse {
     let key = SessionKey(key);
-    let token = run.sessions.get(&key).cloned();
-    let cost = run.session_usage.get(&key).and_then(|usage| usage.cost).unwrap_or(0);
-    SessionUse { key, token, cost }
+    let known = run.sessions.get(&key).cloned().unwrap_or_default();
+    let cost = known.usage.cost.unwrap_or(0);
+    SessionUse { key, token: known.token, from: known.from, cost }
 }
 
 /// The conversation that the newest earlier run of the task left off with; else why there is none.
 fn of_task(driver: &Driver<'_>, session: SessionUse) -> Result<Found, Trouble> {
     let filter = RunFilter { workflow: None, task: Some(driver.desk.task.clone()) };
     let rows = driver.parts.journal.runs(&filter)?;
-    let any_place = session.key.0.split('@').next().unwrap_or_default().to_owned() + "@";
     for row in rows.iter().filter(|row| row.run != driver.desk.run_id).take(LOOKED_AT) {
         // A run that cannot be read has nothing to go on with.
         let Ok((run, _)) = driver.parts.fold(&row.run) else { continue };
-        let Some(key) = run.sessions.keys().find(|key| key.0.starts_with(&any_place)) else {
+        if !run.sessions.contains_key(&session.key) {
             continue;
+        }
+        let earlier = of_key(&run, session.key.0.clone());
+        let why = if earlier.token.is_none() {
+            Some("it is lost")
+        } else if run.workspace != driver.run.workspace {
+            Some("it was held in another folder")
+        } else if !same(run.provider.as_ref(), driver.run.provider.as_ref()) {
+            Some("it was held with another agent program")
+        } else {
+            None
         };
-        let same_agent = same(run.provider.as_ref(), driver.run.provider.as_ref());
-        let Some(token) = run.sessions.get(&session.key).filter(|_| same_agent) else {
-            let why = if *key == session.key {
-                "it was held with another agent program"
-            } else {
-                "it was held in another folder"
-            };
-            let earlier = format!(
-                "{}. What was said then is not known here: {why}, so this is a new conversation. \
-                 What it left behind is in the workspace: look at it first.",
-                told(row, &run)
-            );
-            return Ok(Found { session: Some(session), earlier: Some(earlier) });
-        };
-        let cost = run.session_usage.get(key).and_then(|usage| usage.cost).unwrap_or(0);
-        let session = SessionUse { token: Some(token.clone()), cost, ..session };
-        let earlier = format!("{}. This conversation continues from there.", told(row, &run));
-        return Ok(Found { session: Some(session), earlier: Some(earlier) });
+        let told = told(row, &run);
+        return Ok(match why {
+            None => Found {
+                session: Some(earlier),
+                earlier: Some(format!("{told}. This conversation continues from there.")),
+            },
+            Some(why) => Found {
+                session: Some(session),
+                earlier: Some(format!(
+                    "{told}. What was said then is not known here: {why}, so this is a new \
+                     conversation. What it left behind is in the workspace: look at it first."
+                )),
+            },
+        });
     }
     Ok(Found { session: Some(session), earlier: None })
 }

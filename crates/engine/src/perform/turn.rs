@@ -1,10 +1,10 @@
 //! Running a turn to its end: an agent's program, a script, or a recording.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use botpipe_kernel::ids::{Digest, Role, TurnId};
 use botpipe_kernel::run::{Evidence, Input, Process, Ref, SessionUse, TurnResult};
@@ -12,6 +12,7 @@ use botpipe_providers::ProgramEnd;
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
+use super::clocks::Clocks;
 use super::desk::Agent;
 use crate::driver::Driver;
 use crate::environment;
@@ -69,11 +70,11 @@ fn run_program(
         stage1: driver.parts.stage1.clone(),
         mark: Some(driver.mark_path(&turn)),
     };
-    let own = step.clocks.wall_ms.map(Duration::from_millis);
+    let clocks = Clocks::of(&driver.run, &step, turn.role, false);
     let spec = Spec {
         stdin,
-        wall: if turn.role == Role::Script { own } else { sooner(own, wall_left(driver)) },
-        idle: step.clocks.idle_ms.map(Duration::from_millis),
+        wall: clocks.wall,
+        idle: clocks.idle,
         capture_limit: ANSWER_LIMIT,
         ..Spec::of(launch)
     };
@@ -97,17 +98,6 @@ fn run_program(
         ..Evidence::default()
     };
     Ok(Input::TurnEnded { turn, result, evidence, pause: None })
-}
-
-/// What is left of the run's budget of time: a turn is not longer.
-pub(super) fn wall_left(driver: &Driver<'_>) -> Option<Duration> {
-    let spent = driver.run.spent.wall_ms;
-    driver.run.budget.wall_ms.map(|limit| Duration::from_millis(limit.saturating_sub(spent).max(1)))
-}
-
-/// The smaller of two bounds.
-pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
-    one.into_iter().chain(other).min()
 }
 
 /// As events count time.
@@ -151,6 +141,7 @@ pub(super) fn end_of(how: &How) -> Option<ProgramEnd> {
         How::TimedOut { clock, after } => {
             let clock = match clock {
                 Clock::Wall => botpipe_providers::Clock::Wall,
+                Clock::Opening => botpipe_providers::Clock::Opening,
                 Clock::Idle => botpipe_providers::Clock::Idle,
                 Clock::Stall => botpipe_providers::Clock::Stall,
             };
@@ -218,11 +209,14 @@ pub(super) const SIGTERM: i32 = 15;
 pub(super) struct Activity {
     path: PathBuf,
     file: RefCell<Option<(File, Hasher)>>,
+    /// When the file last showed that the turn lives.
+    shown: Cell<Instant>,
 }
 
 impl Activity {
     pub(super) fn create(driver: &Driver<'_>, turn: &TurnId) -> Result<Self, Trouble> {
-        let activity = Self { path: driver.activity_path(turn), file: RefCell::new(None) };
+        let path = driver.activity_path(turn);
+        let activity = Self { path, file: RefCell::new(None), shown: Cell::new(Instant::now()) };
         activity.make_folder().map_err(|error| activity.trouble(&error))?;
         Ok(activity)
     }
@@ -244,9 +238,22 @@ impl Activity {
             *slot = Some((File::create(&self.path)?, Hasher::default()));
         }
         let Some((file, digest)) = slot.as_mut() else { return Ok(()) };
+        self.shown.set(Instant::now());
         file.write_all(row)?;
         digest.update(row);
         Ok(())
+    }
+
+    /// Shows by the file's time that a line came which is not kept, to whoever asks for the last sign of
+    /// life; now and then is enough, and a time that cannot be set is no loss.
+    pub(super) fn alive(&self) {
+        if self.shown.get().elapsed() < Duration::from_secs(1) {
+            return;
+        }
+        self.shown.set(Instant::now());
+        if let Some((file, _)) = self.file.borrow().as_ref() {
+            drop(file.set_modified(SystemTime::now()));
+        }
     }
 
     fn make_folder(&self) -> io::Result<()> {

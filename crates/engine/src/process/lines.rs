@@ -131,6 +131,7 @@ mod tests {
             prompt: "Go.",
             cwd: "/work/repository",
             session: None,
+            from: None,
             new_session: "0d9f6f0c-5f0e-4a55-8c35-3f3d1f1c0001",
             session_cost: 0,
             session_usage: &Usage::default(),

@@ -1,5 +1,7 @@
 //! One program run to its end: clocks, streams, stopping. No other module starts a process.
 
+pub(crate) mod attended;
+pub mod background;
 mod flight;
 mod lines;
 mod output;

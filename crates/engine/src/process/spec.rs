@@ -17,6 +17,8 @@ pub struct Spec {
     pub talks: bool,
     /// How long it may take in all.
     pub wall: Option<Duration>,
+    /// How long it may take until it first says something on its standard output.
+    pub opening: Option<Duration>,
     /// How long it may be silent on both streams.
     pub idle: Option<Duration>,
     /// The same while it says that it is busy ([`Reply::busy`]).
@@ -45,6 +47,7 @@ impl Spec {
             stdin: Vec::new(),
             talks: false,
             wall: None,
+            opening: None,
             idle: None,
             idle_busy: None,
             stall: None,
@@ -165,6 +168,8 @@ pub enum How {
 pub enum Clock {
     /// Time in all.
     Wall,
+    /// Time until its first output.
+    Opening,
     /// Time without output.
     Idle,
     /// Time with nothing but notices that it waits.

@@ -10,7 +10,7 @@ use super::flight::Counted;
 use super::lines::Lines;
 use super::output::{Capture, Output};
 use super::pipes::{Piece, Pipes, STREAMS};
-use super::spec::{Clock, Ended, How, Reply, Spec, Watch};
+use super::spec::{Clock, Ended, How, Reply, Spec, Stream, Watch};
 use super::stop::StopSwitch;
 
 /// Runs a program to its end, whatever end that is; afterwards nothing of it is left.
@@ -41,6 +41,7 @@ pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
         watch,
         stop,
         clocks,
+        opened: false,
         last_output: Instant::now(),
         last_news: Instant::now(),
         busy: false,
@@ -73,6 +74,8 @@ struct Supervision<'a> {
     watch: &'a mut dyn Watch,
     stop: &'a StopSwitch,
     clocks: Clocks,
+    /// It has said something on its standard output.
+    opened: bool,
     last_output: Instant,
     /// The last line that said more than that the program waits.
     last_news: Instant,
@@ -146,6 +149,7 @@ impl Supervision<'_> {
                 Piece::Bytes(bytes) => {
                     sink.push(bytes, &mut |line| replies.add(watch.line(stream, line)));
                     self.last_output = Instant::now();
+                    self.opened |= stream == Stream::Stdout;
                 }
             }
             self.reply(&replies);
@@ -213,7 +217,8 @@ impl Supervision<'_> {
     }
 
     fn heard(&self) -> LastHeard {
-        LastHeard { output: self.last_output, news: self.last_news, busy: self.busy }
+        let Self { opened, last_output: output, last_news: news, busy, .. } = *self;
+        LastHeard { opened, output, news, busy }
     }
 
     fn end_because(&mut self, reason: How, now: Instant) {
@@ -284,6 +289,7 @@ impl Supervision<'_> {
 /// When a program was last heard of.
 #[derive(Clone, Copy)]
 struct LastHeard {
+    opened: bool,
     output: Instant,
     news: Instant,
     busy: bool,
@@ -293,6 +299,7 @@ struct LastHeard {
 struct Clocks {
     start: Instant,
     wall: Option<Duration>,
+    opening: Option<Duration>,
     idle: Option<Duration>,
     idle_busy: Option<Duration>,
     stall: Option<Duration>,
@@ -307,6 +314,7 @@ impl Clocks {
         Self {
             start,
             wall: spec.wall,
+            opening: spec.opening,
             idle: spec.idle,
             idle_busy: spec.idle_busy,
             stall: spec.stall,
@@ -317,13 +325,20 @@ impl Clocks {
         }
     }
 
+    /// How long it may be silent; until its first word another clock holds it.
     fn idle(&self, heard: LastHeard) -> Option<Duration> {
+        if self.opening.is_some() && !heard.opened {
+            return None;
+        }
         if heard.busy { self.idle_busy } else { self.idle }
     }
 
-    /// A busy program may well say nothing of it, and one that says nothing at all is silent.
-    fn stall(&self, heard: LastHeard) -> Option<Duration> {
-        self.stall.filter(|_| !heard.busy && heard.output > heard.news)
+    /// When a program that only tries again has done so for too long. A busy one may well say nothing
+    /// of it, and one that has not been heard for half of the time is silent.
+    fn stalled(&self, heard: LastHeard) -> Option<(Instant, Duration)> {
+        let set = self.stall.filter(|_| !heard.busy && heard.output > heard.news)?;
+        let at = heard.news.checked_add(set)?;
+        (at.saturating_duration_since(heard.output) < set / 2).then_some((at, set))
     }
 
     /// The clock that ran out, and what it was set to.
@@ -333,16 +348,19 @@ impl Clocks {
         let idle =
             self.idle(heard).filter(|set| over(heard.output, *set)).map(|set| (Clock::Idle, set));
         let stall =
-            self.stall(heard).filter(|set| over(heard.news, *set)).map(|set| (Clock::Stall, set));
-        wall.or(idle).or(stall)
+            self.stalled(heard).filter(|(at, _)| *at <= now).map(|(_, set)| (Clock::Stall, set));
+        let opening = self.opening.filter(|set| !heard.opened && over(self.start, *set));
+        wall.or(opening.map(|set| (Clock::Opening, set))).or(idle).or(stall)
     }
 
     /// When the next clock runs out; never, for times beyond what can be counted.
     fn next(&self, heard: LastHeard) -> Option<Instant> {
         let wall = self.wall.and_then(|set| self.start.checked_add(set));
         let idle = self.idle(heard).and_then(|set| heard.output.checked_add(set));
-        let stall = self.stall(heard).and_then(|set| heard.news.checked_add(set));
-        [wall, idle, stall].into_iter().flatten().min()
+        let stall = self.stalled(heard).map(|(at, _)| at);
+        let opening = self.opening.filter(|_| !heard.opened);
+        let opening = opening.and_then(|set| self.start.checked_add(set));
+        [wall, idle, stall, opening].into_iter().flatten().min()
     }
 }
 

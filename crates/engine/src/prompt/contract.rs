@@ -43,6 +43,7 @@ pub struct Contract {
     pub earlier: Option<String>,
     pub feedback: Vec<Feedback>,
     pub interruption: Option<InterruptionNote>,
+    pub attached: Option<AttachedNote>,
 }
 
 /// The current item.
@@ -102,17 +103,34 @@ pub struct OfferedRoute {
     pub inherited: bool,
 }
 
-/// What is said to a turn that is started again.
+/// What is said to a turn that is started again, or that has to do without its conversation.
 #[derive(Debug, Clone)]
 pub struct InterruptionNote {
-    /// One or two sentences.
-    pub what_happened: String,
+    /// One or two sentences; `None`: nothing was interrupted.
+    pub what_happened: Option<String>,
     /// Files that differ from the start of the visit.
     pub changed: Vec<String>,
-    /// Whether the agent still has its conversation.
-    pub session_continued: bool,
-    /// What was done before, for a new conversation.
-    pub summary: Option<String>,
+    pub recalls: Recalls,
+    /// What was done before, a line each, for a new conversation.
+    pub summary: Vec<String>,
+}
+
+/// How much of its conversation an agent still has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recalls {
+    All,
+    /// What was said up to the end of a completed turn.
+    UpToCheckpoint,
+    Nothing,
+}
+
+/// What is said to a turn after a person was in a conversation of the run.
+#[derive(Debug, Clone)]
+pub struct AttachedNote {
+    /// It was the one that this turn goes on with.
+    pub own: bool,
+    /// Files that differ from what they were before.
+    pub changed: Vec<String>,
 }
 
 /// How much of a contract is rendered.
@@ -120,7 +138,7 @@ pub struct InterruptionNote {
 pub enum Part {
     /// What the agent is given.
     Whole,
-    /// All but the interruption: the same text for every start of a turn.
+    /// All but the interruption and what a person did: the same text for every start of a turn.
     WithoutInterruption,
 }
 
@@ -145,6 +163,9 @@ impl Contract {
         }
         if let (Part::Whole, Some(note)) = (part, &self.interruption) {
             interruption(note, &mut out);
+        }
+        if let (Part::Whole, Some(note)) = (part, &self.attached) {
+            attached(note, &mut out);
         }
         out
     }
@@ -330,6 +351,14 @@ impl Contract {
     }
 }
 
+/// A prompt as it was given to an agent: what its author wrote, and the contract.
+pub fn parts_of(prompt: &str) -> (&str, Option<&str>) {
+    match prompt.find("\n\n# Step contract\n\n- Step: `") {
+        Some(at) => (&prompt[..at], Some(&prompt[at + 2..])),
+        None => (prompt, None),
+    }
+}
+
 fn route_line(route: &OfferedRoute, schemas: &mut Schemas) -> String {
     let mut line = format!("- `{}`: {}", route.tag, route.target);
     if let Some(summary) = route.summary.as_ref().filter(|summary| !summary.trim().is_empty()) {
@@ -354,26 +383,49 @@ fn tags(routes: &[OfferedRoute], which: impl Fn(&OfferedRoute) -> bool) -> Optio
 }
 
 fn interruption(note: &InterruptionNote, out: &mut String) {
-    let mut text = format!("{}\n", note.what_happened.trim());
-    text += if note.session_continued {
-        "Your conversation continues: go on from where you were.\n"
-    } else {
-        "This is a new conversation; what was said before is gone.\n"
+    let mut text =
+        note.what_happened.as_ref().map(|it| format!("{}\n", it.trim())).unwrap_or_default();
+    text += match note.recalls {
+        Recalls::All => "Your conversation continues: go on from where you were.\n",
+        Recalls::UpToCheckpoint => {
+            "Your conversation goes on from the end of its last completed turn before that; what was \
+             said and done since is not part of it.\n"
+        }
+        Recalls::Nothing => "This is a new conversation; what was said before is gone.\n",
     };
-    if let Some(summary) = &note.summary {
-        text += &format!("\n{}", quote(summary));
+    if !note.summary.is_empty() {
+        let lines: Vec<_> = note.summary.iter().map(|line| format!("- {line}\n")).collect();
+        text += &format!("What is recorded of it:\n\n{}", quote(&lines.concat()));
     }
-    if !note.changed.is_empty() {
-        text += "\nFiles that differ from the start of this visit:\n\n";
-        for path in note.changed.iter().take(CHANGED_SHOWN) {
-            text += &format!("- `{path}`\n");
-        }
-        if note.changed.len() > CHANGED_SHOWN {
-            text += &format!("- and {} more\n", note.changed.len() - CHANGED_SHOWN);
-        }
-    }
+    changed("Files that differ from the start of this visit:", &note.changed, &mut text);
     text += "\nLook at what is there before doing anything twice.\n";
-    section(out, "Interruption", &text);
+    let title = note.what_happened.as_ref().map_or("New conversation", |_| "Interruption");
+    section(out, title, &text);
+}
+
+fn attached(note: &AttachedNote, out: &mut String) {
+    let mut text = if note.own {
+        "A person went on in this conversation since your last turn: what was agreed there stands.\n"
+    } else {
+        "A person went on in another conversation of this run; what was said there is not here.\n"
+    }
+    .to_owned();
+    changed("Files that changed since then:", &note.changed, &mut text);
+    text += "\nNow this turn goes on as the contract says.\n";
+    section(out, "A person was here", &text);
+}
+
+fn changed(title: &str, paths: &[String], text: &mut String) {
+    if paths.is_empty() {
+        return;
+    }
+    *text += &format!("\n{title}\n\n");
+    for path in paths.iter().take(CHANGED_SHOWN) {
+        *text += &format!("- `{path}`\n");
+    }
+    if paths.len() > CHANGED_SHOWN {
+        *text += &format!("- and {} more\n", paths.len() - CHANGED_SHOWN);
+    }
 }
 
 fn section(out: &mut String, title: &str, body: &str) {

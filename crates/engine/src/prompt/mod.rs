@@ -12,7 +12,8 @@ mod template;
 mod text;
 
 pub use contract::{
-    CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
+    AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
+    Recalls, WriteLine, parts_of,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, fill_defaults, run_input};
@@ -22,3 +23,4 @@ pub use request::request_text;
 pub use roots::{CheckRoot, ItemRoot, OutcomeRoot, Roots, StepRoot, WorkflowRoot, WorklistRoot};
 pub use schema::Validators;
 pub use template::{RenderError, Templates, evaluate, render};
+pub(crate) use text::one_line;

@@ -41,7 +41,7 @@ pub(super) fn excerpt(text: &str, limit: usize) -> String {
 }
 
 /// The text as one line of at most `limit` bytes.
-pub(super) fn one_line(text: &str, limit: usize) -> String {
+pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.len() <= limit {
         return line;

@@ -73,7 +73,7 @@ pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
 }
 
 /// SHA-256 of bytes as they come.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Hasher(Sha256);
 
 impl Hasher {

@@ -1,13 +1,16 @@
 //! Takes secrets out of text before anything is written.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
+use serde_json::Value;
 
 /// Knows this process's secrets and the shapes of well-known tokens.
 ///
-/// Works on whole lines: a value of several lines is known by each of its lines.
+/// Works on whole lines: a value of several lines is known by each of its lines. In JSON a value is known
+/// too, also in JSON that is a string of other JSON, and where it is written in ASCII alone.
 #[derive(Debug)]
 pub struct Redactor {
     /// (value, name), longest first, so that a value within another does not split it.
@@ -15,21 +18,22 @@ pub struct Redactor {
 }
 
 impl Redactor {
+    /// Learns them from this process's environment.
+    pub fn of_process() -> Self {
+        Self::new(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }))
+    }
+
     /// Learns the values of those variables whose names look secret.
     pub fn new(env: impl Iterator<Item = (String, String)>) -> Self {
         let mut values: Vec<(String, String)> = Vec::new();
         for (name, value) in env.filter(|(name, _)| looks_secret(name)) {
-            // The JSON form too: agents' streams are JSON, where a value may be escaped.
-            let json = serde_json::Value::String(value.clone()).to_string();
-            let escaped = json.get(1..json.len() - 1).unwrap_or_default();
-            values.extend(
-                value
-                    .lines()
-                    .map(str::trim)
-                    .chain(std::iter::once(escaped))
-                    .filter(|line| line.chars().count() >= MIN_CHARS)
-                    .map(|line| (line.to_owned(), name.clone())),
-            );
+            let lines = value.lines().map(|line| line.trim().to_owned());
+            let forms: Vec<String> =
+                lines.chain([value.clone()]).flat_map(|it| forms(&it)).collect();
+            let long = forms.into_iter().filter(|form| form.chars().count() >= MIN_CHARS);
+            values.extend(long.map(|form| (form, name.clone())));
         }
         values.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         values.dedup_by(|a, b| a.0 == b.0);
@@ -56,6 +60,62 @@ impl Redactor {
         };
         Cow::Owned(tokens.replace_all(&text, replace).into_owned())
     }
+
+    /// The same for every string in a JSON value.
+    pub fn redact_json(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.redact(&text).into_owned()),
+            Value::Array(items) => items.into_iter().map(|it| self.redact_json(it)).collect(),
+            Value::Object(fields) => {
+                let redacted = |(key, value)| (key, self.redact_json(value));
+                Value::Object(fields.into_iter().map(redacted).collect())
+            }
+            other => other,
+        }
+    }
+
+    /// The secret that a text holds, in words; nothing when it holds none.
+    pub fn secret_in(&self, text: &str) -> Option<String> {
+        let known = self.values.iter().find(|(value, _)| text.contains(value.as_str()));
+        match known {
+            Some((_, name)) => Some(format!("the value of `{name}`")),
+            None => TOKENS.is_match(text).then(|| "what looks like a token".to_owned()),
+        }
+    }
+}
+
+/// A value as it is and as JSON strings have it: agents' streams are JSON, and a command's arguments are
+/// JSON in a string of theirs.
+fn forms(value: &str) -> Vec<String> {
+    let quoted = |text: &str, ascii: bool| {
+        let json = Value::String(text.to_owned()).to_string();
+        let inner = json.get(1..json.len() - 1).unwrap_or_default();
+        if ascii { in_ascii(inner) } else { inner.to_owned() }
+    };
+    let mut forms = vec![value.to_owned()];
+    for ascii in [false, true] {
+        let once = quoted(value, ascii);
+        let twice = quoted(&once, ascii);
+        let thrice = quoted(&twice, ascii);
+        forms.extend([once, twice, thrice]);
+    }
+    forms
+}
+
+/// With every other character as the `\u` escapes of its UTF-16.
+fn in_ascii(text: &str) -> String {
+    let mut ascii = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a text never fails.
+            let _ = write!(ascii, "\\u{unit:04x}");
+        }
+    }
+    ascii
 }
 
 fn looks_secret(name: &str) -> bool {
@@ -75,7 +135,8 @@ const MIN_CHARS: usize = 8;
 #[expect(clippy::expect_used, reason = "a fixed pattern, compiled by the tests")]
 static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?P<before>^|[^A-Za-z0-9_])(?:",
+        // In JSON the letter before may be the end of an escape: `\n`.
+        r"(?P<before>^|[^A-Za-z0-9_]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})(?:",
         r"sk-[A-Za-z0-9_-]{16,}",
         r"|(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}",
         r"|(?:AKIA|ASIA)[A-Z0-9]{16}",

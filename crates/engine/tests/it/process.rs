@@ -168,6 +168,42 @@ fn the_idle_clock_ends_a_silent_program() {
 }
 
 #[test]
+fn a_program_that_never_begins_to_answer_is_ended_and_one_that_did_may_be_slow() {
+    let after = Duration::from_millis(300);
+    let mut spec = script("echo starting >&2; exec sleep 60");
+    (spec.opening, spec.wall) = (Some(after), Some(Duration::from_secs(30)));
+    assert_eq!(see(spec).0.how, How::TimedOut { clock: Clock::Opening, after });
+    let mut spec = script("echo ready; sleep 0.5");
+    spec.opening = Some(after);
+    assert_eq!(see(spec).0.how, How::Exited(0));
+}
+
+/// A line that only says that it waits, and then silence.
+#[test]
+fn one_notice_and_then_nothing_is_silence_and_notices_without_end_are_none() {
+    let after = Duration::from_millis(600);
+    for (rest, clock) in
+        [("exec sleep 60", Clock::Idle), ("while :; do echo; sleep 0.05; done", Clock::Stall)]
+    {
+        let mut spec = script(&format!("sleep 0.05; echo; {rest}"));
+        (spec.idle, spec.stall) = (Some(after), Some(after));
+        let ended = run(spec, &mut Waiting, &StopSwitch::new());
+        assert_eq!(ended.how, How::TimedOut { clock, after });
+    }
+}
+
+/// Takes every line for a notice.
+struct Waiting;
+
+impl Watch for Waiting {
+    fn started(&mut self, _: &Identity) {}
+
+    fn line(&mut self, _: Stream, _: &str) -> Reply {
+        Reply { waits: true, ..Reply::default() }
+    }
+}
+
+#[test]
 fn clocks_beyond_counting_never_run_out() {
     let mut spec = script("exit 1");
     (spec.wall, spec.idle, spec.grace) = (Some(Duration::MAX), Some(Duration::MAX), Duration::MAX);

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use botpipe_engine::prompt::{
     CheckLine, CheckRoot, Contract, InterruptionNote, ItemLine, ItemRoot, OfferedRoute,
-    OutcomeRoot, Part, ReadLine, Roots, StepRoot, Templates, WorkflowRoot, WorklistRoot, WriteLine,
-    evaluate, feedback_text, render, request_text,
+    OutcomeRoot, Part, ReadLine, Recalls, Roots, StepRoot, Templates, WorkflowRoot, WorklistRoot,
+    WriteLine, evaluate, feedback_text, render, request_text,
 };
 use botpipe_kernel::ids::{Digest, Role};
 use botpipe_kernel::run::{FailureClass, Feedback, Finding, FindingState};
@@ -177,6 +177,7 @@ fn contract(role: Role, turn: &str) -> Contract {
         protect: Vec::new(),
         feedback: Vec::new(),
         interruption: None,
+        attached: None,
     }
 }
 
@@ -287,10 +288,10 @@ fn busy_verifier() -> Contract {
     it.routes = vec![accepted, rework, blocked];
     it.feedback = vec![Feedback::Outcome { why: "`outcome.tag` is missing".to_owned() }];
     it.interruption = Some(InterruptionNote {
-        what_happened: "Botpipe was killed while this turn ran.".to_owned(),
+        what_happened: Some("Botpipe was killed while this turn ran.".to_owned()),
         changed: vec!["src/parser.rs".to_owned()],
-        session_continued: false,
-        summary: Some("The review was half written.".to_owned()),
+        recalls: Recalls::Nothing,
+        summary: vec!["The review was half written.".to_owned()],
     });
     it
 }
@@ -374,8 +375,9 @@ fn the_contract_of_a_verifier_that_has_it_all() {
 
     Botpipe was killed while this turn ran.
     This is a new conversation; what was said before is gone.
+    What is recorded of it:
 
-    > The review was half written.
+    > - The review was half written.
 
     Files that differ from the start of this visit:
 
@@ -383,6 +385,20 @@ fn the_contract_of_a_verifier_that_has_it_all() {
 
     Look at what is there before doing anything twice.
     "#);
+}
+
+#[test]
+fn a_turn_is_told_how_much_of_its_conversation_is_left() {
+    let mut it = busy_verifier();
+    let note = it.interruption.as_mut().unwrap();
+    (note.recalls, note.summary) = (Recalls::UpToCheckpoint, Vec::new());
+    let text = it.render(Part::Whole);
+    assert!(text.contains("goes on from the end of its last completed turn"), "{text}");
+    let note = it.interruption.as_mut().unwrap();
+    (note.recalls, note.what_happened) = (Recalls::Nothing, None);
+    let text = it.render(Part::Whole);
+    assert!(text.contains("## New conversation\n\nThis is a new conversation;"), "{text}");
+    assert!(!text.contains("## Interruption"), "{text}");
 }
 
 #[test]

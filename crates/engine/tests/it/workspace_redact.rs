@@ -34,6 +34,26 @@ fn a_secret_of_several_lines_is_known_line_by_line_and_in_json() {
 }
 
 #[test]
+fn a_secret_is_known_in_json_within_json_and_in_ascii() {
+    let redactor = redactor(&[("API_KEY", "say \"Grüße\" to 𝄞 once")]);
+    let whole = "say \"Grüße\" to 𝄞 once";
+    let once = serde_json::json!({ "cmd": format!("echo {whole}") }).to_string();
+    let twice = serde_json::json!({ "arguments": once }).to_string();
+    let thrice = serde_json::json!({ "line": twice }).to_string();
+    let ascii = r#"{"cmd": "say \"Gr\u00fc\u00dfe\" to \ud834\udd1e once"}"#;
+    for text in [whole, &once, &twice, &thrice, ascii] {
+        let redacted = redactor.redact(text);
+        assert!(redacted.contains("[redacted:API_KEY]"), "{redacted}");
+        assert!(!redacted.contains("to "), "{redacted}");
+    }
+    let json = serde_json::json!({ "a": [whole], "n": 1 });
+    assert_eq!(redactor.redact_json(json).to_string(), r#"{"a":["[redacted:API_KEY]"],"n":1}"#);
+    assert_eq!(redactor.secret_in(&once).unwrap(), "the value of `API_KEY`");
+    assert_eq!(redactor.secret_in("AKIAIOSFODNN7EXAMPLE").unwrap(), "what looks like a token");
+    assert_eq!(redactor.secret_in("nothing"), None);
+}
+
+#[test]
 fn well_known_tokens_are_known_by_their_shape() {
     let redactor = redactor(&[]);
     for token in [
@@ -48,6 +68,10 @@ fn well_known_tokens_are_known_by_their_shape() {
     ] {
         assert_eq!(redactor.redact(&format!("a {token}")), "a [redacted]", "{token}");
         assert_eq!(redactor.redact(&format!("k=\"{token}\";")), "k=\"[redacted]\";", "{token}");
+        for escape in [r"\n", r"\\n", r"\t", r"\u001b"] {
+            let json = redactor.redact(&format!("{{\"a\":\"x{escape}{token}\"}}")).into_owned();
+            assert_eq!(json, format!("{{\"a\":\"x{escape}[redacted]\"}}"), "{token}");
+        }
     }
     for prose in
         ["task-abcdefghijklmnopqrst", "risk-averse sk-short", "-----BEGIN CERTIFICATE-----"]

@@ -3,16 +3,16 @@
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
 use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp, Finding,
-    FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer, Process,
-    Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey, SessionUse,
-    SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp,
+    Finding, FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer,
+    Process, Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey,
+    SessionUse, SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 35;
+pub(crate) const KINDS: usize = 38;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -50,9 +50,12 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::PersonSaid { .. } => 29,
         Event::SaidDelivered { .. } => 30,
         Event::FellBack { .. } => 31,
-        Event::StateSet { .. } => 32,
-        Event::SourceDrifted { .. } => 33,
-        Event::OutputSet { .. } => 34,
+        Event::WorkspaceMoved { .. } => 32,
+        Event::HarnessChanged { .. } => 33,
+        Event::PersonAttached { .. } => 34,
+        Event::StateSet { .. } => 35,
+        Event::SourceDrifted { .. } => 36,
+        Event::OutputSet { .. } => 37,
     }
 }
 
@@ -150,6 +153,7 @@ fn of_the_run() -> Vec<Event> {
             provider: Some(Provider::Codex(Box::new(harness()))),
             fallbacks: vec![Provider::Claude(Box::new(harness()))],
             pass_env: vec!["API_KEY".to_owned()],
+            workspace: Some("/home/me/project".to_owned()),
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
             budget: budget(),
@@ -181,7 +185,16 @@ fn of_the_run() -> Vec<Event> {
             message: "quota exceeded".to_owned(),
         },
         Event::PersonSaid { said: Said { id: "s1-2-0".to_owned(), text: text("mind the gap") } },
+        Event::PersonAttached {
+            attached: Attached {
+                session: SessionKey("item/items/item-2".to_owned()),
+                token: "01a202ca-615b-7e93-b12c-2c6134b53ab7".to_owned(),
+                tree: Some(tree('4')),
+            },
+        },
         Event::SaidDelivered { turn: turn() },
+        Event::WorkspaceMoved { to: "/home/me/elsewhere".to_owned() },
+        Event::HarnessChanged { version: "0.170.0".to_owned() },
         Event::RunStopped { stop: Stop::MaxVisits { step: id("implement"), limit: 3 } },
         Event::RunResumed {
             cause: ResumeCause::Asked,
@@ -248,6 +261,7 @@ fn of_turns() -> Vec<Event> {
             session: Some(SessionUse {
                 key: SessionKey("run".to_owned()),
                 token: Some("0199-ab".to_owned()),
+                from: Some("0199-cd".to_owned()),
                 cost: 1_250_000,
             }),
             said: 2,
@@ -262,6 +276,7 @@ fn of_turns() -> Vec<Event> {
             result: TurnResult::Completed { text: Ref::Object(digest('5')), exit: Some(3) },
             activity: Some(digest('6')),
             transcript: Some(digest('7')),
+            checkpoint: Some("0199-cd".to_owned()),
             usage: Some(Usage {
                 input: 1_500,
                 cached: 920,

@@ -209,13 +209,6 @@ pub enum Continuity {
     Key(Digest),
 }
 
-impl Continuity {
-    /// Whether its key takes more than the plan and the visit.
-    pub fn is_evaluated(&self) -> bool {
-        matches!(self, Self::Task | Self::Key(_))
-    }
-}
-
 /// What to do with a turn whose owner died before its end was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

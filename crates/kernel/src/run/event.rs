@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{
-    Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
-    Provider, Question, Raise, Ref, ResumeCause, Said, SessionUse, SnapshotId, Stop, TurnResult,
-    Verdict,
+    Attached, Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item,
+    ItemStatus, Process, Provider, Question, Raise, Ref, ResumeCause, Said, SessionUse, SnapshotId,
+    Stop, TurnResult, Verdict,
 };
 use super::harness::{FailureClass, Usage};
 use super::hold::Hold;
@@ -46,6 +46,9 @@ pub enum Event {
         /// Names of environment variables passed to processes beside the built-in ones.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pass_env: Vec<String>,
+        /// The folder it works in; absolute.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workspace: Option<String>,
         max_steps: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         on_limit: Option<OnLimit>,
@@ -112,6 +115,9 @@ pub enum Event {
         /// Digest of the harness's own record of the conversation, redacted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         transcript: Option<Digest>,
+        /// Where its conversation stood then, as the harness names it: another can begin from there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<String>,
         /// What it spent; absent: not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         usage: Option<Usage>,
@@ -207,6 +213,8 @@ pub enum Event {
     AnswerAccepted { answer: Ref },
     /// A person said something to the run; the next turn is told, or the running one.
     PersonSaid { said: Said },
+    /// A person went on in a conversation of the run, between turns; the next turn is told.
+    PersonAttached { attached: Attached },
     /// All that was said was given to the running turn.
     SaidDelivered { turn: TurnId },
     /// Nothing is asked until a time: a limit of the account, or a pause between attempts.
@@ -215,6 +223,10 @@ pub enum Event {
     FellBack { provider: Provider, class: FailureClass, message: String },
     /// That time came.
     HoldEnded,
+    /// The run goes on in another folder; the conversations held in the one before are not gone on with.
+    WorkspaceMoved { to: String },
+    /// The program of its harness is another version than the last one seen.
+    HarnessChanged { version: String },
     /// The run stands still; `resume` moves it.
     RunStopped { stop: Stop },
     /// It moves again.
@@ -274,10 +286,13 @@ impl Event {
             Self::QuestionAsked { .. } => "question_asked",
             Self::AnswerAccepted { .. } => "answer_accepted",
             Self::PersonSaid { .. } => "person_said",
+            Self::PersonAttached { .. } => "person_attached",
             Self::SaidDelivered { .. } => "said_delivered",
             Self::RunHeld { .. } => "run_held",
             Self::FellBack { .. } => "fell_back",
             Self::HoldEnded => "hold_ended",
+            Self::WorkspaceMoved { .. } => "workspace_moved",
+            Self::HarnessChanged { .. } => "harness_changed",
             Self::RunStopped { .. } => "run_stopped",
             Self::RunResumed { .. } => "run_resumed",
             Self::RunFinished { .. } => "run_finished",

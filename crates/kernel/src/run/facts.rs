@@ -160,6 +160,9 @@ pub struct SessionUse {
     /// The provider's opaque token; `None` starts a new conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The checkpoint of that conversation from which a new one is begun; `None`: it goes on itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// What the conversation cost so far, in millionths of a US dollar: a harness may count on.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cost: u64,
@@ -179,6 +182,18 @@ pub struct Said {
     pub text: Ref,
 }
 
+/// A person in a conversation of the run, by the harness's own means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attached {
+    pub session: SessionKey,
+    /// The provider's token of that conversation.
+    pub token: String,
+    /// The tree as it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<SnapshotId>,
+}
+
 /// What a turn leaves beside its result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
@@ -186,6 +201,8 @@ pub struct Evidence {
     pub activity: Option<Digest>,
     /// Digest of the harness's own record of the conversation, as it stood at the end of the turn.
     pub transcript: Option<Digest>,
+    /// Where its conversation stands, as the harness names it; `None`: it cannot be begun from there.
+    pub checkpoint: Option<String>,
     /// What it spent; `None`: not known.
     pub usage: Option<Usage>,
     /// How long it took, in milliseconds; 0 for a recording.
@@ -385,4 +402,21 @@ pub enum Provider {
     Claude(Box<Harness>),
     /// An agent that speaks the Agent Client Protocol.
     Acp(Box<Harness>),
+}
+
+impl Provider {
+    /// The harness it is, if it is one.
+    pub fn harness(&self) -> Option<&Harness> {
+        match self {
+            Self::Codex(harness) | Self::Claude(harness) | Self::Acp(harness) => Some(harness),
+            Self::Command { .. } | Self::Replay { .. } => None,
+        }
+    }
+
+    pub(super) fn harness_mut(&mut self) -> Option<&mut Harness> {
+        match self {
+            Self::Codex(harness) | Self::Claude(harness) | Self::Acp(harness) => Some(harness),
+            Self::Command { .. } | Self::Replay { .. } => None,
+        }
+    }
 }

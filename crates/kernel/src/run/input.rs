@@ -1,8 +1,8 @@
 //! What the world tells the kernel.
 
 use super::facts::{
-    Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item, ItemStatus, Process,
-    Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
+    Attached, Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item,
+    ItemStatus, Process, Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
 };
 use super::hold::Hold;
 use super::values::StateChange;
@@ -27,6 +27,8 @@ pub enum Input {
         /// Asked one after the other when a limit is met and `on_limit` says so.
         fallbacks: Vec<Provider>,
         pass_env: Vec<String>,
+        /// The folder it works in; absolute.
+        workspace: Option<String>,
         /// The operator's bound, when it differs from the plan's.
         max_steps: Option<u32>,
         /// The operator's word on limits of the account; `None`: as the steps say.
@@ -71,8 +73,13 @@ pub enum Input {
         /// For a failure that passes: the pause before the next attempt.
         pause: Option<Hold>,
     },
+    /// What a new owner found before it asks a harness anything: the folder, and the version of the
+    /// harness's program, where it tells one.
+    Found { workspace: String, version: Option<String> },
     /// A person says something to the run.
     Say { said: Said },
+    /// A person is about to go on in a conversation of the run.
+    Attach { attached: Attached },
     /// All that was said was given to the running turn.
     SaidDelivered { turn: TurnId },
     /// The turn was not started: its login is held.

@@ -1,5 +1,6 @@
 //! A run in motion: inputs become events, events become state, state owes effects.
 
+mod conversation;
 mod decide;
 mod effect;
 mod event;
@@ -15,13 +16,14 @@ mod tally;
 mod values;
 mod worklists;
 
+pub use conversation::{Checkpoint, Conversation};
 pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
 pub use event::Event;
 pub use facts::{
-    Baseline, CheckResult, CheckStatus, Evidence, Feedback, FileStamp, Finding, FindingState,
-    InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind, Raise, Ref,
-    ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, Evidence, Feedback, FileStamp, Finding,
+    FindingState, InterruptCause, Item, ItemStatus, Process, Provider, Question, QuestionKind,
+    Raise, Ref, ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
 };
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};

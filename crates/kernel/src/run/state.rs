@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::conversation::{Checkpoint, Conversation};
 use super::effect::TurnCause;
 use super::facts::{
-    Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause, Item,
-    ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId, Stop,
-    Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause,
+    Item, ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId,
+    Stop, Verdict,
 };
-use super::harness::Usage;
 use super::hold::{Hold, Spent};
 use super::tally::Tally;
 use super::values::{Accepted, Led, Values};
@@ -20,7 +20,7 @@ use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
 };
-use crate::plan::{Budget, Continuity, OnLimit, Plan, Route, Step};
+use crate::plan::{Budget, OnLimit, Plan, Route, Step};
 
 /// One execution of one plan.
 ///
@@ -52,8 +52,8 @@ pub struct Run {
     /// Bounds of visits raised by the operator.
     pub raised_visits: BTreeMap<StepId, u32>,
     pub worklists: BTreeMap<WorklistName, WorklistState>,
-    /// The provider's token of each conversation.
-    pub sessions: BTreeMap<SessionKey, String>,
+    /// The conversation in each slot that has had one.
+    pub sessions: BTreeMap<SessionKey, Conversation>,
     /// The visit in progress.
     pub visit: Option<Visit>,
     /// The step to be entered next, when no visit is in progress.
@@ -70,10 +70,12 @@ pub struct Run {
     pub said: Vec<Said>,
     /// Ids of all that was said.
     pub said_before: BTreeSet<String>,
+    /// Where persons went on in conversations since the last turn of an agent was asked.
+    pub attached: Vec<Attached>,
     pub budget: Budget,
     pub spent: Spent,
-    /// What the turns of each conversation reported so far.
-    pub session_usage: BTreeMap<SessionKey, Usage>,
+    /// The folder it works in, where that is recorded.
+    pub workspace: Option<String>,
     /// The state, as far as it was set.
     pub values: Values,
     /// What led to the present step; `None` at the first.
@@ -173,6 +175,9 @@ pub struct Visit {
     pub request: Option<Digest>,
     /// What people said that a turn of this visit was told: a new conversation is told again.
     pub told: Vec<Said>,
+    /// Where the conversations of its turns stood when its base was recorded: what they are put back to
+    /// with the tree.
+    pub checkpoints: BTreeMap<SessionKey, Checkpoint>,
     /// The turn to go on with once a restored tree has its baseline.
     pub restarting: Option<(TurnId, InterruptCause)>,
     /// The outcome that was accepted.
@@ -261,9 +266,10 @@ impl Run {
             on_limit: None,
             said: Vec::new(),
             said_before: BTreeSet::new(),
+            attached: Vec::new(),
             budget: Budget::default(),
             spent: Spent::default(),
-            session_usage: BTreeMap::new(),
+            workspace: None,
             values: Values::default(),
             led: None,
             full_auto: false,
@@ -324,36 +330,13 @@ impl Run {
         });
         taken.map_or(tag, |route| &route.tag)
     }
-
-    /// Which conversation a turn belongs to.
-    pub fn session_of(&self, step: &Step, visit: &VisitId, role: Role) -> Option<SessionUse> {
-        let turn = step.turn(role)?;
-        let key = match (&turn.session, &step.scope, &visit.item) {
-            (Continuity::Run, ..) => "run".to_owned(),
-            (Continuity::WorkItem, Some(worklist), Some(item)) => format!("item/{worklist}/{item}"),
-            (Continuity::WorkItem | Continuity::Fresh, ..) => format!("turn/{visit}/{role}"),
-            (Continuity::Task, ..) => "task".to_owned(),
-            (Continuity::Key(template), ..) => format!("key/{}", template.short()),
-        };
-        let key = match &turn.slot {
-            Some(slot) => format!("{slot}/{key}"),
-            None => key,
-        };
-        // Some keys take evaluating; what came of it is known once a turn was owed.
-        let owed = self.visit.as_ref().filter(|now| now.id == *visit);
-        let owed = owed.and_then(|now| now.keys.get(&role)).filter(|_| turn.session.is_evaluated());
-        let key = owed.cloned().unwrap_or(SessionKey(key));
-        let token = self.sessions.get(&key).cloned();
-        let cost = self.session_usage.get(&key).and_then(|usage| usage.cost).unwrap_or(0);
-        Some(SessionUse { key, token, cost })
-    }
 }
 
 impl Visit {
     /// What of it a turn in this conversation has to be told again.
     pub(super) fn told_again(&self, session: Option<&SessionUse>) -> &[Said] {
         match session {
-            Some(SessionUse { token: Some(_), .. }) => &[],
+            Some(SessionUse { token: Some(_), from: None, .. }) => &[],
             _ => &self.told,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use botpipe_kernel::ids::{Role, RouteTag, TurnId};
-use botpipe_kernel::plan::{Action, OnInterrupt, Plan, Step, Target, Visibility};
+use botpipe_kernel::plan::{Action, Continuity, OnInterrupt, Plan, Step, Target, Visibility, Work};
 use botpipe_kernel::run::{
     Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, SnapshotId, TurnCause,
     Verdict, outstanding,
@@ -55,6 +55,10 @@ fn step_once(world: &mut World, laws: &mut Laws, draw: &mut Draw<'_>) {
             let tree = any_tree(draw);
             drop(world.tell(Input::Stop { cause: InterruptCause::Signal(2), tree }));
         }
+        25 => {
+            let workspace = if draw.one_in(4) { "/there" } else { "/here" }.to_owned();
+            world.tell(Input::Found { workspace, version: None }).unwrap();
+        }
         _ => match world.owed() {
             Some(effect) => {
                 for input in answer(&world.run, &effect, draw) {
@@ -87,6 +91,7 @@ struct Laws {
     seen: usize,
     owed: BTreeMap<String, u32>,
     open: BTreeSet<TurnId>,
+    started: BTreeSet<TurnId>,
     ended: BTreeSet<TurnId>,
     visits: BTreeMap<String, u32>,
     /// The routes whose `when` the last outcome made true.
@@ -146,12 +151,15 @@ impl Laws {
         }
         self.seen = world.events.len();
         for effect in &effects {
-            if let Effect::Prepare { cause: TurnCause::Restarted { .. }, .. } = effect {
+            if let Effect::Prepare { cause: TurnCause::Restarted { .. }, session, .. } = effect {
                 assert_eq!(
                     self.fate,
                     Fate::PutBack,
                     "told that files were put back, and none were"
                 );
+                let goes_on =
+                    session.as_ref().is_some_and(|it| it.token.is_some() && it.from.is_none());
+                assert!(!goes_on, "a conversation recalls what was put back");
             }
             if let Effect::Restore { expected: None, .. } = effect {
                 assert_eq!(
@@ -175,6 +183,14 @@ impl Laws {
                 assert_eq!(turn.start, *starts, "each start follows an interruption");
                 assert!(self.open.is_empty(), "one turn at a time");
                 self.open.insert(turn.clone());
+            }
+            Event::TurnStarted { turn, .. } => {
+                self.started.insert(turn.clone());
+            }
+            // What was owed to another conversation, and never started, is asked as another turn.
+            Event::WorkspaceMoved { .. } => {
+                assert!(self.open.is_disjoint(&self.started), "a running turn was given up");
+                self.open.clear();
             }
             Event::TurnEnded { turn, .. } => {
                 assert!(self.open.remove(turn), "{turn} ended without being owed");
@@ -255,6 +271,15 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
         routes.push(question);
     }
     let mut step = step(name, work, routes);
+    if draw.one_in(2) {
+        match &mut step.work {
+            Work::Prompt { turn } => turn.session = Continuity::Run,
+            Work::ProduceVerify { producer, verifier, .. } => {
+                (producer.session, verifier.session) = (Continuity::Run, Continuity::Run);
+            }
+            Work::Run { .. } => {}
+        }
+    }
     step.scope = scoped.then(|| "item".parse().unwrap());
     step.max_visits = 1 + u32::try_from(draw.below(5)).unwrap();
     step.on_interrupt =

@@ -5,10 +5,10 @@ use std::str::FromStr;
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
-    AskedQuestion, Baseline, CheckResult, CheckStatus, Drift, Effect, Evidence, Exit, FailureClass,
-    Finding, FindingState, Hold, Input, InterruptCause, Item, ItemStatus, Judged, Outcome, Process,
-    Provider, Raise, Ref, Run, Said, SessionKey, SnapshotId, StateChange, TurnResult, Usage,
-    outstanding,
+    AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, Drift, Effect, Evidence, Exit,
+    FailureClass, Finding, FindingState, Harness, Hold, Input, InterruptCause, Item, ItemStatus,
+    Judged, Outcome, Process, Provider, Raise, Ref, Run, Said, SessionKey, SnapshotId, StateChange,
+    TurnResult, Usage, outstanding,
 };
 
 use crate::plans::digest;
@@ -53,6 +53,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         },
         "session" => Input::SessionKnown { turn: place.turn()?, token: rest.to_owned() },
         "answers" => ended(place.turn()?, completed(rest, None)),
+        "completes" => completes(place.turn()?, rest)?,
         "spends" => spent(place.turn()?, rest)?,
         "exits" => ended(place.turn()?, completed("", Some(number(rest)?))),
         "fails" => failed(place.turn()?, rest)?,
@@ -132,13 +133,16 @@ fn prepared(turn: TurnId, owed: Option<&Effect>, rest: &str, words: &[&str]) -> 
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
-        "start" => only(words, &["max_steps", "fallbacks", "full_auto"])?,
+        "start" => {
+            only(words, &["max_steps", "fallbacks", "codex", "workspace", "full_auto"])?;
+        }
         "resume" => {
             let bounds = ["usd", "tokens", "turns", "wall"];
             only(words, &[&["max_steps", "max_visits", "tree", "edited"], &bounds[..]].concat())?;
         }
         "stop" => only(words, &["signal", "tree"])?,
         "cancel" => only(words, &[])?,
+        "found" => only(words, &["workspace", "version"])?,
         _ => {}
     }
     Ok(Some(match word {
@@ -151,6 +155,16 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
             }
             if let Input::Start { full_auto, .. } = &mut start {
                 *full_auto = value(words, "full_auto") == Some("yes");
+            }
+            if let Input::Start { workspace, .. } = &mut start {
+                *workspace = value(words, "workspace").map(str::to_owned);
+            }
+            if let (Input::Start { provider, .. }, Some(version)) =
+                (&mut start, value(words, "codex"))
+            {
+                let version = version.to_owned();
+                let harness = Harness { version, ..Harness::default() };
+                *provider = Some(Provider::Codex(Box::new(harness)));
             }
             start
         }
@@ -172,6 +186,16 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         "say" => {
             let (id, words) = rest.split_once(": ").ok_or("`say id: words`")?;
             Input::Say { said: Said { id: id.to_owned(), text: text(words) } }
+        }
+        "found" => Input::Found {
+            workspace: value(words, "workspace").ok_or("where?")?.to_owned(),
+            version: value(words, "version").map(str::to_owned),
+        },
+        "attach" => {
+            let (session, token) = rest.split_once(' ').ok_or("`attach session token`")?;
+            let session = SessionKey(session.to_owned());
+            let tree = Some(SnapshotId("before".to_owned()));
+            Input::Attach { attached: Attached { session, token: token.to_owned(), tree } }
         }
         "cancel" => Input::Cancel,
         _ => return Ok(None),
@@ -258,6 +282,13 @@ fn pause_of(class: FailureClass, message: &str, until: &str) -> Result<Hold, Str
 
 fn ended(turn: TurnId, result: TurnResult) -> Input {
     Input::TurnEnded { turn, result, evidence: Evidence::default(), pause: None }
+}
+
+/// `checkpoint: answer`
+fn completes(turn: TurnId, said: &str) -> Result<Input, String> {
+    let (mark, answer) = said.split_once(": ").ok_or("`completes checkpoint: answer`")?;
+    let evidence = Evidence { checkpoint: Some(mark.to_owned()), ..Evidence::default() };
+    Ok(Input::TurnEnded { turn, result: completed(answer, None), evidence, pause: None })
 }
 
 fn completed(answer: &str, exit: Option<i32>) -> TurnResult {

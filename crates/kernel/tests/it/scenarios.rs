@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use botpipe_kernel::ids::{CheckName, RouteTag};
-use botpipe_kernel::run::{Effect, Event, Lifecycle, Ref, Run, decide, outstanding};
+use botpipe_kernel::run::{Effect, Event, Lifecycle, Ref, Run, SessionUse, decide, outstanding};
 use serde_json::Value;
 
 use crate::planned;
@@ -180,8 +180,9 @@ fn owed(effect: &Effect) -> String {
                 write!(line, ", said {}", short(&serde_json::to_value(&said.text).unwrap()))
                     .unwrap();
             }
-            if let Some(token) = session.as_ref().and_then(|session| session.token.as_ref()) {
-                write!(line, ", goes on with {token}").unwrap();
+            if let Some(SessionUse { token: Some(token), from, .. }) = session {
+                let from = from.as_ref().map(|from| format!(", from {from} of it on anew"));
+                write!(line, ", goes on with {token}{}", from.unwrap_or_default()).unwrap();
             }
             line
         }

@@ -28,6 +28,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         provider: None,
         fallbacks: Vec::new(),
         pass_env: Vec::new(),
+        workspace: None,
         max_steps,
         on_limit: None,
         budget: Budget::default(),
@@ -45,7 +46,8 @@ impl World {
     pub(crate) fn start(plan: Arc<Plan>, alone: bool) -> Self {
         let mut world = Self { run: Run::new(plan), events: Vec::new() };
         let mut start = start(None);
-        if let Input::Start { full_auto, .. } = &mut start {
+        if let Input::Start { workspace, full_auto, .. } = &mut start {
+            *workspace = Some("/here".to_owned());
             *full_auto = alone;
         }
         world.tell(start).unwrap();
@@ -206,7 +208,8 @@ fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
         9 => failed(FailureClass::Crashed),
         _ => TurnResult::Completed { text: text("done"), exit: None },
     };
-    let evidence = Evidence { usage: used(draw), ..Evidence::default() };
+    let checkpoint = draw.one_in(2).then(|| "c".to_owned());
+    let evidence = Evidence { usage: used(draw), checkpoint, ..Evidence::default() };
     vec![started, known, Input::TurnEnded { turn, result, evidence, pause }]
 }
 

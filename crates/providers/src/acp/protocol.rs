@@ -6,7 +6,7 @@ use botpipe_kernel::run::{FailureClass, McpServer, Usage};
 use serde_json::{Value, json};
 
 use crate::classify;
-use crate::command::{self, ProgramEnd};
+use crate::command::{self, Clock, ProgramEnd};
 use crate::harness::{Asked, Codec, Failure, Heard, Report, SandboxMode, Sign};
 use crate::json_rpc::{self, Message};
 
@@ -20,14 +20,25 @@ pub struct Protocol {
     servers: Vec<Value>,
     /// What a permission is answered with.
     allow: bool,
-    /// Whether the prompt was sent: what comes before it is replayed history.
-    prompted: bool,
+    stage: Stage,
     /// What the agent said, message by message, with their ids.
     said: Vec<(Option<String>, String)>,
     /// Calls of tools that have begun and not ended.
     open: BTreeSet<String>,
+    /// The agent has told that the turn failed: it may well end it as if it had not.
+    broken: bool,
     usage: Option<Usage>,
     outcome: Option<Result<(), Failure>>,
+}
+
+/// How far the talk has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing that was said was part of the protocol.
+    Silent,
+    /// What comes before the prompt is replayed history.
+    Opening,
+    Prompted,
 }
 
 const INITIALIZE: u64 = 1;
@@ -54,9 +65,10 @@ impl Protocol {
             session: asked.session.map(str::to_owned),
             servers: servers.collect(),
             allow: asked.access.sandbox == SandboxMode::DangerFullAccess,
-            prompted: false,
+            stage: Stage::Silent,
             said: Vec::new(),
             open: BTreeSet::new(),
+            broken: false,
             usage: None,
             outcome: None,
         }
@@ -86,14 +98,15 @@ impl Protocol {
                 let prompt = json!([{ "type": "text", "text": self.prompt }]);
                 let params = json!({ "sessionId": session, "prompt": prompt });
                 self.session = Some(session.clone());
-                self.prompted = true;
+                self.stage = Stage::Prompted;
                 let send = json_rpc::request(PROMPT, "session/prompt", &params);
                 Heard { send, session: Some(session), ..Heard::default() }
             }
             _ => {
                 self.usage = usage(&result["usage"]);
                 let stop = result["stopReason"].as_str().unwrap_or_default();
-                self.end(of_stop(stop))
+                let outcome = of_stop(stop).and_then(|()| self.unbroken());
+                self.end(outcome)
             }
         }
     }
@@ -125,7 +138,7 @@ impl Protocol {
     }
 
     fn updated(&mut self, update: &Value) -> Heard {
-        if !self.prompted || self.outcome.is_some() {
+        if self.stage != Stage::Prompted || self.outcome.is_some() {
             return Heard { sign: Sign::Waiting, ..Heard::default() };
         }
         let id = || update["toolCallId"].as_str().unwrap_or_default().to_owned();
@@ -150,12 +163,39 @@ impl Protocol {
                     self.open.remove(&id());
                 }
             }
-            "usage_update" | "session_info_update" | "available_commands_update" => {
+            "session_info_update" => {
+                say = self.told(&update["_meta"]["codex"]);
                 sign = Sign::Waiting;
             }
+            "usage_update" | "available_commands_update" => sign = Sign::Waiting,
             _ => {}
         }
         Heard { say, sign, busy: !self.open.is_empty(), ..Heard::default() }
+    }
+
+    /// What `codex-acp` tells beside the protocol: that it tries again, and that it has given up.
+    ///
+    /// # Source
+    /// `codex-acp` 2.6.0, which answers such a prompt with `end_turn` all the same, and says why in a
+    /// message without an id.
+    fn told(&mut self, codex: &Value) -> Option<String> {
+        if let Some(status) = codex["threadStatus"]["type"].as_str() {
+            self.broken = status == "systemError";
+        }
+        let error = &codex["error"];
+        let message = error["message"].as_str().filter(|_| error["willRetry"] == true)?;
+        let details = error["additionalDetails"].as_str().unwrap_or_default();
+        Some(format!("{message} {details}").trim_end().to_owned())
+    }
+
+    /// Whether the turn that has ended did not fail; the last message says why.
+    fn unbroken(&self) -> Result<(), Failure> {
+        if !self.broken {
+            return Ok(());
+        }
+        let message = self.said.last().map_or("the agent failed without a word", |it| it.1.trim());
+        let class = classify::of_text(message).unwrap_or(FailureClass::Unknown);
+        Err(Failure::new(class, message))
     }
 
     /// A permission is given or refused as the policy says, by the kind of the option.
@@ -207,7 +247,11 @@ impl Codec for Protocol {
     }
 
     fn hear(&mut self, line: &str) -> Heard {
-        match json_rpc::read(line) {
+        let message = json_rpc::read(line);
+        if self.stage == Stage::Silent && message != Message::Noise {
+            self.stage = Stage::Opening;
+        }
+        match message {
             Message::Reply { id, result } => self.replied(id, result),
             Message::Notification { method, params } if method == "session/update" => {
                 self.updated(&params["update"])
@@ -225,17 +269,32 @@ impl Codec for Protocol {
     }
 
     fn leave_off(&mut self) -> Option<String> {
-        let session = self.session.as_ref().filter(|_| self.prompted && self.outcome.is_none())?;
+        let session = self
+            .session
+            .as_ref()
+            .filter(|_| self.stage == Stage::Prompted && self.outcome.is_none())?;
         Some(json_rpc::notification("session/cancel", &json!({ "sessionId": session })))
     }
 
     fn close(&mut self, end: &ProgramEnd, stderr: &str) -> Report {
         let mut notes = Vec::new();
         let ended = command::ended(&self.program, end);
+        // Ended well, or went on with whatever it said.
+        let stalled = matches!(end, ProgramEnd::TimedOut { clock: Clock::Stall, .. });
+        let talked = stalled || ended.is_ok();
         let result = match (self.outcome.take(), ended) {
             (Some(Ok(())), ended) => {
                 notes.extend(ended.err().map(|(_, how)| format!("after its answer, {how}")));
                 Ok(self.answer())
+            }
+            (None, _) if self.stage == Stage::Silent && talked => {
+                let message = format!(
+                    "`{}` said nothing that an ACP agent says; is it an agent that speaks ACP, and does \
+                     it need further arguments for that?{}",
+                    self.program,
+                    command::quoted(stderr)
+                );
+                Err(Failure::new(FailureClass::Protocol, message))
             }
             // What we ended ourselves ends as we say.
             (_, Err((class, how))) if matches!(end, ProgramEnd::TimedOut { .. }) => {
@@ -244,7 +303,8 @@ impl Codec for Protocol {
             (Some(Err(failure)), _) => Err(failure),
             (None, ended) => Err(command::unanswered(&self.program, ended, stderr)),
         };
-        Report { result, usage: self.usage.take(), transcript: None, notes }
+        // Nothing that agents agree on begins a conversation from within another.
+        Report { result, usage: self.usage.take(), transcript: None, checkpoint: None, notes }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::harness::{Access, Asked, CommandLine, SandboxMode};
 /// `.mcp.json` of the project have a say. CLAUDE.md alone comes by naming the folder as an added
 /// one, hooks alone by a variable that keeps CLAUDE.md away. Skipping permissions is refused to
 /// root unless `IS_SANDBOX` is `1`. A background task would bring the model back after its answer.
+/// A fork has all of the conversation up to and with the message that it is resumed at.
 pub fn command_line(asked: &Asked<'_>) -> CommandLine {
-    let harness = asked.harness;
     let mut args = [
         "-p",
         "--input-format",
@@ -28,24 +28,42 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
         "stdio",
         "--disallowedTools",
         NOT_HERE,
-        "--strict-mcp-config",
     ]
     .map(str::to_owned)
     .to_vec();
+    let mut give = |flag: &str, value: &str| args.extend([flag.to_owned(), value.to_owned()]);
+    if let Some(id) = asked.session {
+        give("--resume", id);
+    }
+    if asked.session.is_none() || asked.from.is_some() {
+        give("--session-id", asked.new_session);
+    }
+    if let Some(message) = asked.from {
+        give("--resume-session-at", message);
+    }
+    let mode = match asked.access.sandbox {
+        SandboxMode::DangerFullAccess => "bypassPermissions",
+        SandboxMode::WorkspaceWrite | SandboxMode::ReadOnly => "default",
+    };
+    with_settings(asked, args, mode)
+}
+
+/// How a person goes on in a conversation, with all that its turns are started with; what it may do is
+/// asked of the person.
+pub fn resume_line(asked: &Asked<'_>, id: &str) -> CommandLine {
+    with_settings(asked, vec!["--resume".to_owned(), id.to_owned()], "default")
+}
+
+/// What every start of it has.
+fn with_settings(asked: &Asked<'_>, mut args: Vec<String>, mode: &str) -> CommandLine {
+    let harness = asked.harness;
+    args.push("--strict-mcp-config".to_owned());
     let mut give = |flag: &str, value: &str| args.extend([flag.to_owned(), value.to_owned()]);
     give("--setting-sources", if harness.hooks { "project" } else { "" });
     if harness.instructions && !harness.hooks {
         give("--add-dir", asked.cwd);
     }
-    match asked.session {
-        Some(id) => give("--resume", id),
-        None => give("--session-id", asked.new_session),
-    }
     let access = asked.access;
-    let mode = match access.sandbox {
-        SandboxMode::DangerFullAccess => "bypassPermissions",
-        SandboxMode::WorkspaceWrite | SandboxMode::ReadOnly => "default",
-    };
     give("--permission-mode", mode);
     if access.sandbox == SandboxMode::WorkspaceWrite {
         give("--settings", &sandbox(access, asked.cwd));
@@ -57,6 +75,9 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
     }
     if !harness.mcp_servers.is_empty() {
         give("--mcp-config", &mcp_config(harness));
+    }
+    if asked.from.is_some() {
+        args.push("--fork-session".to_owned());
     }
     args.extend(harness.args.iter().cloned());
     let mut pass: Vec<String> = LOGIN_VARIABLES.map(str::to_owned).into();

@@ -45,10 +45,19 @@ fn by_field(end: &End, clues: &Clues) -> Option<FailureClass> {
     let error = clues.error.as_deref().unwrap_or_default();
     let reason = end.terminal_reason.as_deref().unwrap_or_default();
     let stop = end.stop_reason.as_deref().unwrap_or_default();
+    match end.api_error.as_deref() {
+        Some("usage_limit_reached") => return Some(FailureClass::UsageLimit),
+        Some("connection_failed") => return Some(FailureClass::Network),
+        _ => {}
+    }
     Some(match (error, reason) {
         _ if stop == "refusal" => FailureClass::Refused,
         (_, "aborted_streaming" | "aborted_tools") => FailureClass::Crashed,
         (_, "prompt_too_long") => FailureClass::ContextOverflow,
+        // Bounds that its own arguments set.
+        (_, "max_turns") => FailureClass::OutputLimit,
+        (_, "budget_exhausted") => FailureClass::Quota,
+        (_, "structured_output_retry_exhausted") => FailureClass::MalformedOutcome,
         ("rate_limit", _) if clues.limited => FailureClass::UsageLimit,
         ("rate_limit", _) => of_text(&said(end))
             .filter(|class| matches!(class, FailureClass::UsageLimit | FailureClass::Quota))

@@ -9,7 +9,7 @@ mod permission;
 mod protocol;
 mod wire;
 
-pub use command::command_line;
+pub use command::{command_line, resume_line};
 pub use protocol::Protocol;
 
 /// The oldest version known to work: it was driven through `ralph_loop` by hand.

@@ -22,6 +22,8 @@ pub struct Protocol {
     /// Millionths of a dollar that the conversation had cost before.
     cost_before: u64,
     session: Option<String>,
+    /// The last message of the model's in it.
+    message: Option<String>,
     /// The last end of a turn; there can be several.
     end: Option<End>,
     /// Tokens of the turns that ended.
@@ -33,6 +35,8 @@ pub struct Protocol {
     clues: Clues,
     /// Why the talk itself was refused.
     refused: Option<String>,
+    /// Why an end of the turn could not be read.
+    unreadable: Option<String>,
     /// Whether anything was part of the talk.
     understood: bool,
 }
@@ -47,13 +51,16 @@ impl Protocol {
             home: asked.harness.home.clone(),
             access: asked.access.clone(),
             cost_before: asked.session_cost,
-            session: asked.session.map(str::to_owned),
+            // A fork has a name of its own.
+            session: asked.session.filter(|_| asked.from.is_none()).map(str::to_owned),
+            message: None,
             end: None,
             ended: Vec::new(),
             told: BTreeMap::new(),
             open: BTreeSet::new(),
             clues: Clues::default(),
             refused: None,
+            unreadable: None,
             understood: false,
         }
     }
@@ -66,8 +73,13 @@ impl Codec for Protocol {
     }
 
     fn hear(&mut self, text: &str) -> Heard {
-        let Ok(line) = serde_json::from_str::<Line>(text) else {
-            return Heard { sign: Sign::Waiting, ..Heard::default() };
+        let line = match serde_json::from_str::<Line>(text) {
+            Ok(line) => line,
+            Err(error) if is_end(text) => {
+                self.unreadable = Some(error.to_string());
+                return Heard { finished: true, ..Heard::default() };
+            }
+            Err(_) => return Heard { sign: Sign::Waiting, ..Heard::default() },
         };
         self.understood = true;
         let heard = self.take(line);
@@ -91,7 +103,9 @@ impl Codec for Protocol {
         if let (Ok(_), Err((_, message))) = (&result, ended(&self.program, end)) {
             notes.push(format!("after its answer, {message}"));
         }
-        Report { result, usage: self.usage(), transcript: self.transcript(), notes }
+        let checkpoint = self.message.take().filter(|_| result.is_ok());
+        let (usage, transcript) = (self.usage(), self.transcript());
+        Report { result, usage, transcript, checkpoint, notes }
     }
 }
 
@@ -105,6 +119,7 @@ impl Protocol {
                 }
                 if said.parent_tool_use_id.is_none() {
                     self.clues.error = said.error;
+                    self.message = said.uuid;
                 }
                 self.follow(&said.message.content);
                 say(&blocks(&said.message.content))
@@ -220,6 +235,13 @@ impl Protocol {
             let message = format!("`{program}` would not begin: {why}");
             return Err(Failure::new(FailureClass::Protocol, message));
         }
+        if let Some(why) = &self.unreadable {
+            let message = format!(
+                "the end of the turn that `{program}` told could not be read: {why}; is it a version \
+                 that Botpipe does not know?"
+            );
+            return Err(Failure::new(FailureClass::Protocol, message));
+        }
         let ended = ended(program, how);
         if ended.is_ok() && !self.understood {
             let message = "said nothing that Claude Code says; is it another program?";
@@ -257,6 +279,12 @@ impl Protocol {
         usage.cost = total.map(|total| total.checked_sub(self.cost_before).unwrap_or(total));
         Some(usage)
     }
+}
+
+/// Whether a line that does not read as one is the end of a turn: whoever waited for another would
+/// wait in vain.
+fn is_end(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|line| line["type"] == "result")
 }
 
 /// What blocks of a message say to people.

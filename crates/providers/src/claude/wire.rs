@@ -64,6 +64,8 @@ pub(super) struct McpStatus {
 /// A block of the model's answer, or of an error put in its place.
 #[derive(Debug, Deserialize)]
 pub(super) struct Assistant {
+    /// Names it in the conversation.
+    pub(super) uuid: Option<String>,
     pub(super) message: Message,
     /// The typed class of a failure.
     pub(super) error: Option<String>,
@@ -154,6 +156,8 @@ pub(super) struct End {
     pub(super) terminal_reason: Option<String>,
     pub(super) stop_reason: Option<String>,
     pub(super) api_error_status: Option<u16>,
+    /// What kind of failure of the service it was, where that is known.
+    pub(super) api_error: Option<String>,
     pub(super) usage: Option<Tokens>,
     /// US dollars, counted on from the beginning of the conversation.
     pub(super) total_cost_usd: Option<f64>,

@@ -1,6 +1,6 @@
 //! The command lines of `codex app-server` and `codex exec`.
 
-use botpipe_kernel::run::{Interface, McpServer};
+use botpipe_kernel::run::{Harness, Interface, McpServer};
 
 use super::LOGIN_VARIABLES;
 use crate::harness::{Asked, CommandLine, SandboxMode};
@@ -23,6 +23,22 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
         }
         args.push("-".to_owned());
     }
+    with_surroundings(harness, args)
+}
+
+/// How a person goes on in a conversation, with all that its turns are started with; what goes beyond the
+/// policy is asked of the person.
+pub fn resume_line(asked: &Asked<'_>, thread: &str) -> CommandLine {
+    let mut args = vec!["resume".to_owned()];
+    args.extend(told(asked));
+    args.extend(["-c".to_owned(), "approval_policy=\"on-request\"".to_owned()]);
+    args.extend(settings(asked));
+    args.extend(asked.harness.args.iter().cloned());
+    args.push(thread.to_owned());
+    with_surroundings(asked.harness, args)
+}
+
+fn with_surroundings(harness: &Harness, args: Vec<String>) -> CommandLine {
     let mut pass: Vec<String> = LOGIN_VARIABLES.map(str::to_owned).into();
     pass.extend(PASSED.map(str::to_owned));
     let servers = harness.mcp_servers.values();
@@ -39,9 +55,15 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
 /// # Source
 /// Codex CLI 0.169.0, where `exec` never asks for approvals.
 fn exec(asked: &Asked<'_>) -> Vec<String> {
+    let mut args = ["exec", "--json", "--skip-git-repo-check"].map(str::to_owned).to_vec();
+    args.extend(told(asked));
+    args
+}
+
+/// Folder, sandbox, model and effort, where they are words of the command line.
+fn told(asked: &Asked<'_>) -> Vec<String> {
     let sandbox = super::sandbox_word(asked.access.sandbox);
-    let words = ["exec", "--json", "--skip-git-repo-check", "-C", asked.cwd, "-s", sandbox];
-    let mut args = words.map(str::to_owned).to_vec();
+    let mut args = ["-C", asked.cwd, "-s", sandbox].map(str::to_owned).to_vec();
     if let Some(model) = &asked.harness.model {
         args.extend(["-m".to_owned(), model.clone()]);
     }
@@ -147,7 +169,7 @@ fn list(words: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use botpipe_kernel::run::{Harness, Usage};
+    use botpipe_kernel::run::Usage;
 
     use super::*;
     use crate::harness::{Access, SandboxMode};
@@ -160,6 +182,7 @@ mod tests {
             prompt: "go",
             cwd: "/w",
             session: None,
+            from: None,
             new_session: "",
             session_cost: 0,
             session_usage: &Usage::default(),

@@ -154,7 +154,8 @@ impl Codec for Exec {
             (Some(Err(failure)), _) => Err(failure),
             (None, ended) => Err(command::unanswered("codex", ended, stderr)),
         };
-        Report { result, usage: self.usage.take(), transcript: None, notes }
+        // What it prints names no turn: how long its record is then tells where the turn ended.
+        Report { result, usage: self.usage.take(), transcript: None, checkpoint: None, notes }
     }
 }
 

@@ -5,6 +5,7 @@
 //! Codex CLI 0.169.0, measured; the fields read here are held against the schema that an installed
 //! Codex generates (`codex app-server generate-json-schema`) by a test.
 
+mod branch;
 mod command;
 mod exec;
 mod failure;
@@ -12,7 +13,8 @@ mod home;
 mod items;
 mod protocol;
 
-pub use command::command_line;
+pub use branch::branch;
+pub use command::{command_line, resume_line};
 pub use exec::Exec;
 pub use home::{HomeError, config_of};
 pub use protocol::Protocol;

@@ -16,6 +16,8 @@ pub struct Protocol {
     prompt: String,
     cwd: String,
     session: Option<String>,
+    /// The last turn of it that a new thread shall have.
+    from: Option<String>,
     model: Option<String>,
     effort: Option<String>,
     access: Access,
@@ -47,6 +49,7 @@ impl Protocol {
             prompt: asked.prompt.to_owned(),
             cwd: asked.cwd.to_owned(),
             session: asked.session.map(str::to_owned),
+            from: asked.from.map(str::to_owned),
             model: asked.harness.model.clone(),
             effort: asked.harness.effort.clone(),
             access: asked.access.clone(),
@@ -69,14 +72,21 @@ impl Protocol {
             params["model"] = json!(model);
         }
         let initialized = json_rpc::notification("initialized", &json!({}));
-        let method = match &self.session {
-            Some(thread) => {
-                params["threadId"] = json!(thread);
-                "thread/resume"
-            }
-            None => "thread/start",
-        };
-        initialized + &json_rpc::request(THREAD, method, &params)
+        if let Some(thread) = &self.session {
+            params["threadId"] = json!(thread);
+        }
+        if let Some(turn) = &self.from {
+            params["lastTurnId"] = json!(turn);
+        }
+        initialized + &json_rpc::request(THREAD, self.thread_method(), &params)
+    }
+
+    fn thread_method(&self) -> &'static str {
+        match (&self.session, &self.from) {
+            (Some(_), Some(_)) => "thread/fork",
+            (Some(_), None) => "thread/resume",
+            (None, _) => "thread/start",
+        }
     }
 
     fn start(&self, thread: &str) -> String {
@@ -107,8 +117,7 @@ impl Protocol {
     fn replied(&mut self, id: u64, result: Result<Value, Value>) -> Heard {
         let what = match id {
             INITIALIZE => "initialize",
-            THREAD if self.session.is_some() => "thread/resume",
-            THREAD => "thread/start",
+            THREAD => self.thread_method(),
             TURN => "turn/start",
             _ => return Heard::default(),
         };
@@ -123,6 +132,9 @@ impl Protocol {
                     let message = format!("codex answered `{what}` without a thread");
                     return self.end(Err(Failure::new(FailureClass::Protocol, message)));
                 };
+                if let Some(why) = self.not_from(&result["thread"]) {
+                    return self.end(Err(Failure::new(FailureClass::SessionLost, why)));
+                }
                 self.thread = Some(thread.to_owned());
                 self.transcript = result["thread"]["path"].as_str().map(str::to_owned);
                 let send = self.start(thread);
@@ -133,6 +145,13 @@ impl Protocol {
                 Heard::default()
             }
         }
+    }
+
+    /// Why a forked thread is not the one that was asked for: it would remember what was cut off.
+    fn not_from(&self, thread: &Value) -> Option<String> {
+        let from = self.from.as_deref()?;
+        let last = thread["turns"].as_array().and_then(|turns| turns.last())?["id"].as_str()?;
+        (last != from).then(|| format!("codex begins after turn {last}, and not after {from}"))
     }
 
     fn notified(&mut self, method: &str, params: &Value) -> Heard {
@@ -316,7 +335,8 @@ impl Codec for Protocol {
             (None, ended) => Err(command::unanswered("codex", ended, stderr)),
         };
         let usage = self.usage(result.is_ok());
-        Report { result, usage, transcript: self.transcript.take(), notes }
+        let checkpoint = self.turn.take().filter(|_| result.is_ok());
+        Report { result, usage, transcript: self.transcript.take(), checkpoint, notes }
     }
 }
 

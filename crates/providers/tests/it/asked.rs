@@ -15,6 +15,7 @@ pub(crate) struct Ask {
     pub(crate) prompt: String,
     pub(crate) cwd: String,
     pub(crate) session: Option<String>,
+    pub(crate) from: Option<String>,
     pub(crate) cost: u64,
     pub(crate) usage: Usage,
     pub(crate) access: Access,
@@ -31,6 +32,7 @@ impl Ask {
             prompt: prompt.to_owned(),
             cwd: "/work/repository".to_owned(),
             session: None,
+            from: None,
             cost: 0,
             usage: Usage::default(),
             access,
@@ -43,6 +45,7 @@ impl Ask {
             prompt: &self.prompt,
             cwd: &self.cwd,
             session: self.session.as_deref(),
+            from: self.from.as_deref(),
             new_session: SESSION,
             session_cost: self.cost,
             session_usage: &self.usage,
@@ -90,7 +93,9 @@ impl Talk {
     }
 
     pub(crate) fn close(&mut self, end: &ProgramEnd, stderr: &str) {
-        let Report { result, usage, transcript, notes } = self.codec.close(end, stderr);
+        // A checkpoint is another at each recording.
+        let Report { result, usage, transcript, checkpoint: _, notes } =
+            self.codec.close(end, stderr);
         match &result {
             Ok(text) => self.add("answer", text),
             Err(failure) => {

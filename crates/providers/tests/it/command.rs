@@ -33,6 +33,12 @@ fn each_end_has_its_class_and_says_what_happened() {
             "`agent` was still running after 90s (its `timeout`) and was ended",
         ),
         (
+            ProgramEnd::TimedOut { clock: Clock::Opening, after },
+            FailureClass::IdleTimeout,
+            "`agent` was started and did not answer within 90s, so it was ended; run it by hand to see \
+             what it waits for",
+        ),
+        (
             ProgramEnd::TimedOut { clock: Clock::Idle, after },
             FailureClass::IdleTimeout,
             "`agent` said nothing for 90s (its `idle_timeout`) and was ended",

@@ -7,3 +7,4 @@ mod cassette;
 mod claude;
 mod codex;
 mod command;
+mod settings;

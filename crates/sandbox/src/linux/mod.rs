@@ -16,3 +16,4 @@ pub use contained::Contained;
 pub(crate) use contained::start;
 pub(crate) use procfs::{is_alive, process_identity};
 pub(crate) use stage1::enter_if_stage1;
+pub(crate) use sys::hang_up_with_parent;

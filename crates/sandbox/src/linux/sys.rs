@@ -144,6 +144,24 @@ pub(super) fn die_with_parent() -> Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) }).map(drop)
 }
 
+/// Has a command's process hang up when the thread that starts it ends.
+pub(crate) fn hang_up_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let parent = std::process::id();
+    let hang_up = move || {
+        // SAFETY: this option takes numbers only.
+        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGHUP, 0, 0, 0) })?;
+        // It may have ended before that.
+        if std::os::unix::process::parent_id() == parent {
+            Ok(())
+        } else {
+            Err(Error::from_raw_os_error(ESRCH))
+        }
+    };
+    // SAFETY: between fork and exec only two system calls are made, and nothing is allocated.
+    unsafe { command.pre_exec(hang_up) };
+}
+
 /// Undoes [`die_with_parent`].
 pub(super) fn outlive_parent() -> Result<()> {
     // SAFETY: this option takes numbers only.

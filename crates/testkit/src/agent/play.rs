@@ -66,8 +66,8 @@ pub fn play(script: &Script, ledger: &Ledger, prompt: &str) -> Result<String, Pl
 }
 
 fn perform(deed: &Deed, mut names: Names, turn: &str) -> Result<String, PlayError> {
-    let (run, say) = match deed {
-        Deed::Answer { run, say } => (run, say),
+    let (run, say, silent) = match deed {
+        Deed::Answer { run, say, silent } => (run, say, silent.is_some()),
         Deed::Fault(Fault::Status(refusal)) => {
             let code = u8::try_from(refusal.status).unwrap_or(u8::MAX);
             return Err(PlayError::Told { turn: turn.to_owned(), code });
@@ -77,9 +77,8 @@ fn perform(deed: &Deed, mut names: Names, turn: &str) -> Result<String, PlayErro
             let _ = raise(Signal::SIGKILL);
             return Err(PlayError::Told { turn: turn.to_owned(), code: 137 });
         }
-        Deed::Fault(Fault::Hang) => loop {
-            std::thread::park();
-        },
+        Deed::Fault(Fault::Hang | Fault::Mute) => silence(),
+        Deed::Fault(Fault::Stream(text)) => return Ok(text.trim_end().to_owned()),
     };
     for template in run {
         let command = render(template, &names);
@@ -96,7 +95,17 @@ fn perform(deed: &Deed, mut names: Names, turn: &str) -> Result<String, PlayErro
         let printed = String::from_utf8_lossy(&done.stdout).trim_end().to_owned();
         names.insert(OUTPUT.to_owned(), printed);
     }
+    if silent {
+        silence();
+    }
     Ok(render(say, &names))
+}
+
+/// Sleeps until somebody ends this process.
+fn silence() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 #[expect(

@@ -1,17 +1,20 @@
-//! Runs a proof whole and writes its page: `prove kills`.
+//! Runs a proof whole and writes its page: `prove kills`, `prove harness-kills`.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use botpipe_testkit::kills::{self, Programs, Size};
+use botpipe_testkit::kills::{self, Programs, Size, cuts};
+use tempfile::TempDir;
 
 const USAGE: &str =
-    "usage: prove kills --out FILE --date DATE [--trials N] [--seed N] [--about TEXT]
+    "usage: prove kills|harness-kills --out FILE --date DATE [--trials N] [--seed N] [--about TEXT]
 
-Kills 200 runs (or N), half of them at times spread evenly over the run, half between two deeds of
-Botpipe; resumes each; judges by the agent's ledger and the tree. `botpipe` and `fake-agent` are
-taken from this program's own folder.";
+kills: kills 200 runs (or N), half of them at times spread evenly over the run, half between two
+deeds of Botpipe; resumes each; judges by the agent's ledger and the tree.
+harness-kills: kills Botpipe inside 15 turns (or N) of the real Codex CLI and as many of Claude Code,
+which must be installed; resumes each; judges by the log of the loopback model and the tree.
+`botpipe` and `fake-agent` are taken from this program's own folder.";
 
 fn main() -> ExitCode {
     match prove() {
@@ -27,49 +30,98 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is asked for.
+struct Wanted {
+    out: PathBuf,
+    date: String,
+    about: String,
+    trials: Option<usize>,
+    seed: u64,
+}
+
 /// How many trials had a fault.
 fn prove() -> Result<usize, String> {
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() != Some("kills") {
-        return Err(USAGE.to_owned());
+    let proof = words.next().unwrap_or_default();
+    let wanted = || Wanted::read(words);
+    match proof.as_str() {
+        "kills" => of_kills(&wanted()?),
+        "harness-kills" => of_harness_kills(&wanted()?),
+        _ => Err(USAGE.to_owned()),
     }
-    let (mut out, mut date, mut about) = (None, None, String::new());
-    let (mut trials, mut seed) = (200, 1);
-    while let Some(word) = words.next() {
-        let value = words.next().ok_or_else(|| format!("`{word}` has no value; {USAGE}"))?;
-        let number = || value.parse::<usize>().map_err(|_| format!("`{value}` is no number"));
-        match word.as_str() {
-            "--out" => out = Some(PathBuf::from(&value)),
-            "--date" => date = Some(value),
-            "--about" => about = value,
-            "--trials" => trials = number()?,
-            "--seed" => seed = number()? as u64,
-            _ => return Err(format!("`{word}` is unknown; {USAGE}")),
+}
+
+impl Wanted {
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut out, mut date, mut about) = (None, None, String::new());
+        let (mut trials, mut seed) = (None, 1);
+        while let Some(word) = words.next() {
+            let value = words.next().ok_or_else(|| format!("`{word}` has no value; {USAGE}"))?;
+            let number = || value.parse::<usize>().map_err(|_| format!("`{value}` is no number"));
+            match word.as_str() {
+                "--out" => out = Some(PathBuf::from(&value)),
+                "--date" => date = Some(value),
+                "--about" => about = value,
+                "--trials" => trials = Some(number()?),
+                "--seed" => seed = number()? as u64,
+                _ => return Err(format!("`{word}` is unknown; {USAGE}")),
+            }
         }
+        Ok(Self { out: out.ok_or(USAGE)?, date: date.ok_or(USAGE)?, about, trials, seed })
     }
-    let out = out.ok_or(USAGE)?;
-    let date = date.ok_or(USAGE)?;
-    let here = std::env::current_exe().map_err(|error| error.to_string())?;
-    let sibling = |name: &str| here.with_file_name(name);
+
+    /// Writes the page; how many trials had a fault, whose grounds then stay.
+    fn write(
+        &self,
+        page: &str,
+        trials: usize,
+        faulty: usize,
+        scratch: TempDir,
+    ) -> Result<usize, String> {
+        if faulty > 0 {
+            say(&format!("the grounds with faults stay in {}", scratch.keep().display()));
+        }
+        let out = self.out.display();
+        std::fs::write(&self.out, page)
+            .map_err(|error| format!("`{out}` could not be written: {error}"))?;
+        say(&format!("{trials} trials, {faulty} with faults: {out}"));
+        Ok(faulty)
+    }
+}
+
+fn of_kills(wanted: &Wanted) -> Result<usize, String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join("kills.json");
-    let programs = Programs { botpipe: sibling("botpipe"), agent: sibling("fake-agent"), script };
+    let programs = Programs { botpipe: sibling("botpipe")?, agent: sibling("fake-agent")?, script };
     let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let trials = wanted.trials.unwrap_or(200);
     let size = Size {
         timed: trials / 2,
         aimed: trials - trials / 2,
         resumes: trials * 3 / 20,
         early: trials / 20,
     };
-    let proof = kills::prove(&programs, scratch.path(), size, seed, &mut say);
+    let proof = kills::prove(&programs, scratch.path(), size, wanted.seed, &mut say);
     let proof = proof.map_err(|error| in_full(&error))?;
-    let faulty = proof.faulty();
-    if faulty > 0 {
-        say(&format!("the grounds with faults stay in {}", scratch.keep().display()));
-    }
-    std::fs::write(&out, kills::markdown(&proof, &date, &about))
-        .map_err(|error| format!("`{}` could not be written: {error}", out.display()))?;
-    say(&format!("{} trials, {faulty} with faults: {}", proof.trials.len(), out.display()));
-    Ok(faulty)
+    let page = kills::markdown(&proof, &wanted.date, &wanted.about);
+    wanted.write(&page, proof.trials.len(), proof.faulty(), scratch)
+}
+
+fn of_harness_kills(wanted: &Wanted) -> Result<usize, String> {
+    let botpipe = sibling("botpipe")?;
+    // Beside the programs: under the temporary directory Codex's own sandbox does not work.
+    let beside = botpipe.parent().unwrap_or(&botpipe);
+    let scratch = tempfile::tempdir_in(beside).map_err(|error| error.to_string())?;
+    let each = wanted.trials.unwrap_or(15);
+    let trials = [cuts::trials(false, each), cuts::trials(true, each)].concat();
+    let proof = cuts::prove(&botpipe, scratch.path(), &trials, wanted.seed, &mut say);
+    let proof = proof.map_err(|error| in_full(&error))?;
+    let page = cuts::markdown(&proof, &wanted.date, &wanted.about);
+    wanted.write(&page, proof.count(), proof.faulty(), scratch)
+}
+
+fn sibling(name: &str) -> Result<PathBuf, String> {
+    let here = std::env::current_exe().map_err(|error| error.to_string())?;
+    Ok(here.with_file_name(name))
 }
 
 /// An error with its causes.

@@ -99,7 +99,7 @@ impl Ground {
 
     /// `botpipe run ralph_loop` on this ground, the agent trying to escape.
     pub fn run(&self, programs: &Programs) -> Command {
-        let mut command = self.botpipe(programs, &["run", "ralph_loop", "Greet by name"]);
+        let mut command = self.botpipe(&programs.botpipe, &["run", "ralph_loop", "Greet by name"]);
         command.args(["--task", TASK, "--provider", "command", "--"]);
         command.arg(&programs.agent).arg("--script").arg(&programs.script);
         command.arg("--ledger").arg(self.ledger().path()).arg("--escape").arg(self.beats());
@@ -108,13 +108,13 @@ impl Ground {
 
     /// `botpipe resume ralph_loop` on this ground.
     pub fn resume(&self, programs: &Programs) -> Command {
-        self.botpipe(programs, &["resume", "ralph_loop", TASK])
+        self.botpipe(&programs.botpipe, &["resume", "ralph_loop", TASK])
     }
 
     /// The events that are recorded, as JSON lines; none when there is no run.
     ///
     /// Asked of a copy, so that looking changes nothing.
-    pub(super) fn events(&self, programs: &Programs) -> Result<Option<String>, GroundError> {
+    pub(super) fn events(&self, botpipe: &Path) -> Result<Option<String>, GroundError> {
         if !self.workspace().join(".botpipe").exists() {
             return Ok(None);
         }
@@ -124,8 +124,8 @@ impl Ground {
         let mut copy = Command::new("cp");
         copy.arg("-a").arg(self.workspace().join(".botpipe")).arg(look.workspace());
         run(&mut copy)?;
-        let mut logs = look.botpipe(programs, &["logs", "ralph_loop", TASK, "--events"]);
-        let output = logs.output().map_err(|source| error(&programs.botpipe, source))?;
+        let mut logs = look.botpipe(botpipe, &["logs", "ralph_loop", TASK, "--events"]);
+        let output = logs.output().map_err(|source| error(botpipe, source))?;
         let found = match output.status.code() {
             Some(0) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
             Some(NOT_FOUND) => None,
@@ -172,8 +172,9 @@ impl Ground {
         heads.is_ok_and(|mut heads| heads.next().is_some())
     }
 
-    fn botpipe(&self, programs: &Programs, words: &[&str]) -> Command {
-        let mut command = Command::new(&programs.botpipe);
+    /// `botpipe` with these words, in the workspace.
+    pub(super) fn botpipe(&self, botpipe: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(botpipe);
         command.args(words).current_dir(self.workspace()).env("NO_COLOR", "1");
         command.stdin(Stdio::null());
         command
@@ -205,7 +206,7 @@ fn refused(command: &Command, output: &Output) -> GroundError {
     GroundError::Program { line: format!("{command:?}"), why }
 }
 
-fn remove(folder: &Path) -> Result<(), GroundError> {
+pub(super) fn remove(folder: &Path) -> Result<(), GroundError> {
     match fs::remove_dir_all(folder) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(error(folder, source)),
         _ => Ok(()),
@@ -216,6 +217,7 @@ pub(super) fn error(path: &Path, source: io::Error) -> GroundError {
     GroundError::File { path: path.to_owned(), source }
 }
 
-const TASK: &str = "greet";
+/// The task of the run.
+pub(super) const TASK: &str = "greet";
 /// Exit code of a command whose run is not there.
 const NOT_FOUND: i32 = 3;

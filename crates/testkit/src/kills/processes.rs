@@ -11,7 +11,8 @@ use nix::unistd::Pid;
 
 use crate::agent::ESCAPEE;
 
-/// A process that has to do with a ground: its command line or current folder names it.
+/// A process that has to do with a ground: its command line, its environment or its current folder
+/// names it.
 #[derive(Debug, Clone)]
 pub struct Process {
     pub pid: Pid,
@@ -32,7 +33,10 @@ pub fn of(ground: &Path) -> Vec<Process> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let inside =
             || fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|it| it.starts_with(ground));
-        let named = line.windows(mark.len()).any(|part| part == mark);
+        let names = |bytes: &[u8]| bytes.windows(mark.len()).any(|part| part == mark);
+        let environment =
+            || fs::read(format!("/proc/{pid}/environ")).is_ok_and(|bytes| names(&bytes));
+        let named = names(&line) || environment();
         let line = String::from_utf8_lossy(&line).replace('\0', " ").trim_end().to_owned();
         // An empty line is a zombie's: nothing of it runs.
         (!line.is_empty() && (named || inside())).then(|| Process { pid: Pid::from_raw(pid), line })

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::ground::{Ground, GroundError, Programs, Tree, error};
+use super::ground::{Ground, GroundError, Programs, Tree, error, remove};
 use super::judge;
 use super::processes;
 use super::trace::{Verdict, trace};
@@ -210,7 +210,7 @@ struct At {
     agent: bool,
 }
 
-fn same(what: &str, differences: &[String]) -> Result<(), GroundError> {
+pub(super) fn same(what: &str, differences: &[String]) -> Result<(), GroundError> {
     if differences.is_empty() { Ok(()) } else { Err(odd(what, &differences.join("; "))) }
 }
 
@@ -301,14 +301,10 @@ fn spread(n: usize, chosen: usize, total: usize) -> bool {
 /// How long the control waits for its escapee.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn verdict(faults: &[String]) -> String {
+pub(super) fn verdict(faults: &[String]) -> String {
     if faults.is_empty() { "ok".to_owned() } else { format!("FAULT: {}", faults.join("; ")) }
 }
 
-fn remove(folder: &Path) -> Result<(), GroundError> {
-    fs::remove_dir_all(folder).map_err(|source| error(folder, source))
-}
-
-fn odd(line: &str, why: &str) -> GroundError {
+pub(super) fn odd(line: &str, why: &str) -> GroundError {
     GroundError::Program { line: line.to_owned(), why: why.to_owned() }
 }

@@ -86,7 +86,7 @@ pub(super) fn perform(
         faults.extend(survivors(ground));
         let Some(place) = struck else { return Ok(None) };
         places.push(place);
-        let events = ground.events(programs)?;
+        let events = ground.events(&programs.botpipe)?;
         recorded = events.is_some();
         let begun = judge::begun(ground)?;
         if events.is_none() && !begun.is_empty() {
@@ -105,7 +105,7 @@ pub(super) fn perform(
     if let Some(fault) = heartbeat(ground) {
         faults.push(fault);
     }
-    let events = ground.events(programs)?.unwrap_or_default();
+    let events = ground.events(&programs.botpipe)?.unwrap_or_default();
     let mut judgement = judge::judge(&judge::begun(ground)?, &cuts, &events);
     judgement.faults.extend(faults);
     judgement.faults.extend(judge::differences(&reference.tree, &ground.tree()?));
@@ -183,7 +183,7 @@ fn cut_at_point(
 }
 
 /// Processes that are still there well after the command's end; they are ended here.
-fn survivors(ground: &Ground) -> Vec<String> {
+pub(super) fn survivors(ground: &Ground) -> Vec<String> {
     let left = processes::left(ground.folder(), PATIENCE);
     processes::strike(&left);
     left.into_iter().map(|it| format!("process {} is left: {}", it.pid, it.line)).collect()

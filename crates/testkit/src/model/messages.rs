@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::turn::{Call, Conversation, Output, Reply, offers, text_of};
+use super::turn::{Call, Conversation, Output, Reply, offers, pieces, text_of};
 
 /// Reads the body of a `POST …/messages`.
 ///
@@ -63,8 +63,10 @@ pub(super) fn message(reply: &Reply, serial: u64, model: &Value) -> Value {
         Reply::Call { id, tool, arguments } => {
             (json!({ "type": "tool_use", "id": id, "name": tool, "input": arguments }), "tool_use")
         }
-        Reply::Say(text) => (json!({ "type": "text", "text": text }), "end_turn"),
-        Reply::Cut | Reply::Hang | Reply::Refuse { .. } => (Value::Null, "end_turn"),
+        Reply::Say(text) | Reply::Silent(Some(text)) => {
+            (json!({ "type": "text", "text": text }), "end_turn")
+        }
+        _ => (Value::Null, "end_turn"),
     };
     json!({
         "id": format!("msg_{serial}"), "type": "message", "role": "assistant", "model": model,
@@ -72,7 +74,7 @@ pub(super) fn message(reply: &Reply, serial: u64, model: &Value) -> Value {
     })
 }
 
-/// The whole event stream for one reply; for a fault, its beginning.
+/// The whole event stream for one reply; for a fault or a silence, its beginning.
 ///
 /// # Source
 /// The event names and fields that Claude Code 2.1.330 was observed to accept.
@@ -90,18 +92,24 @@ pub(super) fn stream(reply: &Reply, serial: u64, model: &Value) -> Vec<u8> {
             empty["input"] = json!({});
             ("partial_json", "input_json_delta", arguments.to_string())
         }
-        Reply::Say(text) => {
+        Reply::Say(text) | Reply::Silent(Some(text)) => {
             empty["text"] = json!("");
             ("text", "text_delta", text.clone())
         }
-        Reply::Cut | Reply::Hang | Reply::Refuse { .. } => return out,
+        _ => return out,
     };
     event(&mut out, "content_block_start", json!({ "index": 0, "content_block": empty }));
-    let letters: Vec<char> = text.chars().collect();
-    for piece in letters.chunks(DELTA_CHARS) {
-        let piece: String = piece.iter().collect();
+    let mut pieces = pieces(&text);
+    let silent = matches!(reply, Reply::Silent(_));
+    if silent {
+        pieces.truncate(pieces.len().div_ceil(2));
+    }
+    for piece in pieces {
         let delta = json!({ "type": kind, key: piece });
         event(&mut out, "content_block_delta", json!({ "index": 0, "delta": delta }));
+    }
+    if silent {
+        return out;
     }
     event(&mut out, "content_block_stop", json!({ "index": 0 }));
     let delta = json!({ "stop_reason": whole["stop_reason"], "stop_sequence": null });
@@ -139,6 +147,3 @@ fn event(out: &mut Vec<u8>, name: &str, mut fields: Value) {
 
 /// How a text begins that the agent program itself has put beside the user's.
 const ADDED: &str = "<system-reminder>";
-
-/// Characters a delta carries.
-const DELTA_CHARS: usize = 48;

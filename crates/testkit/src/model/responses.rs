@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::turn::{Call, Conversation, Output, Reply, offers, text_of};
+use super::turn::{Call, Conversation, Output, Reply, offers, pieces, text_of};
 
 /// Reads the body of a `POST …/responses`.
 pub(super) fn read(body: &Value) -> Conversation {
@@ -27,7 +27,7 @@ fn output(report: String) -> Output {
     Output { succeeded, printed: printed.to_owned(), report }
 }
 
-/// The whole event stream for one reply; for a cut one, its beginning.
+/// The whole event stream for one reply; for a cut or a silent one, its beginning.
 ///
 /// # Source
 /// The event names and fields that Codex CLI 0.169.0 was observed to accept.
@@ -42,8 +42,12 @@ pub(super) fn stream(reply: &Reply, serial: u64, model: &Value) -> Vec<u8> {
     event(&mut out, "response.created", json!({ "response": response("in_progress", &[]) }));
     let item = match reply {
         Reply::Call { id, tool, arguments } => call(&mut out, id, tool, arguments),
-        Reply::Say(text) => message(&mut out, serial, text),
-        Reply::Cut | Reply::Hang | Reply::Refuse { .. } => return out,
+        Reply::Say(text) => message(&mut out, serial, text, false),
+        Reply::Silent(Some(text)) => {
+            message(&mut out, serial, text, true);
+            return out;
+        }
+        _ => return out,
     };
     event(
         &mut out,
@@ -71,7 +75,8 @@ fn call(out: &mut Vec<u8>, id: &str, tool: &str, arguments: &Value) -> Value {
     item(&arguments.to_string())
 }
 
-fn message(out: &mut Vec<u8>, serial: u64, text: &str) -> Value {
+/// A message, or half of one.
+fn message(out: &mut Vec<u8>, serial: u64, text: &str, half: bool) -> Value {
     let id = format!("msg_{serial}");
     let item = |status: &str, content: Value| {
         json!({
@@ -81,9 +86,11 @@ fn message(out: &mut Vec<u8>, serial: u64, text: &str) -> Value {
     };
     let empty = item("in_progress", json!([]));
     event(out, "response.output_item.added", json!({ "output_index": 0, "item": empty }));
-    let letters: Vec<char> = text.chars().collect();
-    for piece in letters.chunks(DELTA_CHARS) {
-        let delta: String = piece.iter().collect();
+    let mut pieces = pieces(text);
+    if half {
+        pieces.truncate(pieces.len().div_ceil(2));
+    }
+    for delta in pieces {
         let fields =
             json!({ "item_id": id, "output_index": 0, "content_index": 0, "delta": delta });
         event(out, "response.output_text.delta", fields);
@@ -95,9 +102,6 @@ fn event(out: &mut Vec<u8>, name: &str, mut fields: Value) {
     fields["type"] = name.into();
     out.extend_from_slice(format!("event: {name}\ndata: {fields}\n\n").as_bytes());
 }
-
-/// Characters a text event carries.
-const DELTA_CHARS: usize = 48;
 
 /// The shell tools the model can call, the preferred one first.
 ///

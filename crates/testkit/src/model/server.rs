@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -134,21 +134,21 @@ impl Desk {
         let body = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         let sent = match route(&request) {
             Route::Model(api) => {
-                let answer = self.model.answer(&match api {
+                let said = match api {
                     Api::Responses => responses::read(&body),
                     Api::Messages => messages::read(&body),
-                });
-                self.note(serial, &request, &body, &answer)?;
-                self.send(&mut stream, api, &answer.reply, serial, &body)
+                };
+                let answer = self.model.answer(&said);
+                self.speak(&mut stream, api, serial, (&request, &body), &said.prompt, &answer)
             }
             Route::Fixed(what) => {
-                self.note(serial, &request, &body, &Answer::refusal(200, "fixed"))?;
+                self.note(serial, &request, &body, None, &Answer::refusal(200, "fixed"))?;
                 let headers = BTreeMap::new();
                 http::respond(&mut stream, 200, &headers, what.to_string().as_bytes())
             }
             Route::None(status, message) => {
                 let answer = Answer::refusal(status, message);
-                self.note(serial, &request, &body, &answer)?;
+                self.note(serial, &request, &body, None, &answer)?;
                 self.send(&mut stream, Api::Responses, &answer.reply, serial, &body)
             }
         };
@@ -159,8 +159,38 @@ impl Desk {
         sent
     }
 
+    /// Notes an answer of the model and gives it.
+    fn speak(
+        &self,
+        stream: &mut TcpStream,
+        api: Api,
+        serial: u64,
+        (request, body): (&Request, &Value),
+        prompt: &str,
+        answer: &Answer,
+    ) -> io::Result<()> {
+        // A silence is in the log once all that comes before it has gone out.
+        let silent = matches!(answer.reply, Reply::Silent(_));
+        if silent {
+            self.send(stream, api, &answer.reply, serial, body)?;
+        }
+        self.note(serial, request, body, Some(prompt), answer)?;
+        if silent {
+            self.outlast(stream);
+            return stream.shutdown(Shutdown::Both);
+        }
+        self.send(stream, api, &answer.reply, serial, body)
+    }
+
     /// Appends a request and its answer to the log.
-    fn note(&self, n: u64, request: &Request, body: &Value, answer: &Answer) -> io::Result<()> {
+    fn note(
+        &self,
+        n: u64,
+        request: &Request,
+        body: &Value,
+        prompt: Option<&str>,
+        answer: &Answer,
+    ) -> io::Result<()> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(log) = log.as_mut() else { return Ok(()) };
         let shown = |(name, value): &(String, String)| {
@@ -170,16 +200,22 @@ impl Desk {
         };
         let headers: Map<String, Value> = request.headers.iter().map(shown).collect();
         let reply = match &answer.reply {
-            Reply::Call { arguments, .. } => json!({ "call": arguments }),
+            Reply::Call { id, arguments, .. } => json!({ "call": arguments, "id": id }),
             Reply::Say(text) => json!({ "say": text }),
             Reply::Cut => json!("cut"),
             Reply::Hang => json!("hang"),
-            Reply::Refuse { refusal, .. } => json!({ "status": refusal.status }),
+            Reply::Mute => json!("mute"),
+            Reply::Stream(text) => json!({ "stream": text }),
+            Reply::Silent(_) => json!("silent"),
+            Reply::Refuse { refusal, .. } => match refusal.reset {
+                Some(reset) => json!({ "status": refusal.status, "reset": reset }),
+                None => json!({ "status": refusal.status }),
+            },
         };
         let row = json!({
-            "n": n, "ms": u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "n": n, "time": millis_of_now(), "ms": u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "method": request.method, "path": request.path, "headers": headers, "body": body,
-            "rule": answer.rule, "reply": reply,
+            "prompt": prompt, "rule": answer.rule, "reply": reply,
         });
         log.write_all(format!("{row}\n").as_bytes())
     }
@@ -200,8 +236,22 @@ impl Desk {
             let body = refusal.body.clone().unwrap_or_else(default).to_string();
             return http::respond(stream, refusal.status, &refusal.headers, body.as_bytes());
         }
+        match reply {
+            Reply::Mute => {
+                self.outlast(stream);
+                return stream.shutdown(Shutdown::Both);
+            }
+            Reply::Stream(text) => {
+                http::respond_stream(stream, text.as_bytes())?;
+                return stream.shutdown(Shutdown::Both);
+            }
+            _ => {}
+        }
         let model = &body["model"];
         let at_once = matches!(reply, Reply::Call { .. } | Reply::Say(_));
+        if matches!(reply, Reply::Silent(None)) {
+            return Ok(());
+        }
         match api {
             Api::Responses => {
                 http::respond_stream(stream, &responses::stream(reply, serial, model))?;
@@ -218,7 +268,7 @@ impl Desk {
         if matches!(reply, Reply::Hang) {
             self.outlast(stream);
         }
-        stream.shutdown(Shutdown::Both)
+        if matches!(reply, Reply::Silent(_)) { Ok(()) } else { stream.shutdown(Shutdown::Both) }
     }
 
     /// Says nothing until the peer has gone, or the server goes.
@@ -264,6 +314,12 @@ fn route(request: &Request) -> Route {
         }
         _ => Route::None(404, "no such path"),
     }
+}
+
+/// Milliseconds since the epoch.
+fn millis_of_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn fingerprint(secret: &str) -> String {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::script::{Deed, Fault, Names, OUTPUT, Refusal, Rule, Script, render};
+use crate::script::{Deed, Fault, Names, OUTPUT, Refusal, Rule, Script, Silence, render};
 
 /// A script together with how often each rule has played.
 ///
@@ -34,6 +35,12 @@ pub(super) enum Reply {
     Cut,
     /// The answer begins and never goes on.
     Hang,
+    /// Nothing at all is answered.
+    Mute,
+    /// The text of the event stream as the script has it.
+    Stream(String),
+    /// The connection stays, but the answer never ends: nothing of it comes, or half of the text.
+    Silent(Option<String>),
     /// An HTTP error.
     Refuse { refusal: Refusal, message: String },
 }
@@ -84,14 +91,17 @@ impl Model {
 
 /// Takes the rule's next step: a command while there is one left, then its last word.
 fn play(rule: &Rule, mut names: Names, call: Call, conversation: &Conversation) -> Reply {
-    let (run, say) = match &rule.deed {
+    let (run, say, silent) = match &rule.deed {
         Deed::Fault(Fault::Cut) => return Reply::Cut,
         Deed::Fault(Fault::Hang) => return Reply::Hang,
+        Deed::Fault(Fault::Mute) => return Reply::Mute,
+        Deed::Fault(Fault::Stream(text)) => return Reply::Stream(text.clone()),
         Deed::Fault(Fault::Status(refusal)) => {
             let message = format!("scripted fault of rule `{}`", rule.name);
-            return Reply::Refuse { refusal: refusal.clone(), message };
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            return Reply::Refuse { refusal: refusal.at(now.as_secs()), message };
         }
-        Deed::Answer { run, say } => (run, say),
+        Deed::Answer { run, say, silent } => (run, say, *silent),
     };
     if let Some(output) = &conversation.output {
         if !output.succeeded {
@@ -100,7 +110,13 @@ fn play(rule: &Rule, mut names: Names, call: Call, conversation: &Conversation) 
         }
         names.insert(OUTPUT.to_owned(), output.printed.trim_end().to_owned());
     }
-    let Some(command) = run.get(call.done) else { return Reply::Say(render(say, &names)) };
+    let Some(command) = run.get(call.done) else {
+        return match silent {
+            None => Reply::Say(render(say, &names)),
+            Some(Silence::AtOnce) => Reply::Silent(None),
+            Some(Silence::Halfway) => Reply::Silent(Some(render(say, &names))),
+        };
+    };
     let Some(tool) = conversation.tool else {
         return refuse(400, "the request offers no shell tool this model knows");
     };
@@ -114,7 +130,8 @@ fn play(rule: &Rule, mut names: Names, call: Call, conversation: &Conversation) 
 }
 
 fn refuse(status: u16, message: &str) -> Reply {
-    let refusal = Refusal { status, body: None, headers: BTreeMap::new() };
+    let headers = BTreeMap::new();
+    let refusal = Refusal { status, body: None, headers, reset_after: None, reset: None };
     Reply::Refuse { refusal, message: message.to_owned() }
 }
 
@@ -175,6 +192,15 @@ pub(super) fn text_of(content: &Value) -> String {
 pub(super) fn offers(tools: &Value, name: &str) -> bool {
     tools.as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == name))
 }
+
+/// A text in pieces, as a stream brings it.
+pub(super) fn pieces(text: &str) -> Vec<String> {
+    let letters: Vec<char> = text.chars().collect();
+    letters.chunks(DELTA_CHARS).map(|piece| piece.iter().collect()).collect()
+}
+
+/// Characters a piece carries.
+const DELTA_CHARS: usize = 48;
 
 /// Milliseconds after which a command is handed back unfinished: the longest that Codex grants.
 const PATIENCE_MS: u32 = 30_000;

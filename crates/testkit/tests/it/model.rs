@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use botpipe_testkit::model::{Ended, Options, Script, Server};
 use serde_json::{Value, json};
@@ -151,6 +151,23 @@ fn a_refusal_carries_the_body_and_the_headers_of_the_script() {
 }
 
 #[test]
+fn a_limit_says_when_it_is_over() {
+    let body = json!({ "error": { "resets_at": "{{reset}}", "message": "until {{reset}}" } });
+    let fault = json!({
+        "status": 429, "reset_after": 60, "body": body, "headers": { "x-reset": "{{reset}}" },
+    });
+    let server = serving(&json!([{ "name": "r", "when": [], "fault": fault }]));
+    let refused = post(&server, &json!([user("go")]));
+    let (head, body) = refused.split_once("\r\n\r\n").unwrap();
+    let error = serde_json::from_str::<Value>(body).unwrap()["error"].take();
+    let reset = error["resets_at"].as_u64().unwrap();
+    assert_eq!(error["message"], format!("until {reset}"));
+    assert!(head.contains(&format!("x-reset: {reset}")), "{head}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(reset > now.as_secs() && reset <= now.as_secs() + 60);
+}
+
+#[test]
 fn a_model_that_hangs_begins_to_answer_and_never_ends() {
     let rules = json!([{ "name": "r", "when": [], "fault": "hang" }]);
     let server = serving(&rules);
@@ -173,6 +190,61 @@ fn a_model_that_hangs_begins_to_answer_and_never_ends() {
             Ok(_) => {}
             Err(_) => break,
         }
+    }
+}
+
+#[test]
+fn a_mute_model_takes_the_request_and_answers_nothing() {
+    let server = serving(&json!([{ "name": "r", "when": [], "fault": "mute" }]));
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
+    write!(stream, "POST /v1/responses HTTP/1.1\r\ncontent-length: 2\r\n\r\n{{}}").unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(stream.read(&mut [0; 1]).is_err(), "it answered or hung up");
+}
+
+#[test]
+fn a_stream_is_answered_as_the_script_has_it() {
+    let fault = json!({ "stream": ["data: {\"half\":", "", "<html>"] });
+    let server = serving(&json!([{ "name": "r", "when": [], "fault": fault }]));
+    let answer = post(&server, &json!([user("go")]));
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\ndata: {\"half\":\n\n<html>\n"), "{answer}");
+}
+
+#[test]
+fn a_silent_model_keeps_the_connection_and_never_ends_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    let rules = json!([
+        { "name": "mute", "when": ["mute"], "say": "never", "silent": "at_once" },
+        { "name": "half", "when": [], "say": "a".repeat(480), "silent": "halfway" },
+    ]);
+    let options = Options { log: Some(log.clone()), ..Options::default() };
+    let server = serving_with(&rules, &options);
+    for (prompt, heard) in [("mute", 0), ("talk", 240)] {
+        let body = json!({ "model": "m", "input": [user(prompt)] }).to_string();
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
+        let length = body.len();
+        write!(stream, "POST /v1/responses HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}")
+            .unwrap();
+        // The log says when all that comes has gone out; what follows is no end but silence.
+        let until = Instant::now() + Duration::from_secs(20);
+        let noted =
+            || std::fs::read_to_string(&log).unwrap().contains(&format!(r#""prompt":"{prompt}""#));
+        while !noted() {
+            assert!(Instant::now() < until, "it was never noted");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut answer = Vec::new();
+        assert!(stream.read_to_end(&mut answer).is_err(), "it ended");
+        let answer = String::from_utf8(answer).unwrap();
+        let deltas: usize = answer
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok())
+            .filter_map(|event| Some(event["delta"].as_str()?.len()))
+            .sum();
+        assert_eq!(deltas, heard, "{answer}");
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     NOTE, Running, nothing_is_left, processes_in, resume_finishes, says, started, until_go,
     wait_for, wait_until,
 };
-use crate::place::Place;
+use crate::place::{Place, at_terminal, terminal};
 
 /// Leaves its process group, its session and its parent, and stays; then the agent itself hangs.
 const ESCAPES: &str = "(setsid sh -c 'touch escaped; sleep 600' &) ; sleep 600";
@@ -62,19 +62,10 @@ fn an_agent_killed_with_its_owner_leaves_nothing() {
 
 #[test]
 fn a_terminal_that_closes_stops_the_run() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let place = Place::with("note", NOTE);
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let ours = openpt(flags).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let theirs = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
-    let open = || fs::OpenOptions::new().read(true).write(true).open(&theirs).unwrap();
-    // `setsid -c` gives it the terminal for its own and becomes it.
-    let run = started(&place, &until_go(ESCAPES));
-    let mut command = std::process::Command::new("setsid");
-    command.arg("-c").arg(run.get_program()).args(run.get_args()).current_dir(place.path());
-    let mut child = command.stdin(open()).stdout(open()).stderr(open()).spawn().unwrap();
+    let (ours, theirs) = terminal();
+    let mut command = at_terminal(&started(&place, &until_go(ESCAPES)), &theirs);
+    let mut child = command.spawn().unwrap();
     drop(command);
     wait_for(&place, "escaped");
     drop(ours);

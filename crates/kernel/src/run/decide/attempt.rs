@@ -34,8 +34,17 @@ pub(super) fn turn_ended(
     };
     let session = batch.run.visit.as_ref().and_then(Visit::session);
     let continued = session.is_some_and(|session| session.token.is_some());
-    let Evidence { activity, transcript, usage, took_ms, leftover } = evidence;
-    batch.push(Event::TurnEnded { turn, result, activity, transcript, usage, took_ms, leftover });
+    let Evidence { activity, transcript, checkpoint, usage, took_ms, leftover } = evidence;
+    batch.push(Event::TurnEnded {
+        turn,
+        result,
+        activity,
+        transcript,
+        checkpoint,
+        usage,
+        took_ms,
+        leftover,
+    });
     let Some((class, message)) = failure else { return };
     let stop = match class.remedy() {
         Remedy::Again => exhausted(&batch.run),

@@ -4,7 +4,9 @@ use super::{Batch, Refusal, onward};
 use crate::ids::TurnId;
 use crate::plan::{OnInterrupt, Spending};
 use crate::run::event::Event;
-use crate::run::facts::{InterruptCause, Raise, Ref, ResumeCause, Said, SnapshotId, Stop};
+use crate::run::facts::{
+    Attached, InterruptCause, Provider, Raise, Ref, ResumeCause, Said, SnapshotId, Stop,
+};
 use crate::run::input::Input;
 use crate::run::state::{Lifecycle, Phase};
 use crate::run::{Question, QuestionKind};
@@ -23,6 +25,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         provider,
         fallbacks,
         pass_env,
+        workspace,
         max_steps,
         on_limit,
         budget,
@@ -45,6 +48,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         provider,
         fallbacks,
         pass_env,
+        workspace,
         max_steps,
         on_limit,
         budget,
@@ -142,6 +146,22 @@ pub(super) fn cancel(batch: &mut Batch) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What a new owner found: what differs from what was recorded is noted before anything is asked.
+pub(super) fn found(batch: &mut Batch, workspace: String, version: Option<String>) {
+    let phase = batch.run.visit.as_ref().map(|visit| &visit.phase);
+    if matches!(phase, Some(Phase::Turning { process: Some(_), .. })) {
+        return;
+    }
+    if batch.run.workspace.as_ref().is_some_and(|recorded| *recorded != workspace) {
+        batch.push(Event::WorkspaceMoved { to: workspace });
+    }
+    let harness = batch.run.provider.as_ref().and_then(Provider::harness);
+    let recorded = harness.map(|harness| harness.version.clone());
+    if let Some(version) = version.filter(|it| recorded.is_some_and(|recorded| recorded != *it)) {
+        batch.push(Event::HarnessChanged { version });
+    }
+}
+
 /// What a person says is kept for the next turn; said twice, it counts once.
 pub(super) fn say(batch: &mut Batch, said: Said) -> Result<(), Refusal> {
     if batch.run.lifecycle.is_ended() {
@@ -149,6 +169,17 @@ pub(super) fn say(batch: &mut Batch, said: Said) -> Result<(), Refusal> {
     }
     if batch.run.lifecycle != Lifecycle::Unstarted && !batch.run.said_before.contains(&said.id) {
         batch.push(Event::PersonSaid { said });
+    }
+    Ok(())
+}
+
+/// A person goes on in a conversation of the run; not while a turn may be in it.
+pub(super) fn attach(batch: &mut Batch, attached: Attached) -> Result<(), Refusal> {
+    if batch.run.lifecycle.is_ended() {
+        return Err(Refusal::Ended);
+    }
+    if batch.run.lifecycle != Lifecycle::Unstarted && batch.running_turn().is_none() {
+        batch.push(Event::PersonAttached { attached });
     }
     Ok(())
 }

@@ -47,6 +47,7 @@ pub fn decide(run: &Run, input: Input) -> Result<Vec<Event>, Refusal> {
             command::resume(&mut batch, raise, tree, edited)?;
         }
         Input::Say { said } => command::say(&mut batch, said)?,
+        Input::Attach { attached } => command::attach(&mut batch, attached)?,
         Input::Cancel => command::cancel(&mut batch)?,
         Input::Stop { cause, tree } => command::stop(&mut batch, cause, tree),
         Input::Stuck { message } => command::stand(&mut batch, Stop::Error { message }),
@@ -67,6 +68,7 @@ fn answered(batch: &mut Batch, input: Input) {
         }
         Input::TimeCame => onward::time_came(batch),
         _ if !matches!(batch.run.lifecycle, Lifecycle::Running) => {}
+        Input::Found { workspace, version } => command::found(batch, workspace, version),
         Input::ItemsRead { worklist, source, items } => {
             if batch.reads(&worklist) {
                 onward::items_read(batch, worklist, source, items);
@@ -134,6 +136,7 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::Resume { .. }
         | Input::Cancel
         | Input::Say { .. }
+        | Input::Attach { .. }
         | Input::Stop { .. }
         | Input::Stuck { .. }
         | Input::PolicyRefused { .. } => {}

@@ -2,6 +2,7 @@
 
 use crate::ids::TurnId;
 use crate::plan::OnInterrupt;
+use crate::run::conversation::Conversation;
 use crate::run::effect::TurnCause;
 use crate::run::facts::{InterruptCause, QuestionKind, Ref, SnapshotId};
 use crate::run::questions::{RESTART, RESTORE, edited_question, interrupted_question};
@@ -38,18 +39,20 @@ impl Run {
         });
     }
 
-    /// The turn's conversation remembers work that is no longer there, so a new one is begun.
+    /// The turn's conversation remembers work that is no longer there, so another is begun: from where it
+    /// stood when that tree was recorded, if it can be.
     pub(super) fn tree_restored(&mut self) {
         let Some(visit) = &mut self.visit else { return };
         let Phase::Restoring { turn, cause, .. } = &visit.phase else { return };
         let turn = turn.clone();
         visit.restarting = Some((turn.clone(), cause.clone()));
         visit.phase = Phase::Entering;
+        let mut checkpoints = visit.checkpoints.clone();
         let session =
             self.current_step().and_then(|step| self.session_of(step, &turn.visit, turn.role));
-        if let Some(session) = session {
-            self.sessions.remove(&session.key);
-            self.session_usage.remove(&session.key);
+        if let Some(conversation) = session.as_ref().and_then(|it| self.sessions.get_mut(&it.key)) {
+            let at = session.and_then(|it| checkpoints.remove(&it.key));
+            *conversation = Conversation::back_to(at);
         }
     }
 

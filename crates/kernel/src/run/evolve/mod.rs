@@ -1,5 +1,6 @@
 //! Event to state: total, infallible, and calls nothing.
 
+mod conversed;
 mod interrupted;
 mod routes;
 
@@ -7,11 +8,12 @@ use std::collections::BTreeMap;
 
 use crate::ids::{Role, TurnId, VisitId};
 use crate::plan::{OnLimit, Step};
+use crate::run::conversation::Conversation;
 use crate::run::effect::TurnCause;
 use crate::run::event::Event;
 use crate::run::facts::{
-    Baseline, CheckResult, Feedback, Finding, Provider, Raise, Ref, SessionUse, SnapshotId,
-    TurnResult,
+    Baseline, CheckResult, Feedback, Finding, Process, Provider, Raise, Ref, SessionUse,
+    SnapshotId, TurnResult,
 };
 use crate::run::harness::{Remedy, Usage};
 use crate::run::hold::Hold;
@@ -36,41 +38,11 @@ impl Run {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
             }
             Event::BaselineTaken { baseline, .. } => self.baseline_taken(baseline),
-            Event::TurnOwed { turn, prompt, session, request, policy, said } => {
-                self.tell(usize::try_from(*said).unwrap_or(usize::MAX));
-                if policy.is_some() {
-                    self.policy.clone_from(policy);
-                }
-                if let Some(SessionUse { key, token: Some(token), .. }) = session {
-                    // It may come from an earlier run.
-                    self.sessions.insert(key.clone(), token.clone());
-                }
-                self.with_visit(|visit| {
-                    if let Some(session) = session {
-                        visit.keys.insert(turn.role, session.key.clone());
-                    }
-                    visit.turns.insert(turn.role, turn.n);
-                    visit.request.clone_from(request);
-                    visit.phase = Phase::Turning {
-                        turn: turn.clone(),
-                        prompt: prompt.clone(),
-                        session: session.clone(),
-                        process: None,
-                    };
-                });
-            }
-            Event::TurnStarted { process, .. } => {
-                if process.boot_id.is_some() {
-                    self.boot_id.clone_from(&process.boot_id);
-                }
-                self.with_visit(|visit| {
-                    if let Phase::Turning { process: slot, .. } = &mut visit.phase {
-                        *slot = Some(process.clone());
-                    }
-                });
-            }
+            Event::TurnOwed { .. } => self.turn_owed(event),
+            Event::TurnStarted { process, .. } => self.turn_started(process),
             Event::SessionKnown { turn, token } => self.session_known(turn, token),
-            Event::TurnEnded { turn, result, usage, took_ms, .. } => {
+            Event::TurnEnded { turn, result, checkpoint, usage, took_ms, .. } => {
+                self.conversed(result, checkpoint.as_deref(), usage.as_ref());
                 self.turn_ended(turn, result, usage.as_ref(), *took_ms);
             }
             Event::TurnInterrupted { turn, cause, tree, then } => {
@@ -90,9 +62,15 @@ impl Run {
                 self.said_before.insert(said.id.clone());
                 self.said.push(said.clone());
             }
+            Event::PersonAttached { attached } => self.attached.push(attached.clone()),
             Event::SaidDelivered { .. } => self.tell(usize::MAX),
             Event::RunHeld { hold } => self.lifecycle = Lifecycle::Held(hold.clone()),
             Event::FellBack { provider, .. } => self.fell_back(provider),
+            Event::WorkspaceMoved { to } => {
+                self.workspace = Some(to.clone());
+                self.begin_anew();
+            }
+            Event::HarnessChanged { version } => self.harness_changed(version),
             Event::HoldEnded => self.lifecycle = Lifecycle::Running,
             Event::RunStopped { stop } => self.lifecycle = Lifecycle::Stopped(stop.clone()),
             Event::RunResumed { raise, .. } => self.resumed(raise),
@@ -115,13 +93,7 @@ impl Run {
     fn fell_back(&mut self, provider: &Provider) {
         self.provider = Some(provider.clone());
         self.fallbacks = self.fallbacks.split_off(1.min(self.fallbacks.len()));
-        self.sessions.clear();
-        self.session_usage.clear();
-        self.with_visit(|visit| {
-            if let Phase::Turning { turn, process: None, .. } = &visit.phase {
-                visit.phase = Phase::retry_of(turn);
-            }
-        });
+        self.begin_anew();
     }
 
     /// The visit's turn was told so many of the things said.
@@ -141,6 +113,7 @@ impl Run {
             provider,
             fallbacks,
             pass_env,
+            workspace,
             max_steps,
             on_limit,
             budget,
@@ -159,6 +132,7 @@ impl Run {
         self.provider.clone_from(provider);
         self.fallbacks.clone_from(fallbacks);
         self.pass_env.clone_from(pass_env);
+        self.workspace.clone_from(workspace);
         self.max_steps = *max_steps;
         self.on_limit = *on_limit;
         self.budget = budget.clone();
@@ -199,6 +173,7 @@ impl Run {
             sealed: None,
             request: None,
             told: Vec::new(),
+            checkpoints: BTreeMap::new(),
             restarting: None,
             outcome: None,
             keys: BTreeMap::new(),
@@ -207,6 +182,7 @@ impl Run {
 
     fn baseline_taken(&mut self, baseline: &Baseline) {
         let Some(role) = self.current_step().map(Step::first_role) else { return };
+        self.note_checkpoints();
         self.with_visit(|visit| {
             visit.baseline = baseline.clone();
             let restarting = visit.restarting.take();
@@ -226,16 +202,50 @@ impl Run {
         });
     }
 
-    fn session_known(&mut self, turn: &TurnId, token: &str) {
-        let key = self.visit.as_ref().and_then(|visit| match &visit.phase {
-            Phase::Turning { turn: running, session: Some(session), .. } if running == turn => {
-                Some(session.key.clone())
-            }
-            _ => None,
-        });
-        if let Some(key) = key {
-            self.sessions.insert(key, token.to_owned());
+    fn turn_owed(&mut self, event: &Event) {
+        let Event::TurnOwed { turn, prompt, session, request, policy, said } = event else {
+            return;
+        };
+        self.tell(usize::try_from(*said).unwrap_or(usize::MAX));
+        if turn.role != Role::Script {
+            self.attached.clear();
         }
+        if policy.is_some() {
+            self.policy.clone_from(policy);
+        }
+        if let Some(SessionUse { key, token: Some(token), from, .. }) = session {
+            // One that an earlier run of the task held is known here from now on.
+            let taken = || Conversation {
+                token: Some(token.clone()),
+                from: from.clone(),
+                ..Conversation::default()
+            };
+            self.sessions.entry(key.clone()).or_insert_with(taken);
+        }
+        self.with_visit(|visit| {
+            if let Some(session) = session {
+                visit.keys.insert(turn.role, session.key.clone());
+            }
+            visit.turns.insert(turn.role, turn.n);
+            visit.request.clone_from(request);
+            visit.phase = Phase::Turning {
+                turn: turn.clone(),
+                prompt: prompt.clone(),
+                session: session.clone(),
+                process: None,
+            };
+        });
+    }
+
+    fn turn_started(&mut self, process: &Process) {
+        if process.boot_id.is_some() {
+            self.boot_id.clone_from(&process.boot_id);
+        }
+        self.with_visit(|visit| {
+            if let Phase::Turning { process: slot, .. } = &mut visit.phase {
+                *slot = Some(process.clone());
+            }
+        });
     }
 
     fn turn_ended(
@@ -247,16 +257,6 @@ impl Run {
     ) {
         if turn.role != Role::Script {
             self.spent.add(usage, took_ms);
-        }
-        let session = self.visit.as_ref().and_then(Visit::session).map(|it| it.key.clone());
-        if let (Some(key), Some(usage)) = (&session, usage) {
-            self.session_usage.entry(key.clone()).or_default().add(usage);
-        }
-        if let (Some(key), TurnResult::Failed { class, .. }) = (&session, result)
-            && class.remedy() == Remedy::Afresh
-        {
-            self.sessions.remove(key);
-            self.session_usage.remove(key);
         }
         self.with_visit(|visit| match result {
             TurnResult::Completed { .. } if turn.role == Role::Producer => {
@@ -286,6 +286,7 @@ impl Run {
     }
 
     fn sealed(&mut self, id: &VisitId, tree: Option<&SnapshotId>) {
+        self.note_checkpoints();
         self.with_visit(|visit| {
             visit.sealed = tree.cloned();
             visit.attempts = 0;

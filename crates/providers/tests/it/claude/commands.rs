@@ -48,6 +48,24 @@ fn a_plain_turn_reads_nothing_of_the_project() {
 }
 
 #[test]
+fn a_conversation_is_begun_from_a_checkpoint_of_another() {
+    let mut ask = Ask::new("go");
+    (ask.session, ask.from) = (Some("s-1".to_owned()), Some("m-1".to_owned()));
+    let line = ask.with(command_line);
+    let flags = [("--resume", "s-1"), ("--resume-session-at", "m-1"), ("--session-id", SESSION)];
+    for (flag, wanted) in flags {
+        assert_eq!(value(&line.args, flag), Some(wanted), "{:?}", line.args);
+    }
+    assert!(line.args.contains(&"--fork-session".to_owned()), "{:?}", line.args);
+    // Without one it is never begun from another.
+    ask.from = None;
+    let line = ask.with(command_line);
+    for absent in ["--fork-session", "--resume-session-at", "--session-id"] {
+        assert!(!line.args.contains(&absent.to_owned()), "{:?}", line.args);
+    }
+}
+
+#[test]
 fn a_conversation_is_gone_on_with_under_every_flag() {
     let mut ask = Ask::new("go");
     ask.session = Some("s-1".to_owned());

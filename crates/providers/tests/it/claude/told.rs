@@ -50,6 +50,23 @@ fn asks(tool: &str, input: &Value) -> Value {
 }
 
 #[test]
+fn a_turn_that_went_well_tells_where_its_conversation_stands() {
+    let said = |id: &str, parent: Option<&str>| {
+        json!({ "type": "assistant", "uuid": id, "parent_tool_use_id": parent,
+                "message": { "id": id, "content": [] } })
+    };
+    let checkpoint = |last: Value| {
+        let mut talk = Talk::new(Ask::new("go").with(Protocol::new));
+        for line in [init(), said("m-1", None), said("m-2", None), said("m-3", Some("t-1")), last] {
+            talk.hear(&line.to_string());
+        }
+        talk.codec.close(&END, "").checkpoint
+    };
+    assert_eq!(checkpoint(result("Done.", 1, 0.1)).as_deref(), Some("m-2"));
+    assert_eq!(checkpoint(json!({ "type": "result", "is_error": true, "result": "no" })), None);
+}
+
+#[test]
 fn of_several_results_the_last_counts_and_all_are_paid() {
     let lines = [init(), result("First.", 10, 0.25), result("Second.", 20, 0.75)];
     let text = told(&lines, &END);

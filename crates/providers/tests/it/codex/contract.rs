@@ -178,7 +178,8 @@ fn what_the_codec_sends_fits_the_installed_codex() {
     for sandbox in
         [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite, SandboxMode::DangerFullAccess]
     {
-        for session in [None, Some("01a202ca-615b-7e93-b12c-2c6134b53ab7")] {
+        let thread = Some("01a202ca-615b-7e93-b12c-2c6134b53ab7");
+        for (session, from) in [(None, None), (thread, None), (thread, Some("u-1"))] {
             let access = Access { sandbox, writable: vec!["/data".to_owned()], network: false };
             let harness = Harness {
                 model: Some("gpt-5.5".to_owned()),
@@ -190,6 +191,7 @@ fn what_the_codec_sends_fits_the_installed_codex() {
                 prompt: "Go.",
                 cwd: "/work",
                 session,
+                from,
                 new_session: "",
                 session_cost: 0,
                 session_usage: &Usage::default(),

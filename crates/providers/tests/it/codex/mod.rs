@@ -1,6 +1,7 @@
 //! The codecs of Codex: on recordings of the real program, and with the real program.
 
 mod contract;
+mod fork;
 mod live;
 mod recorded;
 mod scenes;

@@ -1,0 +1,149 @@
+//! What a turn said, read back from its side file: as it came, or in words for a person who watches.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::ids::{Digest, Role, TurnId};
+use botpipe_kernel::run::{Run, Usage};
+use botpipe_providers::{Asked, Codec};
+use serde::Deserialize;
+
+use crate::driver::activity_name;
+use crate::engine::{Engine, RunView};
+use crate::harness::Kind;
+use crate::perform::codec_of;
+use crate::policy;
+use crate::process::Stream;
+use crate::request::RunSummary;
+use crate::workspace::files::Hasher;
+
+/// A line that a turn printed, redacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub stream: Stream,
+    pub text: String,
+}
+
+/// The side file of a turn, read as far as it is written.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    read: u64,
+    hasher: Hasher,
+}
+
+/// A row of a side file.
+#[derive(Deserialize)]
+struct Row {
+    s: String,
+    l: String,
+}
+
+impl Tail {
+    /// Where it is, or would be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives what was written since to `each`, until that says false; whether it never did.
+    ///
+    /// # Errors
+    /// A file that cannot be read. One that is not there has nothing yet.
+    pub fn more(&mut self, each: &mut dyn FnMut(Line) -> bool) -> io::Result<bool> {
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+            file => file?,
+        };
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut rows = BufReader::new(file);
+        let mut row = Vec::new();
+        loop {
+            row.clear();
+            rows.read_until(b'\n', &mut row)?;
+            if row.last() != Some(&b'\n') {
+                // Half a row is a whole one soon.
+                return Ok(true);
+            }
+            self.read += row.len() as u64;
+            self.hasher.update(&row);
+            // A row that cannot be read is none of ours; the digest will tell.
+            let Ok(Row { s, l }) = serde_json::from_slice(&row) else { continue };
+            let stream = if s == "err" { Stream::Stderr } else { Stream::Stdout };
+            if !each(Line { stream, text: l }) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Whether what was read is what was recorded at the turn's end.
+    pub fn is_intact(self, recorded: Option<&Digest>) -> bool {
+        match recorded {
+            Some(recorded) => self.hasher.finish() == *recorded,
+            None => self.read == 0,
+        }
+    }
+}
+
+/// Turns what an agent prints into words for a person who watches.
+pub struct Words {
+    /// The harness's protocol; a plain program's lines are words already.
+    codec: Option<Box<dyn Codec>>,
+}
+
+impl Words {
+    /// What a line says, if it is worth a person's while.
+    pub fn of(&mut self, line: &Line) -> Option<String> {
+        match &mut self.codec {
+            Some(_) if line.stream == Stream::Stderr => None,
+            Some(codec) => codec.hear(&line.text).say,
+            None => Some(line.text.clone()),
+        }
+    }
+}
+
+impl Engine {
+    /// What a turn said, from its beginning.
+    pub fn tail(&self, run: &RunSummary, turn: &TurnId) -> Tail {
+        let folder = self.parts.layout.run_folder(&run.task, &run.workflow, &run.run);
+        let path = folder.absolute.join(activity_name(turn));
+        Tail { path, read: 0, hasher: Hasher::default() }
+    }
+
+    /// The words of a turn that runs, given the run inside it.
+    pub fn words(&self, run: &Run, turn: &TurnId) -> Words {
+        let agent = run.provider.as_ref().and_then(Kind::of);
+        let step = run.plan.step(&turn.visit.step);
+        let (Some((kind, harness)), Some(step), true) = (agent, step, turn.role != Role::Script)
+        else {
+            return Words { codec: None };
+        };
+        let root = self.workspace();
+        let cwd = root.display().to_string();
+        let asked = Asked {
+            harness,
+            prompt: "",
+            cwd: &cwd,
+            session: run.visit.as_ref().and_then(|it| it.session()?.token.as_deref()),
+            from: None,
+            new_session: "",
+            session_cost: 0,
+            session_usage: &Usage::default(),
+            access: &policy::access(&run.plan, step, (kind, harness), root),
+            has_login: true,
+            has_variable: &|_| false,
+        };
+        Words { codec: Some(codec_of(kind, &asked).1) }
+    }
+
+    /// A run as a list shows it now.
+    ///
+    /// # Errors
+    /// No such run; a journal that cannot be read.
+    pub fn look(&self, view: &RunView) -> Result<RunSummary, crate::Error> {
+        let RunSummary { run, task, workflow, .. } = &view.summary;
+        let (workflow, task, run) = (workflow.clone(), task.clone(), Some(run.clone()));
+        let row = self.find(&crate::request::RunRef { workflow, task, run })?;
+        Ok(crate::engine::summary_of(&row))
+    }
+}

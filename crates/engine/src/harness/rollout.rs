@@ -1,0 +1,45 @@
+//! Codex's records of conversations in its home: found, and continued under another name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use botpipe_providers::codex;
+
+/// Codex's record of a conversation.
+///
+/// # Source
+/// Codex CLI 0.169.0: `sessions/YYYY/MM/DD/rollout-<when>-<thread>.jsonl` in its home.
+pub(crate) fn rollout(home: &Path, thread: &str) -> Option<PathBuf> {
+    let end = format!("-{thread}.jsonl");
+    let mut folders = vec![home.join("sessions")];
+    for _ in ["year", "month", "day"] {
+        folders = folders.iter().flat_map(|folder| entries(folder)).collect();
+        // The newest first.
+        folders.sort_unstable_by(|one, other| other.cmp(one));
+    }
+    let mut files = folders.iter().flat_map(|folder| entries(folder));
+    files.find(|file| file.to_str().is_some_and(|name| name.ends_with(&end)))
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// Begins a conversation from a checkpoint of another, by a copy of its record as far as that: where
+/// there is no app server to fork it. The checkpoint is how long the record was.
+///
+/// # Errors
+/// In words: no such record, or it is not as it was.
+pub(crate) fn branch(home: &Path, thread: &str, checkpoint: &str, new: &str) -> Result<(), String> {
+    let path = rollout(home, thread)
+        .ok_or_else(|| format!("there is no record of thread {thread} in `{}`", home.display()))?;
+    let trouble = |error: std::io::Error| format!("`{}`: {error}", path.display());
+    let length = checkpoint
+        .parse()
+        .map_err(|_| format!("the checkpoint `{checkpoint}` is not the length of a record"))?;
+    let record = fs::read(&path).map_err(trouble)?;
+    let copy = codex::branch(&record, length, thread, new)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().replace(thread, new);
+    fs::write(path.with_file_name(name), copy).map_err(trouble)
+}
