@@ -7,8 +7,7 @@ use std::thread;
 
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
-use botpipe_kernel::plan::Plan;
-use botpipe_kernel::run::{Event, Ref, Run, outstanding};
+use botpipe_kernel::run::{Ref, Run, outstanding};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
@@ -125,14 +124,14 @@ impl Engine {
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
         let row = self.find_root(which)?;
-        let (run, seq) = self.fold(&row.run)?;
+        let (run, seq) = self.parts.fold(&row.run)?;
         if run.lifecycle.is_ended() {
             self.project(&row, &run, seq, progress)?;
             return Ok(self.end_of(&row, run));
         }
         let lease = self.parts.journal.acquire(&row.run, &owner("resume"))?;
         // Folded again under the lease: the last owner may have written until just now.
-        let (run, seq) = self.fold(&row.run)?;
+        let (run, seq) = self.parts.fold(&row.run)?;
         let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
         self.own(&lease, run, seq, desk, progress, stop, |driver| {
             driver.take_up(request.raise.clone(), row.gone_by)
@@ -152,7 +151,7 @@ impl Engine {
     ) -> Result<RunEnd, Error> {
         let row = self.find_root(which)?;
         let lease = self.parts.journal.acquire(&row.run, &owner("answer"))?;
-        let (run, seq) = self.fold(&row.run)?;
+        let (run, seq) = self.parts.fold(&row.run)?;
         let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
         self.own(&lease, run, seq, desk, progress, stop, |driver| driver.take_answer(text))
     }
@@ -178,9 +177,15 @@ impl Engine {
     pub fn show(&self, which: &RunRef) -> Result<RunView, Error> {
         let row = self.find(which)?;
         let events = self.parts.journal.read(&row.run)?;
-        let state = self.fold_events(&row.run, &events)?;
+        let state = self.parts.fold_events(&row.run, &events)?;
         let folder = self.parts.layout.workflow_folder(&row.task, &row.workflow).relative.into();
         Ok(RunView { summary: summary_of(&row), state, events, folder })
+    }
+
+    /// What a run gave back, as far as it can still be read.
+    pub fn output(&self, run: &Run) -> Option<Value> {
+        let text = self.parts.text(run.output.as_ref()?).ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// The events of a run after a sequence number: for followers.
@@ -269,47 +274,6 @@ impl Engine {
         })
     }
 
-    pub(crate) fn fold(&self, run: &RunId) -> Result<(Run, u64), Error> {
-        let events = self.parts.journal.read(run)?;
-        let seq = events.last().map_or(0, |stored| stored.seq);
-        Ok((self.fold_events(run, &events)?, seq))
-    }
-
-    fn fold_events(&self, run: &RunId, events: &[Stored]) -> Result<Run, Error> {
-        let Some(Event::RunCreated { plan, .. }) = events.first().map(|stored| &stored.event)
-        else {
-            return Err(Error::Record {
-                run: run.clone(),
-                what: "its first event".to_owned(),
-                message: "the journal has no `run_created` for it".to_owned(),
-            });
-        };
-        let mut state = Run::new(Arc::new(self.plan(run, plan)?));
-        for stored in events {
-            state.evolve(&stored.event);
-        }
-        Ok(state)
-    }
-
-    fn plan(&self, run: &RunId, digest: &Digest) -> Result<Plan, Error> {
-        let record = |message: String| Error::Record {
-            run: run.clone(),
-            what: format!("its plan {}", digest.short()),
-            message,
-        };
-        let bytes = self.parts.objects.get(digest).map_err(|error| record(error.to_string()))?;
-        let value: Value =
-            serde_json::from_slice(&bytes).map_err(|error| record(error.to_string()))?;
-        let format = value.get("format").and_then(Value::as_u64).unwrap_or(0);
-        if format > u64::from(Plan::FORMAT) {
-            return Err(record(format!(
-                "it has format {format}, and this version reads up to {}; use a newer botpipe",
-                Plan::FORMAT
-            )));
-        }
-        serde_json::from_value(value).map_err(|error| record(error.to_string()))
-    }
-
     /// Owns a run: does `first`, then drives it until it rests, under a heartbeat.
     #[expect(clippy::too_many_arguments, reason = "the one place where a run's parts meet")]
     pub(crate) fn own(
@@ -360,6 +324,7 @@ impl Engine {
                 task: driver.desk.task.clone(),
                 workflow: driver.run.plan.name.clone(),
                 folder: driver.desk.folder.clone().into(),
+                output: self.output(&driver.run),
                 state: driver.run,
             };
             result.map(|()| end)
@@ -393,6 +358,7 @@ impl Engine {
             task: row.task.clone(),
             workflow: row.workflow.clone(),
             folder: self.parts.layout.workflow_folder(&row.task, &row.workflow).relative.into(),
+            output: self.output(&state),
             state,
         }
     }

@@ -26,7 +26,7 @@ impl Engine {
         let row = self.find_root(which)?;
         match self.parts.journal.acquire(&row.run, &owner("cancel")) {
             Ok(lease) => {
-                let (run, seq) = self.fold(&row.run)?;
+                let (run, seq) = self.parts.fold(&row.run)?;
                 let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
                 let stop = StopSwitch::new();
                 self.own(&lease, run, seq, desk, &Silent, &stop, |driver| {
@@ -39,7 +39,7 @@ impl Engine {
                 self.parts.journal.request(&row.run, Request::Cancel)?;
                 for _ in 0..CANCEL_PATIENCE_TENTHS {
                     thread::sleep(Duration::from_millis(100));
-                    if self.fold(&row.run)?.0.lifecycle.is_ended() {
+                    if self.parts.fold(&row.run)?.0.lifecycle.is_ended() {
                         return Ok(CancelResult::ByOwner);
                     }
                 }
@@ -56,13 +56,13 @@ impl Engine {
     pub fn say(&self, which: &RunRef, text: &str) -> Result<SayResult, Error> {
         let row = self.find_root(which)?;
         let id = own_id('s');
-        let (run, _) = self.fold(&row.run)?;
+        let (run, _) = self.parts.fold(&row.run)?;
         if run.lifecycle.is_ended() {
             return Err(Error::Refused { refusal: Refusal::Ended });
         }
         match self.parts.journal.acquire(&row.run, &owner("say")) {
             Ok(lease) => {
-                let (run, seq) = self.fold(&row.run)?;
+                let (run, seq) = self.parts.fold(&row.run)?;
                 let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
                 let said = desk.redactor.redact(text).into_owned();
                 let said = Said { id, text: self.parts.keep(&said)? };

@@ -1,10 +1,13 @@
 //! What every run of a workspace shares: its places, its journal, its objects.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use botpipe_journal::{Journal, Objects};
-use botpipe_kernel::ids::Digest;
-use botpipe_kernel::run::Ref;
+use botpipe_journal::{Journal, Objects, Stored};
+use botpipe_kernel::ids::{Digest, RunId};
+use botpipe_kernel::plan::Plan;
+use botpipe_kernel::run::{Event, Ref, Run};
+use serde_json::Value;
 
 use crate::error::Error;
 use crate::workspace::layout::Layout;
@@ -25,6 +28,48 @@ impl Parts {
             Ref::Inline(text) => Ok(text.clone()),
             Ref::Object(digest) => self.text_of(digest),
         }
+    }
+
+    /// A run as its events tell it, and the sequence number of the last.
+    pub(crate) fn fold(&self, run: &RunId) -> Result<(Run, u64), Error> {
+        let events = self.journal.read(run)?;
+        let seq = events.last().map_or(0, |stored| stored.seq);
+        Ok((self.fold_events(run, &events)?, seq))
+    }
+
+    pub(crate) fn fold_events(&self, run: &RunId, events: &[Stored]) -> Result<Run, Error> {
+        let Some(Event::RunCreated { plan, .. }) = events.first().map(|stored| &stored.event)
+        else {
+            return Err(Error::Record {
+                run: run.clone(),
+                what: "its first event".to_owned(),
+                message: "the journal has no `run_created` for it".to_owned(),
+            });
+        };
+        let mut state = Run::new(Arc::new(self.plan(run, plan)?));
+        for stored in events {
+            state.evolve(&stored.event);
+        }
+        Ok(state)
+    }
+
+    fn plan(&self, run: &RunId, digest: &Digest) -> Result<Plan, Error> {
+        let record = |message: String| Error::Record {
+            run: run.clone(),
+            what: format!("its plan {}", digest.short()),
+            message,
+        };
+        let bytes = self.objects.get(digest).map_err(|error| record(error.to_string()))?;
+        let value: Value =
+            serde_json::from_slice(&bytes).map_err(|error| record(error.to_string()))?;
+        let format = value.get("format").and_then(Value::as_u64).unwrap_or(0);
+        if format > u64::from(Plan::FORMAT) {
+            return Err(record(format!(
+                "it has format {format}, and this version reads up to {}; use a newer botpipe",
+                Plan::FORMAT
+            )));
+        }
+        serde_json::from_value(value).map_err(|error| record(error.to_string()))
     }
 
     /// The text of an object.

@@ -89,6 +89,8 @@ pub struct RunEnd {
     pub task: TaskId,
     pub workflow: WorkflowName,
     pub state: Run,
+    /// What it gave back.
+    pub output: Option<Value>,
     /// The workflow's folder, relative to the workspace.
     pub folder: PathBuf,
 }

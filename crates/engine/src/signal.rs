@@ -36,7 +36,7 @@ impl Engine {
         let mut asked = false;
         for _ in 0..PATIENCE_TENTHS {
             // Read again each time: its owner may have ended it meanwhile.
-            let (run, _) = self.fold(&row.run)?;
+            let (run, _) = self.parts.fold(&row.run)?;
             known(&run.plan, name)?;
             if run.signals_before.contains(&id) {
                 let result = if asked { SignalResult::ByOwner } else { SignalResult::Before };
@@ -47,7 +47,7 @@ impl Engine {
             }
             match self.parts.journal.acquire(&row.run, &owner("signal")) {
                 Ok(lease) => {
-                    let (run, seq) = self.fold(&row.run)?;
+                    let (run, seq) = self.parts.fold(&row.run)?;
                     let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
                     let payload = desk.redactor.redact(&payload).into_owned();
                     let payload = self.parts.keep(&payload)?;

@@ -167,6 +167,11 @@ impl RunId {
     }
 }
 
+text_id!(
+    /// A named session's name.
+    SessionName, "session name", name_safe, NAME_RULE
+);
+
 /// The SHA-256 of some bytes, as 64 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

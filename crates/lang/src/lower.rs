@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
+use botpipe_kernel::ids::{ArtifactName, Digest, StepId, WorklistName};
 use botpipe_kernel::plan::{
-    Action, Artifact, Ask, Assignment, Branch, Budget, Check, Child, Children, Choice, Clocks,
-    Group, Input, Limits, Over, Plan, Program, Route, Step, TurnPlan, WaitFor, Work, Worklist,
+    Artifact, Ask, Assignment, Branch, Budget, Check, Child, Children, Choice, Clocks, Continuity,
+    Group, Input, ItemSource, Limits, Output, OutputSource, Over, Plan, Program, Route, Selection,
+    Step, TurnPlan, WaitFor, Work, Worklist,
 };
 use serde_json::Value as Json;
 
 use crate::canonical::{canonical_json, canonical_plan, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ActionDecl, ArtifactDecl, AssignmentDecl, BranchDecl, CheckDecl, ChildDecl, ChildrenDecl,
-    Document, GroupDecl, OverDecl, RouteDecl, SchemaDecl, StepDecl, TextDecl, TurnDecl, WaitDecl,
-    WorkDecl, WorklistDecl,
+    ArtifactDecl, AssignmentDecl, BranchDecl, CheckDecl, ChildDecl, ChildrenDecl, ContinuityDecl,
+    Document, GroupDecl, OutputDecl, OutputFrom, OverDecl, RouteDecl, SchemaDecl, SourceDecl,
+    StepDecl, TextDecl, TurnDecl, WaitDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -59,6 +60,7 @@ impl TextStore {
             .iter()
             .map(|artifact| self.artifact(artifact))
             .collect::<Option<_>>()?;
+        let output = document.output.as_ref().map(|output| self.output(output));
         let state = document.state.schema().map(|state| self.schema(state));
         // What a branch has of the workflow it stands in: a plan with one step.
         let frame = Plan {
@@ -77,11 +79,13 @@ impl TextStore {
             policy: document.policy.clone(),
             budget: Budget::default(),
             state: state.clone(),
+            output: None,
         };
         let lower = |step| self.step(step, &frame);
         let steps = document.steps.iter().map(lower).collect::<Option<Vec<_>>>()?;
         let artifacts = frame.artifacts;
-        let worklists = document.worklists.into_iter().map(worklist).collect::<Option<_>>()?;
+        let worklists = document.worklists.iter();
+        let worklists = worklists.map(|list| self.worklist(list)).collect::<Option<_>>()?;
         Some(Plan {
             format: Plan::FORMAT,
             name: document.name?,
@@ -98,6 +102,7 @@ impl TextStore {
             policy: document.policy,
             budget: document.budget,
             state,
+            output,
         })
     }
 
@@ -108,6 +113,35 @@ impl TextStore {
         let artifact =
             Artifact { format, path: path.value, owner, schema, required: decl.required };
         Some((decl.name.value.clone(), artifact))
+    }
+
+    fn worklist(&mut self, decl: &WorklistDecl) -> Option<(WorklistName, Worklist)> {
+        let from = match &decl.from {
+            SourceDecl::Artifact(name) => ItemSource::Artifact(name.value.clone()),
+            SourceDecl::Param(key) => ItemSource::Param(key.value.clone()),
+            SourceDecl::State(key) => ItemSource::State(key.value.clone()),
+            SourceDecl::Script(command) => ItemSource::Script(self.text(command)),
+            SourceDecl::Unknown => return None,
+        };
+        let select = decl.select.as_ref().map(|select| {
+            let mut text = |text: &Option<TextDecl>| text.as_ref().map(|text| self.text(text));
+            Selection {
+                mode: text(&select.mode),
+                item: text(&select.item),
+                start: text(&select.start),
+                end: text(&select.end),
+            }
+        });
+        let worklist = Worklist {
+            from,
+            collection: decl.collection.clone(),
+            id: decl.id.clone(),
+            title: decl.title.clone(),
+            status: decl.status.clone(),
+            select,
+            timeout_ms: decl.timeout_ms,
+        };
+        Some((decl.name.value.clone(), worklist))
     }
 
     fn step(&mut self, decl: &StepDecl, frame: &Plan) -> Option<Step> {
@@ -156,7 +190,7 @@ impl TextStore {
             _ => decl.clocks,
         };
         let mut routes =
-            decl.routes.iter().map(|route| self.route(route)).collect::<Option<Vec<_>>>()?;
+            decl.routes.iter().map(|route| self.route(decl, route)).collect::<Option<Vec<_>>>()?;
         if let Some(into) = &decl.into {
             // Nothing comes with a question that timed out.
             for route in routes.iter_mut().filter(|route| route.tag.as_str() != "timed_out") {
@@ -184,6 +218,7 @@ impl TextStore {
             clocks,
             policy: decl.policy.clone(),
             state: decl.step_state.schema().map(|state| self.schema(state)),
+            protect: decl.protect.clone(),
             item_state: decl.item_state.schema().map(|state| self.schema(state)),
         })
     }
@@ -247,7 +282,12 @@ impl TextStore {
             prompt: self.text(&decl.prompt),
             writes: plain(&decl.writes),
             requires: plain(&decl.requires),
-            session: decl.session.value,
+            reads: plain(&decl.reads),
+            session: match &decl.session.value.continuity {
+                ContinuityDecl::Plain(continuity) => continuity.clone(),
+                ContinuityDecl::Key(template) => Continuity::Key(self.text(template)),
+            },
+            slot: decl.session.value.slot.clone(),
         }
     }
 
@@ -270,31 +310,37 @@ impl TextStore {
         }
     }
 
+    fn output(&mut self, decl: &OutputDecl) -> Output {
+        let from = match &decl.from {
+            OutputFrom::Artifact(name) => OutputSource::Artifact(name.value.clone()),
+            OutputFrom::Values(values) => OutputSource::Values(
+                values.iter().map(|(key, text)| (key.clone(), self.text(text))).collect(),
+            ),
+        };
+        Output { from, schema: decl.schema.as_ref().map(|schema| self.schema(schema)) }
+    }
+
     fn assignment(&mut self, decl: &AssignmentDecl) -> Assignment {
         Assignment { place: decl.place.value.clone(), value: self.text(&decl.value) }
     }
 
-    fn route(&mut self, decl: &RouteDecl) -> Option<Route> {
-        let action = match &decl.action {
-            ActionDecl::To(target) => Action::To(target.value.clone()),
-            ActionDecl::CompleteAndAdvance { next, exhausted, .. } => Action::CompleteAndAdvance {
-                next: next.value.clone(),
-                exhausted: exhausted.value.clone(),
-            },
-            ActionDecl::Unknown => return None,
-        };
+    fn route(&mut self, step: &StepDecl, decl: &RouteDecl) -> Option<Route> {
+        let own = step.control_schema.as_ref().filter(|_| !decl.inherited);
+        let payload = decl.payload.as_ref().or(own);
+        let action = decl.action.lower()?;
         Some(Route {
             tag: decl.tag.value.clone(),
             action,
             summary: decl.summary.clone(),
             required_writes: decl.required_writes.as_deref().map(plain),
             required_checks: plain(&decl.required_checks),
-            payload: decl.payload.as_ref().map(|payload| self.schema(payload)),
+            payload: payload.map(|payload| self.schema(payload)),
             handoff: decl.handoff.as_ref().map(|handoff| self.text(handoff)),
             answer: decl.answer.as_ref().map(|(_, answer)| self.schema(answer)),
             verdict: decl.verdict.map(|(_, verdict)| verdict),
             when: decl.when.as_ref().map(|when| self.text(when)),
             visibility: decl.visibility.unwrap_or_default(),
+            route_fields: decl.route_fields.as_ref().map(|schema| self.schema(schema)),
             inherited: decl.inherited,
             set: decl.set.iter().map(|set| self.assignment(set)).collect(),
         })
@@ -310,17 +356,6 @@ fn plain<T: Clone + PartialEq>(names: &[Spanned<T>]) -> Vec<T> {
         }
     }
     plain
-}
-
-fn worklist(decl: WorklistDecl) -> Option<(botpipe_kernel::ids::WorklistName, Worklist)> {
-    let worklist = Worklist {
-        from: decl.from?.value,
-        collection: decl.collection,
-        id: decl.id,
-        title: decl.title,
-        status: decl.status,
-    };
-    Some((decl.name.value, worklist))
 }
 
 /// The one required field, when it is a text: what a run's message fills.

@@ -116,12 +116,14 @@ impl List {
 impl Show {
     fn run(self) -> Result<u8, Failure> {
         let which = self.which.run()?;
-        let view = self.which.workspace.engine()?.show(&which)?;
+        let engine = self.which.workspace.engine()?;
+        let view = engine.show(&which)?;
         let end = End {
             run: &view.summary.run,
             task: &view.summary.task,
             workflow: &view.summary.workflow,
             state: &view.state,
+            output: engine.output(&view.state),
             folder: &view.folder,
             workspace: self.which.workspace.path(),
             named: which.run.is_some(),

@@ -175,20 +175,29 @@ fn show(found: &Found, plan: &Plan, compiled: &Compiled) -> String {
     text
 }
 
+/// Its own routes, and those that are inherited by their names.
 fn routes(step: &Step) -> String {
-    step.routes.iter().map(route).collect::<Vec<_>>().join("; ")
+    let (inherited, own): (Vec<_>, Vec<_>) = step.routes.iter().partition(|it| it.inherited);
+    let mut shown: Vec<String> = own.into_iter().map(route).collect();
+    if !inherited.is_empty() {
+        let names = inherited.iter().map(|route| route.tag.as_str());
+        shown.push(format!("({})", names.collect::<Vec<_>>().join(", ")));
+    }
+    shown.join("; ")
 }
 
 fn route(route: &Route) -> String {
-    match &route.action {
-        Action::To(to) => format!("{} → {}", route.tag, target(to)),
-        Action::CompleteAndAdvance { next, exhausted } => format!(
-            "{} → item done, {}, at the last {}",
-            route.tag,
-            target(next),
-            target(exhausted)
-        ),
-    }
+    let what = match &route.action {
+        Action::To(_) => "",
+        Action::CompleteAndAdvance { .. } => "item done, ",
+        Action::Advance { .. } => "item left behind, ",
+        Action::CompleteCurrent { .. } => "item done, with it ",
+        Action::Refresh { .. } => "items read again, ",
+        Action::Reset { .. } => "item opened again, ",
+    };
+    let next = route.action.targets().next().map_or("", target);
+    let last = route.action.exhausted().map(|to| format!(", at the last {}", target(to)));
+    format!("{} → {what}{next}{}", route.tag, last.unwrap_or_default())
 }
 
 fn target(to: &Target) -> &str {

@@ -22,6 +22,8 @@ pub(crate) struct End<'a> {
     pub(crate) task: &'a TaskId,
     pub(crate) workflow: &'a WorkflowName,
     pub(crate) state: &'a Run,
+    /// What it gave back.
+    pub(crate) output: Option<Value>,
     /// The workflow's folder, relative to the workspace.
     pub(crate) folder: &'a Path,
     pub(crate) workspace: &'a Path,
@@ -38,6 +40,7 @@ impl<'a> End<'a> {
             task: &end.task,
             workflow: &end.workflow,
             state: &end.state,
+            output: end.output.clone(),
             folder: &end.folder,
             workspace,
             named: which.is_some_and(|which| which.run.is_some()),
@@ -57,7 +60,7 @@ impl<'a> End<'a> {
 
     /// # Shape
     /// `{"run", "task", "workflow", "state", "exit_code", "steps_taken", "folder", "question"?,
-    /// "hold"?, "wait"?, "stop"?, "reason"?, "next"?}`
+    /// "hold"?, "wait"?, "stop"?, "reason"?, "output"?, "next"?}`
     pub(crate) fn to_json(&self, code: u8) -> Value {
         let mut view = json!({
             "run": self.run,
@@ -91,6 +94,9 @@ impl<'a> End<'a> {
                 view["reason"] = json!(stop.to_string());
             }
             _ => {}
+        }
+        if let Some(output) = &self.output {
+            view["output"] = output.clone();
         }
         if let Some(next) = self.next() {
             view["next"] = json!(next);
@@ -132,6 +138,10 @@ impl<'a> End<'a> {
             }
             Lifecycle::Unstarted | Lifecycle::Running => writeln!(text, "is {}", self.word()),
         };
+        if let Some(output) = &self.output {
+            let shown = serde_json::to_string_pretty(output).unwrap_or_default();
+            let _ = writeln!(text, "  output: {}", shown.replace('\n', "\n  "));
+        }
         let _ = writeln!(text, "  folder: {}", self.workspace.join(self.folder).display());
         if let Some(next) = self.next() {
             let _ = writeln!(text, "  next: {next}");

@@ -4,7 +4,7 @@ use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
     CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, Rest, ResumeCause, Run,
-    TurnResult, Verdict, WorklistState,
+    StateChange, TurnResult, Verdict, WorklistState,
 };
 
 use super::agent::agent;
@@ -46,23 +46,12 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::AttemptRejected { turn, feedback } => {
             format!("{} has to try again: {}", speaker(turn), reason(feedback))
         }
-        Event::RouteTaken { tag, to: Target::Fail, handoff: Some(Ref::Inline(why)), .. } => {
-            format!("{tag}: on to the end, failed: {why}")
-        }
-        Event::RouteTaken { tag, to, completed, .. } => match completed {
-            Some(item) => format!("{tag}: item {item} completed, on to {}", target(to)),
-            None => format!("{tag}: on to {}", target(to)),
-        },
+        Event::RouteTaken { .. } => left(event)?,
         Event::StatusWritten { worklist, drift: Some(drift), .. } => {
             format!("worklist {worklist} had changed since it was read: {drift}")
         }
-        Event::StateSet { changes, .. } => {
-            let said = changes.iter().map(|change| match &change.value {
-                Ref::Inline(value) => format!("{} = {value}", change.place),
-                Ref::Object(_) => format!("{} = …", change.place),
-            });
-            said.collect::<Vec<_>>().join(", ")
-        }
+        Event::StateSet { changes, .. } => set(changes),
+        Event::SourceDrifted { drift, .. } => drift.clone(),
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
         Event::AnswerRefused { .. }
@@ -106,6 +95,7 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         | Event::Sealed { .. }
         | Event::OutcomeAccepted { .. }
         | Event::ArtifactsAccepted { .. }
+        | Event::OutputSet { .. }
         | Event::StatusWritten { .. }
         | Event::ChildOwed { .. } => return None,
     };
@@ -173,6 +163,32 @@ fn outside(event: &Event) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// How a visit was left.
+fn left(event: &Event) -> Option<String> {
+    let Event::RouteTaken { tag, to, completed, handoff, dropped, reset, .. } = event else {
+        return None;
+    };
+    if let (Target::Fail, Some(Ref::Inline(why))) = (to, handoff) {
+        return Some(format!("{tag}: on to the end, failed: {why}"));
+    }
+    let item = match (completed, dropped, reset) {
+        (Some(item), ..) => format!("item {item} completed, "),
+        (None, Some(item), _) => format!("item {item} left behind, "),
+        (None, None, Some(item)) => format!("item {item} opened again, "),
+        (None, None, None) => String::new(),
+    };
+    Some(format!("{tag}: {item}on to {}", target(to)))
+}
+
+/// What a route put into the state.
+fn set(changes: &[StateChange]) -> String {
+    let said = changes.iter().map(|change| match &change.value {
+        Ref::Inline(value) => format!("{} = {value}", change.place),
+        Ref::Object(_) => format!("{} = …", change.place),
+    });
+    said.collect::<Vec<_>>().join(", ")
 }
 
 /// Where a run stands, for a status line: `implement (visit 2, item 1 of 2: Add it), producer`.
@@ -255,6 +271,9 @@ fn reason(feedback: &Feedback) -> String {
     match feedback {
         Feedback::Outcome { why } => why.clone(),
         Feedback::Failure { message, .. } => message.clone(),
+        Feedback::Protected { paths } => {
+            format!("protected files were changed: {}", paths.join(", "))
+        }
         Feedback::Artifacts { findings } => {
             let said = findings.iter().filter(|finding| !finding.is_good()).map(|finding| {
                 let name = &finding.artifact;

@@ -45,7 +45,8 @@ fn play(file: &Path) -> String {
     let outside = tempfile::tempdir().unwrap();
     let ledger = outside.path().join("ledger");
     fs::write(&ledger, "").unwrap();
-    let mut flow = Flow { place, ledger, agent: String::new(), logged: 0, noted: 0 };
+    let mut flow =
+        Flow { place, ledger, agent: String::new(), task: String::new(), logged: 0, noted: 0 };
     let mut text = String::new();
     for (n, part) in format!("\n{written}").split("\n--- ").enumerate() {
         if n == 0 {
@@ -91,6 +92,8 @@ struct Flow {
     place: Place,
     ledger: std::path::PathBuf,
     agent: String,
+    /// The task of the last run.
+    task: String,
     /// Lines of the log and of the ledger that were shown.
     logged: usize,
     noted: usize,
@@ -104,6 +107,9 @@ impl Flow {
         if args[0] == "run" && !args.contains(&"--provider") {
             args.extend(["--provider", "command", "--", "sh", "-c", &self.agent]);
         }
+        if args[0] == "run" && args.ends_with(&["--provider", "acp"]) {
+            args.extend(["--", "sh", "-c", &self.agent]);
+        }
         let said = said(&self.place.command(&args).output().unwrap());
         let mut text = format!("exits {}\n", said.code);
         if matches!(args[0], "check" | "runs") || said.code == 2 {
@@ -113,7 +119,10 @@ impl Flow {
         if let Some(output) = said.json().get("output") {
             writeln!(text, "output {output}").unwrap();
         }
-        let log = self.place.say(&["logs", "flow", "t1"]).out;
+        if let Some(at) = args.iter().position(|arg| *arg == "--task") {
+            (self.task, self.logged) = (args[at + 1].to_owned(), 0);
+        }
+        let log = self.place.say(&["logs", "flow", &self.task]).out;
         let lines: Vec<_> = log.lines().filter_map(told).collect();
         for line in &lines[self.logged.min(lines.len())..] {
             writeln!(text, "  {}", self.plain(line)).unwrap();
@@ -143,11 +152,12 @@ fn told(line: &str) -> Option<&str> {
 /// Words as a shell has them: blanks part them, quotes keep them together.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    let mut quoted = false;
+    let mut quoted = None;
     for c in line.chars() {
         match c {
-            '"' => quoted = !quoted,
-            ' ' if !quoted => words.push(String::new()),
+            '"' | '\'' if quoted.is_none() => quoted = Some(c),
+            c if quoted == Some(c) => quoted = None,
+            ' ' if quoted.is_none() => words.push(String::new()),
             c => words.last_mut().unwrap().push(c),
         }
     }

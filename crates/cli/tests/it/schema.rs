@@ -99,7 +99,7 @@ fn the_schema_of_workflows_has_the_keys_that_are_read() {
         ("/definitions/worklist", "worklists: { w: { from: a, ZZ: 1 } }"),
         ("/definitions/turn/oneOf/1", "steps: [{ id: s, prompt: { prompt: x, ZZ: 1 } }]"),
         (
-            "/definitions/session",
+            "/definitions/own_session",
             "steps: [{ id: s, prompt: x, session: { continuity: run, ZZ: 1 } }]",
         ),
         ("/definitions/retry", "steps: [{ id: s, prompt: x, retry: { ZZ: 1 } }]"),

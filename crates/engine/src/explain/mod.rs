@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use botpipe_journal::{Lease, NewRun};
 use botpipe_kernel::ids::{ArtifactName, CheckName, Role, StepId, TaskId};
-use botpipe_kernel::plan::{Format, Plan, Step, Work};
+use botpipe_kernel::plan::{Format, ItemSource, Plan, Step, Work};
 use botpipe_kernel::run::{
     CheckResult, CheckStatus, Effect, Evidence, Input, Ref, Run, TurnResult, outstanding,
 };
@@ -255,14 +255,21 @@ impl Way<'_, '_> {
                 Effect::RunChecks { visit, checks } => {
                     let checks = self.passed(&checks)?;
                     let findings = perform::findings(&mut self.driver, Role::Producer);
-                    Input::ChecksEnded { visit, checks, findings: self.done(findings)? }
+                    let findings = self.done(findings)?;
+                    Input::ChecksEnded { visit, checks, findings, touched: Vec::new() }
+                }
+                Effect::ReadItems { worklist, script: true } => {
+                    let why = format!("a command gives the items of worklist `{worklist}`");
+                    return Err(self.not_reached(&why));
                 }
                 effect if effect.only_looks() => {
                     match &effect {
-                        Effect::ReadItems { worklist } => {
-                            let lists = &self.driver.run.plan.worklists;
-                            let from = lists.get(worklist).map(|list| list.from.clone());
-                            self.lay_out(&from.into_iter().collect::<Vec<_>>())?;
+                        Effect::ReadItems { worklist, .. } => {
+                            let plan = self.driver.run.plan.clone();
+                            let from = plan.worklists.get(worklist).map(|list| &list.from);
+                            if let Some(ItemSource::Artifact(name)) = from {
+                                self.lay_out(std::slice::from_ref(name))?;
+                            }
                         }
                         Effect::Enter { .. } => self.lay_out(&self.of_others())?,
                         _ => {}
@@ -367,7 +374,7 @@ fn content(plan: &Plan, compiled: &Compiled, name: &ArtifactName) -> Result<Stri
         why,
         with: format!("`--artifact {name} FILE`"),
     };
-    let list = plan.worklists.values().find(|list| list.from == *name);
+    let list = plan.worklists.values().find(|list| list.from == ItemSource::Artifact(name.clone()));
     let schema = artifact.schema.as_ref().and_then(|digest| compiled.texts.get(digest));
     let value = match (schema, list) {
         (Some(text), _) => {

@@ -31,7 +31,9 @@ pub(super) fn run(
     for check in step.checks().iter().filter(|check| names.contains(&check.name)) {
         checks.push(one(driver, check)?);
     }
-    Ok(Input::ChecksEnded { visit, checks, findings })
+    // After the checks: what they change counts for the producer, who made them do it.
+    let touched = super::protect::touched(driver, &step)?;
+    Ok(Input::ChecksEnded { visit, checks, findings, touched })
 }
 
 fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {
@@ -42,48 +44,80 @@ fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {
         return Ok(CheckResult { name, status: CheckStatus::Skipped, output: None });
     }
     let command = driver.render(&check.command, &format!("command of check `{name}`"))?;
-    let timeout = check.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-    let extra = driver.visit_environment()?;
+    let script = Script {
+        command,
+        timeout: check.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
+        environment: driver.visit_environment()?,
+        most: OUTPUT_LIMIT,
+    };
+    let ended = run_script(driver, &format!("check `{name}`"), script)?;
+    let status = match ended.failure {
+        None => CheckStatus::Passed,
+        Some(why) => CheckStatus::Failed { why },
+    };
+    let output = if ended.output.is_empty() { None } else { Some(driver.keep(&ended.output)?) };
+    Ok(CheckResult { name, status, output })
+}
+
+/// A command of the author's that is no turn.
+pub(super) struct Script {
+    pub(super) command: String,
+    pub(super) timeout: Duration,
+    pub(super) environment: Vec<(String, String)>,
+    /// Bytes of its output that are kept.
+    pub(super) most: usize,
+}
+
+/// How it ended.
+pub(super) struct ScriptEnd {
+    /// Why it counts as failed.
+    pub(super) failure: Option<String>,
+    /// What it printed on standard output.
+    pub(super) stdout: String,
+    /// All that it printed, redacted.
+    pub(super) output: String,
+}
+
+/// Runs a command to its end, once all that was told is durable.
+pub(super) fn run_script(
+    driver: &mut Driver<'_>,
+    what: &str,
+    script: Script,
+) -> Result<ScriptEnd, Trouble> {
     let launch = Launch {
         program: PathBuf::from("sh"),
-        args: vec!["-c".into(), command.into()],
+        args: vec!["-c".into(), script.command.into()],
         cwd: driver.desk.layout.root().to_owned(),
-        env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
+        env: environment::build(std::env::vars_os(), &driver.run.pass_env, &script.environment),
         containment: Containment::Auto,
         stage1: driver.parts.stage1.clone(),
         mark: None,
     };
-    let spec = Spec { wall: Some(timeout), capture_limit: OUTPUT_LIMIT, ..Spec::of(launch) };
+    let spec = Spec { wall: Some(script.timeout), capture_limit: script.most, ..Spec::of(launch) };
     driver.append().map_err(Trouble::Fatal)?;
     let stop = driver.stop;
     let ended = process::run(spec, &mut Onlooker { driver }, stop);
-    let failed = |why: String| CheckStatus::Failed { why };
-    let status = match ended.how {
-        How::Exited(0) | How::Dismissed => CheckStatus::Passed,
-        How::Exited(code) => failed(format!("exit code {code}")),
-        How::Signalled(signal) => failed(format!("ended by signal {signal}")),
+    let failure = match ended.how {
+        How::Exited(0) | How::Dismissed => None,
+        How::Exited(code) => Some(format!("exit code {code}")),
+        How::Signalled(signal) => Some(format!("ended by signal {signal}")),
         How::TimedOut { after, .. } => {
-            failed(format!("still running after {after:?}, and was ended"))
+            Some(format!("still running after {after:?}, and was ended"))
         }
-        How::SpawnFailed { what, .. } => {
-            return Err(Trouble::Stuck { message: format!("check `{name}`: {what}") });
+        How::SpawnFailed { what: why, .. } => {
+            return Err(Trouble::Stuck { message: format!("{what}: {why}") });
         }
         How::Stopped { .. } => return Err(Trouble::Stopped),
     };
-    let mut text = ended.stdout.text;
+    let mut output = ended.stdout.text.clone();
     if !ended.stderr.text.is_empty() {
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
+        if !output.is_empty() && !output.ends_with('\n') {
+            output.push('\n');
         }
-        text.push_str(&ended.stderr.text);
+        output.push_str(&ended.stderr.text);
     }
-    let output = if text.is_empty() {
-        None
-    } else {
-        let text = driver.desk.redactor.redact(&text).into_owned();
-        Some(driver.keep(&text)?)
-    };
-    Ok(CheckResult { name, status, output })
+    let output = driver.desk.redactor.redact(&output).into_owned();
+    Ok(ScriptEnd { failure, stdout: ended.stdout.text, output })
 }
 
 /// Shows a check's lines to whoever watches the run.

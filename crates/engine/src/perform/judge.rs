@@ -104,6 +104,9 @@ fn accept(
             return Ok(Judged::Malformed { why: format!("payload of `{}`: {why}", route.tag) });
         }
     }
+    if let Err(why) = fits_fields(driver, route, &envelope)? {
+        return Ok(Judged::Malformed { why });
+    }
     if asks(route) && step.turn(role).is_some() {
         match asked(driver, route, &envelope)? {
             Ok(question) => outcome.exit.question = Some(question),
@@ -127,6 +130,22 @@ fn accept(
         None => handoff(driver, step, taken, &roots, &outcome)?,
     };
     Ok(Judged::Outcome(Box::new(outcome)))
+}
+
+/// Whether the route's fields are as its schema wants them; what makes a question is no part of that.
+fn fits_fields(
+    driver: &mut Driver<'_>,
+    route: &Route,
+    envelope: &Envelope,
+) -> Result<Result<(), String>, Trouble> {
+    let Some(schema) = &route.route_fields else { return Ok(Ok(())) };
+    let schema = driver.plan_text(schema)?;
+    let mut fields = envelope.fields.clone();
+    if asks(route) {
+        fields.retain(|key, _| !["question", "choices", "answer_schema"].contains(&key.as_str()));
+    }
+    let fits = driver.desk.schemas.validate(&schema, &Value::Object(fields));
+    Ok(fits.map_err(|why| format!("route_fields of `{}`: {why}", route.tag)))
 }
 
 fn asks(route: &Route) -> bool {

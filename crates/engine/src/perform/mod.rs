@@ -11,12 +11,15 @@ mod enter;
 mod hold;
 mod items;
 mod judge;
+mod output;
 mod outside;
 mod plan_children;
 mod prepare;
+mod protect;
 mod replay;
 mod restore;
 mod roots;
+mod session;
 mod state;
 mod turn;
 mod validate;
@@ -64,7 +67,7 @@ impl From<botpipe_journal::Error> for Trouble {
 /// Does what is owed.
 pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, Trouble> {
     match effect {
-        Effect::ReadItems { worklist } => items::read(driver, worklist),
+        Effect::ReadItems { worklist, .. } => items::read(driver, worklist),
         Effect::WriteStatus { worklist, item, status } => {
             items::write_status(driver, worklist, item, status)
         }
@@ -85,6 +88,7 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
         Effect::Arm { visit } => outside::arm(driver, visit),
         Effect::AwaitDue { visit, until } => outside::await_due(driver, visit, until),
         Effect::Hand { visit, tag } => judge::hand(driver, visit, &tag),
+        Effect::Output => output::output(driver),
         Effect::AwaitTime { until } => hold::await_time(driver, until),
         Effect::PlanChildren { visit } => plan_children::plan(driver, visit),
         // Several at a time: see `children::run`.

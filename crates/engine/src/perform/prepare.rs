@@ -5,6 +5,7 @@ use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, Choice, Route, Step, Target, Work};
 use botpipe_kernel::run::{CheckStatus, Feedback, Input, Ref, Said, SessionUse, TurnCause};
 
+use super::session::{Found, find};
 use super::{Agent, Trouble, earlier};
 use crate::driver::Driver;
 use crate::policy;
@@ -35,7 +36,9 @@ pub(super) fn prepare(
     };
     let what = format!("prompt of step `{}` ({})", step.id, turn.role);
     let asked = driver.render(&planned.prompt, &what)?;
+    let Found { session, earlier } = find(driver, &planned, session, &what)?;
     let mut contract = contract(driver, &step, &turn, cause, feedback, offered, session.as_ref())?;
+    contract.earlier = earlier;
     for said in said {
         contract.said.push(driver.text_of(&said.text)?);
     }
@@ -86,9 +89,12 @@ fn contract(
     session: Option<&SessionUse>,
 ) -> Result<Contract, Trouble> {
     let visit = driver.current_visit()?.clone();
-    let extra = step.turn(turn.role).map(|planned| planned.requires.clone()).unwrap_or_default();
+    let planned = step.turn(turn.role);
     let mut required = step.requires.clone();
-    required.extend(extra.into_iter().filter(|name| !step.requires.contains(name)));
+    let extra = planned.iter().flat_map(|planned| planned.requires.clone());
+    required.extend(extra.filter(|name| !step.requires.contains(name)));
+    let mut reads = step.reads.clone();
+    reads.extend(planned.iter().flat_map(|planned| planned.reads.clone()));
     let mut contract = Contract {
         workflow: driver.run.plan.name.to_string(),
         step: step.id.to_string(),
@@ -103,14 +109,16 @@ fn contract(
             .item_of(step)
             .map(|item| ItemLine { id: item.id.to_string(), title: item.title.clone() }),
         input: Some(driver.desk.input.clone()),
-        reads: read_lines(driver, &step.reads)?,
+        reads: read_lines(driver, &reads)?,
         requires: read_lines(driver, &required)?,
+        protect: if turn.role == Role::Producer { step.protect.clone() } else { Vec::new() },
         writes: write_lines(driver, step, turn.role)?,
         checks: Vec::new(),
         routes: Vec::new(),
         handoff: None,
         answer: None,
         said: Vec::new(),
+        earlier: None,
         feedback,
         interruption: earlier::note(driver, turn, cause, session)?,
         attached: attached(driver, session)?,
@@ -222,6 +230,10 @@ fn route_line(
         Some(schema) => Some(driver.plan_text(schema)?.to_string()),
         None => None,
     };
+    let fields_schema = match &route.route_fields {
+        Some(schema) => Some(driver.plan_text(schema)?.to_string()),
+        None => None,
+    };
     Ok(OfferedRoute {
         tag: route.tag.to_string(),
         summary: route.summary.clone(),
@@ -229,6 +241,7 @@ fn route_line(
         required_writes,
         required_checks: route.required_checks.iter().map(ToString::to_string).collect(),
         payload_schema,
+        fields_schema,
         asks: matches!(route.action, Action::To(Target::AwaitInput)),
         inherited: route.inherited,
     })
@@ -242,6 +255,7 @@ fn choice_line(choice: &Choice) -> OfferedRoute {
         required_writes: Vec::new(),
         required_checks: Vec::new(),
         payload_schema: None,
+        fields_schema: None,
         asks: false,
         inherited: false,
     }
@@ -255,14 +269,26 @@ fn target_words(action: &Action) -> String {
         Target::Fail => "fail the run".to_owned(),
         Target::AwaitInput => "pause for a person".to_owned(),
     };
+    let onto = |next: &Target| match next {
+        Target::SelfStep => "go on with the next".to_owned(),
+        other => of(other),
+    };
     match action {
         Action::To(target) => of(target),
         Action::CompleteAndAdvance { next, exhausted } => {
-            let next = match next {
-                Target::SelfStep => "go on with the next".to_owned(),
-                other => of(other),
-            };
-            format!("complete the item and {next}; after the last item {}", of(exhausted))
+            format!("complete the item and {}; after the last item {}", onto(next), of(exhausted))
+        }
+        Action::Advance { next, exhausted } => {
+            format!(
+                "leave the item as it is and {}; after the last item {}",
+                onto(next),
+                of(exhausted)
+            )
+        }
+        Action::CompleteCurrent { next } => format!("complete the item and {}", of(next)),
+        Action::Reset { next } => format!("open the item again and {}", of(next)),
+        Action::Refresh { next, exhausted } => {
+            format!("read the items again and {}; where none is open {}", of(next), of(exhausted))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, TurnId};
 use botpipe_kernel::plan::{Artifact, Step};
-use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, Ref, Visit};
+use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, ItemStatus, Ref, Visit};
 use serde_json::Value;
 
 use super::{Trouble, children};
@@ -146,7 +146,8 @@ impl Driver<'_> {
     }
 
     fn roots_without_artifacts(&mut self) -> Result<Roots, Trouble> {
-        let step = self.current_step()?;
+        // There is none once the run is led to its end.
+        let step = self.current_step().ok();
         let mut roots = Roots {
             message: self.desk.message.clone(),
             input: self.desk.input.clone(),
@@ -157,27 +158,30 @@ impl Driver<'_> {
                 name: self.run.plan.name.to_string(),
                 folder: self.desk.folder.clone(),
             },
-            step: Some(crate::prompt::StepRoot {
+            step: step.as_ref().map(|step| crate::prompt::StepRoot {
                 id: step.id.to_string(),
                 visit: self.run.visit.as_ref().map_or(0, |visit| visit.id.n),
             }),
             ..Roots::default()
         };
-        if let Some(worklist) = step.scope.as_ref().and_then(|name| self.run.worklists.get(name)) {
+        let scope = step.as_ref().and_then(|step| step.scope.as_ref());
+        if let Some(worklist) = scope.and_then(|name| self.run.worklists.get(name)) {
             let completed = worklist.done.iter().filter(|done| **done).count();
             roots.worklist = Some(crate::prompt::WorklistRoot {
-                name: step.scope.as_ref().map(ToString::to_string).unwrap_or_default(),
+                name: scope.map(ToString::to_string).unwrap_or_default(),
                 total: worklist.items.len(),
                 completed,
                 remaining: worklist.items.len() - completed,
             });
             if let (Some(item), Some(at)) = (worklist.item(), worklist.current) {
+                let status =
+                    if worklist.done[at] { ItemStatus::Completed } else { ItemStatus::Planned };
                 let payload: Value =
                     serde_json::from_str(&self.text_of(&item.payload)?).unwrap_or(Value::Null);
                 roots.item = Some(crate::prompt::ItemRoot {
                     id: item.id.to_string(),
                     title: item.title.clone().unwrap_or_else(|| item.id.to_string()),
-                    status: item.status.as_str().to_owned(),
+                    status: status.as_str().to_owned(),
                     payload,
                     dir_key: item.id.to_string(),
                     index: at + 1,
@@ -190,7 +194,7 @@ impl Driver<'_> {
         if let Some(children) = self.run.visit.as_ref().and_then(|visit| visit.children.as_ref()) {
             roots.fan_in = Some(children::results(self, children)?);
         }
-        self.put_states(&mut roots, &step)?;
+        self.put_states(&mut roots, step.as_ref())?;
         self.put_led(&mut roots)?;
         Ok(roots)
     }
@@ -218,18 +222,24 @@ impl Driver<'_> {
     /// What a program of the current visit is told by its environment.
     pub(crate) fn visit_environment(&self) -> Result<Vec<(String, String)>, Trouble> {
         let visit = &self.current_visit()?.id;
-        let mut names = vec![
+        let mut names = self.run_environment();
+        names.push(("BOTPIPE_STEP".to_owned(), visit.step.to_string()));
+        names.push(("BOTPIPE_VISIT".to_owned(), visit.n.to_string()));
+        if let Some(item) = &visit.item {
+            names.push(("BOTPIPE_ITEM".to_owned(), item.to_string()));
+        }
+        Ok(names)
+    }
+
+    /// What any program of the run is told.
+    pub(crate) fn run_environment(&self) -> Vec<(String, String)> {
+        let names = [
             ("BOTPIPE_RUN", self.desk.run_id.to_string()),
             ("BOTPIPE_TASK", self.desk.task.to_string()),
             ("BOTPIPE_WORKFLOW", self.run.plan.name.to_string()),
             ("BOTPIPE_WORKFLOW_FOLDER", self.desk.folder.clone()),
-            ("BOTPIPE_STEP", visit.step.to_string()),
-            ("BOTPIPE_VISIT", visit.n.to_string()),
         ];
-        if let Some(item) = &visit.item {
-            names.push(("BOTPIPE_ITEM", item.to_string()));
-        }
-        Ok(names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// The same, and which turn it is.

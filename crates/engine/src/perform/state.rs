@@ -11,7 +11,11 @@ use crate::prompt::{OutcomeRoot, Roots, fill_defaults};
 
 impl Driver<'_> {
     /// Lays out what a step sees of the state.
-    pub(super) fn put_states(&mut self, roots: &mut Roots, step: &Step) -> Result<(), Trouble> {
+    pub(super) fn put_states(
+        &mut self,
+        roots: &mut Roots,
+        step: Option<&Step>,
+    ) -> Result<(), Trouble> {
         for (word, scope) in StateScope::ALL {
             if let Some(state) = self.state(scope, step)? {
                 roots.states.insert(word, Value::Object(state));
@@ -42,18 +46,19 @@ impl Driver<'_> {
 
     /// A scope of the state with its defaults; `None` where the workflow declares none, or where there
     /// is no item.
-    fn state(
+    pub(super) fn state(
         &mut self,
         scope: StateScope,
-        step: &Step,
+        step: Option<&Step>,
     ) -> Result<Option<Map<String, Value>>, Trouble> {
         let Some(schema) = self.run.plan.state_schema(scope, step) else { return Ok(None) };
-        let item = self.run.item_of(step).map(|item| &item.id);
+        let item = step.and_then(|step| self.run.item_of(step)).map(|item| &item.id);
         if scope == StateScope::Item && item.is_none() {
             return Ok(None);
         }
         let mut state = Map::new();
-        for (key, value) in self.run.values.of(scope, &step.id, item).into_iter().flatten() {
+        let set = self.run.values.of(scope, step.map(|step| &step.id), item);
+        for (key, value) in set.into_iter().flatten() {
             let value = serde_json::from_str(&self.text_of(value)?).map_err(Trouble::stuck)?;
             state.insert(key.clone(), value);
         }
@@ -106,7 +111,8 @@ pub(super) fn changes(
     }
     for (word, scope) in StateScope::ALL {
         let touched = route.set.iter().any(|set| set.place.scope == scope);
-        let Some(schema) = driver.run.plan.state_schema(scope, step).filter(|_| touched) else {
+        let Some(schema) = driver.run.plan.state_schema(scope, Some(step)).filter(|_| touched)
+        else {
             continue;
         };
         let schema = driver.plan_text(&schema)?;

@@ -7,6 +7,7 @@ use botpipe_kernel::run::Feedback;
 use serde_json::Value;
 
 use super::feedback::feedback_text;
+use super::listed::Schemas;
 use super::text::{excerpt, fenced, one_line, quoted};
 
 /// All that is said to one turn beside the author's prompt; paths are relative to the workspace.
@@ -30,6 +31,8 @@ pub struct Contract {
     /// Files that are there and were found valid.
     pub requires: Vec<ReadLine>,
     pub writes: Vec<WriteLine>,
+    /// Files and folders to be left as they are.
+    pub protect: Vec<String>,
     pub checks: Vec<CheckLine>,
     /// Routes this turn may pick; empty when it picks none.
     pub routes: Vec<OfferedRoute>,
@@ -39,6 +42,8 @@ pub struct Contract {
     pub answer: Option<String>,
     /// What people said to the run since the last turn.
     pub said: Vec<String>,
+    /// What earlier runs of the task have to do with this conversation.
+    pub earlier: Option<String>,
     pub feedback: Vec<Feedback>,
     pub interruption: Option<InterruptionNote>,
     pub attached: Option<AttachedNote>,
@@ -106,6 +111,8 @@ pub struct OfferedRoute {
     pub required_checks: Vec<String>,
     /// JSON Schema of the payload.
     pub payload_schema: Option<String>,
+    /// JSON Schema of the route fields.
+    pub fields_schema: Option<String>,
     /// Whether taking it asks a person.
     pub asks: bool,
     /// Whether the step has it without saying so: it is named briefly, and last.
@@ -167,6 +174,9 @@ impl Contract {
         self.answer_wanted(&mut out, &mut schemas);
         schemas.render(&mut out);
         self.retry(&mut out);
+        if let (Part::Whole, Some(earlier)) = (part, &self.earlier) {
+            section(&mut out, "Earlier runs", earlier);
+        }
         if let (Part::Whole, Some(note)) = (part, &self.interruption) {
             interruption(note, &mut out);
         }
@@ -228,7 +238,8 @@ impl Contract {
     }
 
     fn files(&self, out: &mut String, schemas: &mut Schemas) {
-        if self.reads.is_empty() && self.requires.is_empty() && self.writes.is_empty() {
+        let none = self.reads.is_empty() && self.requires.is_empty() && self.writes.is_empty();
+        if none && self.protect.is_empty() {
             return;
         }
         let mut text = "Paths are relative to the workspace.\n\n".to_owned();
@@ -247,6 +258,9 @@ impl Contract {
                 text += &format!("; must fit schema {}", schemas.number(schema));
             }
             text.push('\n');
+        }
+        for path in &self.protect {
+            text += &format!("- Leave as it is: `{path}`\n");
         }
         section(out, "Files", &text);
     }
@@ -322,7 +336,7 @@ impl Contract {
         } else if own().any(|route| route.payload_schema.is_some()) {
             example += ", \"payload\": {…}";
         }
-        if own().any(|route| route.asks) {
+        if own().any(|route| route.asks || route.fields_schema.is_some()) {
             example += ", \"route_fields\": {…}";
         }
         example + "}}"
@@ -352,6 +366,13 @@ impl Contract {
                     Wanted::Value => format!(" It fits schema {number}."),
                     _ => format!(" With `{}`, `payload` fits schema {number}.", route.tag),
                 };
+            }
+            if let Some(schema) = &route.fields_schema {
+                words += &format!(
+                    " With `{}`, `route_fields` fits schema {}.",
+                    route.tag,
+                    schemas.number(schema)
+                );
             }
         }
         words
@@ -455,7 +476,7 @@ pub fn without_interruption(prompt: &str) -> &str {
     found.min().map_or(prompt, |at| &prompt[..contract + at])
 }
 
-fn section(out: &mut String, title: &str, body: &str) {
+pub(super) fn section(out: &mut String, title: &str, body: &str) {
     *out += &format!("\n## {title}\n\n{}\n", body.trim_end());
 }
 
@@ -469,31 +490,4 @@ fn quote(text: &str) -> String {
         quoted.push('\n');
     }
     quoted
-}
-
-/// Schemas mentioned so far; each is printed once.
-#[derive(Default)]
-struct Schemas {
-    texts: Vec<(Option<Value>, String)>,
-}
-
-impl Schemas {
-    /// The number of a schema, the same for the same schema however it is spaced.
-    fn number(&mut self, text: &str) -> usize {
-        let parsed: Option<Value> = serde_json::from_str(text).ok();
-        let same = |(value, known): &(Option<Value>, String)| {
-            known == text || (value.is_some() && *value == parsed)
-        };
-        if let Some(index) = self.texts.iter().position(same) {
-            return index + 1;
-        }
-        self.texts.push((parsed, text.to_owned()));
-        self.texts.len()
-    }
-
-    fn render(&self, out: &mut String) {
-        for (index, (_, text)) in self.texts.iter().enumerate() {
-            section(out, &format!("Schema {}", index + 1), &fenced("json", text.trim()));
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use botpipe_kernel::run::{FailureClass, Feedback, Finding, FindingState};
 
-use super::text::{excerpt, one_line};
+use super::text::{excerpt, one_line, quoted};
 
 const WHY_LIMIT: usize = 2_000;
 
@@ -21,6 +21,11 @@ pub fn feedback_text(feedback: &Feedback) -> String {
             }
             text
         }
+        Feedback::Protected { paths } => format!(
+            "Files that this step must leave as they are were changed: {}\nPut them back exactly \
+             as they were, and do the work without them.\n",
+            quoted(paths)
+        ),
         Feedback::Failure { class, message } => format!(
             "The last attempt at this turn failed: {}: {}\nLook at what is already there before \
              doing anything twice.\n",

@@ -3,6 +3,7 @@
 mod contract;
 mod feedback;
 mod inputs;
+mod listed;
 mod outcome;
 mod question;
 mod request;

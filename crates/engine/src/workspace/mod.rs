@@ -5,6 +5,7 @@ mod error;
 pub(crate) mod files;
 pub mod layout;
 pub mod redact;
+pub mod selection;
 pub mod snapshots;
 pub mod worklists;
 

@@ -82,35 +82,47 @@ pub fn read_items(
     let entries = collection.as_array().ok_or_else(|| {
         one(format!("`{key}` is {}: make it the array of items", kind(collection)))
     })?;
-    let (items, mut problems) = read_entries(entries, worklist);
-    if problems.is_empty() {
-        Ok((files::digest_of(text.as_bytes()), items))
-    } else {
-        let more = problems.len().saturating_sub(MAX_PROBLEMS);
-        problems.truncate(MAX_PROBLEMS);
-        if more > 0 {
-            problems.push(format!("and {more} more items like these"));
-        }
-        Err(problem(problems))
-    }
+    let items = read_entries(entries, worklist, key).map_err(problem)?;
+    Ok((files::digest_of(text.as_bytes()), items))
+}
+
+/// The items of a list that is data; `what` is how a person calls it: `params.modules`. There a text or a
+/// number is an item too, by its id.
+///
+/// # Errors
+/// All that is wrong with it, as one line.
+pub fn read_value(value: &Value, worklist: &Worklist, what: &str) -> Result<Vec<RawItem>, String> {
+    let entries = value
+        .as_array()
+        .ok_or_else(|| format!("{what} is {}: make it the array of items", kind(value)))?;
+    let whole = |entry: &Value| match id_text(entry) {
+        Some(id) => Value::Object([(worklist.id.clone(), Value::String(id))].into_iter().collect()),
+        None => entry.clone(),
+    };
+    let entries: Vec<Value> = entries.iter().map(whole).collect();
+    read_entries(&entries, worklist, what).map_err(|problems| problems.join("; "))
 }
 
 /// Most items whose problems are told one by one.
 const MAX_PROBLEMS: usize = 20;
 
-/// Every item that can be read, and what is wrong with the others.
-fn read_entries(entries: &[Value], worklist: &Worklist) -> (Vec<RawItem>, Vec<String>) {
+/// Every item, else what is wrong with those that cannot be read.
+fn read_entries(
+    entries: &[Value],
+    worklist: &Worklist,
+    what: &str,
+) -> Result<Vec<RawItem>, Vec<String>> {
     let mut items = Vec::with_capacity(entries.len());
     let mut problems = Vec::new();
     let mut first: HashMap<String, usize> = HashMap::new();
     for (index, entry) in entries.iter().enumerate() {
-        let place = format!("`{}[{index}]`", worklist.collection);
+        let place = format!("`{what}[{index}]`");
         match read_item(entry, worklist) {
             Ok(item) => {
                 if let Some(before) = first.insert(item.id.to_string(), index) {
                     problems.push(format!(
-                        "{place} has the id `{}` of `{}[{before}]`: give each item its own",
-                        item.id, worklist.collection
+                        "{place} has the id `{}` of `{what}[{before}]`: give each item its own",
+                        item.id
                     ));
                 }
                 items.push(item);
@@ -118,7 +130,15 @@ fn read_entries(entries: &[Value], worklist: &Worklist) -> (Vec<RawItem>, Vec<St
             Err(why) => problems.push(format!("{place} {why}")),
         }
     }
-    (items, problems)
+    if problems.is_empty() {
+        return Ok(items);
+    }
+    let more = problems.len().saturating_sub(MAX_PROBLEMS);
+    problems.truncate(MAX_PROBLEMS);
+    if more > 0 {
+        problems.push(format!("and {more} more items like these"));
+    }
+    Err(problems)
 }
 
 fn read_item(entry: &Value, worklist: &Worklist) -> Result<RawItem, String> {

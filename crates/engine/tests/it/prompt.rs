@@ -176,6 +176,8 @@ fn contract(role: Role, turn: &str) -> Contract {
         handoff: None,
         answer: None,
         said: Vec::new(),
+        earlier: None,
+        protect: Vec::new(),
         feedback: Vec::new(),
         interruption: None,
         attached: None,
@@ -196,6 +198,7 @@ fn write(name: &str, format: &str, file: &str, schema: Option<&str>) -> WriteLin
 fn route(tag: &str, target: &str) -> OfferedRoute {
     OfferedRoute {
         inherited: false,
+        fields_schema: None,
         tag: tag.to_owned(),
         summary: None,
         target: target.to_owned(),

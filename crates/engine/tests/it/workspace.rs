@@ -8,7 +8,7 @@ use botpipe_engine::workspace::Error as WorkspaceError;
 use botpipe_engine::workspace::artifacts::{Rule, inspect, stamp};
 use botpipe_engine::workspace::layout::Layout;
 use botpipe_engine::workspace::worklists::{read_items, write_status};
-use botpipe_kernel::plan::{Artifact, Format, Worklist};
+use botpipe_kernel::plan::{Artifact, Format, ItemSource, Worklist};
 use botpipe_kernel::run::{FindingState, ItemStatus};
 use serde_json::json;
 use tempfile::TempDir;
@@ -190,7 +190,9 @@ fn a_broken_schema_is_told_place_by_place_up_to_five() {
 
 fn worklist() -> Worklist {
     Worklist {
-        from: "work".parse().unwrap(),
+        from: ItemSource::Artifact("work".parse().unwrap()),
+        select: None,
+        timeout_ms: None,
         collection: "items".to_owned(),
         id: "id".to_owned(),
         title: Some("title".to_owned()),

@@ -13,7 +13,7 @@ use botpipe_kernel::run::{
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 46;
+pub(crate) const KINDS: usize = 48;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -65,6 +65,8 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::WaitBegun { .. } => 43,
         Event::SignalReceived { .. } => 44,
         Event::WaitEnded { .. } => 45,
+        Event::SourceDrifted { .. } => 46,
+        Event::OutputSet { .. } => 47,
     }
 }
 
@@ -335,6 +337,7 @@ fn of_turns() -> Vec<Event> {
             baseline: Baseline {
                 tree: Some(tree('e')),
                 files: [(id::<ArtifactName>("report"), stamp())].into(),
+                protected: None,
             },
         },
         Event::TurnOwed {
@@ -398,6 +401,7 @@ fn of_outcomes() -> Vec<Event> {
                 output: Some(Ref::Object(digest('3'))),
             }],
             findings: findings(),
+            touched: Vec::new(),
         },
         Event::Sealed { visit: visit(), tree: Some(tree('4')) },
         Event::OutcomeAccepted {
@@ -424,6 +428,14 @@ fn of_outcomes() -> Vec<Event> {
             to: Target::SelfStep,
             completed: Some(id("item-2")),
             handoff: Some(text("mind the gap")),
+            dropped: None,
+            reset: None,
+        },
+        Event::OutputSet { value: text("{\"n\":1}") },
+        Event::SourceDrifted {
+            worklist: id("item"),
+            source: digest('4'),
+            drift: "`work.json` was changed".to_owned(),
         },
         Event::StateSet {
             visit: visit(),

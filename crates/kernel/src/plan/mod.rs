@@ -2,15 +2,18 @@
 
 mod budget;
 mod group;
+mod output;
 mod outside;
 mod policy;
 mod route;
 mod state;
 mod step;
 mod workflow;
+mod worklist;
 
 pub use budget::{Budget, Spending};
 pub use group::{Branch, Child, Children, Group, Join, Over, Settle};
+pub use output::{Output, OutputSource};
 pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};
 pub use route::{Action, Route, Target, Visibility};
@@ -18,4 +21,5 @@ pub use state::{Assignment, StatePlace, StateScope};
 pub use step::{
     Check, Choice, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work,
 };
-pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider, Worklist};
+pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider};
+pub use worklist::{ItemSource, Selection, Worklist};

@@ -40,6 +40,9 @@ pub struct Route {
     pub set: Vec<Assignment>,
     #[serde(default, skip_serializing_if = "Visibility::is_provider")]
     pub visibility: Visibility,
+    /// JSON Schema of the outcome's `route_fields`, by digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route_fields: Option<Digest>,
     /// Not the step's own: a helper, or one of the workflow's `global_routes`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherited: bool,
@@ -88,16 +91,48 @@ pub enum Action {
         next: Target,
         exhausted: Target,
     },
+    /// Leaves the current item as it is, for good, and goes to `next` with the one after it.
+    Advance {
+        next: Target,
+        exhausted: Target,
+    },
+    /// Marks the current item completed, and stays with it.
+    CompleteCurrent {
+        next: Target,
+    },
+    /// Reads the items again, then goes to `next`, or to `exhausted` when none is open.
+    Refresh {
+        next: Target,
+        exhausted: Target,
+    },
+    /// Marks the current item as not completed.
+    Reset {
+        next: Target,
+    },
 }
 
 impl Action {
     /// Every target this action may lead to.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
-        let (first, second) = match self {
-            Self::To(target) => (target, None),
-            Self::CompleteAndAdvance { next, exhausted } => (next, Some(exhausted)),
+        let first = match self {
+            Self::To(target) => target,
+            Self::CompleteAndAdvance { next, .. }
+            | Self::Advance { next, .. }
+            | Self::CompleteCurrent { next }
+            | Self::Refresh { next, .. }
+            | Self::Reset { next } => next,
         };
-        std::iter::once(first).chain(second)
+        std::iter::once(first).chain(self.exhausted())
+    }
+
+    /// Where it leads when no item is left.
+    pub fn exhausted(&self) -> Option<&Target> {
+        match self {
+            Self::CompleteAndAdvance { exhausted, .. }
+            | Self::Advance { exhausted, .. }
+            | Self::Refresh { exhausted, .. } => Some(exhausted),
+            Self::To(_) | Self::CompleteCurrent { .. } | Self::Reset { .. } => None,
+        }
     }
 }
 

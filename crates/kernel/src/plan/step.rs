@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Ask, Group, Policy, Route, WaitFor};
-use crate::ids::{ArtifactName, CheckName, Digest, Role, RouteTag, StepId, WorklistName};
+use crate::ids::{
+    ArtifactName, CheckName, Digest, Role, RouteTag, SessionName, StepId, WorklistName,
+};
 
 /// A node of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,9 @@ pub struct Step {
     /// The same, kept for each item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_state: Option<Digest>,
+    /// Files and folders of the workspace that its producer must leave as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protect: Vec<String>,
 }
 
 /// What a run does when a limit of the account is reached.
@@ -244,6 +249,12 @@ pub struct TurnPlan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<ArtifactName>,
     pub session: Continuity,
+    /// The named session it belongs to: turns of the same one share their conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SessionName>,
+    /// Artifacts named to this turn as optional context, beyond the step's own `reads`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ArtifactName>,
 }
 
 /// The program of a `run` step.
@@ -272,7 +283,7 @@ pub struct Check {
 }
 
 /// How long a conversation is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Continuity {
     /// One conversation for the whole run.
@@ -281,6 +292,10 @@ pub enum Continuity {
     WorkItem,
     /// A new one for each turn but a repair.
     Fresh,
+    /// One for the task, over its runs.
+    Task,
+    /// One for each text that this template renders to, by digest.
+    Key(Digest),
 }
 
 /// What to do with a turn whose owner died before its end was recorded.

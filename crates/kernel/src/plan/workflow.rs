@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, Policy, StateScope, Step};
+use super::{Budget, Output, Policy, StateScope, Step, Worklist};
 use crate::ids::{ArtifactName, Digest, StepId, WorkflowName, WorklistName};
 
 /// A workflow checked and lowered.
@@ -39,6 +39,9 @@ pub struct Plan {
     /// JSON Schema (an object) of what is kept for the run, by digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Digest>,
+    /// What a run that reaches FINISH gives back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
 }
 
 impl Plan {
@@ -56,11 +59,11 @@ impl Plan {
     }
 
     /// JSON Schema of a scope of the state, as a step sees it.
-    pub fn state_schema(&self, scope: StateScope, step: &Step) -> Option<Digest> {
+    pub fn state_schema(&self, scope: StateScope, step: Option<&Step>) -> Option<Digest> {
         match scope {
             StateScope::Run => self.state.clone(),
-            StateScope::Step => step.state.clone(),
-            StateScope::Item => step.item_state.clone(),
+            StateScope::Step => step?.state.clone(),
+            StateScope::Item => step?.item_state.clone(),
         }
     }
 
@@ -119,21 +122,6 @@ impl Format {
             Self::Raw => "raw",
         }
     }
-}
-
-/// An ordered set of items, read from a JSON artifact when first touched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Worklist {
-    pub from: ArtifactName,
-    /// Key of the array in the artifact.
-    pub collection: String,
-    /// Keys of an item's id, title and status.
-    pub id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
 }
 
 /// Bounds of a run.

@@ -65,12 +65,19 @@ impl Run {
     /// Which conversation a turn belongs to.
     pub fn session_of(&self, step: &Step, visit: &VisitId, role: Role) -> Option<SessionUse> {
         let turn = step.turn(role)?;
-        let key = match (turn.session, &step.scope, &visit.item) {
+        let key = match (&turn.session, &step.scope, &visit.item) {
             (Continuity::Run, ..) => "run".to_owned(),
             (Continuity::WorkItem, Some(worklist), Some(item)) => format!("item/{worklist}/{item}"),
             (Continuity::WorkItem | Continuity::Fresh, ..) => format!("turn/{visit}/{role}"),
+            (Continuity::Task, ..) => "task".to_owned(),
+            (Continuity::Key(template), ..) => format!("key/{}", template.short()),
         };
-        let key = SessionKey(key);
+        let key = turn.slot.as_ref().map_or(key.clone(), |slot| format!("{slot}/{key}"));
+        // A key of a template is known once a turn with it was owed.
+        let evaluated = matches!(turn.session, Continuity::Key(_));
+        let owed = self.visit.as_ref().filter(|now| evaluated && now.id == *visit);
+        let owed = owed.and_then(|now| now.keys.get(&role)).cloned();
+        let key = owed.unwrap_or(SessionKey(key));
         let known = self.sessions.get(&key).cloned().unwrap_or_default();
         let cost = known.usage.cost.unwrap_or(0);
         Some(SessionUse { key, token: known.token, from: known.from, cost })

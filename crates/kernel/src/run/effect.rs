@@ -12,7 +12,11 @@ use crate::ids::{ArtifactName, CheckName, ItemId, RouteTag, TurnId, VisitId, Wor
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Read and validate the items of a worklist.
-    ReadItems { worklist: WorklistName },
+    ReadItems {
+        worklist: WorklistName,
+        /// A command has to be run for it.
+        script: bool,
+    },
     /// Look at the step's required artifacts; record the tree and the writable artifacts.
     Enter { visit: VisitId },
     /// Render the prompt (or a script's command) and its contract.
@@ -49,6 +53,8 @@ pub enum Effect {
     Hand { visit: VisitId, tag: RouteTag },
     /// Write an item's status into its source file.
     WriteStatus { worklist: WorklistName, item: ItemId, status: ItemStatus },
+    /// Evaluate what the run gives back.
+    Output,
     /// Wait until this time, in milliseconds since the epoch.
     AwaitTime { until: u64 },
     /// Read off the step which children it starts, and with what.
@@ -101,7 +107,7 @@ impl Effect {
     /// The effect's id: stable across restarts for the same owed work.
     pub fn id(&self) -> String {
         match self {
-            Self::ReadItems { worklist } => format!("{worklist}/read"),
+            Self::ReadItems { worklist, .. } => format!("{worklist}/read"),
             Self::Enter { visit } => format!("{visit}/enter"),
             Self::Prepare { turn, .. } => format!("{turn}/prepare"),
             Self::RunTurn { turn, .. } => format!("{turn}/run"),
@@ -110,6 +116,7 @@ impl Effect {
             Self::Judge { turn, .. } => format!("{turn}/judge"),
             Self::Hand { visit, .. } => format!("{visit}/hand"),
             Self::WriteStatus { worklist, item, .. } => format!("{worklist}[{item}]/status"),
+            Self::Output => "output".to_owned(),
             Self::AwaitTime { until } => format!("time/{until}"),
             Self::PlanChildren { visit } => format!("{visit}/children"),
             Self::RunChild { which, .. } => format!("{}/run/{}", which.run, which.start),
@@ -125,12 +132,13 @@ impl Effect {
     /// is durable first.
     pub fn only_looks(&self) -> bool {
         match self {
-            Self::ReadItems { .. }
-            | Self::Enter { .. }
+            Self::ReadItems { script, .. } => !script,
+            Self::Enter { .. }
             | Self::Prepare { .. }
             | Self::Seal { .. }
             | Self::Judge { .. }
             | Self::Hand { .. }
+            | Self::Output
             | Self::PlanChildren { .. }
             | Self::Pose { .. }
             | Self::Arm { .. } => true,
@@ -146,6 +154,12 @@ impl Effect {
 
     /// Whether doing it starts a process of the author's or the agent's.
     pub fn is_process(&self) -> bool {
-        matches!(self, Self::RunTurn { .. } | Self::RunChecks { .. } | Self::RunChild { .. })
+        matches!(
+            self,
+            Self::RunTurn { .. }
+                | Self::RunChecks { .. }
+                | Self::RunChild { .. }
+                | Self::ReadItems { script: true, .. }
+        )
     }
 }

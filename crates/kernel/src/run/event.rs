@@ -157,6 +157,9 @@ pub enum Event {
         checks: Vec<CheckResult>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         findings: Vec<Finding>,
+        /// Protected files that the producer changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        touched: Vec<String>,
     },
     /// The producer's tree is fixed; the verifier judges this one.
     Sealed {
@@ -193,6 +196,12 @@ pub enum Event {
         /// Text for the next visit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         handoff: Option<Ref>,
+        /// The item this left behind without completing it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dropped: Option<ItemId>,
+        /// The item this opened again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reset: Option<ItemId>,
     },
     /// An item's status stands in its source file.
     StatusWritten {
@@ -284,6 +293,18 @@ pub enum Event {
     },
     /// A route put values into the state.
     StateSet { visit: VisitId, changes: Vec<StateChange> },
+    /// What the run gives back.
+    OutputSet {
+        /// JSON.
+        value: Ref,
+    },
+    /// What a worklist was read from differs from what was read.
+    SourceDrifted {
+        worklist: WorklistName,
+        /// Its digest now.
+        source: Digest,
+        drift: String,
+    },
 }
 
 impl Event {
@@ -339,6 +360,8 @@ impl Event {
             Self::SignalReceived { .. } => "signal_received",
             Self::WaitEnded { .. } => "wait_ended",
             Self::StateSet { .. } => "state_set",
+            Self::OutputSet { .. } => "output_set",
+            Self::SourceDrifted { .. } => "source_drifted",
         }
     }
 }

@@ -57,6 +57,9 @@ pub struct Baseline {
     /// The step's writable artifacts that existed; an absent name did not exist.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<ArtifactName, FileStamp>,
+    /// What stood at the paths the step protects: JSON, digests by path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected: Option<Ref>,
 }
 
 /// What was found of one artifact on disk.
@@ -129,6 +132,8 @@ pub enum Feedback {
     Artifacts { findings: Vec<Finding> },
     /// The turn itself failed.
     Failure { class: FailureClass, message: String },
+    /// Files that are protected were changed.
+    Protected { paths: Vec<String> },
 }
 
 /// The operating system process of a turn.

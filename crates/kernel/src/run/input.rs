@@ -62,6 +62,8 @@ pub enum Input {
         baseline: Baseline,
         /// The step's required artifacts as found on disk (freshness does not matter here).
         requires: Vec<Finding>,
+        /// How the file of the step's worklist differs from what was read of it.
+        drift: Option<Drift>,
     },
     /// Answer to [`Effect::Prepare`](super::Effect::Prepare).
     TurnPrepared {
@@ -99,13 +101,21 @@ pub enum Input {
     /// Answer to [`Effect::AwaitTime`](super::Effect::AwaitTime).
     TimeCame,
     /// Answer to [`Effect::RunChecks`](super::Effect::RunChecks).
-    ChecksEnded { visit: VisitId, checks: Vec<CheckResult>, findings: Vec<Finding> },
+    ChecksEnded {
+        visit: VisitId,
+        checks: Vec<CheckResult>,
+        findings: Vec<Finding>,
+        /// Protected files that are not what they were.
+        touched: Vec<String>,
+    },
     /// Answer to [`Effect::Seal`](super::Effect::Seal).
     Sealed { visit: VisitId, tree: Option<SnapshotId> },
     /// Answer to [`Effect::Judge`](super::Effect::Judge).
     Judged { turn: TurnId, judged: Judged },
     /// Answer to [`Effect::Hand`](super::Effect::Hand): the handoff of a route taken without asking.
     HandoffRendered { visit: VisitId, exit: Exit },
+    /// Answer to [`Effect::Output`](super::Effect::Output): JSON.
+    OutputReady { value: Ref },
     /// Answer to [`Effect::WriteStatus`](super::Effect::WriteStatus).
     StatusWritten {
         worklist: WorklistName,
@@ -158,6 +168,15 @@ pub enum Input {
     Due { visit: VisitId },
     /// A signal came.
     Signal { signal: Signal },
+}
+
+/// A difference between a worklist and the file it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    pub worklist: WorklistName,
+    /// The file's digest now.
+    pub source: Digest,
+    pub text: String,
 }
 
 /// What the engine made of a deciding turn's answer.

@@ -16,6 +16,7 @@ mod questions;
 mod state;
 mod tally;
 mod values;
+mod worklists;
 
 pub use children::{
     ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Parent, Rest,
@@ -31,9 +32,10 @@ pub use facts::{
 };
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};
-pub use input::{AskedQuestion, ChildWanted, Exit, Input, Judged, Outcome};
+pub use input::{AskedQuestion, ChildWanted, Drift, Exit, Input, Judged, Outcome};
 pub use outside::{Shown, Signal, Wait};
 pub use outstanding::outstanding;
-pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit, WorklistState};
+pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit};
 pub use tally::Tally;
 pub use values::{Accepted, Led, StateChange, Values};
+pub use worklists::{Refreshing, WorklistState};

@@ -5,7 +5,7 @@ use super::effect::Effect;
 use super::outside::Wait;
 use super::state::{Lifecycle, Phase, Run, Visit};
 use crate::ids::{Role, TurnId};
-use crate::plan::OnLimit;
+use crate::plan::{ItemSource, OnLimit};
 
 /// The work that is owed now. Empty when the run ended, stands still, or waits for a person.
 pub fn outstanding(run: &Run) -> Vec<Effect> {
@@ -35,18 +35,22 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
     if !running {
         return Vec::new();
     }
-    match (&run.visit, &run.next) {
-        (Some(visit), _) if visit.phase == Phase::Children => of_children(visit),
-        (Some(visit), _) => of_visit(run, visit).into_iter().collect(),
-        (None, Some(next)) => run
-            .plan
-            .step(&next.step)
-            .and_then(|step| step.scope.clone())
-            .filter(|worklist| !run.worklists.contains_key(worklist))
-            .map(|worklist| Effect::ReadItems { worklist })
+    match &run.visit {
+        Some(visit) if visit.phase == Phase::Children => of_children(visit),
+        Some(visit) => of_visit(run, visit).into_iter().collect(),
+        None => run
+            .to_read()
+            .map(|worklist| Effect::ReadItems {
+                worklist: worklist.clone(),
+                script: run
+                    .plan
+                    .worklists
+                    .get(worklist)
+                    .is_some_and(|list| matches!(list.from, ItemSource::Script(_))),
+            })
+            .or_else(|| run.owes_output().then_some(Effect::Output))
             .into_iter()
             .collect(),
-        (None, None) => Vec::new(),
     }
 }
 

@@ -17,11 +17,12 @@ use super::hold::{Hold, Spent};
 use super::outside::{Signal, Wait};
 use super::tally::Tally;
 use super::values::{Accepted, Led, Values};
+use super::worklists::{Refreshing, WorklistState};
 use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
 };
-use crate::plan::{Action, Budget, OnLimit, Plan, Route, Step, Target};
+use crate::plan::{Budget, OnLimit, Plan, Route, Step};
 
 /// One execution of one plan.
 ///
@@ -94,6 +95,13 @@ pub struct Run {
     pub led: Option<Led>,
     /// Whether it is to go on without people.
     pub full_auto: bool,
+    /// What it gives back, and whether that is still to be evaluated.
+    pub output: Option<Ref>,
+    pub output_owed: bool,
+    /// A worklist that a route wants read again.
+    pub refreshing: Option<Refreshing>,
+    /// Worklists that are read again when they are next needed.
+    pub reread: BTreeSet<WorklistName>,
 }
 
 /// A step, and the item it is for.
@@ -139,33 +147,6 @@ impl Lifecycle {
     /// Over for good.
     pub fn is_ended(&self) -> bool {
         matches!(self, Self::Finished(_) | Self::Cancelled)
-    }
-}
-
-/// A worklist as read, and how far it is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorklistState {
-    /// Digest of the file it was read from.
-    pub source: Digest,
-    pub items: Arc<Vec<Item>>,
-    /// Completed, by position.
-    pub done: Vec<bool>,
-    /// Position of the current item.
-    pub current: Option<usize>,
-}
-
-impl WorklistState {
-    /// The current item.
-    pub fn item(&self) -> Option<&Item> {
-        self.current.and_then(|at| self.items.get(at))
-    }
-
-    /// The first item not completed, were `also` completed too.
-    pub(super) fn first_open(&self, also: Option<&ItemId>) -> Option<usize> {
-        self.items
-            .iter()
-            .zip(&self.done)
-            .position(|(item, done)| !done && also.is_none_or(|id| id != &item.id))
     }
 }
 
@@ -220,6 +201,8 @@ pub struct Visit {
     pub children: Option<Box<Children>>,
     /// The outcome that was accepted.
     pub outcome: Option<Accepted>,
+    /// The conversation of each role's last turn.
+    pub keys: BTreeMap<Role, SessionKey>,
 }
 
 /// Where a visit stands.
@@ -336,6 +319,10 @@ impl Run {
             values: Values::default(),
             led: None,
             full_auto: false,
+            output: None,
+            output_owed: false,
+            refreshing: None,
+            reread: BTreeSet::new(),
         }
     }
 
@@ -399,19 +386,6 @@ impl Run {
                 && required_writes(&self.plan, step, route).all(is_good)
         });
         taken.map_or(tag, |route| &route.tag)
-    }
-
-    /// Where an action leads, given what the worklist would have left.
-    pub(super) fn destination(&self, step: &Step, action: &Action) -> (Target, Option<ItemId>) {
-        match action {
-            Action::To(target) => (target.clone(), None),
-            Action::CompleteAndAdvance { next, exhausted } => {
-                let worklist = step.scope.as_ref().and_then(|name| self.worklists.get(name));
-                let item = worklist.and_then(WorklistState::item).map(|item| item.id.clone());
-                let open = worklist.and_then(|list| list.first_open(item.as_ref()));
-                (if open.is_some() { next.clone() } else { exhausted.clone() }, item)
-            }
-        }
     }
 }
 

@@ -31,14 +31,14 @@ impl Values {
     pub fn of(
         &self,
         scope: StateScope,
-        step: &StepId,
+        step: Option<&StepId>,
         item: Option<&ItemId>,
     ) -> Option<&BTreeMap<String, Ref>> {
         match scope {
             StateScope::Run => Some(&self.run),
-            StateScope::Step => self.steps.get(step),
+            StateScope::Step => self.steps.get(step?),
             StateScope::Item => {
-                self.items.get(&Place { step: step.clone(), item: Some(item?.clone()) })
+                self.items.get(&Place { step: step?.clone(), item: Some(item?.clone()) })
             }
         }
     }

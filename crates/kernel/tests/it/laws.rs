@@ -10,13 +10,13 @@ use botpipe_kernel::plan::{
 };
 use botpipe_kernel::run::{
     ChildPhase, Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, Signal,
-    SnapshotId, TurnCause, outstanding,
+    SnapshotId, TurnCause, Verdict, outstanding,
 };
 use proptest::prelude::*;
 
 use crate::plans::{
-    ask, branches, child, classify, digest, group, plan, produce_verify, prompt, ralph, route,
-    script, step, target_of, turn, validate,
+    ask, branches, child, classify, digest, group, output, plan, produce_verify, prompt, ralph,
+    route, script, step, target_of, turn, validate,
 };
 use crate::world::{Draw, World, answer, nudge, text};
 
@@ -264,6 +264,11 @@ impl Laws {
                 assert!(self.came.contains(id), "{id} was taken and never came");
                 assert!(self.taken.insert(id.clone()), "{id} was taken twice");
             }
+            Event::RunFinished { verdict } => {
+                assert!(!run.output_owed, "it finished without what it gives back");
+                let dropped = run.worklists.values().any(|list| list.dropped.contains(&true));
+                assert!(!dropped || *verdict == Verdict::Rejected, "an item was dropped");
+            }
             Event::AnswerAccepted { .. } => self.fate = Fate::Answered,
             Event::TreeRestored { .. } => self.fate = Fate::PutBack,
             _ => {}
@@ -292,6 +297,7 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
     let n = 1 + draw.below(3);
     let steps = (0..n).map(|at| any_step(names[at], &names[..n], draw)).collect();
     let mut plan = plan(steps);
+    plan.output = draw.one_in(2).then(|| output("n"));
     plan.limits.max_steps = 5 + u32::try_from(draw.below(30)).unwrap();
     plan
 }
@@ -387,8 +393,14 @@ fn any_group(draw: &mut Draw<'_>) -> Work {
 
 fn any_action(all: &[&str], scoped: bool, draw: &mut Draw<'_>) -> Action {
     if scoped && draw.one_in(2) {
-        let exhausted = any_target(all, draw);
-        return Action::CompleteAndAdvance { next: any_target(all, draw), exhausted };
+        let (next, exhausted) = (any_target(all, draw), any_target(all, draw));
+        return match draw.below(6) {
+            0 => Action::Advance { next, exhausted },
+            1 => Action::CompleteCurrent { next },
+            2 => Action::Refresh { next, exhausted },
+            3 => Action::Reset { next },
+            _ => Action::CompleteAndAdvance { next, exhausted },
+        };
     }
     Action::To(any_target(all, draw))
 }

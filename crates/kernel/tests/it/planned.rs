@@ -16,11 +16,13 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
     let mut steps: Vec<Step> = Vec::new();
     let mut max_steps = None;
     let mut budget = Budget::default();
+    let mut output = None;
     for line in lines.iter().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (key, rest) = line.trim().split_once(' ').ok_or_else(|| format!("`{line}`?"))?;
         match (key, steps.last_mut()) {
             ("step", _) => steps.push(plans::step(rest, plans::prompt(&[]), Vec::new())),
             ("max_steps", _) => max_steps = Some(number(rest)?),
+            ("output", _) => output = Some(rest),
             ("budget", _) => budget = said::budget(&rest.split(' ').collect::<Vec<_>>())?,
             (_, Some(step)) => word(step, key, rest)?,
             _ => return Err(format!("`{line}` is of no step")),
@@ -31,6 +33,7 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
     }
     let mut plan = plans::plan(steps);
     plan.budget = budget;
+    plan.output = output.map(plans::output);
     for target in plan.steps.iter().flat_map(targets) {
         if let Target::Step(id) = target
             && plan.step(id).is_none()
@@ -43,10 +46,7 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
 }
 
 fn targets(step: &Step) -> impl Iterator<Item = &Target> {
-    step.routes.iter().flat_map(|route| match &route.action {
-        Action::To(target) => vec![target],
-        Action::CompleteAndAdvance { next, exhausted } => vec![next, exhausted],
-    })
+    step.routes.iter().flat_map(|route| route.action.targets())
 }
 
 fn group(of: Children) -> Work {
@@ -108,6 +108,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 "run" => Continuity::Run,
                 "work_item" => Continuity::WorkItem,
                 "fresh" => Continuity::Fresh,
+                "task" => Continuity::Task,
                 _ => return Err(format!("`{rest}` is no session")),
             };
             match &mut step.work {
@@ -115,7 +116,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                     turn.session = kept;
                 }
                 Work::ProduceVerify { producer, verifier, .. } => {
-                    (producer.session, verifier.session) = (kept, kept);
+                    (producer.session, verifier.session) = (kept.clone(), kept);
                 }
                 _ => return Err("a step without agents has no session".to_owned()),
             }
@@ -147,7 +148,8 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `accepted -> TARGET [, completes, else TARGET] [, checks a b] [, writes a b] [, verdict rejected]
+/// `accepted -> TARGET [, completes | advances | refreshes, else TARGET]
+/// [, completes_current | resets] [, checks a b] [, writes a b] [, verdict rejected]
 /// [, when] [, hidden | interactive] [, inherited]`.
 fn route(text: &str) -> Result<Route, String> {
     let mut parts = text.split(", ");
@@ -157,13 +159,25 @@ fn route(text: &str) -> Result<Route, String> {
     for part in parts {
         let (key, rest) = part.split_once(' ').unwrap_or((part, ""));
         match key {
-            "completes" => {
+            "completes" | "advances" | "refreshes" | "completes_current" | "resets" => {
                 let (next, exhausted) = (plans::target_of(target), plans::target_of("FINISH"));
-                route.action = Action::CompleteAndAdvance { next, exhausted };
+                route.action = match key {
+                    "completes" => Action::CompleteAndAdvance { next, exhausted },
+                    "advances" => Action::Advance { next, exhausted },
+                    "refreshes" => Action::Refresh { next, exhausted },
+                    "completes_current" => Action::CompleteCurrent { next },
+                    _ => Action::Reset { next },
+                };
             }
             "else" => match &mut route.action {
-                Action::CompleteAndAdvance { exhausted, .. } => *exhausted = plans::target_of(rest),
-                Action::To(_) => return Err("`else` comes after `completes`".to_owned()),
+                Action::CompleteAndAdvance { exhausted, .. }
+                | Action::Advance { exhausted, .. }
+                | Action::Refresh { exhausted, .. } => *exhausted = plans::target_of(rest),
+                _ => {
+                    return Err(
+                        "`else` comes after `completes`, `advances`, `refreshes`".to_owned()
+                    );
+                }
             },
             "checks" => {
                 route.required_checks = rest.split(' ').map(|n| n.parse().unwrap()).collect();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
     Action, Artifact, Ask, Branch, Check, Child, Children, Choice, Clocks, Continuity, Format,
-    Group, Input, Join, Limits, OnInterrupt, Plan, Program, Route, Settle, Step, Target, TurnPlan,
-    Visibility, Work, Worklist,
+    Group, Input, ItemSource, Join, Limits, OnInterrupt, Output, OutputSource, Plan, Program,
+    Route, Settle, Step, Target, TurnPlan, Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -20,6 +20,8 @@ pub(crate) fn turn(writes: &[&str]) -> TurnPlan {
         writes: writes.iter().map(|name| name.parse().unwrap()).collect(),
         requires: Vec::new(),
         session: Continuity::Fresh,
+        slot: None,
+        reads: Vec::new(),
     }
 }
 
@@ -37,6 +39,7 @@ pub(crate) fn route(tag: &str, action: Action) -> Route {
         when: None,
         set: Vec::new(),
         visibility: Visibility::Provider,
+        route_fields: None,
         inherited: false,
     }
 }
@@ -72,6 +75,7 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         clocks: Clocks::default(),
         state: None,
         item_state: None,
+        protect: Vec::new(),
     }
 }
 
@@ -158,11 +162,13 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         worklists: BTreeMap::from([(
             "item".parse().unwrap(),
             Worklist {
-                from: "work".parse().unwrap(),
+                from: ItemSource::Artifact("work".parse().unwrap()),
                 collection: "items".to_owned(),
                 id: "id".to_owned(),
                 title: None,
                 status: Some("status".to_owned()),
+                select: None,
+                timeout_ms: None,
             },
         )]),
         steps,
@@ -171,6 +177,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         policy: None,
         budget: botpipe_kernel::plan::Budget::default(),
         state: None,
+        output: None,
     }
 }
 
@@ -192,4 +199,10 @@ pub(crate) fn ralph() -> Arc<Plan> {
         step("implement", produce_verify(&[], &["tests"], &[]), vec![accepted, rework]);
     second.scope = Some("item".parse().unwrap());
     Arc::new(plan(vec![first, second]))
+}
+
+/// What a run gives back: a key and its expression.
+pub(crate) fn output(key: &str) -> Output {
+    let values = BTreeMap::from([(key.to_owned(), digest(11))]);
+    Output { from: OutputSource::Values(values), schema: None }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use botpipe_kernel::ids::{TurnId, VisitId, WorklistName};
 use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::{
-    AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, Effect, Evidence, Exit,
+    AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, Drift, Effect, Evidence, Exit,
     FailureClass, Finding, FindingState, Harness, Hold, Input, InterruptCause, Item, ItemStatus,
     Judged, Outcome, Process, Provider, Raise, Ref, Run, Said, SessionKey, SnapshotId, StateChange,
     TurnResult, Usage, outstanding,
@@ -43,18 +43,14 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         "entered" => Input::BaselineTaken {
             visit: place.visit()?,
             baseline: Baseline { tree: tree(&words), ..Baseline::default() },
-            requires: findings(&words, &["tree"])?,
+            requires: findings(&words, &["tree", "drift"])?,
+            drift: value(&words, "drift").map(|text| Drift {
+                worklist: "item".parse().unwrap(),
+                source: digest(10),
+                text: text.replace('_', " "),
+            }),
         },
-        "prepared" => {
-            let (session, said) = match &owed {
-                Some(Effect::Prepare { session, said, .. }) => (session.clone(), said.len()),
-                _ => (None, 0),
-            };
-            let said = u32::try_from(said).unwrap();
-            let prompt = if rest.is_empty() { "the prompt" } else { rest };
-            let (turn, prompt) = (place.turn()?, text(prompt));
-            Input::TurnPrepared { turn, prompt, request: None, policy: None, session, said }
-        }
+        "prepared" => prepared(place.turn()?, owed.as_ref(), rest, &words),
         "started" => Input::TurnStarted {
             turn: place.turn()?,
             process: Process { pid: 7, start_ticks: 70, boot_id: Some("boot".to_owned()) },
@@ -75,7 +71,10 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             Input::ChecksEnded {
                 visit: place.visit()?,
                 checks: checks.iter().map(|word| check(word)).collect(),
-                findings: findings(&artifacts, &[])?,
+                findings: findings(&artifacts, &["touched"])?,
+                touched: value(&words, "touched")
+                    .map(|all| all.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
             }
         }
         "sealed" => {
@@ -119,6 +118,23 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
     })
 }
 
+/// `[the prompt]`, or `key=task@here [token=s1]` for a conversation whose key took evaluating.
+fn prepared(turn: TurnId, owed: Option<&Effect>, rest: &str, words: &[&str]) -> Input {
+    let (mut session, said) = match owed {
+        Some(Effect::Prepare { session, said, .. }) => (session.clone(), said.len()),
+        _ => (None, 0),
+    };
+    let key = value(words, "key");
+    if let (Some(session), Some(key)) = (&mut session, key) {
+        session.key = SessionKey(key.to_owned());
+        session.token = value(words, "token").map(str::to_owned);
+    }
+    let said = u32::try_from(said).unwrap();
+    let prompt = if rest.is_empty() || key.is_some() { "the prompt" } else { rest };
+    let prompt = text(prompt);
+    Input::TurnPrepared { turn, prompt, request: None, policy: None, session, said }
+}
+
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
@@ -155,6 +171,7 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
             }
             start
         }
+        "gives" => Input::OutputReady { value: text(rest) },
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
         "resume" => Input::Resume {
@@ -226,7 +243,7 @@ impl Place<'_> {
     fn worklist(&self) -> Result<WorklistName, String> {
         self.unnamed()?;
         match self.owed {
-            Some(Effect::ReadItems { worklist }) => Ok(worklist.clone()),
+            Some(Effect::ReadItems { worklist, .. }) => Ok(worklist.clone()),
             other => Err(format!("no items are owed: {other:?}")),
         }
     }

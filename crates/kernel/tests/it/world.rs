@@ -5,10 +5,10 @@ use std::sync::Arc;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Effect, Event, Evidence,
-    Exit, FailureClass, Finding, FindingState, Grant, Hold, Input, Item, ItemStatus, Judged,
-    Lifecycle, Outcome, Process, Question, QuestionKind, Raise, Ref, Refusal, Rest, Run, Signal,
-    SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict, decide, outstanding,
+    Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Drift, Effect, Event,
+    Evidence, Exit, FailureClass, Finding, FindingState, Grant, Hold, Input, Item, ItemStatus,
+    Judged, Lifecycle, Outcome, Process, Question, QuestionKind, Raise, Ref, Refusal, Rest, Run,
+    Signal, SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict, decide, outstanding,
 };
 
 use crate::plans::digest;
@@ -50,10 +50,8 @@ impl World {
     pub(crate) fn start(plan: Arc<Plan>, alone: bool) -> Self {
         let mut world = Self { run: Run::new(plan), events: Vec::new() };
         let mut start = start(None);
-        if let Input::Start { workspace, .. } = &mut start {
+        if let Input::Start { workspace, full_auto, .. } = &mut start {
             *workspace = Some("/here".to_owned());
-        }
-        if let Input::Start { full_auto, .. } = &mut start {
             *full_auto = alone;
         }
         world.tell(start).unwrap();
@@ -108,10 +106,10 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         return vec![Input::Stuck { message: "disk full".to_owned() }];
     }
     match effect.clone() {
-        Effect::ReadItems { worklist } if draw.one_in(5) => {
+        Effect::ReadItems { worklist, .. } if draw.one_in(5) => {
             vec![Input::ItemsRejected { worklist, why: "duplicate id".to_owned() }]
         }
-        Effect::ReadItems { worklist } => vec![Input::ItemsRead {
+        Effect::ReadItems { worklist, .. } => vec![Input::ItemsRead {
             worklist,
             source: digest(6),
             items: (0..draw.below(4)).map(item).collect(),
@@ -121,7 +119,12 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             let baseline = Baseline { tree, ..Baseline::default() };
             let state = if draw.one_in(20) { FindingState::Missing } else { stale() };
             let requires = vec![finding(&"work".parse().unwrap(), state)];
-            vec![Input::BaselineTaken { visit, baseline, requires }]
+            let drift = draw.one_in(9).then(|| Drift {
+                worklist: "item".parse().unwrap(),
+                source: digest(u8::try_from(draw.below(3)).unwrap()),
+                text: "it changed".to_owned(),
+            });
+            vec![Input::BaselineTaken { visit, baseline, requires, drift }]
         }
         Effect::Prepare { turn, session, said, .. } => vec![Input::TurnPrepared {
             turn,
@@ -146,6 +149,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
                 })
                 .collect(),
             findings: findings(run, botpipe_kernel::ids::Role::Producer, draw),
+            touched: if draw.one_in(9) { vec!["a.txt".to_owned()] } else { Vec::new() },
             visit,
         }],
         Effect::Seal { visit } => {
@@ -182,6 +186,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::WriteStatus { worklist, item, status } => {
             vec![Input::StatusWritten { worklist, item, status, stamp: None, drift: None }]
         }
+        Effect::Output => vec![Input::OutputReady { value: text("{}") }],
         Effect::AwaitTime { .. } => vec![Input::TimeCame],
         Effect::PlanChildren { visit } => {
             vec![Input::ChildrenPlanned { children: wanted(run, draw), visit }]
@@ -192,15 +197,16 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Pose { visit, .. } => vec![posed(run, visit, draw)],
         Effect::Arm { visit } => vec![Input::Armed { until: timed(run).then_some(5_000), visit }],
         Effect::AwaitDue { visit, .. } => vec![Input::Due { visit }],
-        Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
-            turn,
-            tree: SnapshotId("t2".to_owned()),
-            changed: vec!["a.txt".to_owned()],
-        }],
-        Effect::Restore { turn, .. } => {
-            vec![Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }]
-        }
+        Effect::Restore { turn, .. } => vec![restored(turn, draw)],
     }
+}
+
+fn restored(turn: TurnId, draw: &mut Draw<'_>) -> Input {
+    if draw.one_in(3) {
+        let (tree, changed) = (SnapshotId("t2".to_owned()), vec!["a.txt".to_owned()]);
+        return Input::RestoreRefused { turn, tree, changed };
+    }
+    Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }
 }
 
 /// Whether the wait at hand ends by itself.

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use botpipe_kernel::ids::ArtifactName;
+use botpipe_kernel::plan::Target;
 
 use super::flow::{Edge, edges, is_whole};
 use crate::diagnostic::{Code, Problem, Report};
 use botpipe_kernel::plan::Join;
 
 use crate::document::{
-    ActionDecl, ChildrenDecl, Document, OverDecl, RouteDecl, StepDecl, WorkDecl,
+    ActionDecl, ChildrenDecl, Document, OutputFrom, OverDecl, RouteDecl, StepDecl, WorkDecl,
 };
 use crate::source::Spanned;
 
@@ -20,6 +21,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
         return;
     }
     let at_entry = written_before(document);
+    at_the_end(document, &at_entry, report);
     for (step, before) in document.steps.iter().zip(at_entry) {
         // A step that cannot be reached is reported as that.
         let Some(before) = before else { continue };
@@ -71,7 +73,35 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
 fn worklist_source(document: &Document, step: &StepDecl) -> Option<Spanned<ArtifactName>> {
     let scope = step.scope.as_ref()?;
     let worklist = document.worklists.iter().find(|it| it.name.value == scope.value)?;
-    Some(Spanned::new(worklist.from.as_ref()?.value.clone(), scope.span))
+    Some(Spanned::new(worklist.artifact()?.value.clone(), scope.span))
+}
+
+/// What a run gives back is there on every way to FINISH.
+fn at_the_end(document: &Document, at_entry: &[Option<Names<'_>>], report: &mut Report<'_>) {
+    let output = document.output.as_ref().map(|output| &output.from);
+    let Some(OutputFrom::Artifact(name)) = output else { return };
+    if document.artifact(&name.value).is_none() {
+        return;
+    }
+    for (step, before) in document.steps.iter().zip(at_entry) {
+        let Some(before) = before else { continue };
+        for route in &step.routes {
+            let finishes = route.action.targets().any(|target| target.value == Target::Finish);
+            let there = before.contains(&name.value)
+                || ensured(document, step, route).contains(&&name.value);
+            if finishes && !there {
+                report.push(
+                    Problem::new(
+                        Code::NeverWritten,
+                        name.span,
+                        format!("a run may finish without `{}`", name.value),
+                    )
+                    .also(route.tag.span, "by this route")
+                    .help("let every way to FINISH pass a route that requires it"),
+                );
+            }
+        }
+    }
 }
 
 fn demand(
@@ -145,7 +175,7 @@ fn ensured<'d>(
     route: &'d RouteDecl,
 ) -> Vec<&'d ArtifactName> {
     // A path that names the item says nothing of the next item's file.
-    let advances = matches!(route.action, ActionDecl::CompleteAndAdvance { .. });
+    let advances = matches!(route.action, ActionDecl::Items { form, .. } if form.moves());
     let lasting = |name: &&ArtifactName| {
         !advances || document.artifact(name).is_none_or(|it| !super::paths::names_item(it))
     };

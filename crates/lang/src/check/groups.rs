@@ -93,7 +93,7 @@ fn check_branch(document: &Document, branch: &BranchDecl, report: &mut Report<'_
         );
     }
     step_names(document, step, report);
-    super::routes::check_step(step, report);
+    super::routes::check_step(document, step, report);
     super::paths::check_step(document, step, report);
     if let Some(scope) = &step.scope {
         let message = format!("branch `{}` goes through no worklist", step.id.value);

@@ -14,6 +14,7 @@ mod templates;
 mod turns;
 mod usable;
 mod variables;
+mod worklists;
 
 pub use turns::WorstCase;
 pub(crate) use turns::worst_case;
@@ -22,13 +23,14 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 11] = [
+const RULES: [fn(&Document, &mut Report<'_>); 12] = [
     names::check,
     targets::check,
     routes::check,
     outcomes::check,
     state::check,
     usable::check,
+    worklists::check,
     reach::check,
     groups::check,
     artifacts::check,

@@ -4,12 +4,12 @@ use botpipe_kernel::ids::ArtifactName;
 use botpipe_kernel::plan::{Continuity, Format};
 
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, StepDecl, WorkDecl};
+use crate::document::{ContinuityDecl, Document, OutputFrom, StepDecl, WorkDecl};
 use crate::source::Spanned;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for worklist in &document.worklists {
-        let Some(from) = &worklist.from else { continue };
+        let Some(from) = worklist.artifact() else { continue };
         known_artifact(document, from, report);
         if let Some((format, _)) =
             document.artifact(&from.value).and_then(|artifact| artifact.file.as_ref())
@@ -24,13 +24,28 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
             report.push(Problem::new(Code::WorklistNotJson, from.span, message));
         }
     }
+    if let Some(OutputFrom::Artifact(name)) = document.output.as_ref().map(|output| &output.from) {
+        known_artifact(document, name, report);
+        let found = document.artifact(&name.value);
+        if let Some((format, _)) = found.and_then(|artifact| artifact.file.as_ref())
+            && *format != Format::Json
+        {
+            let message = format!("an output is JSON, `{}` is {}", name.value, format.as_str());
+            report.push(Problem::new(Code::WorklistNotJson, name.span, message));
+        }
+        if found.is_some_and(super::paths::names_item) {
+            let message =
+                format!("the path of `{}` names an item, and a run's end has none", name.value);
+            report.push(Problem::new(Code::NoItem, name.span, message));
+        }
+    }
     for step in &document.steps {
         step_names(document, step, report);
     }
 }
 
 pub(super) fn step_names(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
-    let turns = step.work.turns().flat_map(|turn| &turn.requires);
+    let turns = step.work.turns().flat_map(|turn| turn.requires.iter().chain(&turn.reads));
     for name in step.requires.iter().chain(&step.reads).chain(turns).chain(step.work.writes()) {
         known_artifact(document, name, report);
     }
@@ -49,7 +64,9 @@ pub(super) fn step_names(document: &Document, step: &StepDecl, report: &mut Repo
         }
     }
     for turn in step.work.turns() {
-        if turn.session.value == Continuity::WorkItem && step.scope.is_none() {
+        let of_item =
+            matches!(turn.session.value.continuity, ContinuityDecl::Plain(Continuity::WorkItem));
+        if of_item && step.scope.is_none() {
             report.push(
                 Problem::new(
                     Code::SessionScope,

@@ -76,7 +76,7 @@ fn variables(artifact: &ArtifactDecl) -> HashSet<String> {
 }
 
 fn mentions(step: &StepDecl) -> impl Iterator<Item = (&ArtifactName, crate::source::Span)> {
-    let turns = step.work.turns().flat_map(|turn| &turn.requires);
+    let turns = step.work.turns().flat_map(|turn| turn.requires.iter().chain(&turn.reads));
     step.requires
         .iter()
         .chain(&step.reads)

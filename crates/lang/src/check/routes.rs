@@ -3,35 +3,75 @@
 use botpipe_kernel::plan::Target;
 
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{ActionDecl, Document, RouteDecl, StepDecl};
+use crate::document::{ActionDecl, Document, Form, RouteDecl, SourceDecl, StepDecl};
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in &document.steps {
-        check_step(step, report);
+        check_step(document, step, report);
     }
     for route in &document.global.routes {
         leads(route, report);
     }
 }
 
-pub(super) fn check_step(step: &StepDecl, report: &mut Report<'_>) {
+pub(super) fn check_step(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
     for route in step.routes.iter().filter(|route| !route.inherited) {
-        advances(step, route, report);
+        advances(document, step, route, report);
         leads(route, report);
     }
 }
 
-fn advances(step: &StepDecl, route: &RouteDecl, report: &mut Report<'_>) {
-    if let ActionDecl::CompleteAndAdvance { key, .. } = &route.action
-        && step.scope.is_none()
-    {
+fn advances(document: &Document, step: &StepDecl, route: &RouteDecl, report: &mut Report<'_>) {
+    let ActionDecl::Items { key, form, next, exhausted } = &route.action else { return };
+    let Some(scope) = &step.scope else {
         report.push(
             Problem::new(
                 Code::NotScoped,
                 *key,
-                format!("step `{}` works on no item, so there is none to complete", step.id.value),
+                format!(
+                    "step `{}` works on no item, so `{}` means nothing",
+                    step.id.value,
+                    form.key()
+                ),
             )
             .help("give the step a `scope`: the worklist it goes through"),
+        );
+        return;
+    };
+    if let Some(last) = exhausted
+        && matches!(last.value, Target::SelfStep | Target::AwaitInput)
+    {
+        report.push(
+            Problem::new(
+                Code::RouteForm,
+                last.span,
+                "without an item there is no step to come back to",
+            )
+            .help("after the last item a route leads to another step, FINISH or FAIL"),
+        );
+    }
+    if *form != Form::Refresh {
+        return;
+    }
+    if !matches!(next.value, Target::Step(_) | Target::SelfStep) {
+        report.push(
+            Problem::new(
+                Code::RouteForm,
+                next.span,
+                "items that are read again are worked on again",
+            )
+            .help("`refresh` leads to a step or SELF; where no item is open, `exhausted` decides"),
+        );
+    }
+    let list = document.worklists.iter().find(|list| list.name.value == scope.value);
+    if let Some(SourceDecl::Param(param)) = list.map(|list| &list.from) {
+        report.push(
+            Problem::new(
+                Code::WorklistSource,
+                *key,
+                "a parameter stays the same, however often it is read",
+            )
+            .also(param.span, "the items come from here"),
         );
     }
 }

@@ -143,7 +143,8 @@ fn payload(work: &WorkDecl) -> Option<SchemaDecl> {
     }
 }
 
-fn types(schema: &Json) -> Vec<&str> {
+/// The types that a schema names.
+pub(super) fn types(schema: &Json) -> Vec<&str> {
     match schema.get("type") {
         Some(Json::String(kind)) => vec![kind],
         Some(Json::Array(kinds)) => kinds.iter().filter_map(Json::as_str).collect(),

@@ -7,7 +7,8 @@ use minijinja::Environment;
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{
-    ChildrenDecl, Document, GroupDecl, OverDecl, StepDecl, TextDecl, WaitDecl, WorkDecl,
+    ChildrenDecl, ContinuityDecl, Document, GroupDecl, OutputFrom, OverDecl, SourceDecl, StepDecl,
+    TextDecl, WaitDecl, WorkDecl,
 };
 use crate::source::Span;
 
@@ -19,6 +20,21 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
         let text = TextDecl { text: path.value.clone(), span: path.span, file: None };
         let owner = artifact.owner.as_ref().and_then(|owner| document.step_index(owner));
         rule.template(&text, Place::Path(owner.map(|owner| &document.steps[owner])));
+    }
+    for list in &document.worklists {
+        if let SourceDecl::Script(command) = &list.from {
+            rule.template(command, Place::List);
+        }
+        if let Some(select) = &list.select {
+            for text in select.texts() {
+                rule.template(text, Place::List);
+            }
+        }
+    }
+    if let Some(OutputFrom::Values(values)) = document.output.as_ref().map(|output| &output.from) {
+        for (_, value) in values {
+            rule.expression(value, Place::End);
+        }
     }
     for step in &document.steps {
         rule.step(step);
@@ -39,6 +55,9 @@ impl Rule<'_, '_> {
         let place = Place::Step(step);
         for turn in step.work.turns() {
             self.template(&turn.prompt, place);
+            if let ContinuityDecl::Key(key) = &turn.session.value.continuity {
+                self.template(key, place);
+            }
         }
         if let WorkDecl::Run { command, .. } | WorkDecl::Validate { command, .. } = &step.work {
             self.template(command, place);

@@ -15,6 +15,10 @@ pub(super) enum Place<'d> {
     Start(&'d StepDecl),
     /// What a route renders or evaluates once there is an outcome.
     Exit(&'d StepDecl),
+    /// What a worklist is read by: no step is in progress, and there is no item.
+    List,
+    /// What a run gives back: it is over, and there is no step and no item.
+    End,
     /// The path of an artifact, with the step it belongs to. The steps that use it say whether
     /// there is an item.
     Path(Option<&'d StepDecl>),
@@ -55,8 +59,10 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
     let step = match place {
         Place::Step(step) | Place::Start(step) | Place::Exit(step) => Some(step),
         Place::Path(owner) => owner,
+        Place::List | Place::End => None,
     };
     let is_path = matches!(place, Place::Path(_));
+    let is_list = matches!(place, Place::List);
     // In a path there is one word for the item, so that it can be seen which paths have a part of it.
     let branch = step.and_then(|step| step.branch.as_ref());
     let outer = branch.and_then(|branch| branch.scope.as_ref());
@@ -72,8 +78,8 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
         "input" => by_schema(root, &rest, &document.input.as_ref()?.json),
         "params" => by_schema(root, &rest, &document.params.as_ref()?.json),
         "artifacts" if !is_path => artifacts(document, step, root, &rest),
-        "checks" if !is_path => step.and_then(|step| checks(step, root, &rest)),
-        "route" | "outcome" if !is_path => match rest.as_slice() {
+        "checks" if !is_path && step.is_some() => step.and_then(|step| checks(step, root, &rest)),
+        "route" | "outcome" if !is_path && !is_list => match rest.as_slice() {
             ["payload" | "route_fields", ..] => None,
             _ => one_of(root, &rest, &["tag", "payload", "route_fields"]),
         },
@@ -101,7 +107,8 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
         },
         _ => {
             let absent = |name: &str| match name {
-                "artifacts" | "checks" => is_path,
+                "artifacts" => is_path,
+                "checks" => is_path || step.is_none(),
                 "item" | "worklist" => !is_path && scope.is_none(),
                 "step" => step.is_none(),
                 _ => false,
@@ -114,7 +121,7 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
             if joins {
                 roots.push("fan_in".to_owned());
             }
-            if !is_path {
+            if !is_path && !is_list {
                 roots.extend(["route".to_owned(), "outcome".to_owned()]);
                 let states = StateScope::ALL.map(|(word, _)| word);
                 let there = states.iter().filter(|word| state(document, step, word).is_some());

@@ -75,8 +75,8 @@ codes! {
 
     Unreachable "BP0401" "step cannot be reached", "No route leads from the entry to the step.";
     NoWayOut "BP0402" "no way to an end", "From every step some chain of routes must lead to FINISH, FAIL or AWAIT_INPUT.";
-    NotScoped "BP0403" "advances no worklist", "`complete_and_advance` completes the current item, so the step needs a `scope`.";
-    RouteForm "BP0404" "route says where in no one way", "A route has either `to`, or `complete_and_advance` together with `exhausted`.";
+    NotScoped "BP0403" "works on no worklist", "`complete_and_advance` and its like move through the items, so the step needs a `scope`.";
+    RouteForm "BP0404" "route says where in no one way", "A route has either `to` or one of the forms for items; those that may run out of items need `exhausted`.";
     AnswerNotAsked "BP0405" "answer without a question", "`answer` describes what a person replies to AWAIT_INPUT.";
     VerdictNotEnding "BP0406" "verdict on a route that does not end", "`verdict` belongs to routes to FINISH or FAIL.";
     NeverWritten "BP0407" "required before it is written", "On every way to a step, an earlier step must have been obliged to write what it requires.";
@@ -88,6 +88,9 @@ codes! {
     NeverTaken "BP0423" "nothing can take the route", "A route is taken because an agent or a script picks it, or because its `when` is true.";
     NothingOffered "BP0424" "no route is sure to be offered", "Whoever decides needs a route of the step's own that is there in every run: without `when`, and also where nobody can be asked.";
     NothingToDisable "BP0425" "nothing to disable", "`disabled` takes away a route that a step inherits: `question`, `blocked`, `failed`, or one of `global_routes`.";
+    WorklistSource "BP0426" "items from nowhere", "A worklist comes from one place: a `json` artifact, an array of `params` or `state`, or what a command prints.";
+    UnknownSession "BP0427" "unknown session", "Named sessions are declared under `sessions`.";
+    BadProtect "BP0428" "no path to protect", "`protect` names files and folders of the workspace; a pattern or a place outside would protect something else than it says.";
     NoSuchOutcome "BP0451" "route that is no outcome", "What a step of this kind can come to is known, and the route's tag is none of it.";
     NoRoute "BP0452" "outcome without a route", "What a step of this kind can come to is known, and each outcome needs a route.";
     AnswerForm "BP0453" "answer in two forms", "What a person may answer is said once: by `choices`, or by the schema `answer`.";
@@ -113,7 +116,7 @@ codes! {
     NoItem "BP0509" "no current item", "`item` and `worklist` exist only in steps with a `scope`.";
     BadPath "BP0510" "artifact path is not allowed", "Artifact paths are relative and stay inside the workflow's folder.";
     SchemaNotJson "BP0511" "schema without JSON", "Only a `json` artifact has content a schema can check.";
-    WorklistNotJson "BP0512" "worklist of a file that is not JSON", "A worklist is read from a `json` artifact.";
+    WorklistNotJson "BP0512" "file that is not JSON", "A worklist and an output are read from a `json` artifact.";
     Include "BP0513" "template names another template", "A prompt is one text; `include`, `import` and `extends` have nothing to read.";
     NoCassette "BP0514" "recording cannot be read", "The `replay` provider plays a recording that lies beside the workflow; another provider may be chosen instead.";
 

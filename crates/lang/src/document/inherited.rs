@@ -3,8 +3,9 @@
 use botpipe_kernel::ids::RouteTag;
 use botpipe_kernel::plan::{Target, Visibility};
 
+use super::action::ActionDecl;
 use super::field::{Fields, choice, name, text, wrong_type};
-use super::route::{ActionDecl, RouteDecl};
+use super::route::RouteDecl;
 use super::step::StepDecl;
 use super::work::WorkDecl;
 use super::{Document, Reader};
@@ -142,6 +143,9 @@ impl Reader<'_, '_> {
         }
         if let Some(payload) = fields.get("payload") {
             route.payload = self.schema(payload);
+        }
+        if let Some(schema) = fields.get("route_fields") {
+            route.route_fields = self.object_schema(schema);
         }
         if let Some(answer) = fields.get("answer") {
             route.answer = self.schema(answer).map(|schema| (answer.key_span, schema));

@@ -1,14 +1,17 @@
 //! What the author wrote, section by section, every part with its place.
 
+mod action;
 mod artifact;
 pub(crate) mod field;
 mod group;
 mod inherited;
 mod kind;
+mod output;
 mod outside;
 mod policy;
 mod route;
 mod schema;
+mod session;
 mod state;
 mod step;
 mod text;
@@ -18,21 +21,24 @@ mod work;
 mod workflow;
 mod worklist;
 
-use botpipe_kernel::ids::{ArtifactName, StepId, WorkflowName};
+use botpipe_kernel::ids::{ArtifactName, SessionName, StepId, WorkflowName};
 use botpipe_kernel::plan::{Budget, Policy, Provider};
 
+pub(crate) use action::{ActionDecl, Form};
 pub(crate) use artifact::ArtifactDecl;
 pub(crate) use group::{BranchDecl, ChildDecl, ChildrenDecl, GroupDecl, OverDecl};
 pub(crate) use inherited::GlobalRoutes;
+pub(crate) use output::{OutputDecl, OutputFrom};
 pub(crate) use outside::WaitDecl;
-pub(crate) use route::{ActionDecl, RouteDecl};
+pub(crate) use route::RouteDecl;
 pub(crate) use schema::SchemaDecl;
+pub(crate) use session::ContinuityDecl;
 pub(crate) use state::{AssignmentDecl, StateDecl};
 pub(crate) use step::StepDecl;
 pub(crate) use text::TextDecl;
 pub(crate) use work::{CheckDecl, TurnDecl, WorkDecl};
 pub(crate) use workflow::read;
-pub(crate) use worklist::WorklistDecl;
+pub(crate) use worklist::{SourceDecl, WorklistDecl};
 
 use crate::diagnostic::Report;
 use crate::files::Files;
@@ -64,6 +70,9 @@ pub(crate) struct Document {
     pub(crate) branch_ids: Vec<Spanned<StepId>>,
     pub(crate) state: StateDecl,
     pub(crate) global: GlobalRoutes,
+    pub(crate) output: Option<OutputDecl>,
+    /// `None`: reported.
+    pub(crate) sessions: Option<Vec<(Spanned<SessionName>, ContinuityDecl)>>,
 }
 
 impl Document {

@@ -4,6 +4,7 @@ use botpipe_kernel::ids::{ArtifactName, CheckName, RouteTag};
 use botpipe_kernel::plan::{Target, Visibility};
 use botpipe_kernel::run::Verdict;
 
+use super::action::ActionDecl;
 use super::field::{Fields, choice, name, names, text_of, wrong_type};
 use super::schema::SchemaDecl;
 use super::state::AssignmentDecl;
@@ -33,36 +34,13 @@ pub(crate) struct RouteDecl {
     pub(crate) set: Vec<AssignmentDecl>,
     /// As written; filled in by `inherit`.
     pub(crate) visibility: Option<Visibility>,
+    pub(crate) route_fields: Option<SchemaDecl>,
     /// Not the step's own.
     pub(crate) inherited: bool,
 }
 
-/// What taking the route does.
-#[derive(Debug, Clone)]
-pub(crate) enum ActionDecl {
-    To(Spanned<Target>),
-    CompleteAndAdvance {
-        key: Span,
-        next: Spanned<Target>,
-        exhausted: Spanned<Target>,
-    },
-    /// Reported.
-    Unknown,
-}
-
-impl ActionDecl {
-    pub(crate) fn targets(&self) -> impl Iterator<Item = &Spanned<Target>> {
-        let (first, second) = match self {
-            Self::To(target) => (Some(target), None),
-            Self::CompleteAndAdvance { next, exhausted, .. } => (Some(next), Some(exhausted)),
-            Self::Unknown => (None, None),
-        };
-        first.into_iter().chain(second)
-    }
-}
-
 /// Keys of routes that this version does not run.
-const LATER: [&str; 4] = ["on_taken", "advance", "complete_current", "refresh"];
+const LATER: [&str; 1] = ["on_taken"];
 
 impl RouteDecl {
     pub(super) fn bare(tag: Spanned<RouteTag>, action: ActionDecl) -> Self {
@@ -79,6 +57,7 @@ impl RouteDecl {
             when: None,
             set: Vec::new(),
             visibility: None,
+            route_fields: None,
             inherited: false,
         }
     }
@@ -164,54 +143,6 @@ impl Reader<'_, '_> {
             ("none", Verdict::None),
         ];
         choice(entry, &words, &[], self.report)
-    }
-
-    fn action(&mut self, fields: &mut Fields<'_>, route: &Entry) -> ActionDecl {
-        let to = fields.get("to");
-        let complete = fields.get("complete_and_advance");
-        let exhausted = fields.get("exhausted");
-        let later = LATER[1..].iter().any(|key| fields.peek(key).is_some());
-        let problem = match (to, complete, exhausted) {
-            (Some(to), None, None) => {
-                let target = self.target(&to.value, to.key_span);
-                return target.map_or(ActionDecl::Unknown, ActionDecl::To);
-            }
-            (None, Some(complete), Some(exhausted)) => {
-                let next = self.target(&complete.value, complete.key_span);
-                let last = self.target(&exhausted.value, exhausted.key_span);
-                return match (next, last) {
-                    (Some(next), Some(exhausted)) => {
-                        ActionDecl::CompleteAndAdvance { key: complete.key_span, next, exhausted }
-                    }
-                    _ => ActionDecl::Unknown,
-                };
-            }
-            (Some(to), Some(complete), _) => Problem::new(
-                Code::RouteForm,
-                complete.key_span,
-                "a route has `to` or `complete_and_advance`, not both",
-            )
-            .also(to.key_span, "the other"),
-            (None, Some(complete), None) => Problem::new(
-                Code::RouteForm,
-                complete.key_span,
-                "`complete_and_advance` needs `exhausted`: where to go after the last item",
-            )
-            .help("add `exhausted: FINISH`, or the step that follows the worklist"),
-            (_, None, Some(exhausted)) if !later => Problem::new(
-                Code::RouteForm,
-                exhausted.key_span,
-                "`exhausted` belongs to `complete_and_advance`",
-            ),
-            (None, None, _) if !later => {
-                Problem::new(Code::RouteForm, route.key_span, "this route leads nowhere")
-                    .help("add `to:` with a step's id, SELF, FINISH, FAIL or AWAIT_INPUT")
-            }
-            // A form that comes later is reported as such.
-            _ => return ActionDecl::Unknown,
-        };
-        self.report.push(problem);
-        ActionDecl::Unknown
     }
 
     pub(super) fn target(&mut self, node: &Node, place: Span) -> Option<Spanned<Target>> {

@@ -97,23 +97,27 @@ impl Reader<'_, '_> {
         let mut assignments = Vec::with_capacity(entries.len());
         for entry in entries {
             let Some(place) = self.place(&entry.key, entry.key_span) else { continue };
-            let value = match &entry.value.value {
-                // A plain number or truth value is the expression of itself.
-                Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(TextDecl {
-                    text: entry.value.to_json().to_string(),
-                    span: entry.value.span,
-                    file: None,
-                }),
-                Value::Text(_) => self.inline_text(&entry.value, entry.key_span),
-                _ => {
-                    let expected = "text: an expression";
-                    wrong_type(&entry.value, entry.key_span, expected, self.report);
-                    None
-                }
-            };
+            let value = self.expression(entry);
             assignments.extend(value.map(|value| AssignmentDecl { place, value }));
         }
         assignments
+    }
+
+    /// An expression; a plain number or truth value is that of itself.
+    pub(super) fn expression(&mut self, entry: &Entry) -> Option<TextDecl> {
+        match &entry.value.value {
+            Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(TextDecl {
+                text: entry.value.to_json().to_string(),
+                span: entry.value.span,
+                file: None,
+            }),
+            Value::Text(_) => self.inline_text(&entry.value, entry.key_span),
+            _ => {
+                let expected = "text: an expression";
+                wrong_type(&entry.value, entry.key_span, expected, self.report);
+                None
+            }
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! The kind of a step and what belongs to it alone.
 
 use botpipe_kernel::ids::{ArtifactName, CheckName, StepId, WorklistName};
-use botpipe_kernel::plan::Continuity;
 
 use super::Reader;
-use super::field::{Fields, choice, duration, name, names, wrong_type};
+use super::field::{Fields, duration, name, names, wrong_type};
 use super::group::GroupDecl;
 use super::kind::Kind;
 use super::outside::WaitDecl;
 use super::schema::SchemaDecl;
+use super::session::SessionDecl;
 use super::text::TextDecl;
 use super::value::ChoiceDecl;
 use crate::diagnostic::{Code, Problem};
@@ -17,6 +17,7 @@ use crate::yaml::{Entry, Value};
 
 /// What a step does.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a file has few steps, and each is held once")]
 pub(crate) enum WorkDecl {
     Prompt {
         turn: TurnDecl,
@@ -64,7 +65,8 @@ pub(crate) struct TurnDecl {
     pub(crate) prompt: TextDecl,
     pub(crate) writes: Vec<Spanned<ArtifactName>>,
     pub(crate) requires: Vec<Spanned<ArtifactName>>,
-    pub(crate) session: Spanned<Continuity>,
+    pub(crate) reads: Vec<Spanned<ArtifactName>>,
+    pub(crate) session: Spanned<SessionDecl>,
 }
 
 /// A check as authored.
@@ -138,7 +140,7 @@ impl Reader<'_, '_> {
             Some(Kind::Prompt) => match fields.get("prompt") {
                 Some(prompt) => {
                     let (writes, session) = (fields.get("writes"), fields.get("session"));
-                    WorkDecl::Prompt { turn: self.turn(prompt, writes, None, session, &id.value) }
+                    WorkDecl::Prompt { turn: self.turn(prompt, writes, session, &id.value) }
                 }
                 None => WorkDecl::Unknown,
             },
@@ -176,11 +178,16 @@ impl Reader<'_, '_> {
             return WorkDecl::Unknown;
         };
         let (writes, session) = (fields.get("producer_writes"), fields.get("session"));
-        let producer = self.turn(produce, writes, None, session, &id.value);
+        let producer = self.turn(produce, writes, session, &id.value);
         let checks = fields.get("checks").map(|checks| self.checks(checks)).unwrap_or_default();
         let (writes, session) = (fields.get("verifier_writes"), fields.get("verifier_session"));
-        let requires = fields.get("verifier_requires");
-        let verifier = self.turn(verify, writes, requires, session, &id.value);
+        let mut verifier = self.turn(verify, writes, session, &id.value);
+        let mut artifacts = |key| {
+            let entry = fields.get(key);
+            entry.map(|entry| names(entry, "artifacts", self.report)).unwrap_or_default()
+        };
+        verifier.requires = artifacts("verifier_requires");
+        verifier.reads = artifacts("verifier_reads");
         WorkDecl::ProduceVerify { producer, checks, verifier }
     }
 
@@ -189,7 +196,6 @@ impl Reader<'_, '_> {
         &mut self,
         entry: &Entry,
         writes: Option<&Entry>,
-        requires: Option<&Entry>,
         session: Option<&Entry>,
         owner: &StepId,
     ) -> TurnDecl {
@@ -222,33 +228,14 @@ impl Reader<'_, '_> {
         let session = own_session
             .or(session)
             .and_then(|session| self.session(session))
-            .unwrap_or(Spanned::new(Continuity::Fresh, entry.key_span));
+            .unwrap_or(Spanned::new(SessionDecl::fresh(), entry.key_span));
         TurnDecl {
             prompt,
             writes: self.writes(writes, owner),
-            requires: requires
-                .map(|entry| names(entry, "artifacts", self.report))
-                .unwrap_or_default(),
+            requires: Vec::new(),
+            reads: Vec::new(),
             session,
         }
-    }
-
-    fn session(&mut self, entry: &Entry) -> Option<Spanned<Continuity>> {
-        let mut fields = Fields::of(&entry.value, "a session", entry.key_span, self.report)?;
-        let continuity = fields.need("continuity", self.report);
-        fields.close(&[], self.report);
-        let continuity = continuity?;
-        if continuity.value.get("key").is_some() {
-            self.report.push(super::field::not_yet("key", continuity.value.span));
-            return None;
-        }
-        let words = [
-            ("run", Continuity::Run),
-            ("work_item", Continuity::WorkItem),
-            ("fresh", Continuity::Fresh),
-        ];
-        choice(continuity, &words, &["task"], self.report)
-            .map(|value| Spanned::new(value, continuity.value.span))
     }
 
     fn checks(&mut self, entry: &Entry) -> Vec<CheckDecl> {

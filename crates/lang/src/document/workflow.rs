@@ -16,7 +16,7 @@ use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 2] = ["output", "sessions"];
+const LATER: [&str; 0] = [];
 
 /// Reads a whole file; `None` when it is no map.
 pub(crate) fn read(
@@ -58,6 +58,12 @@ pub(crate) fn read(
         let written = text(entry, reader.report);
         reader.document.entry = written.and_then(|step| name(step.value, step.span, reader.report));
     }
+    if let Some(output) = fields.get("output") {
+        reader.document.output = reader.output(output);
+    }
+    if let Some(sessions) = fields.get("sessions") {
+        reader.sessions(sessions);
+    }
     if let Some(routes) = fields.get("global_routes") {
         reader.global_routes(routes);
     }
@@ -93,6 +99,8 @@ impl Document {
             branch_ids: Vec::new(),
             state: StateDecl::None,
             global: GlobalRoutes::default(),
+            output: None,
+            sessions: Some(Vec::new()),
         }
     }
 }

@@ -211,6 +211,7 @@ impl<'a> Log<'a> {
             task: &summary.task,
             workflow: &summary.workflow,
             state: &self.run,
+            output: self.engine.output(&self.run),
             folder: &self.view.folder,
             workspace,
             named,

@@ -129,6 +129,9 @@ fn say(feedback: &Feedback) -> String {
     match feedback {
         Feedback::Outcome { why } => format!("the outcome cannot be used: {why}"),
         Feedback::Failure { message, .. } => message.clone(),
+        Feedback::Protected { paths } => {
+            format!("protected files were changed: {}", paths.join(", "))
+        }
         Feedback::Artifacts { findings } => findings
             .iter()
             .map(|finding| {
@@ -151,6 +154,7 @@ pub(super) fn checks_ended(
     visit: VisitId,
     checks: Vec<CheckResult>,
     findings: Vec<Finding>,
+    touched: Vec<String>,
 ) {
     let plan = batch.run.plan.clone();
     let bad = findings
@@ -164,9 +168,12 @@ pub(super) fn checks_ended(
         .as_ref()
         .and_then(|now| now.turns.get(&Role::Producer).copied())
         .unwrap_or(1);
-    batch.push(Event::ChecksEnded { visit: visit.clone(), checks, findings });
-    if !bad.is_empty() {
-        let turn = TurnId { visit, role: Role::Producer, n, start: 1 };
+    let paths = touched.clone();
+    batch.push(Event::ChecksEnded { visit: visit.clone(), checks, findings, touched });
+    let turn = TurnId { visit, role: Role::Producer, n, start: 1 };
+    if !paths.is_empty() {
+        reject(batch, turn, Feedback::Protected { paths });
+    } else if !bad.is_empty() {
         reject(batch, turn, Feedback::Artifacts { findings: bad });
     }
 }

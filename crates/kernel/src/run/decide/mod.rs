@@ -10,7 +10,7 @@ mod route;
 use super::event::Event;
 use super::facts::{Baseline, Finding, FindingState, Ref, Stop};
 use super::hold;
-use super::input::{Input, Judged};
+use super::input::{Drift, Input, Judged};
 use super::state::{Lifecycle, Phase, Run};
 use crate::ids::{Role, TurnId, VisitId};
 
@@ -77,8 +77,7 @@ fn answered(batch: &mut Batch, input: Input) {
         Input::Found { workspace, version } => command::found(batch, workspace, version),
         Input::ItemsRead { worklist, source, items } => {
             if batch.reads(&worklist) {
-                batch.push(Event::ItemsRead { worklist, source, items });
-                onward::go_on(batch);
+                onward::items_read(batch, worklist, source, items);
             }
         }
         Input::ItemsRejected { worklist, why } => {
@@ -86,8 +85,14 @@ fn answered(batch: &mut Batch, input: Input) {
                 onward::items_rejected(batch, worklist, why);
             }
         }
-        Input::BaselineTaken { visit, baseline, requires } => {
-            entered(batch, visit, baseline, &requires);
+        Input::OutputReady { value } => {
+            if batch.run.owes_output() {
+                batch.push(Event::OutputSet { value });
+                onward::go_on(batch);
+            }
+        }
+        Input::BaselineTaken { visit, baseline, requires, drift } => {
+            entered(batch, visit, baseline, &requires, drift);
         }
         of_turn @ (Input::TurnPrepared { .. }
         | Input::TurnStarted { .. }
@@ -99,9 +104,9 @@ fn answered(batch: &mut Batch, input: Input) {
             outside::posed(batch, visit, text, &findings, until);
         }
         Input::Armed { visit, until } => outside::armed(batch, visit, until),
-        Input::ChecksEnded { visit, checks, findings } => {
+        Input::ChecksEnded { visit, checks, findings, touched } => {
             if batch.phase_of(&visit) == Some(&Phase::Checking) {
-                attempt::checks_ended(batch, visit, checks, findings);
+                attempt::checks_ended(batch, visit, checks, findings, touched);
             }
         }
         Input::Sealed { visit, tree } => {
@@ -198,9 +203,21 @@ fn of_a_turn(batch: &mut Batch, input: Input) {
     }
 }
 
-fn entered(batch: &mut Batch, visit: VisitId, baseline: Baseline, requires: &[Finding]) {
+fn entered(
+    batch: &mut Batch,
+    visit: VisitId,
+    baseline: Baseline,
+    requires: &[Finding],
+    drift: Option<Drift>,
+) {
     if batch.phase_of(&visit) != Some(&Phase::Entering) {
         return;
+    }
+    if let Some(Drift { worklist, source, text: drift }) = drift {
+        let list = batch.run.worklists.get(&worklist);
+        if list.is_some_and(|list| list.drifted.as_ref() != Some(&source)) {
+            batch.push(Event::SourceDrifted { worklist, source, drift });
+        }
     }
     match unmet(requires) {
         Some(why) => command::stand(batch, Stop::Error { message: why }),
@@ -275,14 +292,7 @@ impl Batch {
 
     /// Whether the run is waiting for this worklist to be read.
     fn reads(&self, worklist: &crate::ids::WorklistName) -> bool {
-        self.run.visit.is_none()
-            && !self.run.worklists.contains_key(worklist)
-            && self
-                .run
-                .next
-                .as_ref()
-                .and_then(|next| self.run.plan.step(&next.step))
-                .is_some_and(|step| step.scope.as_ref() == Some(worklist))
+        self.run.to_read() == Some(worklist)
     }
 
     /// The turn that is owed or runs.

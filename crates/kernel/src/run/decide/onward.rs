@@ -1,11 +1,12 @@
 //! Between visits: read the worklist, enter the next step within its bounds, or end the run.
 
 use super::{Batch, children, command};
-use crate::ids::{VisitId, WorklistName};
-use crate::plan::{Action, Target};
+use crate::ids::{Digest, VisitId, WorklistName};
+use crate::plan::Target;
 use crate::run::event::Event;
-use crate::run::facts::Stop;
+use crate::run::facts::{Item, Stop};
 use crate::run::state::{Lifecycle, Phase, Place};
+use crate::run::worklists::Refreshing;
 
 /// Adds what follows by itself from the batch's state, up to the next effect.
 pub(super) fn go_on(batch: &mut Batch) {
@@ -23,6 +24,9 @@ pub(super) fn go_on(batch: &mut Batch) {
             if visit.phase == Phase::Children {
                 children::go_on(batch);
             }
+            return;
+        }
+        if batch.run.to_read().is_some() || batch.run.owes_output() {
             return;
         }
         if let Some(verdict) = batch.run.ending {
@@ -83,10 +87,7 @@ fn enter(batch: &mut Batch) -> bool {
 }
 
 fn exhausted(batch: &mut Batch, worklist: WorklistName, step: &crate::plan::Step) -> bool {
-    let to = step.routes.iter().find_map(|route| match &route.action {
-        Action::CompleteAndAdvance { exhausted, .. } => Some(exhausted.clone()),
-        Action::To(_) => None,
-    });
+    let to = step.routes.iter().find_map(|route| route.action.exhausted().cloned());
     match to {
         Some(to @ (Target::Step(_) | Target::Finish | Target::Fail)) => {
             batch.push(Event::ItemsExhausted { worklist, step: step.id.clone(), to });
@@ -95,7 +96,7 @@ fn exhausted(batch: &mut Batch, worklist: WorklistName, step: &crate::plan::Step
         Some(Target::SelfStep | Target::AwaitInput) | None => {
             let message = format!(
                 "step `{}` works on the items of `{worklist}`, and none is left; give it a route \
-                 with `complete_and_advance` whose `exhausted` leads on",
+                 with `complete_and_advance` or `advance` whose `exhausted` leads on",
                 step.id
             );
             command::stand(batch, Stop::Error { message });
@@ -104,10 +105,26 @@ fn exhausted(batch: &mut Batch, worklist: WorklistName, step: &crate::plan::Step
     }
 }
 
+/// A worklist was read, for the first time or again.
+pub(super) fn items_read(
+    batch: &mut Batch,
+    worklist: WorklistName,
+    source: Digest,
+    items: Vec<Item>,
+) {
+    let refreshing = batch.run.refreshing.clone();
+    batch.push(Event::ItemsRead { worklist: worklist.clone(), source, items });
+    let open = batch.run.worklists.get(&worklist).is_some_and(|list| list.current.is_some());
+    if let Some(Refreshing { step, exhausted: to, .. }) = refreshing.filter(|_| !open) {
+        batch.push(Event::ItemsExhausted { worklist, step, to });
+    }
+    go_on(batch);
+}
+
 /// Sends a worklist that cannot be read back to the step that wrote it.
 pub(super) fn items_rejected(batch: &mut Batch, worklist: WorklistName, why: String) {
     let plan = batch.run.plan.clone();
-    let from = plan.worklists.get(&worklist).map(|list| &list.from);
+    let from = plan.worklists.get(&worklist).and_then(|list| list.artifact());
     let writer = from.and_then(|name| plan.writers(name).next());
     if writer.is_none() {
         command::stand(batch, Stop::Error { message: why });

@@ -9,6 +9,7 @@ use crate::run::event::Event;
 use crate::run::facts::{Feedback, Finding, FindingState, Question, QuestionKind, Ref};
 use crate::run::input::{AskedQuestion, Exit, Outcome};
 use crate::run::state::required_writes;
+use crate::run::worklists::Way;
 
 /// An outcome was read: take its route, or say exactly why not.
 pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
@@ -81,7 +82,7 @@ pub(super) fn take(batch: &mut Batch, tag: &RouteTag, exit: Exit, findings: &[Fi
     if !changes.is_empty() {
         batch.push(Event::StateSet { visit: visit.id.clone(), changes });
     }
-    let (to, completed) = batch.run.destination(&step, &route.action);
+    let Way { to, completed, dropped, reset } = batch.run.way(&step, &route.action);
     let waits = to == Target::AwaitInput;
     batch.push(Event::RouteTaken {
         visit: visit.id.clone(),
@@ -89,6 +90,8 @@ pub(super) fn take(batch: &mut Batch, tag: &RouteTag, exit: Exit, findings: &[Fi
         to,
         completed,
         handoff,
+        dropped,
+        reset,
     });
     if waits {
         let asked = asked.unwrap_or_else(|| AskedQuestion {

@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 
 use crate::ids::{Role, TurnId, VisitId};
 use crate::plan::{OnLimit, Work};
+use crate::run::conversation::Conversation;
 use crate::run::effect::TurnCause;
 use crate::run::event::Event;
 use crate::run::facts::{
-    Baseline, CheckResult, Feedback, Finding, Process, Provider, Raise, Ref, SnapshotId, TurnResult,
+    Baseline, CheckResult, Feedback, Finding, Process, Provider, Raise, Ref, SessionUse,
+    SnapshotId, TurnResult,
 };
 use crate::run::harness::{Remedy, Usage};
 use crate::run::hold::Hold;
@@ -31,6 +33,8 @@ impl Run {
             | Event::OutcomeAccepted { .. }
             | Event::RouteTaken { .. }
             | Event::StateSet { .. }
+            | Event::OutputSet { .. }
+            | Event::SourceDrifted { .. }
             | Event::StatusWritten { .. } => self.routed(event),
             Event::VisitEntered { visit, again, handoff, answer } => {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
@@ -96,6 +100,7 @@ impl Run {
                 self.visit = None;
                 self.next = None;
                 self.status_owed = None;
+                self.output_owed = false;
             }
         }
     }
@@ -193,6 +198,7 @@ impl Run {
             ordinal: self.steps_taken,
             children: None,
             outcome: None,
+            keys: BTreeMap::new(),
         });
     }
 
@@ -234,7 +240,19 @@ impl Run {
         if policy.is_some() {
             self.policy.clone_from(policy);
         }
+        if let Some(SessionUse { key, token: Some(token), from, .. }) = session {
+            // One that an earlier run of the task held is known here from now on.
+            let taken = || Conversation {
+                token: Some(token.clone()),
+                from: from.clone(),
+                ..Conversation::default()
+            };
+            self.sessions.entry(key.clone()).or_insert_with(taken);
+        }
         self.with_visit(|visit| {
+            if let Some(session) = session {
+                visit.keys.insert(turn.role, session.key.clone());
+            }
             visit.turns.insert(turn.role, turn.n);
             visit.request.clone_from(request);
             visit.phase = Phase::Turning {

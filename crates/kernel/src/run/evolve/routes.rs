@@ -1,14 +1,14 @@
 //! What follows from outcomes, routes and worklists: where the run goes, and what it keeps.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::ids::{ArtifactName, Digest, ItemId, StepId, WorklistName};
-use crate::plan::{Step, Target};
+use crate::plan::{Action, Step, Target};
 use crate::run::event::Event;
 use crate::run::facts::{FileStamp, Item, ItemStatus, Ref, Verdict};
-use crate::run::state::{Entry, Phase, Run, WorklistState};
+use crate::run::state::{Entry, Phase, Run};
 use crate::run::values::{Accepted, Led};
+use crate::run::worklists::{Refreshing, WorklistState};
 
 impl Run {
     pub(super) fn routed(&mut self, event: &Event) {
@@ -37,15 +37,27 @@ impl Run {
                 let (tag, payload, fields) = (tag.clone(), payload.clone(), fields.clone());
                 self.with_visit(|visit| visit.outcome = Some(Accepted { tag, payload, fields }));
             }
-            Event::RouteTaken { visit, to, completed, handoff, tag } => {
+            Event::RouteTaken { visit, to, completed, handoff, tag, .. } => {
                 self.last_route = Some(tag.clone());
                 let step = self.plan.clone().step(&visit.step).cloned();
                 if let Some(step) = step {
                     let verdict = step.route(tag).and_then(|route| route.verdict);
                     let outcome = self.visit.as_mut().and_then(|visit| visit.outcome.take());
                     self.led = outcome.map(|outcome| Led { route: tag.clone(), outcome });
-                    self.route_taken(&step, to, completed.as_ref(), handoff.as_ref(), verdict);
+                    let action = step.route(tag).map(|route| route.action.clone());
+                    let action = action.unwrap_or_else(|| Action::To(to.clone()));
+                    let (completed, handoff) = (completed.as_ref(), handoff.as_ref());
+                    self.route_taken(&step, to, &action, completed, handoff, verdict);
                 }
+            }
+            Event::SourceDrifted { worklist, source, .. } => {
+                if let Some(list) = self.worklists.get_mut(worklist) {
+                    list.drifted = Some(source.clone());
+                }
+            }
+            Event::OutputSet { value } => {
+                self.output = Some(value.clone());
+                self.output_owed = false;
             }
             Event::StateSet { visit, changes } => self.values.set(visit, changes),
             Event::StatusWritten { worklist, stamp, .. } => {
@@ -56,15 +68,10 @@ impl Run {
     }
 
     fn items_read(&mut self, worklist: &WorklistName, source: &Digest, items: &[Item]) {
-        let done = items.iter().map(|item| item.status == ItemStatus::Completed).collect();
-        let mut state = WorklistState {
-            source: source.clone(),
-            items: Arc::new(items.to_vec()),
-            done,
-            current: None,
-        };
-        state.current = state.first_open(None);
+        let state = WorklistState::read(source, items, self.worklists.get(worklist));
         self.worklists.insert(worklist.clone(), state);
+        self.reread.remove(worklist);
+        self.refreshing = None;
     }
 
     fn items_rejected(&mut self, worklist: &WorklistName, why: &str) {
@@ -72,7 +79,10 @@ impl Run {
         let writer = plan
             .worklists
             .get(worklist)
-            .and_then(|list| plan.writers(&list.from).next().map(|step| step.id.clone()));
+            .and_then(|list| plan.writers(list.artifact()?).next().map(|step| step.id.clone()));
+        // It is read again once its writer has mended it.
+        self.refreshing = None;
+        self.reread.insert(worklist.clone());
         if let Some(step) = writer {
             self.next = Some(Entry {
                 step,
@@ -88,27 +98,56 @@ impl Run {
         &mut self,
         step: &Step,
         to: &Target,
+        action: &Action,
         completed: Option<&ItemId>,
         handoff: Option<&Ref>,
         verdict: Option<Verdict>,
     ) {
         self.judged |= step.judges();
         let files = self.visit.take().and_then(|visit| visit.entry_files);
-        if let (Some(item), Some(worklist)) = (completed, &step.scope) {
-            self.complete(worklist.clone(), item);
+        let same_item = matches!(action, Action::To(_));
+        if let Some(worklist) = step.scope.as_ref().filter(|_| !same_item) {
+            self.work_on(step, worklist, action, completed);
         }
-        let files = files.filter(|_| completed.is_none());
-        self.lead(step, to, handoff, files.as_ref(), verdict);
+        self.lead(step, to, handoff, files.filter(|_| same_item).as_ref(), verdict);
     }
 
-    fn complete(&mut self, worklist: WorklistName, item: &ItemId) {
-        let Some(state) = self.worklists.get_mut(&worklist) else { return };
-        if let Some(at) = state.items.iter().position(|other| &other.id == item) {
-            state.done[at] = true;
-            state.current = state.first_open(None);
+    /// What a route does to its worklist.
+    fn work_on(
+        &mut self,
+        step: &Step,
+        worklist: &WorklistName,
+        action: &Action,
+        completed: Option<&ItemId>,
+    ) {
+        let told = self.plan.worklists.get(worklist);
+        let told = told.is_some_and(|list| list.status.is_some() && list.artifact().is_some());
+        let Some(state) = self.worklists.get_mut(worklist) else { return };
+        let item = completed.or(state.item().map(|item| &item.id)).cloned();
+        let mut owed = None;
+        match (action, &item) {
+            (Action::CompleteAndAdvance { .. }, Some(item)) => {
+                state.complete(item);
+                state.first();
+                owed = Some(ItemStatus::Completed);
+            }
+            (Action::CompleteCurrent { .. }, Some(item)) => {
+                state.complete(item);
+                owed = Some(ItemStatus::Completed);
+            }
+            (Action::Reset { .. }, Some(item)) => {
+                state.reset(item);
+                owed = Some(ItemStatus::Planned);
+            }
+            (Action::Advance { .. }, _) => state.advance(),
+            (Action::Refresh { exhausted, .. }, _) => {
+                let (worklist, step) = (worklist.clone(), step.id.clone());
+                self.refreshing = Some(Refreshing { worklist, step, exhausted: exhausted.clone() });
+            }
+            (Action::To(_), _) | (_, None) => {}
         }
-        if self.plan.worklists.get(&worklist).is_some_and(|list| list.status.is_some()) {
-            self.status_owed = Some((worklist, item.clone(), ItemStatus::Completed));
+        if let (Some(status), Some(item), true) = (owed, item, told) {
+            self.status_owed = Some((worklist.clone(), item, status));
         }
     }
 
@@ -121,7 +160,13 @@ impl Run {
         files: Option<&BTreeMap<ArtifactName, FileStamp>>,
         verdict: Option<Verdict>,
     ) {
-        let own = if self.judged { Verdict::Accepted } else { Verdict::None };
+        let own = match self.judged {
+            _ if self.worklists.values().any(|list| list.dropped.contains(&true)) => {
+                Verdict::Rejected
+            }
+            true => Verdict::Accepted,
+            false => Verdict::None,
+        };
         let enter = |step: &StepId, again: bool| {
             Some(Entry {
                 step: step.clone(),
@@ -134,7 +179,10 @@ impl Run {
         match to {
             Target::Step(id) => self.next = enter(id, *id == from.id && files.is_some()),
             Target::SelfStep | Target::AwaitInput => self.next = enter(&from.id, files.is_some()),
-            Target::Finish => self.ending = Some(verdict.unwrap_or(own)),
+            Target::Finish => {
+                self.ending = Some(verdict.unwrap_or(own));
+                self.output_owed = self.plan.output.is_some();
+            }
             Target::Fail => self.ending = Some(Verdict::Rejected),
         }
     }
@@ -144,7 +192,7 @@ impl Run {
         if let (Some(state), Some(stamp)) = (self.worklists.get_mut(worklist), stamp) {
             state.source = stamp.digest.clone();
         }
-        let source = self.plan.worklists.get(worklist).map(|list| list.from.clone());
+        let source = self.plan.worklists.get(worklist).and_then(|list| list.artifact().cloned());
         if let (Some(source), Some(stamp), Some(next)) = (source, stamp, &mut self.next)
             && let Some(files) = &mut next.files
         {
