@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use botpipe_journal::Lease;
-use botpipe_kernel::run::{Effect, Event, Input, InterruptCause, Run, Said, decide, outstanding};
+use botpipe_kernel::ids::TurnId;
+use botpipe_kernel::run::{
+    Effect, Event, Input, InterruptCause, Run, Said, Signal, decide, outstanding,
+};
 
 use crate::error::Error;
 use crate::inbox::Inbox;
@@ -12,6 +15,7 @@ use crate::parts::Parts;
 use crate::perform::{self, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection;
+use crate::recording;
 use crate::request::{Notice, Progress};
 
 /// One owner moving one run.
@@ -43,6 +47,7 @@ impl Driver<'_> {
             seq: self.seq,
         };
         projection::write_or_note(self.parts, &view, self.progress);
+        recording::write_or_note(self.parts, &view, self.progress);
         result
     }
 
@@ -54,6 +59,20 @@ impl Driver<'_> {
             self.hear_people()?;
             self.look_first()?;
             let Some(effect) = outstanding(&self.run).into_iter().next() else { return Ok(()) };
+            if matches!(effect, Effect::RunChild { .. }) {
+                match perform::children::run(self) {
+                    Ok(()) => continue,
+                    Err(perform::Trouble::Stopped) => {
+                        self.interrupted()?;
+                        return Ok(());
+                    }
+                    Err(perform::Trouble::Stuck { message }) => {
+                        self.tell(Input::Stuck { message })?;
+                        continue;
+                    }
+                    Err(perform::Trouble::Fatal(error)) => return Err(error),
+                }
+            }
             match perform::perform(self, effect.clone()) {
                 Ok(input) => {
                     if !self.tell(input)? {
@@ -81,6 +100,7 @@ impl Driver<'_> {
             return Ok(false);
         }
         if self.cancelled.load(Ordering::SeqCst) {
+            perform::children::cancel(self)?;
             self.tell(Input::Cancel)?;
         } else {
             let tree = self.desk.snapshots.take().ok();
@@ -155,22 +175,35 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Records what people said; whether anybody said anything.
+    /// Records what people said and what signals came; whether anybody said anything.
     ///
     /// # Order
     /// It leaves the list of requests once it is on the disk.
     pub(crate) fn hear_people(&mut self) -> Result<bool, Error> {
         let mail = self.inbox.take();
         let Some(last) = mail.iter().map(|mail| mail.n).max() else { return Ok(false) };
+        let mut said_any = false;
         for mail in mail {
+            said_any |= mail.signal.is_none();
             let text = self.desk.redactor.redact(&mail.text).into_owned();
-            let said = Said { id: mail.id, text: self.parts.keep(&text)? };
-            let events = self.follow(Input::Say { said })?;
+            let text = self.parts.keep(&text)?;
+            let events = self.follow(match mail.signal {
+                Some(name) => Input::Signal { signal: Signal { id: mail.id, name, payload: text } },
+                None => Input::Say { said: Said { id: mail.id, text } },
+            })?;
             self.pending.extend(events);
         }
         self.append()?;
         self.parts.journal.settle_requests(self.lease, last)?;
-        Ok(true)
+        Ok(said_any)
+    }
+
+    /// Shows a line that a turn printed.
+    pub(crate) fn show(&mut self, turn: &TurnId, line: &str) {
+        if let Some(recorder) = &mut self.desk.recorder {
+            recorder.hear(line);
+        }
+        self.progress.notice(&Notice::Activity { turn: Some(turn), line });
     }
 
     /// What follows from an input, folded but not recorded yet.
@@ -197,7 +230,7 @@ pub(crate) fn now() -> u64 {
 }
 
 /// The side file of a turn, relative to its run's folder.
-pub(crate) fn activity_name(turn: &botpipe_kernel::ids::TurnId) -> std::path::PathBuf {
+pub(crate) fn activity_name(turn: &TurnId) -> std::path::PathBuf {
     let name = turn.to_string().replace('/', ".");
     std::path::Path::new("turns").join(format!("{name}.jsonl"))
 }

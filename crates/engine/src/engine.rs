@@ -7,7 +7,7 @@ use std::thread;
 
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
-use botpipe_kernel::run::{Input, Lifecycle, Ref, Run, outstanding};
+use botpipe_kernel::run::{Ref, Run, outstanding};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
@@ -19,6 +19,7 @@ use crate::parts::Parts;
 use crate::perform::{About, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection::{self, View};
+use crate::recording;
 use crate::request::{
     Notice, Progress, ResumeRequest, RunEnd, RunRef, RunStatus, RunSummary, StartRequest,
 };
@@ -85,6 +86,7 @@ impl Engine {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
+        let record = request.record.clone();
         let new = start::prepare(&self.parts, compiled, request)?;
         for text in &new.notes {
             progress.notice(&Notice::Note { text });
@@ -99,6 +101,9 @@ impl Engine {
             },
             &owner("run"),
         )?;
+        if let Some(to) = record {
+            recording::begin(&self.parts, (&new.task, &new.plan.name, &new.run), &to)?;
+        }
         let mut desk = Desk::set_up(&self.parts, new.about)?;
         // It was looked at when it was chosen.
         desk.has_looked = true;
@@ -118,7 +123,7 @@ impl Engine {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
-        let row = self.find(which)?;
+        let row = self.find_root(which)?;
         let (run, seq) = self.parts.fold(&row.run)?;
         if run.lifecycle.is_ended() {
             self.project(&row, &run, seq, progress)?;
@@ -144,7 +149,7 @@ impl Engine {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
-        let row = self.find(which)?;
+        let row = self.find_root(which)?;
         let lease = self.parts.journal.acquire(&row.run, &owner("answer"))?;
         let (run, seq) = self.parts.fold(&row.run)?;
         let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
@@ -160,7 +165,8 @@ impl Engine {
         workflow: Option<&WorkflowName>,
         task: Option<&TaskId>,
     ) -> Result<Vec<RunSummary>, Error> {
-        let filter = RunFilter { workflow: workflow.cloned(), task: task.cloned() };
+        let filter =
+            RunFilter { workflow: workflow.cloned(), task: task.cloned(), children: false };
         Ok(self.parts.journal.runs(&filter)?.iter().map(summary_of).collect())
     }
 
@@ -229,6 +235,20 @@ impl Engine {
         path.is_file().then_some(path)
     }
 
+    /// The run that is meant to be moved: a run below another is moved with it.
+    ///
+    /// # Errors
+    /// [`Error::BelowAnother`] besides those of [`Engine::find`].
+    pub(crate) fn find_root(&self, which: &RunRef) -> Result<RunRow, Error> {
+        let row = self.find(which)?;
+        if !row.run.is_child() {
+            return Ok(row);
+        }
+        let root = self.parts.journal.run(&row.run.root())?;
+        let (task, workflow) = root.map_or((row.task, row.workflow), |it| (it.task, it.workflow));
+        Err(Error::BelowAnother { root: row.run.root(), run: row.run, task, workflow })
+    }
+
     /// The run that is meant.
     pub(crate) fn find(&self, which: &RunRef) -> Result<RunRow, Error> {
         let RunRef { workflow, task, run } = which;
@@ -241,7 +261,11 @@ impl Engine {
                 }
             });
         };
-        let filter = RunFilter { workflow: Some(workflow.clone()), task: Some(task.clone()) };
+        let filter = RunFilter {
+            workflow: Some(workflow.clone()),
+            task: Some(task.clone()),
+            children: true,
+        };
         let rows = self.parts.journal.runs(&filter)?;
         rows.into_iter().find(|row| row.run == *run).ok_or_else(|| Error::NoSuchRun {
             workflow: workflow.clone(),
@@ -368,27 +392,6 @@ impl Driver<'_> {
                 source: Box::new(error),
             },
         }
-    }
-
-    fn take_answer(&mut self, text: &str) -> Result<(), Error> {
-        let answer = match &self.run.lifecycle {
-            Lifecycle::Waiting(question) => {
-                let schema = match &question.schema {
-                    Some(schema) => serde_json::from_str::<Value>(&self.parts.text(schema)?).ok(),
-                    None => None,
-                };
-                crate::prompt::check_answer(question, schema.as_ref(), text)
-                    .map_err(|why| Error::Answer { why })?
-            }
-            _ => Value::Null,
-        };
-        let shown = match &answer {
-            Value::String(text) => text.clone(),
-            value => value.to_string(),
-        };
-        let answer = self.parts.keep(&self.desk.redactor.redact(&shown))?;
-        let text = self.desk.redactor.redact(text).into_owned();
-        self.tell(Input::Answer { answer, text }).map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::ids::{RunId, SignalName, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::run::Refusal;
 
 use crate::prompt::InputProblem;
@@ -30,6 +30,10 @@ pub enum Error {
     NoObject { prefix: String },
     #[error("`{prefix}` names no object: {why}")]
     ObjectName { prefix: String, why: String },
+    #[error(
+        "run `{run}` is part of run `{root}` and is moved with it: task `{task}`, workflow `{workflow}`"
+    )]
+    BelowAnother { run: RunId, root: RunId, task: TaskId, workflow: WorkflowName },
     #[error("{}", refusal_text(.refusal))]
     Refused { refusal: Refusal },
     #[error("the workflow does not check; see its diagnostics")]
@@ -66,11 +70,20 @@ pub enum Error {
     Harness { name: &'static str, message: String },
     #[error("cassette {origin}: {message}")]
     Cassette { origin: String, message: String },
+    #[error(
+        "run `{run}` of task `{task}` was not recorded; `botpipe run {workflow} … --record FILE` records one"
+    )]
+    NotRecorded { run: RunId, task: TaskId, workflow: WorkflowName },
     #[error("run `{run}` refers to {what}, which is missing or damaged: {message}")]
     Record { run: RunId, what: String, message: String },
     /// The owner of a run could not go on, and could not even record that.
     #[error("{source}")]
     CutOff { run: RunId, task: TaskId, workflow: WorkflowName, source: Box<Error> },
+    #[error(
+        "no step of workflow `{workflow}` waits for a signal `{name}`{}",
+        waited_for(.names)
+    )]
+    NoSignal { workflow: WorkflowName, name: SignalName, names: Vec<String> },
     #[error("internal error: {message}; please report it with the run's `logs --events`")]
     Internal { message: String },
 }
@@ -116,9 +129,11 @@ impl Error {
             | Self::NoSuchRun { .. }
             | Self::NoTurn { .. }
             | Self::NoConversation { .. }
+            | Self::NotRecorded { .. }
             | Self::NoObject { .. } => ErrorKind::NotFound,
             Self::Refused { .. } | Self::Answer { .. } | Self::Attach { .. } => ErrorKind::Refused,
             Self::Config(_)
+            | Self::BelowAnother { .. }
             | Self::Unchecked
             | Self::Input { .. }
             | Self::NoProvider { .. }
@@ -129,12 +144,17 @@ impl Error {
             | Self::Policy { .. }
             | Self::Secret { .. }
             | Self::Budget { .. }
+            | Self::NoSignal { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,
             Self::CutOff { source, .. } => source.kind(),
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }
+}
+
+fn waited_for(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; it waits for {}", quoted(names)) }
 }
 
 fn list(problems: &[InputProblem]) -> String {

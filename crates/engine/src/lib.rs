@@ -1,6 +1,7 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
 pub mod activity;
+mod answer;
 pub mod attach;
 pub mod catalog;
 pub mod config;
@@ -9,7 +10,9 @@ mod driver;
 pub mod engine;
 pub mod environment;
 pub mod error;
+pub mod explain;
 mod found;
+pub mod graph;
 pub mod harness;
 mod inbox;
 mod limits;
@@ -20,11 +23,15 @@ mod policy;
 pub mod process;
 mod projection;
 pub mod prompt;
+mod recording;
 pub mod request;
 pub mod scaffold;
+pub mod schemas;
 pub mod scratch;
+mod signal;
 mod start;
 mod take_up;
+pub mod testing;
 pub mod trace;
 pub mod why;
 pub mod workspace;

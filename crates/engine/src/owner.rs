@@ -1,4 +1,4 @@
-//! What others ask of a run's owner: to cancel it, and to tell its agent something.
+//! What others ask of a run's owner: to cancel it, to tell its agent something, to hear a signal.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use botpipe_journal::{Asked, Journal, Lease, Request};
 use botpipe_kernel::ids::RunId;
-use botpipe_kernel::run::{Event, Input, Refusal, Said};
+use botpipe_kernel::run::{Event, Input, Refusal, Run, Said};
 
 use crate::driver::{Driver, now};
 use crate::engine::{Engine, owner};
@@ -23,13 +23,14 @@ impl Engine {
     /// # Errors
     /// No such run, or one that is over.
     pub fn cancel(&self, which: &RunRef) -> Result<CancelResult, Error> {
-        let row = self.find(which)?;
+        let row = self.find_root(which)?;
         match self.parts.journal.acquire(&row.run, &owner("cancel")) {
             Ok(lease) => {
                 let (run, seq) = self.parts.fold(&row.run)?;
                 let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
                 let stop = StopSwitch::new();
                 self.own(&lease, run, seq, desk, &Silent, &stop, |driver| {
+                    crate::perform::children::cancel(driver)?;
                     driver.tell(Input::Cancel).map(drop)
                 })?;
                 Ok(CancelResult::Cancelled)
@@ -53,8 +54,8 @@ impl Engine {
     /// # Errors
     /// No such run, or one that is over.
     pub fn say(&self, which: &RunRef, text: &str) -> Result<SayResult, Error> {
-        let row = self.find(which)?;
-        let id = say_id();
+        let row = self.find_root(which)?;
+        let id = own_id('s');
         let (run, _) = self.parts.fold(&row.run)?;
         if run.lifecycle.is_ended() {
             return Err(Error::Refused { refusal: Refusal::Ended });
@@ -65,23 +66,7 @@ impl Engine {
                 let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
                 let said = desk.redactor.redact(text).into_owned();
                 let said = Said { id, text: self.parts.keep(&said)? };
-                let inbox = Inbox::default();
-                let stop = StopSwitch::new();
-                let cancelled = AtomicBool::new(false);
-                let mut driver = Driver {
-                    parts: &self.parts,
-                    lease: &lease,
-                    run,
-                    seq,
-                    pending: Vec::new(),
-                    desk,
-                    progress: &Silent,
-                    stop: &stop,
-                    inbox: &inbox,
-                    cancelled: &cancelled,
-                };
-                driver.tell(Input::Say { said })?;
-                driver.append()?;
+                self.record(&lease, run, seq, desk, Input::Say { said })?;
                 Ok(SayResult::ForNextTurn)
             }
             Err(botpipe_journal::Error::Busy { run, .. }) if run == row.run => {
@@ -93,6 +78,31 @@ impl Engine {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Records something in a run that is at rest, and leaves it there.
+    pub(crate) fn record(
+        &self,
+        lease: &Lease,
+        run: Run,
+        seq: u64,
+        desk: Desk,
+        input: Input,
+    ) -> Result<(), Error> {
+        let mut driver = Driver {
+            parts: &self.parts,
+            lease,
+            run,
+            seq,
+            pending: Vec::new(),
+            desk,
+            progress: &Silent,
+            stop: &StopSwitch::new(),
+            inbox: &Inbox::default(),
+            cancelled: &AtomicBool::new(false),
+        };
+        driver.tell(input)?;
+        driver.append()
     }
 
     /// Waits a little for a living owner to have recorded what was said.
@@ -126,11 +136,11 @@ const SAY_PATIENCE_TENTHS: u32 = 50;
 /// And for a turn that has been recorded to be told.
 const TOLD_PATIENCE_TENTHS: u32 = 5;
 
-/// A name for something said, its own on this machine.
-fn say_id() -> String {
+/// A name for something sent to a run, its own on this machine.
+pub(crate) fn own_id(kind: char) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("s{:x}-{:x}-{count}", now(), std::process::id())
+    format!("{kind}{:x}-{:x}-{count}", now(), std::process::id())
 }
 
 /// Listens for `cancel` and for what people say, until `done`; the journal itself keeps the lease
@@ -161,7 +171,13 @@ impl Ears<'_> {
                     }
                 }
                 Request::Say { id, text } => {
-                    if self.inbox.put(Mail { n, id, text }) {
+                    if self.inbox.put(Mail { n, id, text, signal: None }) {
+                        self.stop.nudge();
+                    }
+                }
+                Request::Signal { id, name, payload } => {
+                    let mail = Mail { n, id, text: payload, signal: Some(name) };
+                    if self.inbox.put(mail) {
                         self.stop.nudge();
                     }
                 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use botpipe_kernel::plan::{NetworkMode, Plan, Policy, SandboxMode, Step, Work};
+use botpipe_kernel::plan::{NetworkMode, Plan, Policy, SandboxMode, Step};
 use botpipe_kernel::run::{Harness, Interface, Provider};
 use botpipe_providers::Access;
 use serde_json::json;
@@ -62,7 +62,7 @@ fn resolved(plan: &Plan, step: &Step) -> Policy {
 /// What of the workflow's policies nobody enforces with this provider, as one sentence with the line
 /// that would permit the run.
 pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String> {
-    let agents = plan.steps.iter().filter(|step| !matches!(step.work, Work::Run { .. }));
+    let agents = plan.steps.iter().filter(|step| step.asks_agent());
     agents.into_iter().find_map(|step| {
         let Policy { sandbox_mode, network, .. } = resolved(plan, step);
         let confined = sandbox_mode.filter(|mode| *mode != SandboxMode::DangerFullAccess);

@@ -6,11 +6,11 @@ use std::io;
 use std::path::Path;
 
 use botpipe_kernel::ids::{RunId, TaskId};
-use botpipe_kernel::plan::{Plan, Target};
-use botpipe_kernel::run::{Lifecycle, Phase, Run, Verdict};
+use botpipe_kernel::run::{ChildPhase, Children, Lifecycle, Phase, Run, Verdict};
 use serde_json::json;
 
 use crate::error::Error;
+use crate::graph::Graph;
 use crate::parts::Parts;
 use crate::request::{Notice, Progress};
 
@@ -18,8 +18,12 @@ use crate::request::{Notice, Progress};
 /// `until` where it waits for a time, in milliseconds since the epoch.
 pub(crate) fn summary(run: &Run) -> String {
     let mut summary = json!({ "state": word(&run.lifecycle), "detail": detail(run) });
-    if let Lifecycle::Held(hold) = &run.lifecycle {
-        summary["until"] = json!(hold.until);
+    let until = match &run.lifecycle {
+        Lifecycle::Held(hold) => Some(hold.until),
+        _ => run.due().map(|(_, until)| until),
+    };
+    if let Some(until) = until {
+        summary["until"] = json!(until);
     }
     summary.to_string()
 }
@@ -28,7 +32,7 @@ pub(crate) fn summary(run: &Run) -> String {
 pub(crate) fn word(lifecycle: &Lifecycle) -> &'static str {
     match lifecycle {
         Lifecycle::Unstarted | Lifecycle::Running => "running",
-        Lifecycle::Waiting(_) | Lifecycle::Held(_) => "waiting",
+        Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Awaiting(_) => "waiting",
         Lifecycle::Stopped(_) => "stopped",
         Lifecycle::Finished(Verdict::Accepted) => "accepted",
         Lifecycle::Finished(Verdict::Rejected) => "rejected",
@@ -43,6 +47,7 @@ pub(crate) fn detail(run: &Run) -> String {
         Lifecycle::Stopped(stop) => stop.to_string(),
         Lifecycle::Waiting(question) => question.text.clone(),
         Lifecycle::Held(hold) => hold.to_string(),
+        Lifecycle::Awaiting(wait) => wait.to_string(),
         Lifecycle::Finished(_) | Lifecycle::Cancelled => String::new(),
         Lifecycle::Unstarted | Lifecycle::Running => match &run.visit {
             Some(visit) => match &visit.phase {
@@ -52,11 +57,29 @@ pub(crate) fn detail(run: &Run) -> String {
                 | Phase::Restoring { turn, .. }
                 | Phase::Asking { turn, .. } => turn.to_string(),
                 Phase::Checking => format!("{} checks", visit.id),
-                Phase::Entering | Phase::Sealing | Phase::Handing { .. } => visit.id.to_string(),
+                Phase::Entering
+                | Phase::Sealing
+                | Phase::Handing { .. }
+                | Phase::Posing { .. }
+                | Phase::Planning
+                | Phase::Arming => visit.id.to_string(),
+                Phase::Children => match &visit.children {
+                    Some(children) => format!("{}: {}", visit.id, of_children(children)),
+                    None => visit.id.to_string(),
+                },
             },
             None => String::new(),
         },
     }
+}
+
+/// How far the children of a visit are.
+pub(crate) fn of_children(children: &Children) -> String {
+    let count =
+        |is: fn(&ChildPhase) -> bool| children.iter().filter(|(_, it)| is(&it.phase)).count();
+    let over = count(|it| matches!(it, ChildPhase::Ended(_) | ChildPhase::Skipped));
+    let running = count(|it| matches!(it, ChildPhase::Owed { .. }));
+    format!("{over} of {} branches over, {running} at work", children.plans.len())
 }
 
 /// What is projected.
@@ -113,7 +136,7 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         (folder.join("run.json"), pretty),
         (folder.join("events.jsonl"), events),
         (folder.join("request.md"), message.clone()),
-        (folder.join("graph.mmd"), graph(&run.plan)),
+        (folder.join("graph.mmd"), Graph::of(&run.plan).mermaid()),
         (parts.layout.request(view.task), message),
     ];
     for (path, text) in files {
@@ -133,32 +156,4 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         // Half a text is of use to nobody.
         let _ = fs::remove_file(&fresh);
     })
-}
-
-/// The plan as a Mermaid flowchart.
-pub(crate) fn graph(plan: &Plan) -> String {
-    let mut text = String::from("flowchart TD\n");
-    for step in &plan.steps {
-        let title = step.title.as_deref().unwrap_or(step.id.as_str()).replace('"', "'");
-        let _ = writeln!(text, "    {}[\"{title}\"]", step.id);
-    }
-    for step in &plan.steps {
-        for route in &step.routes {
-            let mut seen = Vec::new();
-            for target in route.action.targets() {
-                let to = match target {
-                    Target::Step(id) => id.to_string(),
-                    Target::SelfStep => step.id.to_string(),
-                    Target::Finish => "FINISH((FINISH))".to_owned(),
-                    Target::Fail => "FAIL((FAIL))".to_owned(),
-                    Target::AwaitInput => "AWAIT_INPUT[/AWAIT_INPUT/]".to_owned(),
-                };
-                if !seen.contains(&to) {
-                    let _ = writeln!(text, "    {} -->|{}| {to}", step.id, route.tag);
-                    seen.push(to);
-                }
-            }
-        }
-    }
-    text
 }

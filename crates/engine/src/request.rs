@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use botpipe_journal::Owner;
-use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::ids::{BranchId, RunId, SignalName, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan};
 use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
 use botpipe_lang::WorstCase;
@@ -36,6 +36,8 @@ pub struct StartRequest {
     pub budget: Budget,
     /// Nobody is there to be asked: what takes a person is offered to no agent.
     pub full_auto: bool,
+    /// Where the run is recorded, as a cassette.
+    pub record: Option<PathBuf>,
 }
 
 /// The agent program as a person chose it.
@@ -177,6 +179,30 @@ pub enum SayResult {
     Requested,
 }
 
+/// A signal to be sent.
+#[derive(Debug, Clone)]
+pub struct SignalRequest {
+    pub name: SignalName,
+    pub payload: Option<Value>,
+    /// What tells it from others: the same sent twice counts once. Without one it is always new.
+    pub id: Option<String>,
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone)]
+pub enum SignalResult {
+    /// A step waited for it; where the run stands now.
+    MovedOn(Box<RunEnd>),
+    /// It is recorded and kept until a step waits for it.
+    Kept,
+    /// The same, by the process that moves the run.
+    ByOwner,
+    /// One of that id came before, and this one changes nothing.
+    Before,
+    /// It is on the run's list, and is heard when the run is next taken up.
+    Requested,
+}
+
 /// Something that happened while a run moves, for a person who watches.
 #[derive(Debug)]
 pub enum Notice<'a> {
@@ -191,11 +217,13 @@ pub enum Notice<'a> {
     Activity { turn: Option<&'a TurnId>, line: &'a str },
     /// Something worth saying that is no event.
     Note { text: &'a str },
+    /// Something of a run below this one.
+    Child { branch: &'a BranchId, notice: &'a Notice<'a> },
 }
 
 /// Who watches a run.
-pub trait Progress {
-    /// Called on the engine's thread; must not block for long.
+pub trait Progress: Sync {
+    /// Called on the threads that move a run and its children; must not block for long.
     fn notice(&self, notice: &Notice<'_>);
 }
 

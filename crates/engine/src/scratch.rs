@@ -1,8 +1,9 @@
 //! Scratch repositories: a small git repository made from given files, and what changed in it since.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use git2::{IndexAddOption, Repository, Signature, Status, StatusOptions, Time};
 
@@ -15,6 +16,23 @@ pub struct NewFile<'a> {
     pub path: &'a str,
     pub text: &'a str,
     pub executable: bool,
+}
+
+/// A new empty folder among the system's temporary ones.
+///
+/// # Errors
+/// What the system says.
+pub fn folder(name: &str) -> io::Result<PathBuf> {
+    let base = std::env::temp_dir();
+    for n in 0_u32.. {
+        let path = base.join(format!("{name}-{}-{n}", std::process::id()));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Writes the files into an existing empty folder and commits them as a new git repository.

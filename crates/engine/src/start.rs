@@ -1,5 +1,6 @@
 //! A new run: its input checked, its provider chosen, its texts kept.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -93,14 +94,17 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     let provider = agent.as_ref().map(Agent::provider);
     let fallbacks: Vec<_> = request.fallbacks.iter().map(|it| it.provider.clone()).collect();
     let budget = request.budget.clone().or(&plan.budget);
+    let plans = family(compiled, &plan);
     for provider in provider.iter().chain(&fallbacks) {
         can_be_recorded(provider)?;
-        can_be_kept(&budget, Some(provider))?;
-        if let Some(message) = policy::refusal(&plan, Some(provider)) {
-            return Err(Error::Policy { message });
+        for plan in &plans {
+            can_be_kept(&budget.clone().or(&plan.budget), Some(provider))?;
+            if let Some(message) = policy::refusal(plan, Some(provider)) {
+                return Err(Error::Policy { message });
+            }
         }
     }
-    if provider.is_none() && needs_agent(&plan) {
+    if provider.is_none() && plans.iter().any(needs_agent) {
         return Err(Error::NoProvider { workflow: plan.name.clone() });
     }
     let redactor = Redactor::of_process();
@@ -121,6 +125,26 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     Ok(Fitting { plan, message, input, params, agent, fallbacks, notes })
 }
 
+/// A plan and those of all runs that may be started below it.
+pub(crate) fn family(compiled: &Compiled, plan: &plan::Plan) -> Vec<plan::Plan> {
+    let mut all = vec![plan.clone()];
+    let mut seen = BTreeSet::new();
+    let mut at = 0;
+    while let Some(plan) = all.get(at) {
+        let groups = plan.steps.iter().filter_map(plan::Step::group);
+        let children: Vec<Digest> = groups.flat_map(plan::Group::plans).cloned().collect();
+        for digest in children {
+            let text = compiled.texts.get(&digest);
+            let child = text.and_then(|text| serde_json::from_str(text).ok());
+            if seen.insert(digest) {
+                all.extend(child);
+            }
+        }
+        at += 1;
+    }
+    all
+}
+
 /// What a run would be: nothing is written, and nothing is asked of an agent.
 ///
 /// # Errors
@@ -138,9 +162,9 @@ pub fn preview(
     let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
     let by = provider.as_ref().and_then(Kind::of);
     let policies = plan.steps.iter().map(|step| {
-        let access = match (&step.work, by) {
-            (plan::Work::Run { .. }, _) | (_, None) => policy::UNCONFINED,
-            (_, Some(by)) => policy::access(&plan, step, by, &root),
+        let access = match by.filter(|_| step.asks_agent()) {
+            None => policy::UNCONFINED,
+            Some(by) => policy::access(&plan, step, by, &root),
         };
         policy::in_force(&request.pass_env, &access, by.map(|(kind, _)| kind))
     });
@@ -187,6 +211,8 @@ pub(crate) fn prepare(
         max_steps: request.max_steps,
         on_limit: request.on_limit,
         budget: request.budget,
+        parent: None,
+        context: None,
         full_auto: request.full_auto,
     };
     let about = About {
@@ -197,6 +223,8 @@ pub(crate) fn prepare(
         input,
         params,
         provider,
+        context: serde_json::Map::new(),
+        path: String::new(),
     };
     Ok(NewRun { run, task, plan: Arc::new(plan), input: start, about, notes })
 }
@@ -237,7 +265,7 @@ fn can_be_kept(budget: &Budget, provider: Option<&Provider>) -> Result<(), Error
 
 /// Whether any step asks an agent.
 pub(crate) fn needs_agent(plan: &plan::Plan) -> bool {
-    plan.steps.iter().any(|step| !matches!(step.work, plan::Work::Run { .. }))
+    plan.steps.iter().any(plan::Step::asks_agent)
 }
 
 /// The operator's choice, else the workflow's own.

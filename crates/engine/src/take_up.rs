@@ -18,7 +18,7 @@ impl Driver<'_> {
     /// # Errors
     /// Also a tree that cannot be recorded, where it is to be put back: nothing is recorded then.
     pub(crate) fn take_up(&mut self, raise: Raise, gone_by: u64) -> Result<(), Error> {
-        if matches!(self.run.lifecycle, Lifecycle::Waiting(_)) {
+        if self.overdue()? || matches!(self.run.lifecycle, Lifecycle::Waiting(_)) {
             return Ok(());
         }
         let (mut tree, mut edited) = (None, Vec::new());

@@ -35,6 +35,21 @@ pub(crate) struct Claim {
     pub(crate) dead: Vec<HeldGrant>,
 }
 
+impl Claim {
+    /// Whether the holder is of the same family of runs, and the process that claims.
+    ///
+    /// A run and its children are moved by one process together; each has its own lease.
+    fn is_of_family(&self, holder: &Holder) -> bool {
+        let run = match &self.target {
+            Target::New(new) => &new.run,
+            Target::Existing(run) => run,
+        };
+        *run != holder.run
+            && run.root() == holder.run.root()
+            && holder.owner.is_same_process(&self.owner)
+    }
+}
+
 /// One moment of one grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeldGrant {
@@ -64,7 +79,9 @@ pub(crate) enum Answer {
 pub(crate) fn answer(desk: &mut Desk<'_>, path: &Path, claim: &Claim) -> Result<Answer, Error> {
     let wrap = |source| Error::database(path, source);
     let found = holders(desk.conn).map_err(wrap)?;
-    if let Some(holder) = found.into_iter().find(|holder| !claim.dead.contains(&holder.grant)) {
+    let in_the_way =
+        |holder: &Holder| !claim.dead.contains(&holder.grant) && !claim.is_of_family(holder);
+    if let Some(holder) = found.into_iter().find(in_the_way) {
         return Ok(Answer::Held(Box::new(holder)));
     }
     let (run, row) = match &claim.target {
@@ -73,7 +90,9 @@ pub(crate) fn answer(desk: &mut Desk<'_>, path: &Path, claim: &Claim) -> Result<
             if find(desk.conn, &new.run).map_err(wrap)?.is_some() {
                 return Err(Error::RunExists { run: new.run.clone() });
             }
-            if let Some((run, state)) = unfinished(desk.conn, new).map_err(wrap)? {
+            let unfinished =
+                if new.run.is_child() { None } else { unfinished(desk.conn, new).map_err(wrap)? };
+            if let Some((run, state)) = unfinished {
                 let (task, workflow) = (new.task.clone(), new.workflow.clone());
                 return Err(Error::Unfinished { run, task, workflow, state });
             }
@@ -161,16 +180,19 @@ pub(crate) fn find(conn: &Connection, run: &RunId) -> rusqlite::Result<Option<(i
 
 /// A run whose owner died before its first event never was.
 fn discard_unbegun(conn: &Connection, new: &NewRun) -> rusqlite::Result<()> {
-    conn.execute(
-        "DELETE FROM runs WHERE last_seq = 0 AND (run = ?1 OR (task = ?2 AND workflow = ?3))",
-        [new.run.as_str(), new.task.as_str(), new.workflow.as_str()],
-    )
+    // The others of a child's family may be about to get their first.
+    let unowned = if new.run.is_child() { "AND run = ?1" } else { "" };
+    conn.prepare_cached(&format!(
+        "DELETE FROM runs WHERE last_seq = 0
+             AND (run = ?1 OR (task = ?2 AND workflow = ?3)) {unowned}"
+    ))?
+    .execute([new.run.as_str(), new.task.as_str(), new.workflow.as_str()])
     .map(drop)
 }
 
 fn unfinished(conn: &Connection, new: &NewRun) -> rusqlite::Result<Option<(RunId, String)>> {
     let found = read::runs_where(conn, 1, |row| {
-        row.task == new.task && row.workflow == new.workflow && !row.ended
+        row.task == new.task && row.workflow == new.workflow && !row.ended && !row.run.is_child()
     })?;
     Ok(found.into_iter().next().map(|row| (row.run, row.state)))
 }

@@ -100,8 +100,8 @@ impl Journal {
     /// A run is durable, and listed, with its first event; one that never gets any never was.
     ///
     /// # Errors
-    /// [`Error::Busy`] while any run of this folder is held by an owner who lives;
-    /// [`Error::Unfinished`] when this task has a run of this workflow that is not over;
+    /// [`Error::Busy`] while any run of this folder is held by an owner who lives, other than runs of the
+    /// same family by the same process; [`Error::Unfinished`] when this task has a run of this workflow that is not over;
     /// [`Error::RunExists`].
     pub fn create_run(&self, new: NewRun, owner: &Owner) -> Result<Lease, Error> {
         self.claim(Target::New(new), owner, None)
@@ -116,8 +116,11 @@ impl Journal {
     /// [`Error::NoSuchRun`]; [`Error::Damaged`] when events that were durable are gone.
     pub fn acquire(&self, run: &RunId, owner: &Owner) -> Result<Lease, Error> {
         let mark = mark::read(&self.shared.root, run);
-        // Damage that only a write would meet is met before anything is written.
-        self.reading(read::quick_check)?;
+        // Damage that only a write would meet is met before anything is written; a child's family has
+        // been claimed already.
+        if !run.is_child() {
+            self.reading(read::quick_check)?;
+        }
         self.claim(Target::Existing(run.clone()), owner, mark)
     }
 
@@ -235,6 +238,20 @@ impl Journal {
                 claim::check_mark(path, &run, found, mark.as_ref())?;
             }
             read::runs(conn, filter).map_err(wrap)
+        })
+    }
+
+    /// One run; `None`: it has not begun.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], also when events are missing that were durable.
+    pub fn run(&self, run: &RunId) -> Result<Option<RunRow>, Error> {
+        let mark = mark::read(&self.shared.root, run);
+        self.reading(|conn, path| {
+            let wrap = |source| Error::database(path, source);
+            let found = claim::find(conn, run).map_err(wrap)?;
+            claim::check_mark(path, run, found, mark.as_ref())?;
+            read::run(conn, run).map_err(wrap)
         })
     }
 

@@ -43,6 +43,14 @@ impl Owner {
         }
     }
 
+    /// Whether both are the same process, whatever it does.
+    pub(crate) fn is_same_process(&self, other: &Self) -> bool {
+        let known = |owner: &Self| {
+            (owner.pid, owner.start_ticks, owner.boot_id.clone(), owner.pid_namespace.clone())
+        };
+        known(self) == known(other)
+    }
+
     /// Tells whether this owner still runs, as far as it can be seen from here.
     pub fn liveness(&self) -> Liveness {
         let here = Self::current(String::new());

@@ -37,6 +37,8 @@ pub struct Stored {
 pub struct RunFilter {
     pub task: Option<TaskId>,
     pub workflow: Option<WorkflowName>,
+    /// Whether runs that other runs started are listed as well.
+    pub children: bool,
 }
 
 /// A run as a list shows it.
@@ -198,8 +200,18 @@ pub(crate) fn latest_run(
     workflow: &WorkflowName,
     task: Option<&TaskId>,
 ) -> rusqlite::Result<Option<RunRow>> {
-    let filter = RunFilter { task: task.cloned(), workflow: Some(workflow.clone()) };
+    let filter =
+        RunFilter { task: task.cloned(), workflow: Some(workflow.clone()), children: false };
     Ok(runs_where(conn, 1, |row| filter.passes(row))?.pop())
+}
+
+/// A run that has begun.
+pub(crate) fn run(conn: &Connection, run: &RunId) -> rusqlite::Result<Option<RunRow>> {
+    let found = conn
+        .prepare_cached(&format!("SELECT {}, beat FROM runs WHERE run = ?1", seal::COLUMNS))?
+        .query_row([run.as_str()], run_row)
+        .optional()?;
+    Ok(found.filter(|row| row.events > 0))
 }
 
 /// The newest so many runs that pass, newest first.
@@ -217,7 +229,8 @@ pub(crate) fn runs_where(
 
 impl RunFilter {
     fn passes(&self, row: &RunRow) -> bool {
-        self.task.as_ref().is_none_or(|task| row.task == *task)
+        (self.children || !row.run.is_child())
+            && self.task.as_ref().is_none_or(|task| row.task == *task)
             && self.workflow.as_ref().is_none_or(|workflow| row.workflow == *workflow)
     }
 }

@@ -133,6 +133,14 @@ text_id!(
     RouteTag, "route tag", name_safe, NAME_RULE
 );
 text_id!(
+    /// A branch of a step's children: a step's name, or what tells an item of its list.
+    BranchId, "branch id", folder_safe, FOLDER_RULE
+);
+text_id!(
+    /// A signal's name: what a step waits for, and what is sent.
+    SignalName, "signal name", name_safe, NAME_RULE
+);
+text_id!(
     /// A check's name within its step.
     CheckName, "check name", name_safe, NAME_RULE
 );
@@ -141,6 +149,28 @@ text_id!(
     /// A named session's name.
     SessionName, "session name", name_safe, NAME_RULE
 );
+
+impl RunId {
+    /// The id of the run's child of that number, started in its visit of that number.
+    ///
+    /// # Shape
+    /// `r1.4-0` is the first child of the fourth visit of `r1`; its own children are `r1.4-0.1-0` and so
+    /// on. `None`: nested so deep that the name would be too long for a folder.
+    pub fn child(&self, visit: u32, index: u32) -> Option<Self> {
+        format!("{self}.{visit}-{index}").parse().ok()
+    }
+
+    /// The id of the run that nobody else started: the one that is resumed, answered and cancelled.
+    #[must_use]
+    pub fn root(&self) -> Self {
+        Self(self.0.split('.').next().unwrap_or_default().to_owned())
+    }
+
+    /// Whether another run started it.
+    pub fn is_child(&self) -> bool {
+        self.0.contains('.')
+    }
+}
 
 /// The SHA-256 of some bytes, as 64 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -272,8 +302,10 @@ pub enum Role {
     Producer,
     /// Its second, which picks the route.
     Verifier,
-    /// The program of a `run` step.
+    /// The program of a `run` or `validate` step.
     Script,
+    /// Nobody of ours: a person, a time or a signal that a step waits for.
+    Outside,
 }
 
 impl Role {
@@ -284,6 +316,7 @@ impl Role {
             Self::Producer => "producer",
             Self::Verifier => "verifier",
             Self::Script => "script",
+            Self::Outside => "outside",
         }
     }
 }
@@ -348,6 +381,7 @@ impl FromStr for TurnId {
             "producer" => Role::Producer,
             "verifier" => Role::Verifier,
             "script" => Role::Script,
+            "outside" => Role::Outside,
             _ => return Err(fail()),
         };
         Ok(Self {
@@ -384,6 +418,16 @@ mod tests {
         for text in ["plan", "plan/x", "plan[/1", "plan[a/b]/1", "../1"] {
             assert!(text.parse::<VisitId>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_child_is_named_by_its_parent_and_its_place() {
+        let root: RunId = "r01-2-0".parse().unwrap();
+        let child = root.child(4, 0).unwrap().child(1, 12).unwrap();
+        assert_eq!(child.as_str(), "r01-2-0.4-0.1-12");
+        assert!(child.is_child() && child.root() == root && !root.is_child());
+        let deep = (0..40).try_fold(root, |run, _| run.child(1, 0));
+        assert_eq!(deep, None);
     }
 
     #[test]

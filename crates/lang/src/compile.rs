@@ -35,7 +35,14 @@ pub struct Compiled {
 }
 
 /// Compiles a workflow; reads the files it names through `files`, runs nothing.
+///
+/// The workflows it starts are compiled with it: their plans and texts are among its texts.
 pub fn compile(source: &SourceFile, files: &dyn Files) -> Compiled {
+    compile_below(source, files, &[])
+}
+
+/// Compiles a workflow that others start; `above` are the places of their files.
+pub(crate) fn compile_below(source: &SourceFile, files: &dyn Files, above: &[String]) -> Compiled {
     let mut report = Report::on(source);
     let mut compiled = Compiled {
         plan: None,
@@ -48,7 +55,7 @@ pub fn compile(source: &SourceFile, files: &dyn Files) -> Compiled {
     };
     if let Some(root) = yaml::parse(&mut report) {
         compiled.meta = of_tree(&root);
-        let checked = document::read(&root, &mut report, files)
+        let checked = document::read(&root, &mut report, files, above)
             .and_then(|document| check(document, &mut report));
         if let Some(checked) = checked {
             let turns = worst_case(&checked);

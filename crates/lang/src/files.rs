@@ -4,10 +4,21 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Component, Path, PathBuf};
 
+use crate::source::SourceFile;
+
 /// Reads the texts a workflow names by path.
 pub trait Files {
     /// The text of a file; `relative` is as authored, relative to the workflow's own file.
     fn read(&self, relative: &str) -> Result<String, FileProblem>;
+
+    /// Another workflow by its name, alias or path, and the files beside it; the error says in words
+    /// what is there instead.
+    ///
+    /// # Errors
+    /// There is none, or there is nowhere to look.
+    fn workflow(&self, reference: &str) -> Result<(SourceFile, Box<dyn Files>), String> {
+        Err(format!("there is no workflow `{reference}` to be found from here"))
+    }
 }
 
 /// Why a file named by a workflow could not be read.

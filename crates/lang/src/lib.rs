@@ -15,6 +15,7 @@ mod lower;
 mod metadata;
 pub mod reading;
 mod source;
+mod template;
 mod yaml;
 
 pub use canonical::{canonical_json, canonical_plan, digest_of};
@@ -24,3 +25,4 @@ pub use diagnostic::{Code, Diagnostic, Label, Severity, Suggestion};
 pub use files::{FileProblem, Files, Folder, InMemory};
 pub use metadata::{Metadata, metadata};
 pub use source::{SourceFile, Span};
+pub use template::sole_expression;

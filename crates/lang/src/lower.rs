@@ -1,19 +1,22 @@
 //! A checked document to the kernel's plan; long texts go beside it, by digest.
 
+mod data;
+
 use std::collections::BTreeMap;
 
-use botpipe_kernel::ids::{ArtifactName, Digest, StepId, WorklistName};
+use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
 use botpipe_kernel::plan::{
-    Artifact, Assignment, Check, Continuity, Input, ItemSource, Limits, Output, OutputSource, Plan,
-    Program, Route, Selection, Step, TurnPlan, Work, Worklist,
+    Artifact, Ask, Assignment, Branch, Budget, Check, Child, Children, Choice, Clocks, Continuity,
+    Group, Input, Limits, Over, Plan, Program, Route, Step, TurnPlan, WaitFor, Work,
 };
 use serde_json::Value as Json;
 
-use crate::canonical::{canonical_json, digest_of};
+use crate::canonical::{canonical_json, canonical_plan, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ArtifactDecl, AssignmentDecl, CheckDecl, ContinuityDecl, Document, OutputDecl, OutputFrom,
-    RouteDecl, SchemaDecl, SourceDecl, StepDecl, TextDecl, TurnDecl, WorkDecl, WorklistDecl,
+    ArtifactDecl, AssignmentDecl, BranchDecl, CheckDecl, ChildDecl, ChildrenDecl, ContinuityDecl,
+    Document, GroupDecl, OverDecl, RouteDecl, SchemaDecl, StepDecl, TextDecl, TurnDecl, WaitDecl,
+    WorkDecl,
 };
 use crate::source::Spanned;
 
@@ -60,8 +63,28 @@ impl TextStore {
             .collect::<Option<_>>()?;
         let output = document.output.as_ref().map(|output| self.output(output));
         let state = document.state.schema().map(|state| self.schema(state));
-        let steps =
-            document.steps.iter().map(|step| self.step(step)).collect::<Option<Vec<_>>>()?;
+        // What a branch has of the workflow it stands in: a plan with one step.
+        let frame = Plan {
+            format: Plan::FORMAT,
+            name: document.name.clone()?,
+            title: None,
+            description: None,
+            entry: document.steps.get(entry)?.id.value.clone(),
+            input: input.clone(),
+            params: params.clone(),
+            artifacts,
+            worklists: BTreeMap::new(),
+            steps: Vec::new(),
+            limits: Limits { max_steps: document.max_steps },
+            provider: None,
+            policy: document.policy.clone(),
+            budget: Budget::default(),
+            state: state.clone(),
+            output: None,
+        };
+        let lower = |step| self.step(step, &frame);
+        let steps = document.steps.iter().map(lower).collect::<Option<Vec<_>>>()?;
+        let artifacts = frame.artifacts;
         let worklists = document.worklists.iter();
         let worklists = worklists.map(|list| self.worklist(list)).collect::<Option<_>>()?;
         Some(Plan {
@@ -93,36 +116,7 @@ impl TextStore {
         Some((decl.name.value.clone(), artifact))
     }
 
-    fn worklist(&mut self, decl: &WorklistDecl) -> Option<(WorklistName, Worklist)> {
-        let from = match &decl.from {
-            SourceDecl::Artifact(name) => ItemSource::Artifact(name.value.clone()),
-            SourceDecl::Param(key) => ItemSource::Param(key.value.clone()),
-            SourceDecl::State(key) => ItemSource::State(key.value.clone()),
-            SourceDecl::Script(command) => ItemSource::Script(self.text(command)),
-            SourceDecl::Unknown => return None,
-        };
-        let select = decl.select.as_ref().map(|select| {
-            let mut text = |text: &Option<TextDecl>| text.as_ref().map(|text| self.text(text));
-            Selection {
-                mode: text(&select.mode),
-                item: text(&select.item),
-                start: text(&select.start),
-                end: text(&select.end),
-            }
-        });
-        let worklist = Worklist {
-            from,
-            collection: decl.collection.clone(),
-            id: decl.id.clone(),
-            title: decl.title.clone(),
-            status: decl.status.clone(),
-            select,
-            timeout_ms: decl.timeout_ms,
-        };
-        Some((decl.name.value.clone(), worklist))
-    }
-
-    fn step(&mut self, decl: &StepDecl) -> Option<Step> {
+    fn step(&mut self, decl: &StepDecl, frame: &Plan) -> Option<Step> {
         let work = match &decl.work {
             WorkDecl::Prompt { turn } => Work::Prompt { turn: self.turn(turn) },
             WorkDecl::ProduceVerify { producer, checks, verifier } => Work::ProduceVerify {
@@ -133,10 +127,54 @@ impl TextStore {
             WorkDecl::Run { command, writes } => Work::Run {
                 program: Program { command: self.text(command), writes: plain(writes) },
             },
+            WorkDecl::Group(group) => Work::Group { group: Box::new(self.group(group, frame)?) },
+            WorkDecl::Validate { command, validates, feedback: [feedback] } => Work::Validate {
+                command: self.text(command),
+                validates: validates.value.clone(),
+                feedback: feedback.value.clone(),
+            },
+            WorkDecl::Ask { question, choices, answer, shows } => Work::Ask {
+                ask: Ask {
+                    question: self.text(question),
+                    choices: choices.iter().map(|choice| choice.value.clone()).collect(),
+                    answer: answer.as_ref().map(|answer| self.schema(answer)),
+                    shows: plain(shows),
+                    timeout_ms: decl.clocks.wall_ms,
+                },
+            },
+            WorkDecl::Classify { turn, choices } => Work::Classify {
+                turn: self.turn(turn),
+                choices: choices
+                    .iter()
+                    .map(|it| Choice {
+                        name: it.name.value.clone(),
+                        description: it.description.clone(),
+                    })
+                    .collect(),
+            },
+            WorkDecl::Llm { turn, .. } => Work::Llm { turn: self.turn(turn) },
+            WorkDecl::Wait { what } => Work::Wait { until: self.wait(what) },
             WorkDecl::Unknown => return None,
         };
-        let routes =
+        // The time for an answer is the question's, and nothing is run.
+        let clocks = match work {
+            Work::Ask { .. } => Clocks::default(),
+            _ => decl.clocks,
+        };
+        let mut routes =
             decl.routes.iter().map(|route| self.route(decl, route)).collect::<Option<Vec<_>>>()?;
+        if let Some(into) = &decl.into {
+            // Nothing comes with a question that timed out.
+            for route in routes.iter_mut().filter(|route| route.tag.as_str() != "timed_out") {
+                route.set.insert(0, self.assignment(into));
+            }
+        }
+        if let WorkDecl::Llm { returns, .. } = &decl.work {
+            let schema = self.schema(returns);
+            for route in routes.iter_mut().filter(|route| route.tag.as_str() == "done") {
+                route.payload = Some(schema.clone());
+            }
+        }
         Some(Step {
             id: decl.id.value.clone(),
             title: decl.title.clone(),
@@ -149,11 +187,65 @@ impl TextStore {
             max_attempts: decl.max_attempts,
             on_interrupt: decl.on_interrupt,
             on_limit: decl.on_limit,
-            clocks: decl.clocks,
+            clocks,
             policy: decl.policy.clone(),
             state: decl.step_state.schema().map(|state| self.schema(state)),
             protect: decl.protect.clone(),
             item_state: decl.item_state.schema().map(|state| self.schema(state)),
+        })
+    }
+
+    fn group(&mut self, decl: &GroupDecl, frame: &Plan) -> Option<Group> {
+        let of = match &decl.children {
+            ChildrenDecl::Workflow(child) => Children::Workflow { child: self.child(child)? },
+            ChildrenDecl::Branches(branches) => {
+                let lower = |branch| self.branch(branch, frame);
+                Children::Branches { branches: branches.iter().map(lower).collect::<Option<_>>()? }
+            }
+            ChildrenDecl::Items { over, branch } => Children::Items {
+                over: match over {
+                    OverDecl::Expression(text) => Over::Expression(self.text(text)),
+                    OverDecl::Artifact { name, collection } => {
+                        Over::Artifact { name: name.value.clone(), collection: collection.clone() }
+                    }
+                    OverDecl::Unknown => return None,
+                },
+                branch: self.branch(branch.as_ref()?, frame)?,
+            },
+        };
+        Some(Group {
+            of,
+            concurrency: decl.concurrency,
+            settle: decl.settle,
+            join: decl.join,
+            fan_in: decl.fan_in.as_ref().map(|turn| self.turn(turn)),
+        })
+    }
+
+    fn branch(&mut self, decl: &BranchDecl, frame: &Plan) -> Option<Branch> {
+        let step = self.step(&decl.step, frame)?;
+        let name = step.id.as_str().parse().ok()?;
+        let plan = Plan { entry: step.id.clone(), steps: vec![step], ..frame.clone() };
+        let child = Child {
+            plan: self.keep(canonical_plan(&plan)),
+            message: None,
+            input: None,
+            params: None,
+        };
+        Some(Branch { name, child, success_routes: plain(&decl.success_routes) })
+    }
+
+    fn child(&mut self, decl: &ChildDecl) -> Option<Child> {
+        let (plan, texts, _) = decl.plan.as_ref()?;
+        self.texts.extend(texts.clone());
+        let given = |json: &Option<(crate::source::Span, Json)>| {
+            json.as_ref().map(|(_, json)| canonical_json(json))
+        };
+        Some(Child {
+            plan: self.keep(canonical_plan(plan)),
+            message: decl.message.as_ref().map(|text| self.text(text)),
+            input: given(&decl.input).map(|text| self.keep(text)),
+            params: given(&decl.params).map(|text| self.keep(text)),
         })
     }
 
@@ -171,6 +263,16 @@ impl TextStore {
         }
     }
 
+    fn wait(&mut self, decl: &WaitDecl) -> WaitFor {
+        match decl {
+            WaitDecl::Span { ms } => WaitFor::Span { ms: *ms },
+            WaitDecl::Moment { at } => WaitFor::Moment { at: self.text(at) },
+            WaitDecl::Signal { name, timeout_ms } => {
+                WaitFor::Signal { name: name.value.clone(), timeout_ms: *timeout_ms }
+            }
+        }
+    }
+
     fn check(&mut self, decl: &CheckDecl) -> Check {
         Check {
             name: decl.name.value.clone(),
@@ -178,16 +280,6 @@ impl TextStore {
             when: decl.when.as_ref().map(|when| self.text(when)),
             timeout_ms: decl.timeout_ms,
         }
-    }
-
-    fn output(&mut self, decl: &OutputDecl) -> Output {
-        let from = match &decl.from {
-            OutputFrom::Artifact(name) => OutputSource::Artifact(name.value.clone()),
-            OutputFrom::Values(values) => OutputSource::Values(
-                values.iter().map(|(key, text)| (key.clone(), self.text(text))).collect(),
-            ),
-        };
-        Output { from, schema: decl.schema.as_ref().map(|schema| self.schema(schema)) }
     }
 
     fn assignment(&mut self, decl: &AssignmentDecl) -> Assignment {

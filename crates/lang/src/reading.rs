@@ -16,7 +16,7 @@
 
 pub use crate::diagnostic::{Problem, Report};
 pub use crate::document::field::{
-    Fields, MOST_STEPS, boolean, budget, choice, count, list, text, text_of, wrong_type,
+    Fields, MOST_STEPS, boolean, budget, choice, count, duration, list, text, text_of, wrong_type,
 };
 pub use crate::source::Spanned;
 pub use crate::yaml::{Entry, Node, Value, parse_settings as parse};

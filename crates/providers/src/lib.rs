@@ -9,6 +9,6 @@ mod command;
 mod harness;
 mod json_rpc;
 
-pub use cassette::{Cassette, CassetteError, FilePatch, Mismatch, Recording};
+pub use cassette::{Cassette, CassetteError, FilePatch, Mismatch, RecordedEnd, Recording};
 pub use command::{Clock, ProgramEnd, result_of};
 pub use harness::{Access, Asked, Codec, CommandLine, Failure, Heard, Report, SandboxMode, Sign};

@@ -18,6 +18,7 @@ impl Progress for Told {
             Notice::Happened { event, .. } => writeln!(out, "{}", event.kind()),
             Notice::Activity { line, .. } => writeln!(out, "  | {line}"),
             Notice::Note { text } => writeln!(out, "  note: {text}"),
+            Notice::Child { branch, .. } => writeln!(out, "  ({branch})"),
             Notice::Durable { .. } | Notice::Owned { .. } => Ok(()),
         };
     }

@@ -179,7 +179,8 @@ fn make_folder(wanted: Option<&Path>) -> Result<PathBuf, Failure> {
             fs::create_dir_all(path).map_err(|error| failed(path, &error))?;
             path.to_owned()
         }
-        None => fresh_folder().map_err(|error| failed(&std::env::temp_dir(), &error))?,
+        None => scratch::folder("botpipe-demo")
+            .map_err(|error| failed(&std::env::temp_dir(), &error))?,
     };
     let mut entries = fs::read_dir(&path).map_err(|error| failed(&path, &error))?;
     if entries.next().is_some() {
@@ -187,19 +188,6 @@ fn make_folder(wanted: Option<&Path>) -> Result<PathBuf, Failure> {
             .hint("name an empty folder, or one that is not there yet"));
     }
     path.canonicalize().map_err(|error| failed(&path, &error))
-}
-
-fn fresh_folder() -> io::Result<PathBuf> {
-    let base = std::env::temp_dir();
-    for n in 0_u32.. {
-        let path = base.join(format!("botpipe-demo-{}-{n}", std::process::id()));
-        match fs::create_dir(&path) {
-            Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// This program again, to die at an event.

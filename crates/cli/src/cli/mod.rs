@@ -12,14 +12,20 @@ mod cost;
 mod demo;
 mod detach;
 mod doctor;
+mod explain;
+mod graph;
 mod harness;
 mod init;
 mod logs;
 mod options;
+mod record;
 mod resume;
 mod run;
 mod runs;
 mod say;
+mod schema;
+mod signal;
+mod test;
 mod why;
 mod workflows;
 
@@ -48,6 +54,7 @@ enum Command {
     Resume(resume::Args),
     Answer(answer::Args),
     Say(say::Args),
+    Signal(signal::Args),
     Cancel(cancel::Args),
     #[command(subcommand)]
     Runs(runs::Command),
@@ -55,9 +62,14 @@ enum Command {
     Attach(attach::Args),
     Logs(logs::Args),
     Cost(cost::Args),
+    Record(record::Args),
     #[command(subcommand)]
     Workflows(workflows::Command),
     Check(check::Args),
+    Test(test::Args),
+    Explain(explain::Args),
+    Graph(graph::Args),
+    Schema(schema::Args),
     #[command(subcommand)]
     Config(config::Command),
     Doctor(doctor::Args),
@@ -102,14 +114,20 @@ impl Command {
             Self::Resume(args) => args.run(),
             Self::Answer(args) => args.run(),
             Self::Say(args) => args.run(),
+            Self::Signal(args) => args.run(),
             Self::Cancel(args) => args.run(),
             Self::Runs(command) => command.run(),
             Self::Why(args) => args.run(),
             Self::Attach(args) => args.run(),
             Self::Logs(args) => args.run(),
             Self::Cost(args) => args.run(),
+            Self::Record(args) => args.run(),
             Self::Workflows(command) => command.run(),
             Self::Check(args) => args.run(),
+            Self::Test(args) => args.run(),
+            Self::Explain(args) => args.run(),
+            Self::Graph(args) => args.run(),
+            Self::Schema(args) => Ok(args.run()),
             Self::Config(command) => command.run(),
             Self::Doctor(args) => args.run(),
             Self::Init(command) => command.run(),
@@ -125,18 +143,22 @@ impl Command {
             Self::Resume(args) => Some(args.json()),
             Self::Answer(args) => Some(args.json()),
             Self::Say(args) => Some(args.json()),
+            Self::Signal(args) => Some(args.json()),
             Self::Cancel(args) => Some(args.json()),
             Self::Runs(command) => Some(command.json()),
             Self::Workflows(command) => Some(command.json()),
             Self::Why(args) => Some(args.json()),
             Self::Attach(args) => Some(args.json()),
             Self::Cost(args) => Some(args.json()),
+            Self::Record(args) => Some(args.json()),
             Self::Check(args) => Some(args.json()),
+            Self::Test(args) => Some(args.json()),
+            Self::Explain(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),
             Self::Doctor(args) => Some(args.json()),
             Self::Init(command) => Some(command.json()),
             Self::Demo(args) => Some(args.json()),
-            Self::Logs(_) | Self::Completions(_) => None,
+            Self::Logs(_) | Self::Graph(_) | Self::Schema(_) | Self::Completions(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Options that several commands share, and what they lead to.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use botpipe_engine::Engine;
@@ -8,10 +9,13 @@ use botpipe_engine::config::{Config, ConfigError};
 use botpipe_engine::process::StopSwitch;
 use botpipe_engine::request::RunRef;
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
+use botpipe_lang::{Compiled, SourceFile, compile};
 use clap::Args;
+use serde_json::Value;
 
 use crate::signals;
 use crate::term::diagnostic;
+use crate::term::exit;
 use crate::term::failure::Failure;
 use crate::term::output::{Form, tell};
 use crate::term::progress::Volume;
@@ -73,19 +77,37 @@ pub(super) struct Which {
 impl Which {
     /// The run that is meant. It is found although its workflow's file is gone: by its name.
     pub(super) fn run(&self) -> Result<RunRef, Failure> {
-        let name = match catalog::find(self.workspace.path(), &self.reference) {
-            Ok(found) => found.name,
-            Err(catalog::Error::Workspace(error)) => {
-                return Err(catalog::Error::Workspace(error).into());
-            }
-            Err(_) => self.reference.clone(),
-        };
-        let workflow: WorkflowName = name.parse().map_err(|error| {
-            Failure::not_found(format!("{error}"))
-                .hint("`botpipe runs list` shows the runs of a workspace")
-        })?;
-        Ok(RunRef { workflow, task: self.task.clone(), run: self.run_id.clone() })
+        run_of(&self.workspace, &self.reference, &self.task, self.run_id.as_ref())
     }
+}
+
+/// The run of a task that is meant.
+pub(super) fn run_of(
+    workspace: &Workspace,
+    reference: &str,
+    task: &TaskId,
+    run: Option<&RunId>,
+) -> Result<RunRef, Failure> {
+    let name = match catalog::find(workspace.path(), reference) {
+        Ok(found) => found.name,
+        Err(catalog::Error::Workspace(error)) => {
+            return Err(catalog::Error::Workspace(error).into());
+        }
+        Err(_) => reference.to_owned(),
+    };
+    let workflow: WorkflowName = name.parse().map_err(|error| {
+        Failure::not_found(format!("{error}"))
+            .hint("`botpipe runs list` shows the runs of a workspace")
+    })?;
+    Ok(RunRef { workflow, task: task.clone(), run: run.cloned() })
+}
+
+/// A workflow that checks; what is wrong with it is shown.
+pub(super) fn checked(workspace: &Path, reference: &str) -> Result<Compiled, Failure> {
+    let (source, files) = catalog::find(workspace, reference)?.load()?;
+    let compiled = compile(&source, files.as_ref());
+    report(&source, &compiled)?;
+    Ok(compiled)
 }
 
 /// In which form the result is given.
@@ -128,4 +150,43 @@ pub(super) fn switch() -> Result<StopSwitch, Failure> {
     signals::forward(&stop)
         .map_err(|error| Failure::error(format!("could not listen for signals: {error}")))?;
     Ok(stop)
+}
+
+/// Shows what is wrong with the file; a file with errors is not run.
+fn report(source: &SourceFile, compiled: &Compiled) -> Result<(), Failure> {
+    if !compiled.diagnostics.is_empty() {
+        tell(diagnostic::render(source, &compiled.diagnostics).trim_end());
+    }
+    if compiled.plan.is_some() {
+        return Ok(());
+    }
+    let message =
+        format!("`{}` does not check: {}", source.name, diagnostic::count(&compiled.diagnostics));
+    let failure = Failure::usage(message).hint(format!("`botpipe check {}`", source.name));
+    let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.refused);
+    Err(if refused { failure.code(exit::POLICY) } else { failure })
+}
+
+/// JSON as typed, or from a file.
+pub(super) fn input(text: &str) -> Result<Value, Failure> {
+    let is_file = Path::new(text).extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    let (origin, json) = match text.strip_prefix('@') {
+        Some(path) => (path, read(Path::new(path))?),
+        None if is_file && !text.trim_start().starts_with(['{', '[', '"']) => {
+            (text, read(Path::new(text))?)
+        }
+        None => ("--input", text.to_owned()),
+    };
+    serde_json::from_str(&json)
+        .map_err(|error| Failure::usage(format!("`{origin}` is no JSON: {error}")))
+}
+
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("could not read `{}`: {error}", path.display())))
+}
+
+/// What an option with a name and a value was given.
+pub(super) fn pairs(words: &[String]) -> Vec<(String, String)> {
+    words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }

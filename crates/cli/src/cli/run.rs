@@ -1,26 +1,21 @@
 //! `botpipe run`: starts a run.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use botpipe_engine::catalog;
 use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
 use botpipe_engine::harness::{self, Chosen, Kind, Wanted};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
 use botpipe_engine::{Engine, preview};
 use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::plan::Budget;
-use botpipe_lang::{Compiled, SourceFile, compile};
-use serde_json::Value;
 
 use super::detach::{Detach, Ground};
 use super::harness::{AtLimit, HarnessOptions, fallback};
-use super::options::{Speech, Workspace};
+use super::options::{Speech, Workspace, checked, input, pairs};
 use crate::term::budget;
-use crate::term::diagnostic;
 use crate::term::exit;
 use crate::term::failure::Failure;
-use crate::term::output::{result, tell};
+use crate::term::output::result;
 use crate::term::preview as shown;
 
 /// Start a run of a workflow
@@ -81,6 +76,9 @@ pub(super) struct Args {
     /// Play the recording although the prompts are not those it was made with
     #[arg(long, requires = "cassette")]
     loose: bool,
+    /// Record the run's turns, and write them to this file as a cassette when it is over or waits
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// An environment variable that agents and scripts may see; may be given again
     #[arg(long, value_name = "NAME")]
     pass_env: Vec<String>,
@@ -121,10 +119,7 @@ impl Args {
         if let Ground::Elsewhere(code) = ground {
             return Ok(code);
         }
-        let found = catalog::find(&workspace, &self.reference)?;
-        let (source, files) = found.load()?;
-        let compiled = compile(&source, files.as_ref());
-        report(&source, &compiled)?;
+        let compiled = checked(&workspace, &self.reference)?;
         let speech = self.speech;
         let config = self.workspace.config()?;
         let settings = config.with(self.options(&config)?);
@@ -142,6 +137,9 @@ impl Args {
     }
 
     fn request(self, config: &Config) -> Result<StartRequest, Failure> {
+        if let Some(path) = &self.record {
+            can_be_written(path)?;
+        }
         let fallbacks = self.fallbacks(config)?;
         Ok(StartRequest {
             provider: self.recording()?,
@@ -156,6 +154,7 @@ impl Args {
             on_limit: None,
             budget: budget::all(&self.budget),
             full_auto: false,
+            record: self.record,
         })
     }
 
@@ -179,7 +178,11 @@ impl Args {
     fn recording(&self) -> Result<Option<ProviderChoice>, Failure> {
         let Some(path) = &self.cassette else { return Ok(None) };
         let origin = path.display().to_string();
-        Ok(Some(ProviderChoice::Replay { cassette: read(path)?, origin, loose: self.loose }))
+        Ok(Some(ProviderChoice::Replay {
+            cassette: super::options::read(path)?,
+            origin,
+            loose: self.loose,
+        }))
     }
 
     /// What the options say.
@@ -258,41 +261,12 @@ fn nothing_named() -> Failure {
         .hint("`--provider replay --cassette FILE`")
 }
 
-/// Shows what is wrong with the file; a file with errors is not run.
-fn report(source: &SourceFile, compiled: &Compiled) -> Result<(), Failure> {
-    if !compiled.diagnostics.is_empty() {
-        tell(diagnostic::render(source, &compiled.diagnostics).trim_end());
+/// A recording that has nowhere to go is told before a token is spent.
+fn can_be_written(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    if path.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Failure::usage(format!("`{}` cannot be written to", path.display()))
+            .hint("`--record` names a file in a folder that is there"));
     }
-    if compiled.plan.is_some() {
-        return Ok(());
-    }
-    let message =
-        format!("`{}` does not check: {}", source.name, diagnostic::count(&compiled.diagnostics));
-    let failure = Failure::usage(message).hint(format!("`botpipe check {}`", source.name));
-    let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.refused);
-    Err(if refused { failure.code(exit::POLICY) } else { failure })
-}
-
-/// JSON as typed, or from a file.
-fn input(text: &str) -> Result<Value, Failure> {
-    let is_file = Path::new(text).extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
-    let (origin, json) = match text.strip_prefix('@') {
-        Some(path) => (path, read(Path::new(path))?),
-        None if is_file && !text.trim_start().starts_with(['{', '[', '"']) => {
-            (text, read(Path::new(text))?)
-        }
-        None => ("--input", text.to_owned()),
-    };
-    serde_json::from_str(&json)
-        .map_err(|error| Failure::usage(format!("`{origin}` is no JSON: {error}")))
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("could not read `{}`: {error}", path.display())))
-}
-
-/// What an option with a name and a value was given.
-fn pairs(words: &[String]) -> Vec<(String, String)> {
-    words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+    Ok(())
 }

@@ -105,6 +105,12 @@ fn cause(cause: &Cause) -> Value {
             "choices": question.choices,
             "schema": schema.as_ref().and_then(|it| serde_json::from_str::<Value>(it).ok()),
         }),
+        Cause::Awaits { wait, attended } => json!({
+            "kind": "wait",
+            "signal": wait.signal,
+            "until": wait.until,
+            "attended": attended,
+        }),
         Cause::Held { hold, attended } => json!({
             "kind": "hold",
             "class": hold.class,

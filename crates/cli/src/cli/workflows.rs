@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use botpipe_engine::catalog::{self, Found};
 use botpipe_kernel::ids::{ArtifactName, Digest};
-use botpipe_kernel::plan::{Action, Plan, Route, Step, Target, Work};
+use botpipe_kernel::plan::{Action, Plan, Route, Step, Target};
 use botpipe_lang::{Compiled, compile};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -167,20 +167,12 @@ fn show(found: &Found, plan: &Plan, compiled: &Compiled) -> String {
         .map(|step| {
             let scope = step.scope.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             let writes: Vec<&str> = step.writes().map(ArtifactName::as_str).collect();
-            let kind = kind(step).to_owned();
+            let kind = step.kind().to_owned();
             [step.id.to_string(), kind, scope, writes.join(", "), routes(step)]
         })
         .collect();
     text.push_str(&table(["STEP", "KIND", "ITEMS OF", "WRITES", "ROUTES"], &rows));
     text
-}
-
-fn kind(step: &Step) -> &'static str {
-    match step.work {
-        Work::Prompt { .. } => "prompt",
-        Work::ProduceVerify { .. } => "produce, verify",
-        Work::Run { .. } => "run",
-    }
 }
 
 /// Its own routes, and those that are inherited by their names.

@@ -60,7 +60,7 @@ impl<'a> End<'a> {
 
     /// # Shape
     /// `{"run", "task", "workflow", "state", "exit_code", "steps_taken", "folder", "question"?,
-    /// "hold"?, "stop"?, "reason"?, "output"?, "next"?}`
+    /// "hold"?, "wait"?, "stop"?, "reason"?, "output"?, "next"?}`
     pub(crate) fn to_json(&self, code: u8) -> Value {
         let mut view = json!({
             "run": self.run,
@@ -74,6 +74,16 @@ impl<'a> End<'a> {
         match &self.state.lifecycle {
             Lifecycle::Waiting(question) => {
                 view["question"] = json!({ "text": question.text, "choices": question.choices });
+                if !question.shown.is_empty() {
+                    view["question"]["shows"] = json!(question.shown);
+                }
+                if let Some(until) = question.until {
+                    view["question"]["until"] = json!(until);
+                }
+            }
+            Lifecycle::Awaiting(wait) => {
+                view["wait"] = json!(wait);
+                view["reason"] = json!(wait.to_string());
             }
             Lifecycle::Held(hold) => {
                 view["hold"] = json!(hold);
@@ -119,6 +129,10 @@ impl<'a> End<'a> {
                 clock::moment(hold.until),
                 printable(&hold.to_string())
             ),
+            Lifecycle::Awaiting(wait) => {
+                let until = wait.until.map(|until| format!(" until {} UTC", clock::moment(until)));
+                writeln!(text, "waits{}\n  reason: {wait}", until.unwrap_or_default())
+            }
             Lifecycle::Stopped(stop) => {
                 writeln!(text, "stopped\n  reason: {}", printable(&stop.to_string()))
             }
@@ -148,7 +162,9 @@ impl<'a> End<'a> {
             Lifecycle::Finished(Verdict::Rejected) => RunStatus::Rejected,
             Lifecycle::Finished(Verdict::None) => RunStatus::Finished,
             Lifecycle::Cancelled => RunStatus::Cancelled,
-            Lifecycle::Waiting(_) | Lifecycle::Held(_) => RunStatus::Waiting,
+            Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Awaiting(_) => {
+                RunStatus::Waiting
+            }
             Lifecycle::Stopped(_) => RunStatus::Stopped,
             Lifecycle::Unstarted | Lifecycle::Running if self.owned => RunStatus::Running,
             Lifecycle::Unstarted | Lifecycle::Running => RunStatus::OwnerLost,
@@ -173,6 +189,12 @@ pub(crate) fn question_text(question: &Question) -> String {
     if !question.choices.is_empty() {
         let choices: Vec<String> = question.choices.iter().map(|it| printable(it)).collect();
         let _ = writeln!(text, "  choices: {}", choices.join(" · "));
+    }
+    for shown in &question.shown {
+        let _ = writeln!(text, "  shows: {} ({})", printable(&shown.path), shown.digest.short());
+    }
+    if let Some(until) = question.until {
+        let _ = writeln!(text, "  until: {} UTC", clock::moment(until));
     }
     text
 }

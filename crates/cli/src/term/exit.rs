@@ -14,7 +14,7 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const NOT_FOUND: u8 = 3;
 /// The run finished rejected.
 pub(crate) const REJECTED: u8 = 4;
-/// The run waits for an answer.
+/// The run waits: for an answer, a signal, a time or a limit of the account.
 pub(crate) const WAITING: u8 = 5;
 /// The run stands at a limit.
 pub(crate) const LIMIT: u8 = 6;
@@ -35,7 +35,7 @@ Exit codes:
   2    usage or configuration, also `run` of a file that does not check
   3    not found
   4    a run finished rejected
-  5    a run waits for an answer
+  5    a run waits for an answer, a signal or a time
   6    a run stands at a limit
   7    a policy was refused
   8    `check` found errors
@@ -52,7 +52,7 @@ pub(crate) fn of_lifecycle(lifecycle: &Lifecycle) -> u8 {
     match lifecycle {
         Lifecycle::Finished(Verdict::Accepted | Verdict::None) => OK,
         Lifecycle::Finished(Verdict::Rejected) => REJECTED,
-        Lifecycle::Waiting(_) | Lifecycle::Held(_) => WAITING,
+        Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Awaiting(_) => WAITING,
         Lifecycle::Stopped(stop) => of_stop(stop),
         Lifecycle::Cancelled => CANCELLED,
         Lifecycle::Unstarted | Lifecycle::Running => ERROR,

@@ -32,6 +32,7 @@ impl Named<'_> {
                 };
                 self.command("answer", &format!(" --answer {answer}"))
             }
+            Next::Signal { name } => self.command("signal", &format!(" {name}")),
             Next::Resume { raise } => self.command("resume", &raised(raise)),
             Next::Follow => self.command("logs", " -f"),
         }

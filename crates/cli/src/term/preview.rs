@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use botpipe_engine::request::Preview;
-use botpipe_kernel::plan::{Spending, Step, Work};
+use botpipe_kernel::plan::Spending;
 use botpipe_lang::WorstCase;
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ pub(crate) fn text(preview: &Preview) -> String {
             let scope = step.scope.as_ref().map_or(String::new(), |it| format!(" for each {it}"));
             [
                 step.id.to_string(),
-                kind(step).to_owned(),
+                step.kind().to_owned(),
                 format!("{most}{scope}"),
                 word("sandbox_mode"),
                 word("network"),
@@ -87,14 +87,6 @@ fn worst(worst: WorstCase) -> String {
     }
 }
 
-fn kind(step: &Step) -> &'static str {
-    match step.work {
-        Work::Prompt { .. } => "prompt",
-        Work::ProduceVerify { .. } => "produce + verify",
-        Work::Run { .. } => "run",
-    }
-}
-
 /// # Shape
 /// `{"dry_run": true, "workflow", "input", "params", "provider", "fallbacks", "steps": [{"id", "kind", "scope"?,
 /// "max_visits", "policy"}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
@@ -103,7 +95,7 @@ pub(crate) fn view(preview: &Preview) -> Value {
     let steps = plan.steps.iter().zip(&preview.policies).map(|(step, policy)| {
         json!({
             "id": step.id,
-            "kind": kind(step),
+            "kind": step.kind(),
             "scope": step.scope,
             "max_visits": step.max_visits,
             "policy": policy,

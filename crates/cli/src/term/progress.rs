@@ -147,8 +147,24 @@ impl Drop for Live {
 
 impl Progress for Live {
     fn notice(&self, notice: &Notice<'_>) {
-        let mut board = lock(&self.board);
+        lock(&self.board).notice("", notice);
+    }
+}
+
+impl Board {
+    /// What happened, in a run below this one if it is named.
+    fn notice(&mut self, below: &str, notice: &Notice<'_>) {
+        let board = self;
         match notice {
+            Notice::Child { branch, notice } => {
+                board.notice(&format!("{below}{branch}: "), notice);
+            }
+            Notice::Happened { event, run } if !below.is_empty() => {
+                if let Some(words) = words::of(event, run) {
+                    board.line(&format!("{below}{words}"));
+                }
+                board.refresh();
+            }
             Notice::Happened { event, run } => {
                 if let Some(words) = words::of(event, run) {
                     board.line(&words);
@@ -159,14 +175,14 @@ impl Progress for Live {
             Notice::Durable { .. } | Notice::Owned { .. } => {}
             Notice::Activity { turn, line } => board.activity(*turn, line),
             Notice::Note { text } if board.held.is_some() => {
-                write(&format!("note: {}\n", one_line(text, 400)));
+                write(&format!("note: {below}{}\n", one_line(text, 400)));
             }
-            Notice::Note { text } => board.line(&format!("note: {}", one_line(text, 400))),
+            Notice::Note { text } => {
+                board.line(&format!("{below}note: {}", one_line(text, 400)));
+            }
         }
     }
-}
 
-impl Board {
     /// A line that stays.
     fn line(&mut self, words: &str) {
         self.clear();

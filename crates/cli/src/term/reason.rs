@@ -7,7 +7,7 @@ use botpipe_engine::process::Clock;
 use botpipe_engine::why::{Cause, Deadline, Next, Why, Work};
 use botpipe_kernel::ids::TurnId;
 use botpipe_kernel::plan::OnLimit;
-use botpipe_kernel::run::{Hold, Stop};
+use botpipe_kernel::run::{Hold, Stop, Wait};
 
 use super::clock::{moment, span};
 use super::end::question_text;
@@ -71,6 +71,7 @@ fn cause(cause: &Cause) -> String {
             }
             text
         }
+        Cause::Awaits { wait, attended } => awaits(wait, *attended),
         Cause::Held { hold, attended } => held(hold, *attended),
         Cause::Stopped { stop, turn } => stopped(stop, turn.as_ref()),
         Cause::Finished { verdict, by } => {
@@ -78,6 +79,14 @@ fn cause(cause: &Cause) -> String {
             format!("{}{}\n", words::finished(*verdict), by.unwrap_or_default())
         }
         Cause::Cancelled => "was cancelled: it is over for good\n".to_owned(),
+    }
+}
+
+fn awaits(wait: &Wait, attended: bool) -> String {
+    match &wait.signal {
+        Some(name) => format!("waits for signal `{name}`\n"),
+        None if attended => "waits for a time; its owner waits\n".to_owned(),
+        None => "waits for a time; nobody waits with it\n".to_owned(),
     }
 }
 

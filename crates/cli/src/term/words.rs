@@ -3,8 +3,8 @@
 use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
-    CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, ResumeCause, Run, StateChange,
-    TurnResult, Verdict, WorklistState,
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, Rest, ResumeCause, Run,
+    StateChange, TurnResult, Verdict, WorklistState,
 };
 
 use super::agent::agent;
@@ -32,16 +32,7 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::TurnInterrupted { turn, cause, .. } => {
             format!("{} was interrupted: {}", speaker(turn), interruption(cause))
         }
-        Event::TreeRestored { visit, to, kept } if kept == to => {
-            format!("files are as at the start of {visit}, nothing was put back")
-        }
-        Event::TreeRestored { visit, kept, .. } => format!(
-            "files put back to the start of {visit}, what was there is kept as snapshot {}",
-            kept.0
-        ),
-        Event::RestoreRefused { changed, .. } => {
-            format!("files left as they are, somebody changed {}", changed.join(", "))
-        }
+        Event::TreeRestored { .. } | Event::RestoreRefused { .. } => restored(event)?,
         Event::ChecksEnded { checks, .. } if checks.is_empty() => return None,
         Event::ChecksEnded { checks, .. } => {
             let said = checks.iter().map(|check| match &check.status {
@@ -63,6 +54,10 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::SourceDrifted { drift, .. } => drift.clone(),
         Event::QuestionAsked { question } => format!("question: {}", question.text),
         Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
+        Event::AnswerRefused { .. }
+        | Event::WaitBegun { .. }
+        | Event::SignalReceived { .. }
+        | Event::WaitEnded { .. } => outside(event)?,
         Event::PersonSaid { .. } => "a person said something".to_owned(),
         Event::PersonAttached { attached } => {
             format!("a person went on in conversation {}", attached.session.0)
@@ -89,6 +84,11 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         }
         Event::RunFinished { verdict } => finished(*verdict).to_owned(),
         Event::RunCancelled => "cancelled".to_owned(),
+        Event::ChildrenPlanned { .. }
+        | Event::ChildRested { .. }
+        | Event::ChildEnded { .. }
+        | Event::ChildSkipped { .. }
+        | Event::ChildrenJoined { .. } => below(event)?,
         Event::BaselineTaken { .. }
         | Event::TurnStarted { .. }
         | Event::SessionKnown { .. }
@@ -96,7 +96,8 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         | Event::OutcomeAccepted { .. }
         | Event::ArtifactsAccepted { .. }
         | Event::OutputSet { .. }
-        | Event::StatusWritten { .. } => return None,
+        | Event::StatusWritten { .. }
+        | Event::ChildOwed { .. } => return None,
     };
     Some(one_line(&words, 400))
 }
@@ -125,6 +126,69 @@ fn set(changes: &[StateChange]) -> String {
         Ref::Object(_) => format!("{} = …", change.place),
     });
     said.collect::<Vec<_>>().join(", ")
+}
+
+/// What was done with the files of a turn that was cut off.
+fn restored(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::TreeRestored { visit, to, kept } if kept == to => {
+            format!("files are as at the start of {visit}, nothing was put back")
+        }
+        Event::TreeRestored { visit, kept, .. } => format!(
+            "files put back to the start of {visit}, what was there is kept as snapshot {}",
+            kept.0
+        ),
+        Event::RestoreRefused { changed, .. } => {
+            format!("files left as they are, somebody changed {}", changed.join(", "))
+        }
+        _ => return None,
+    })
+}
+
+/// What becomes of runs below this one.
+fn below(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::ChildrenPlanned { children, .. } => match children.as_slice() {
+            [child] => format!("starts {} below", child.branch),
+            all => format!("starts {} branches", all.len()),
+        },
+        Event::ChildRested { branch, rest, .. } => match rest {
+            Rest::Waiting(question) => format!("{branch} waits: {}", question.text),
+            Rest::Held(hold) => format!("{branch} waits until {} UTC", clock::moment(hold.until)),
+            Rest::Stopped(stop) => format!("{branch} stopped, {stop}"),
+        },
+        Event::ChildEnded { branch, end, .. } => {
+            let how = end.verdict.map_or("cancelled", finished);
+            let by = end.tag.as_ref().map(|tag| format!(" by {tag}")).unwrap_or_default();
+            format!("{branch} {how}{by}")
+        }
+        Event::ChildSkipped { branch, .. } => format!("{branch} skipped, another failed"),
+        Event::ChildrenJoined { tag: Some(tag), .. } => format!("all are over: {tag}"),
+        Event::ChildrenJoined { tag: None, .. } => "all are over".to_owned(),
+        _ => return None,
+    })
+}
+
+/// What comes from outside, and what is waited for.
+fn outside(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::AnswerRefused { changed, .. } => {
+            let names: Vec<_> = changed.iter().map(ToString::to_string).collect();
+            format!("the answer does not count, {} changed since it was asked", names.join(", "))
+        }
+        Event::WaitBegun { wait } => match wait.until {
+            Some(until) => format!("{wait}, until {} UTC", clock::moment(until)),
+            None => wait.to_string(),
+        },
+        Event::SignalReceived { signal } => format!("signal {} came", signal.name),
+        Event::WaitEnded { visit, signal: Some(_), .. } => {
+            format!("step {} has its signal", visit.step)
+        }
+        Event::WaitEnded { visit, signal: None, .. } => {
+            format!("the time of step {} has come", visit.step)
+        }
+        _ => return None,
+    })
 }
 
 /// Where a run stands, for a status line: `implement (visit 2, item 1 of 2: Add it), producer`.
@@ -174,6 +238,7 @@ fn speaker(turn: &TurnId) -> String {
         Role::Producer => "producer",
         Role::Verifier => "verifier",
         Role::Script => "script",
+        Role::Outside => "who is outside",
     };
     format!("{who}{again}")
 }

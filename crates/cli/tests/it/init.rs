@@ -13,6 +13,11 @@ fn a_new_workflow_checks_and_runs() {
     let said = place.say(&["init", "workflow", "notes"]).ends(0);
     let files = said.json()["files"].clone();
     assert_eq!(files[0], "workflows/notes/sop.yaml");
+    // The first line names the schema for editors, which lies where it says.
+    let text = fs::read_to_string(place.path().join("workflows/notes/sop.yaml")).unwrap();
+    let named = text.lines().next().unwrap().rsplit_once("$schema=").unwrap().1;
+    let schema = fs::read_to_string(place.path().join("workflows/notes").join(named)).unwrap();
+    assert_eq!(schema, place.say(&["schema", "workflow"]).ends(0).out);
     let checked = place.say(&["check", "notes"]).ends(0);
     assert_eq!(checked.json()["files"][0]["diagnostics"].as_array().unwrap().len(), 0);
 

@@ -1,17 +1,21 @@
 //! The command as a person uses it: the built binary in scratch workspaces.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod ask;
 mod attach;
 mod bad_programs;
 mod cassette;
+mod children;
 mod commands;
 mod commits;
 mod config;
 mod demo;
 mod detach;
 mod doctor;
+mod explain;
 mod faults;
 mod flows;
+mod graph;
 mod harness;
 mod init;
 mod interrupts;
@@ -24,12 +28,18 @@ mod real_acp;
 mod real_claude;
 mod real_codex;
 mod real_faults;
+mod record;
 mod resumed;
 mod runs;
 mod say;
 mod scenario;
+mod schema;
 mod secrets;
 mod sessions;
 mod signals;
 mod spending;
+mod testing;
+mod validate;
+mod value;
+mod wait;
 mod why;

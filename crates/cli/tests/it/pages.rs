@@ -38,6 +38,33 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The fenced blocks of YAML of a page.
+fn examples(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(repository().join("docs").join(page)).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_examples_on_designing_check_without_a_word() {
+    let examples = examples("sop-design.md");
+    assert!(examples.len() >= 2);
+    for text in examples {
+        let place = Place::with("example", &text);
+        let said = place.say(&["check", "workflows/example.sop.yaml"]).ends(0).json();
+        assert_eq!(said["files"][0]["diagnostics"].as_array().unwrap().len(), 0, "{said}");
+    }
+}
+
+#[test]
+fn the_example_on_testing_passes() {
+    let [text] = examples("testing.md").try_into().unwrap();
+    let place = Place::new();
+    let about = text.replacen("cases:", "workflow: ralph_loop\ncases:", 1);
+    let test = place.write("example.test.yaml", &about);
+    place.say(&["test", test.to_str().unwrap()]).ends(0);
+}
+
 /// The names of the commands in a help text.
 fn commands(help: &str) -> Vec<&str> {
     let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);

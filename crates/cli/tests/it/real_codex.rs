@@ -22,8 +22,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// With these rules before those of `ralph_loop.json`. Nothing, said loudly, without Codex.
-    #[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
     pub(crate) fn new(first: &[Value]) -> Option<Self> {
+        Self::of("ralph_loop.json", first)
+    }
+
+    /// With these rules before those of a script of the testkit.
+    #[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
+    fn of(script: &str, first: &[Value]) -> Option<Self> {
         let Some(binary) = codex::binary() else {
             let missing =
                 "the Codex CLI is not installed; run `npm ci --prefix crates/testkit/codex`";
@@ -32,7 +37,7 @@ impl Bench {
             return None;
         };
         let testkit = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("testkit");
-        let text = fs::read_to_string(testkit.join("scripts/ralph_loop.json")).unwrap();
+        let text = fs::read_to_string(testkit.join("scripts").join(script)).unwrap();
         let shipped: Vec<Value> = serde_json::from_str(&text).unwrap();
         let rules = Value::Array(first.iter().cloned().chain(shipped).collect());
         let script = Script::parse(&rules.to_string()).unwrap();
@@ -172,6 +177,35 @@ fn a_policy_binds_what_codex_runs() {
 #[test]
 fn a_policy_binds_what_codex_exec_runs() {
     a_policy_binds_what_it_runs("exec");
+}
+
+#[test]
+fn codex_finishes_devloop_as_the_shipped_recording_tells() {
+    let Some(bench) = Bench::of("devloop.json", &[]) else { return };
+    let recording = bench.folder.path().join("greet.cassette.json");
+    let message = "Greet the person named on the command line.";
+    let mut run = bench.botpipe(&["run", "devloop", message, "--task", "greet"]);
+    run.args(["-wf", "test_command", "sh tests/greet_test.sh", "--provider", "codex", "--record"]);
+    run.arg(&recording);
+    let end = said(&bench.with_codex(run, "app_server").output().unwrap()).ends(0).json();
+    assert_eq!(end["state"], "finished (accepted)", "{end}");
+    assert_eq!(bench.sh("sh src/greet.sh Ada"), "Hello, Ada\n");
+    bench.sh("sh tests/greet_test.sh");
+    // The fix was made in the conversation of the implementation, and the reviews were not.
+    let input = |rule| bench.asked(rule)[0]["body"]["input"].to_string();
+    assert!(input("fix").contains("implement/1/producer/1`"));
+    assert!(!input("review: accepted").contains("/producer/1`"));
+
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workflows/devloop");
+    let shipped = shipped.join("greet.cassette.json");
+    if std::env::var_os("UPDATE_CASSETTES").is_some() {
+        fs::copy(&recording, &shipped).unwrap();
+    }
+    let events = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["events"].clone()
+    };
+    assert_eq!(events(&recording), events(&shipped));
 }
 
 fn it_finishes_ralph_loop_with_a_rework_and_a_repaired_outcome(interface: &str) {

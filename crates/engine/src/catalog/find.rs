@@ -55,7 +55,7 @@ pub fn find(workspace: &Path, reference: &str) -> Result<Found, Error> {
 }
 
 /// A path has a separator, or ends as a file does.
-fn is_path(reference: &str) -> bool {
+pub(super) fn is_path(reference: &str) -> bool {
     let extension = Path::new(reference).extension().and_then(|it| it.to_str());
     reference.contains('/')
         || reference == "."
@@ -64,7 +64,7 @@ fn is_path(reference: &str) -> bool {
 }
 
 /// The workflow at a path: relative to where the person stands, else to the workspace.
-fn at_path(workspace: &Path, reference: &str) -> Result<Found, Error> {
+pub(super) fn at_path(workspace: &Path, reference: &str) -> Result<Found, Error> {
     let typed = PathBuf::from(reference);
     let there = [typed.clone(), workspace.join(reference)].into_iter().find(|path| path.exists());
     let Some(mut path) = there else { return Err(Error::NoFile { path: typed }) };
@@ -86,7 +86,8 @@ fn at_path(workspace: &Path, reference: &str) -> Result<Found, Error> {
     let stem = stem.unwrap_or_else(|| "workflow".to_owned());
     let found = roots::describe(path, stem, Origin::Path, None);
     let (source, _) = found.load()?;
-    Ok(roots::describe(found.path, found.stem, Origin::Path, Some(&source.text)))
+    let found = roots::describe(found.path, found.stem, Origin::Path, Some(&source.text));
+    Ok(Found { workspace: workspace.to_owned(), ..found })
 }
 
 /// The name that was probably meant.

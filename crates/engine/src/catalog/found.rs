@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use botpipe_lang::{FileProblem, Files, Folder, InMemory, SourceFile};
 
 use super::error::Error;
+use super::find::{at_path, find, is_path};
 use super::shipped::shipped;
 
 /// A workflow of the catalogue; not checked, perhaps not even well-formed.
@@ -23,6 +24,8 @@ pub struct Found {
     pub path: PathBuf,
     /// The place of the workflow that is found by this name instead.
     pub shadowed_by: Option<String>,
+    /// The workspace it was looked for in: others that it starts are looked for there too.
+    pub(super) workspace: PathBuf,
 }
 
 /// Where a workflow comes from.
@@ -81,7 +84,9 @@ impl Found {
             Box::new(Folder::new(folder))
         };
         let text = files.read(&file).map_err(|problem| self.unreadable(problem))?;
-        Ok((SourceFile { name: self.place(), text }, files))
+        let own = (self.origin != Origin::Shipped).then(|| folder.to_owned());
+        let files = Beside { files, folder: own, workspace: self.workspace.clone() };
+        Ok((SourceFile { name: self.place(), text }, Box::new(files)))
     }
 
     fn unreadable(&self, problem: FileProblem) -> Error {
@@ -94,5 +99,33 @@ impl Found {
             FileProblem::Unreadable { reason } => reason,
         };
         Error::Unreadable { path, why }
+    }
+}
+
+/// The files beside a workflow, and the other workflows of its workspace.
+struct Beside {
+    files: Box<dyn Files>,
+    /// `None` for a shipped one, which has none on disk.
+    folder: Option<PathBuf>,
+    workspace: PathBuf,
+}
+
+impl Files for Beside {
+    fn read(&self, relative: &str) -> Result<String, FileProblem> {
+        self.files.read(relative)
+    }
+
+    fn workflow(&self, reference: &str) -> Result<(SourceFile, Box<dyn Files>), String> {
+        let words = |error: Error| match error.hint() {
+            Some(hint) => format!("{error}; {hint}"),
+            None => error.to_string(),
+        };
+        // A path is meant as the author of this file sees it.
+        let beside = self.folder.as_ref().map(|folder| folder.join(reference));
+        let found = match beside.filter(|path| is_path(reference) && path.exists()) {
+            Some(path) => at_path(&self.workspace, &path.to_string_lossy()),
+            None => find(&self.workspace, reference),
+        };
+        found.and_then(|found| found.load()).map_err(words)
     }
 }

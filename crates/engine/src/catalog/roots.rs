@@ -15,6 +15,9 @@ pub(super) fn all(workspace: &Path) -> Vec<Found> {
     let mut found = in_folder(&own, Origin::Workspace);
     found.extend(in_folder(&repo, Origin::Repo));
     found.extend(built_in());
+    for found in &mut found {
+        workspace.clone_into(&mut found.workspace);
+    }
     found
 }
 
@@ -55,6 +58,7 @@ pub(super) fn describe(path: PathBuf, stem: String, origin: Origin, text: Option
         origin,
         path,
         shadowed_by: None,
+        workspace: PathBuf::new(),
     }
 }
 

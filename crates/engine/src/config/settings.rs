@@ -11,7 +11,7 @@ use super::layer::{Agent, HarnessLayer, Layer, Origin, Setting};
 use crate::error::Error;
 use crate::harness::{self, Kind, Wanted};
 use crate::request::{ProviderChoice, StartRequest};
-use crate::start::needs_agent;
+use crate::start::{family, needs_agent};
 
 /// All settings that hold.
 #[derive(Debug, Clone, Default)]
@@ -112,7 +112,7 @@ impl Settings {
         mut request: StartRequest,
     ) -> Result<StartRequest, Error> {
         let Some(plan) = &compiled.plan else { return Ok(request) };
-        let open = plan.provider.is_none() && needs_agent(plan);
+        let open = plan.provider.is_none() && family(compiled, plan).iter().any(needs_agent);
         if request.provider.is_none() && (open || self.options_choose()) {
             request.provider = self.choice(workspace, None)?;
         }

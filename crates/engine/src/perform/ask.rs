@@ -308,8 +308,7 @@ impl Watch for Listener<'_, '_, '_> {
         }
         if let Some(say) = &heard.say {
             let say = self.driver.desk.redactor.redact(say).into_owned();
-            let notice = Notice::Activity { turn: Some(self.turn), line: &say };
-            self.driver.progress.notice(&notice);
+            self.driver.show(self.turn, &say);
         }
         if let Some(token) = heard.session
             && self.token != Some(token.as_str())

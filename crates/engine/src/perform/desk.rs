@@ -7,13 +7,14 @@ use botpipe_journal::RunRow;
 use botpipe_kernel::ids::{ArtifactName, Digest, RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::{Harness, Provider, Ref, Run};
 use botpipe_providers::{Access, Cassette};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::beside::Beside;
 use crate::error::Error;
 use crate::harness::Kind;
 use crate::parts::{INLINE_BYTES, Parts};
 use crate::prompt::{Templates, Validators};
+use crate::recording::Recorder;
 use crate::workspace::layout::{Layout, WorkspacePath};
 use crate::workspace::redact::Redactor;
 use crate::workspace::snapshots::Snapshots;
@@ -27,6 +28,10 @@ pub(crate) struct About {
     pub(crate) input: Value,
     pub(crate) params: Value,
     pub(crate) provider: Option<Provider>,
+    /// What its templates know of its parent; nothing for a root.
+    pub(crate) context: Map<String, Value>,
+    /// The way to it from its root; empty for a root.
+    pub(crate) path: String,
 }
 
 impl About {
@@ -41,7 +46,7 @@ impl About {
             None => Ok(String::new()),
         };
         let json = |what: &str, text: String| {
-            serde_json::from_str(&text).map_err(|error| record(what)(error.to_string()))
+            serde_json::from_str::<Value>(&text).map_err(|error| record(what)(error.to_string()))
         };
         Ok(Self {
             run: row.run.clone(),
@@ -51,6 +56,14 @@ impl About {
             input: json("its input", text(&run.input)?)?,
             params: json("its parameters", text(&run.params)?)?,
             provider: run.provider.clone(),
+            context: match &run.context {
+                Some(context) => json("its context", parts.text(context)?)?
+                    .as_object()
+                    .cloned()
+                    .unwrap_or_default(),
+                None => Map::new(),
+            },
+            path: run.parent.as_ref().map(|parent| parent.path.clone()).unwrap_or_default(),
         })
     }
 }
@@ -103,6 +116,8 @@ pub(crate) struct Desk {
     pub(crate) message: String,
     pub(crate) input: Value,
     pub(crate) params: Value,
+    pub(crate) context: Map<String, Value>,
+    pub(crate) path: String,
     pub(crate) agent: Option<Agent>,
     pub(crate) snapshots: Snapshots,
     pub(crate) redactor: Redactor,
@@ -116,6 +131,8 @@ pub(crate) struct Desk {
     pub(crate) proven: Vec<Access>,
     /// The policies of this owner's turns that are kept.
     pub(crate) policies: Vec<(Access, Ref)>,
+    /// Records the turns, when the run is recorded.
+    pub(crate) recorder: Option<Recorder>,
     /// An object on its way to the disk beside the event that cites it.
     object: Beside,
     /// A file of the workspace on its way to the disk beside what only looks.
@@ -131,10 +148,15 @@ impl Desk {
         let folder = layout.workflow_folder(&about.task, &about.workflow);
         std::fs::create_dir_all(&folder.absolute)
             .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;
+        let child = about.run.is_child();
+        let open = if child { Snapshots::open_beside } else { Snapshots::open };
+        let snapshots = open(&layout)?;
+        let run_folder = layout.run_folder(&about.task, &about.workflow, &about.run);
         Ok(Self {
-            run_folder: layout.run_folder(&about.task, &about.workflow, &about.run),
+            recorder: Recorder::open(&run_folder),
+            run_folder,
             folder: folder.relative,
-            snapshots: Snapshots::open(&layout)?,
+            snapshots,
             redactor: Redactor::of_process(),
             layout,
             run_id: about.run,
@@ -142,6 +164,8 @@ impl Desk {
             message: about.message,
             input: about.input,
             params: about.params,
+            context: about.context,
+            path: about.path,
             agent,
             templates: Templates::default(),
             schemas: Validators::default(),
@@ -153,6 +177,11 @@ impl Desk {
             file: Beside::default(),
             texts: BTreeMap::new(),
         })
+    }
+
+    /// A turn as everybody outside this run knows it: with the way to its run.
+    pub(crate) fn way_to(&self, turn: impl std::fmt::Display) -> String {
+        if self.path.is_empty() { turn.to_string() } else { format!("{}:{turn}", self.path) }
     }
 
     /// Keeps a text as an object while the event that cites it is appended.

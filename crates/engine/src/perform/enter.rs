@@ -17,11 +17,13 @@ pub(super) fn enter(driver: &mut Driver<'_>, visit: VisitId) -> Result<Input, Tr
     for name in &step.requires {
         requires.push(driver.find(name, None)?);
     }
-    let baseline = Baseline {
-        tree: Some(driver.desk.snapshots.take().map_err(Trouble::stuck)?),
-        files: stamps(driver, &step)?,
-        protected: super::protect::content(driver, &step)?,
+    // Where nothing is run there is nothing to put back.
+    let tree = match step.first_role() {
+        Role::Outside => None,
+        _ => Some(driver.desk.snapshots.take().map_err(Trouble::stuck)?),
     };
+    let protected = super::protect::content(driver, &step)?;
+    let baseline = Baseline { tree, files: stamps(driver, &step)?, protected };
     let drift = super::items::drift(driver)?;
     Ok(Input::BaselineTaken { visit, baseline, requires, drift })
 }
@@ -47,7 +49,7 @@ fn stamps(
 }
 
 /// The artifacts of a role as they stand on disk, each against the baseline that counts for it.
-pub(super) fn findings(driver: &mut Driver<'_>, role: Role) -> Result<Vec<Finding>, Trouble> {
+pub(crate) fn findings(driver: &mut Driver<'_>, role: Role) -> Result<Vec<Finding>, Trouble> {
     let step = driver.current_step()?;
     let visit = driver.current_visit()?;
     let entry = visit.entry_files.clone().unwrap_or_default();
@@ -58,7 +60,7 @@ pub(super) fn findings(driver: &mut Driver<'_>, role: Role) -> Result<Vec<Findin
         // entered from elsewhere.
         let baseline = match role {
             Role::Verifier => here.get(name),
-            Role::Worker | Role::Producer | Role::Script => entry.get(name),
+            Role::Worker | Role::Producer | Role::Script | Role::Outside => entry.get(name),
         };
         findings.push(driver.find(name, baseline)?);
     }

@@ -10,12 +10,19 @@ use super::Trouble;
 use crate::driver::{Driver, now};
 use crate::limits::{Limit, Login};
 
-/// Waits until a time of the wall clock, however that is set meanwhile.
-pub(super) fn await_time(driver: &Driver<'_>, until: u64) -> Result<Input, Trouble> {
+/// Waits for a hold to be over.
+pub(super) fn await_time(driver: &mut Driver<'_>, until: u64) -> Result<Input, Trouble> {
+    wait_until(driver, until)?;
+    Ok(Input::TimeCame)
+}
+
+/// Waits until a time of the wall clock, however that is set meanwhile; hears what is asked for.
+pub(super) fn wait_until(driver: &mut Driver<'_>, until: u64) -> Result<(), Trouble> {
     loop {
+        driver.hear_people().map_err(Trouble::Fatal)?;
         let left = until.saturating_sub(now());
         if left == 0 {
-            return Ok(Input::TimeCame);
+            return Ok(());
         }
         let patience = Duration::from_millis(left).min(LOOK_AGAIN);
         if driver.stop.wait(patience).is_some() {
@@ -66,5 +73,5 @@ fn growing(class: FailureClass, failed: u32) -> u64 {
 const LONGEST: u64 = 5 * 60 * 1000;
 /// How long a limit is waited for when nobody said until when, in milliseconds.
 const UNTOLD: u64 = 30 * 60 * 1000;
-/// A machine may sleep, and its clock may be set.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// A machine may sleep, its clock may be set, and people may say something.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);

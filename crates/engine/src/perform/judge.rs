@@ -1,7 +1,7 @@
 //! Reading the answer of a deciding turn, and what it hands on.
 
 use botpipe_kernel::ids::{Role, RouteTag, TurnId, VisitId};
-use botpipe_kernel::plan::{Action, Route, Step, Target};
+use botpipe_kernel::plan::{Action, Children, Route, Step, Target, Work};
 use botpipe_kernel::run::{
     AskedQuestion, CheckStatus, Exit, FindingState, Input, Judged, Outcome, Ref,
 };
@@ -22,6 +22,9 @@ pub(super) fn judge(
     let step = driver.current_step()?;
     let text = driver.text_of(text)?;
     let envelope = match exit {
+        Some(exit) if matches!(step.work, Work::Validate { .. }) => {
+            super::validate::verdict(driver, &step, &text, exit)?
+        }
         Some(exit) => match script_outcome(&text, exit) {
             Ok(envelope) if exit != 0 && step.routes.iter().all(|r| r.tag.as_str() != "failed") => {
                 drop(envelope);
@@ -37,6 +40,11 @@ pub(super) fn judge(
         },
         None => read(&text),
     };
+    let envelope = envelope.map(|it| match step.work {
+        // The choice is the value, whatever else stands beside it.
+        Work::Classify { .. } => Envelope { payload: Value::String(it.tag.clone()), ..it },
+        _ => it,
+    });
     let judged = match envelope {
         Ok(envelope) => accept(driver, &step, turn.role, envelope, offered)?,
         Err(why) => Judged::Malformed { why },
@@ -48,6 +56,25 @@ pub(super) fn judge(
         },
         judged => judged,
     };
+    Ok(Input::Judged { turn, judged })
+}
+
+/// Looks at what an outcome from outside hands on; its tag is known.
+pub(super) fn came(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    offered: &[RouteTag],
+    tag: &RouteTag,
+    payload: &Ref,
+) -> Result<Input, Trouble> {
+    let step = driver.current_step()?;
+    let text = driver.text_of(payload)?;
+    let payload = match text.as_str() {
+        "" => Value::Null,
+        text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+    };
+    let envelope = Envelope { tag: tag.to_string(), payload, fields: serde_json::Map::new() };
+    let judged = accept(driver, &step, turn.role, envelope, offered)?;
     Ok(Input::Judged { turn, judged })
 }
 
@@ -67,8 +94,8 @@ fn accept(
         findings,
         exit: Exit::default(),
     };
-    let route = step.routes.iter().find(|route| route.tag.as_str() == envelope.tag);
-    let Some(route) = route.filter(|route| offered.contains(&route.tag)) else {
+    let Some(route) = step.route_of(&envelope.tag).filter(|route| offered.contains(&route.tag))
+    else {
         return Ok(Judged::Outcome(Box::new(outcome)));
     };
     if let Some(schema) = &route.payload {
@@ -80,13 +107,14 @@ fn accept(
     if let Err(why) = fits_fields(driver, route, &envelope)? {
         return Ok(Judged::Malformed { why });
     }
-    if asks(route) && role != Role::Script {
+    if asks(route) && step.turn(role).is_some() {
         match asked(driver, route, &envelope)? {
             Ok(question) => outcome.exit.question = Some(question),
             Err(why) => return Ok(Judged::Malformed { why }),
         }
     }
-    let root = OutcomeRoot { tag: envelope.tag, payload: envelope.payload, route_fields: fields };
+    let root =
+        OutcomeRoot { tag: route.tag.to_string(), payload: envelope.payload, route_fields: fields };
     let mut roots = exit_roots(driver, &root)?;
     let whens = super::state::true_whens(driver, step, &roots)?;
     let taken = driver.run.way_out(&route.tag, &whens, &outcome.findings).clone();
@@ -97,7 +125,10 @@ fn accept(
     }
     outcome.exit.whens = whens;
     outcome.exit.changes = super::state::changes(driver, step, taken, &roots)?;
-    outcome.exit.handoff = handoff(driver, step, taken, &roots, &outcome)?;
+    outcome.exit.handoff = match super::validate::handoff(driver, step, taken, &root)? {
+        Some(text) => Some(driver.keep(&text)?),
+        None => handoff(driver, step, taken, &roots, &outcome)?,
+    };
     Ok(Judged::Outcome(Box::new(outcome)))
 }
 
@@ -154,9 +185,21 @@ pub(super) fn hand(
     tag: &RouteTag,
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
+    let children = driver.current_visit()?.children.clone();
+    let said = match &children {
+        Some(children) => super::children::summary(driver, children)?,
+        None => failed_checks(driver)?,
+    };
+    let payload = match (&children, step.group().map(|group| &group.of)) {
+        (Some(children), Some(Children::Workflow { .. })) => {
+            let results = super::children::results(driver, children)?.results;
+            results.into_iter().next().map_or(Value::Null, |child| child.output)
+        }
+        _ => Value::Null,
+    };
     let root = OutcomeRoot {
         tag: tag.to_string(),
-        payload: Value::Null,
+        payload,
         route_fields: Value::Object(serde_json::Map::new()),
     };
     let mut roots = exit_roots(driver, &root)?;
@@ -168,7 +211,7 @@ pub(super) fn hand(
         exit.changes = super::state::changes(driver, &step, route, &roots)?;
         exit.handoff = match route.handoff {
             Some(_) => rendered(driver, route, &roots)?,
-            None => Some(driver.keep(&failed_checks(driver)?)?),
+            None => Some(driver.keep(&said)?),
         };
     }
     Ok(Input::HandoffRendered { visit, exit })
@@ -191,7 +234,7 @@ fn handoff(
     let repeats = gives_up
         || matches!(&route.action, Action::To(Target::SelfStep))
         || matches!(&route.action, Action::To(Target::Step(id)) if *id == step.id);
-    if !repeats || step.deciding_role() == Role::Script {
+    if !repeats || step.turn(step.deciding_role()).is_none() {
         return Ok(None);
     }
     let mut parts = Vec::new();

@@ -3,6 +3,7 @@
 mod ask;
 mod beside;
 mod checks;
+pub(crate) mod children;
 mod clocks;
 mod desk;
 mod earlier;
@@ -11,6 +12,8 @@ mod hold;
 mod items;
 mod judge;
 mod output;
+mod outside;
+mod plan_children;
 mod prepare;
 mod protect;
 mod replay;
@@ -19,10 +22,13 @@ mod roots;
 mod session;
 mod state;
 mod turn;
+mod validate;
 
 pub(crate) use ask::{codec_of, surroundings};
 pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk};
+pub(crate) use enter::findings;
+pub(crate) use replay::asked;
 
 use botpipe_kernel::run::{Effect, Input};
 
@@ -72,12 +78,21 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
         Effect::RunTurn { turn, prompt, session } => turn::run(driver, turn, &prompt, session),
         Effect::RunChecks { visit, checks } => checks::run(driver, visit, &checks),
         Effect::Seal { visit } => enter::seal(driver, visit),
-        Effect::Judge { turn, offered, text, exit } => {
+        Effect::Judge { turn, offered, text, exit: _, tag: Some(tag) } => {
+            judge::came(driver, turn, &offered, &tag, &text)
+        }
+        Effect::Judge { turn, offered, text, exit, tag: None } => {
             judge::judge(driver, turn, &offered, &text, exit)
         }
+        Effect::Pose { visit, changed } => outside::pose(driver, visit, &changed),
+        Effect::Arm { visit } => outside::arm(driver, visit),
+        Effect::AwaitDue { visit, until } => outside::await_due(driver, visit, until),
         Effect::Hand { visit, tag } => judge::hand(driver, visit, &tag),
         Effect::Output => output::output(driver),
         Effect::AwaitTime { until } => hold::await_time(driver, until),
+        Effect::PlanChildren { visit } => plan_children::plan(driver, visit),
+        // Several at a time: see `children::run`.
+        Effect::RunChild { .. } => Err(Trouble::stuck("a child was to be moved alone")),
         Effect::Restore { turn, to, expected } => {
             restore::restore(driver, turn, &to, expected.as_ref())
         }

@@ -2,7 +2,7 @@
 
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
-use botpipe_kernel::plan::{Action, Route, Step, Target, Work};
+use botpipe_kernel::plan::{Action, Choice, Route, Step, Target, Work};
 use botpipe_kernel::run::{CheckStatus, Feedback, Input, Ref, Said, SessionUse, TurnCause};
 
 use super::session::{Found, find};
@@ -10,7 +10,7 @@ use super::{Agent, Trouble, earlier};
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
-    AttachedNote, CheckLine, Contract, ItemLine, OfferedRoute, Part, ReadLine, WriteLine,
+    AttachedNote, CheckLine, Contract, ItemLine, OfferedRoute, Part, ReadLine, Wanted, WriteLine,
     request_text,
 };
 
@@ -25,8 +25,8 @@ pub(super) fn prepare(
     said: &[Said],
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
-    if let Work::Run { program } = &step.work {
-        let command = driver.render(&program.command, &format!("command of step `{}`", step.id))?;
+    if let Some(command) = step.command() {
+        let command = driver.render(command, &format!("command of step `{}`", step.id))?;
         let prompt = driver.keep(&command)?;
         let policy = Some(policy(driver, &step)?);
         return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session, said: 0 });
@@ -62,7 +62,7 @@ pub(super) fn prepare(
 /// its name.
 fn policy(driver: &mut Driver<'_>, step: &Step) -> Result<Ref, Trouble> {
     let (kind, access) = match &driver.desk.agent {
-        Some(Agent::Harness { kind, harness }) if !matches!(step.work, Work::Run { .. }) => {
+        Some(Agent::Harness { kind, harness }) if step.asks_agent() => {
             let root = driver.desk.layout.root();
             (Some(*kind), policy::access(&driver.run.plan, step, (*kind, harness), root))
         }
@@ -91,7 +91,8 @@ fn contract(
     let visit = driver.current_visit()?.clone();
     let planned = step.turn(turn.role);
     let mut required = step.requires.clone();
-    required.extend(planned.iter().flat_map(|planned| planned.requires.clone()));
+    let extra = planned.iter().flat_map(|planned| planned.requires.clone());
+    required.extend(extra.filter(|name| !step.requires.contains(name)).collect::<Vec<_>>());
     let mut reads = step.reads.clone();
     reads.extend(planned.iter().flat_map(|planned| planned.reads.clone()));
     let mut contract = Contract {
@@ -100,6 +101,7 @@ fn contract(
         title: step.title.clone(),
         role: turn.role,
         turn: turn.clone(),
+        way: driver.desk.path.clone(),
         visit_n: visit.id.n,
         max_visits: driver.run.max_visits(step),
         item: driver
@@ -120,6 +122,11 @@ fn contract(
         feedback,
         interruption: earlier::note(driver, turn, cause, session)?,
         attached: attached(driver, session)?,
+        wanted: match step.work {
+            Work::Classify { .. } => Wanted::Choice,
+            Work::Llm { .. } => Wanted::Value,
+            _ => Wanted::Route,
+        },
     };
     for check in &visit.checks {
         let output = match &check.output {
@@ -136,8 +143,15 @@ fn contract(
     if let Some(handoff) = &visit.handoff {
         contract.handoff = Some(driver.text_of(handoff)?);
     }
+    if let (Some(children), None) = (&visit.children, &contract.handoff) {
+        contract.handoff = Some(super::children::summary(driver, children)?);
+    }
     if let Some(answer) = &visit.answer {
         contract.answer = Some(driver.text_of(answer)?);
+    }
+    if let Work::Classify { choices, .. } = &step.work {
+        contract.routes.extend(choices.iter().map(choice_line));
+        return Ok(contract);
     }
     for route in step.routes.iter().filter(|route| offered.contains(&route.tag)) {
         let line = route_line(driver, step, route)?;
@@ -231,6 +245,20 @@ fn route_line(
         asks: matches!(route.action, Action::To(Target::AwaitInput)),
         inherited: route.inherited,
     })
+}
+
+fn choice_line(choice: &Choice) -> OfferedRoute {
+    OfferedRoute {
+        tag: choice.name.clone(),
+        summary: choice.description.clone(),
+        target: String::new(),
+        required_writes: Vec::new(),
+        required_checks: Vec::new(),
+        payload_schema: None,
+        fields_schema: None,
+        asks: false,
+        inherited: false,
+    }
 }
 
 fn target_words(action: &Action) -> String {

@@ -8,7 +8,7 @@ use botpipe_kernel::plan::{Artifact, Step};
 use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, ItemStatus, Ref, Visit};
 use serde_json::Value;
 
-use super::Trouble;
+use super::{Trouble, children};
 use crate::driver::{Driver, activity_name};
 use crate::prompt::Roots;
 use crate::workspace::artifacts;
@@ -126,11 +126,14 @@ impl Driver<'_> {
     pub(crate) fn roots(&mut self) -> Result<Roots, Trouble> {
         let mut roots = self.roots_without_artifacts()?;
         let plan = self.run.plan.clone();
-        let scoped = roots.item.is_some();
+        let scoped = roots.item.is_some() || self.desk.context.contains_key("item");
+        let branched = self.desk.context.contains_key("branch");
         let mut paths = BTreeMap::new();
         for (name, artifact) in &plan.artifacts {
-            // An artifact of an item has no place while there is no current item.
-            if scoped || !artifact.path.contains("item") {
+            // An artifact of an item or a branch has no place where there is none.
+            if (scoped || !artifact.path.contains("item"))
+                && (branched || !artifact.path.contains("branch"))
+            {
                 let path = self.artifact_path(name, artifact, Some(&roots))?;
                 let (task, workflow) = (&self.desk.task, &plan.name);
                 let place = self.desk.layout.name_artifact(task, workflow, artifact, &path);
@@ -187,6 +190,10 @@ impl Driver<'_> {
             }
         }
         roots.checks = self.check_roots()?;
+        roots.context = self.desk.context.clone();
+        if let Some(children) = self.run.visit.as_ref().and_then(|visit| visit.children.as_ref()) {
+            roots.fan_in = Some(children::results(self, children)?);
+        }
         self.put_states(&mut roots, step.as_ref())?;
         self.put_led(&mut roots)?;
         Ok(roots)
@@ -238,7 +245,7 @@ impl Driver<'_> {
     /// The same, and which turn it is.
     pub(crate) fn turn_environment(&self, turn: &TurnId) -> Result<Vec<(String, String)>, Trouble> {
         let mut names = self.visit_environment()?;
-        names.push(("BOTPIPE_TURN".to_owned(), turn.to_string()));
+        names.push(("BOTPIPE_TURN".to_owned(), self.desk.way_to(turn)));
         names.push(("BOTPIPE_ROLE".to_owned(), turn.role.to_string()));
         Ok(names)
     }

@@ -17,7 +17,6 @@ use super::desk::Agent;
 use crate::driver::Driver;
 use crate::environment;
 use crate::process::{self, Clock, Ended, How, Reply, Spec, Stream, Watch};
-use crate::request::Notice;
 use crate::workspace::files::Hasher;
 
 /// Bytes of an answer that are kept.
@@ -36,18 +35,30 @@ pub(super) fn run(
         let argv = vec!["sh".to_owned(), "-c".to_owned(), prompt];
         return run_program(driver, turn, &argv, Vec::new());
     }
+    driver.begin_recording(&turn);
+    let ended = ask_agent(driver, turn.clone(), &prompt, session)?;
+    driver.end_recording(&turn, &prompt, &ended);
+    Ok(ended)
+}
+
+fn ask_agent(
+    driver: &mut Driver<'_>,
+    turn: TurnId,
+    prompt: &str,
+    session: Option<SessionUse>,
+) -> Result<Input, Trouble> {
     match driver.desk.agent.clone() {
         Some(Agent::Command { program, args }) => {
             let mut argv = vec![program];
             argv.extend(args);
             drop(session);
-            run_program(driver, turn, &argv, prompt.into_bytes())
+            run_program(driver, turn, &argv, prompt.as_bytes().to_vec())
         }
         Some(Agent::Replay { cassette, loose }) => {
-            super::replay::play(driver, turn, &cassette, loose)
+            super::replay::play(driver, turn, prompt, &cassette, loose)
         }
         Some(Agent::Harness { kind, harness }) => {
-            super::ask::ask(driver, turn, kind, &harness, &prompt, session.as_ref())
+            super::ask::ask(driver, turn, kind, &harness, prompt, session.as_ref())
         }
         None => Err(Trouble::Stuck { message: "the run has no agent program to ask".to_owned() }),
     }
@@ -122,7 +133,9 @@ fn result_of(
     if let Err((class, message)) = botpipe_providers::result_of(program, &end, &stderr) {
         return Ok(TurnResult::Failed { class, message });
     }
-    let text = driver.desk.redactor.redact(&ended.stdout.text).into_owned();
+    let step = driver.current_step()?;
+    let text = super::validate::printed(&driver.run.plan, &step, ended);
+    let text = driver.desk.redactor.redact(&text).into_owned();
     let text = driver.keep(&text)?;
     let exit = match ended.how {
         How::Exited(code) if turn.role == Role::Script => Some(code),
@@ -177,7 +190,7 @@ impl Watch for Watcher<'_, '_, '_> {
         if let Err(trouble) = self.log.line(stream, &line) {
             self.give_up(trouble);
         }
-        self.driver.progress.notice(&Notice::Activity { turn: Some(self.turn), line: &line });
+        self.driver.show(self.turn, &line);
         Reply::default()
     }
 

@@ -30,7 +30,7 @@ impl fmt::Debug for State {
 }
 
 /// Rings while it lives.
-pub(super) struct Bell {
+pub(crate) struct Bell {
     shared: Arc<Shared>,
     number: u64,
 }
@@ -71,7 +71,7 @@ impl StopSwitch {
     }
 
     /// Has `ring` called whenever it is thrown from now on; it must not block.
-    pub(super) fn bell(&self, ring: impl Fn() + Send + 'static) -> Bell {
+    pub(crate) fn bell(&self, ring: impl Fn() + Send + 'static) -> Bell {
         let mut state = self.shared.lock();
         let number = state.next_bell;
         state.next_bell += 1;

@@ -7,6 +7,7 @@ use botpipe_kernel::run::Feedback;
 use serde_json::Value;
 
 use super::feedback::feedback_text;
+use super::lines::{CheckLine, ItemLine, OfferedRoute, ReadLine, WriteLine};
 use super::text::{excerpt, fenced, one_line, quoted};
 
 /// All that is said to one turn beside the author's prompt; paths are relative to the workspace.
@@ -17,6 +18,8 @@ pub struct Contract {
     pub title: Option<String>,
     pub role: Role,
     pub turn: TurnId,
+    /// The way to the run it belongs to, from the run that nobody else started; empty for that one.
+    pub way: String,
     /// Which visit of the step this is, and how many there may be.
     pub visit_n: u32,
     pub max_visits: u32,
@@ -44,63 +47,19 @@ pub struct Contract {
     pub feedback: Vec<Feedback>,
     pub interruption: Option<InterruptionNote>,
     pub attached: Option<AttachedNote>,
+    pub wanted: Wanted,
 }
 
-/// The current item.
-#[derive(Debug, Clone)]
-pub struct ItemLine {
-    pub id: String,
-    pub title: Option<String>,
-}
-
-/// A file to read.
-#[derive(Debug, Clone)]
-pub struct ReadLine {
-    pub name: String,
-    /// `json`, `md`, `text` or `raw`.
-    pub format: String,
-    pub path: String,
-    pub exists: bool,
-}
-
-/// A file this turn may write.
-#[derive(Debug, Clone)]
-pub struct WriteLine {
-    pub name: String,
-    /// `json`, `md`, `text` or `raw`.
-    pub format: String,
-    pub path: String,
-    pub required: bool,
-    /// JSON Schema of the content.
-    pub schema: Option<String>,
-}
-
-/// A check the engine ran.
-#[derive(Debug, Clone)]
-pub struct CheckLine {
-    pub name: String,
-    /// `passed`, `skipped`, or how it failed.
-    pub status: String,
-    pub output: String,
-}
-
-/// A route this turn may pick.
-#[derive(Debug, Clone)]
-pub struct OfferedRoute {
-    pub tag: String,
-    pub summary: Option<String>,
-    /// What taking it does, in words: "go to step `implement`".
-    pub target: String,
-    pub required_writes: Vec<String>,
-    pub required_checks: Vec<String>,
-    /// JSON Schema of the payload.
-    pub payload_schema: Option<String>,
-    /// JSON Schema of the route fields.
-    pub fields_schema: Option<String>,
-    /// Whether taking it asks a person.
-    pub asks: bool,
-    /// Whether the step has it without saying so: it is named briefly, and last.
-    pub inherited: bool,
+/// What the answer of a turn that decides is to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// One of the routes.
+    #[default]
+    Route,
+    /// One of the choices, which stand in the routes' place.
+    Choice,
+    /// The payload of the one route.
+    Value,
 }
 
 /// What is said to a turn that is started again, or that has to do without its conversation.
@@ -176,7 +135,8 @@ impl Contract {
             Part::WithoutInterruption => self.turn.path(),
         };
         let mut out = "# Step contract\n\n".to_owned();
-        out += &format!("- Step: `{}` · visit {} · turn `{turn}`\n", self.step, self.visit_n);
+        let way = if self.way.is_empty() { String::new() } else { format!("{}:", self.way) };
+        out += &format!("- Step: `{}` · visit {} · turn `{way}{turn}`\n", self.step, self.visit_n);
         out += &format!("- Workflow: `{}`\n", self.workflow);
         if let Some(title) = self.title.as_ref().filter(|title| !title.trim().is_empty()) {
             out += &format!("- Title: {}\n", one_line(title, TITLE_LIMIT));
@@ -188,12 +148,16 @@ impl Contract {
         }
         out += &format!("- Visits: {} of at most {}\n", self.visit_n, self.max_visits);
         out += match self.role {
-            Role::Worker => "- Role: worker; you do the work and pick the route\n",
+            Role::Worker => match self.wanted {
+                Wanted::Route => "- Role: worker; you do the work and pick the route\n",
+                Wanted::Choice => "- Role: worker; the answer is one of the choices below\n",
+                Wanted::Value => "- Role: worker; the answer is the value described below\n",
+            },
             Role::Producer => "- Role: producer; you do the work, a verifier judges it\n",
             Role::Verifier => {
                 "- Role: verifier; judge what is there, mend nothing, write only the files below\n"
             }
-            Role::Script => "- Role: script\n",
+            Role::Script | Role::Outside => "- Role: script\n",
         };
         out
     }
@@ -266,18 +230,31 @@ impl Contract {
                     "No outcome is needed in your answer: when the work is done, say in a few \
                      words what you did. A verifier decides what comes next.\n"
                 }
-                Role::Worker | Role::Verifier | Role::Script => return,
+                Role::Worker | Role::Verifier | Role::Script | Role::Outside => return,
             };
             return section(out, "Answer", text);
         }
-        let mut text = "Pick one route:\n\n".to_owned();
-        for route in self.routes.iter().filter(|route| !route.inherited) {
+        let mut text = match self.wanted {
+            Wanted::Route => "Pick one route:\n\n",
+            Wanted::Choice => "Pick one choice:\n\n",
+            Wanted::Value => "",
+        }
+        .to_owned();
+        let named = |route: &&OfferedRoute| self.wanted != Wanted::Value && !route.inherited;
+        for route in self.routes.iter().filter(named) {
             text += &route_line(route, schemas);
         }
         text += &self.otherwise();
-        text += "\nThe last thing in your answer is one JSON object in a fenced json block:\n\n";
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text += "The last thing in your answer is one JSON object in a fenced json block:\n\n";
         text += &fenced("json", &self.example());
-        text += "\n`tag` is the route you pick.";
+        text += match self.wanted {
+            Wanted::Route => "\n`tag` is the route you pick.",
+            Wanted::Choice => "\n`tag` is the choice, as it is written above.",
+            Wanted::Value => "\n`payload` is the value asked for: JSON.",
+        };
         text += &self.payload_words(schemas);
         if let Some(asking) = tags(&self.routes, |route| route.asks) {
             text += &format!(
@@ -297,7 +274,9 @@ impl Contract {
             _ => "…",
         };
         let mut example = format!("{{\"outcome\": {{\"tag\": \"{tag}\"");
-        if own().any(|route| route.payload_schema.is_some()) {
+        if self.wanted == Wanted::Value {
+            example += ", \"payload\": …";
+        } else if own().any(|route| route.payload_schema.is_some()) {
             example += ", \"payload\": {…}";
         }
         if own().any(|route| route.asks || route.fields_schema.is_some()) {
@@ -325,11 +304,11 @@ impl Contract {
         let mut words = String::new();
         for route in &self.routes {
             if let Some(schema) = &route.payload_schema {
-                words += &format!(
-                    " With `{}`, `payload` fits schema {}.",
-                    route.tag,
-                    schemas.number(schema)
-                );
+                let number = schemas.number(schema);
+                words += &match self.wanted {
+                    Wanted::Value => format!(" It fits schema {number}."),
+                    _ => format!(" With `{}`, `payload` fits schema {number}.", route.tag),
+                };
             }
             if let Some(schema) = &route.fields_schema {
                 words += &format!(
@@ -360,7 +339,10 @@ pub fn parts_of(prompt: &str) -> (&str, Option<&str>) {
 }
 
 fn route_line(route: &OfferedRoute, schemas: &mut Schemas) -> String {
-    let mut line = format!("- `{}`: {}", route.tag, route.target);
+    let mut line = format!("- `{}`", route.tag);
+    if !route.target.is_empty() {
+        line += &format!(": {}", route.target);
+    }
     if let Some(summary) = route.summary.as_ref().filter(|summary| !summary.trim().is_empty()) {
         line += &format!(" — {}", one_line(summary, 2 * TITLE_LIMIT));
     }
@@ -426,6 +408,15 @@ fn changed(title: &str, paths: &[String], text: &mut String) {
     if paths.len() > CHANGED_SHOWN {
         *text += &format!("- and {} more\n", paths.len() - CHANGED_SHOWN);
     }
+}
+
+/// A prompt with its contract as it reads without what is said last: of an interruption, of a new
+/// conversation, and of what a person did.
+pub fn without_interruption(prompt: &str) -> &str {
+    let contract = prompt.len() - parts_of(prompt).1.map_or(0, str::len);
+    let last = ["Interruption", "New conversation", "A person was here"];
+    let found = last.iter().filter_map(|title| prompt[contract..].find(&format!("\n## {title}\n")));
+    found.min().map_or(prompt, |at| &prompt[..contract + at])
 }
 
 fn section(out: &mut String, title: &str, body: &str) {

@@ -3,6 +3,7 @@
 mod contract;
 mod feedback;
 mod inputs;
+mod lines;
 mod outcome;
 mod question;
 mod request;
@@ -12,15 +13,18 @@ mod template;
 mod text;
 
 pub use contract::{
-    AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
-    Recalls, WriteLine, parts_of,
+    AttachedNote, Contract, InterruptionNote, Part, Recalls, Wanted, parts_of, without_interruption,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, fill_defaults, run_input};
+pub use lines::{CheckLine, ItemLine, OfferedRoute, ReadLine, WriteLine};
 pub use outcome::{Envelope, read, script_outcome};
 pub use question::{Asked, check_answer, question};
 pub use request::request_text;
-pub use roots::{CheckRoot, ItemRoot, OutcomeRoot, Roots, StepRoot, WorkflowRoot, WorklistRoot};
+pub use roots::{
+    BranchResult, CheckRoot, FanInRoot, ItemRoot, OutcomeRoot, Roots, StepRoot, WorkflowRoot,
+    WorklistRoot,
+};
 pub use schema::Validators;
 pub use template::{RenderError, Templates, evaluate, render};
 pub(crate) use text::one_line;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Value as Jinja};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Everything a template of one turn can name.
 ///
@@ -39,6 +39,32 @@ pub struct Roots {
     pub route: Option<String>,
     /// The state by the word of its scope; JSON objects.
     pub states: BTreeMap<&'static str, Value>,
+    /// What a run below another knows of it: `branch`, and its parent's `item` and `worklist`.
+    pub context: Map<String, Value>,
+    /// What the branches of the visit came to.
+    pub fan_in: Option<FanInRoot>,
+}
+
+/// The branches of a visit.
+#[derive(Debug, Clone, Serialize)]
+pub struct FanInRoot {
+    /// In order.
+    pub results: Vec<BranchResult>,
+}
+
+/// What a branch came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct BranchResult {
+    /// Its name, or what tells its item.
+    pub branch: String,
+    /// Its run.
+    pub run: String,
+    /// `done`, `failed`, `cancelled` or `skipped`.
+    pub status: String,
+    /// The route that led to its end.
+    pub tag: Option<String>,
+    /// The payload of its last outcome.
+    pub output: Value,
 }
 
 /// The current item.
@@ -132,6 +158,12 @@ impl Roots {
         }
         for (word, state) in &self.states {
             put(word, serialized(state));
+        }
+        if let Some(fan_in) = &self.fan_in {
+            put("fan_in", serialized(fan_in));
+        }
+        for (name, value) in &self.context {
+            roots.entry(name.clone()).or_insert_with(|| serialized(value));
         }
         if let (Some(worklist), Some(item)) = (&self.worklist, &self.item) {
             roots.entry(worklist.name.clone()).or_insert_with(|| serialized(item));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use botpipe_kernel::ids::WorkflowName;
 
 use crate::error::Error;
+use crate::schemas;
 use crate::workspace;
 use crate::workspace::layout::Layout;
 
@@ -42,8 +43,18 @@ pub fn workflow(workspace: &Path, name: &WorkflowName) -> Result<Vec<PathBuf>, E
             .map_err(workspace::Error::io("write", &path))?;
         written.push(relative);
     }
+    let schema = Path::new("workflows").join(SCHEMA);
+    let path = root.join(&schema);
+    // One that is there may be somebody's own, or a link to one.
+    if fs::symlink_metadata(&path).is_err() {
+        fs::write(&path, schemas::WORKFLOW).map_err(workspace::Error::io("write", &path))?;
+        written.push(schema);
+    }
     Ok(written)
 }
+
+/// The schema for editors, as the first line of the new workflow names it.
+const SCHEMA: &str = "sop.schema.json";
 
 /// The files of the new workflow; `NAME` in them stands for its name.
 const TEMPLATE: [(&str, &str); 3] = [

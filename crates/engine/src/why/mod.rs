@@ -7,7 +7,7 @@ mod work;
 use botpipe_journal::{Owner, RunFilter, Stored};
 use botpipe_kernel::ids::{RouteTag, RunId, TaskId, TurnId, VisitId, WorkflowName};
 use botpipe_kernel::plan::{OnInterrupt, OnLimit};
-use botpipe_kernel::run::{Event, Hold, Lifecycle, Phase, Question, Run, Stop, Verdict};
+use botpipe_kernel::run::{Event, Hold, Lifecycle, Phase, Question, Run, Stop, Verdict, Wait};
 
 pub use next::{Next, next};
 pub use work::{Deadline, Work};
@@ -60,6 +60,12 @@ pub enum Cause {
     /// A time has to come.
     Held {
         hold: Hold,
+        /// Somebody waits for it, and goes on by itself.
+        attended: bool,
+    },
+    /// A step waits for a time or a signal.
+    Awaits {
+        wait: Wait,
         /// Somebody waits for it, and goes on by itself.
         attended: bool,
     },
@@ -123,6 +129,7 @@ impl Engine {
                 hold: hold.clone(),
                 attended: owned && hold.on_limit != OnLimit::Pause,
             },
+            Lifecycle::Awaiting(wait) => Cause::Awaits { wait: wait.clone(), attended: owned },
             Lifecycle::Stopped(stop) => Cause::Stopped { stop: stop.clone(), turn: at(run) },
             Lifecycle::Finished(verdict) => Cause::Finished {
                 verdict: *verdict,
@@ -174,7 +181,14 @@ fn at(run: &Run) -> Option<TurnId> {
         | Phase::Judging { turn, .. }
         | Phase::Restoring { turn, .. }
         | Phase::Asking { turn, .. } => Some(turn.clone()),
-        Phase::Entering | Phase::Checking | Phase::Sealing | Phase::Handing { .. } => None,
+        Phase::Entering
+        | Phase::Checking
+        | Phase::Sealing
+        | Phase::Handing { .. }
+        | Phase::Planning
+        | Phase::Children
+        | Phase::Posing { .. }
+        | Phase::Arming => None,
     }
 }
 
@@ -190,6 +204,9 @@ fn span(cause: &Cause, events: &[Stored]) -> (u64, Option<u64>) {
         Cause::OwnerLost { gone_by, .. } => (if *gone_by > 0 { *gone_by } else { last }, None),
         Cause::Asks { .. } => (when(|it| matches!(it, Event::QuestionAsked { .. })), None),
         Cause::Held { hold, .. } => (hold.since, Some(hold.until)),
+        Cause::Awaits { wait, .. } => {
+            (when(|it| matches!(it, Event::WaitBegun { .. })), wait.until)
+        }
         Cause::Stopped { .. } => (when(|it| matches!(it, Event::RunStopped { .. })), None),
         Cause::Finished { .. } => (when(|it| matches!(it, Event::RunFinished { .. })), None),
         Cause::Cancelled => (when(|it| matches!(it, Event::RunCancelled)), None),
@@ -216,15 +233,21 @@ fn unblocks(cause: &Cause, run: &Run) -> Option<String> {
         },
         Cause::Asks { question, .. } if question.choices.is_empty() => "an answer".into(),
         Cause::Asks { .. } => "one of the choices".into(),
-        Cause::Held { attended: true, .. } => {
-            "the time: its owner waits and goes on by itself".into()
-        }
-        Cause::Held { hold, attended: false } if hold.until > now() => {
-            "the time; nobody waits for it, so resume the run (now or later: whoever does waits)"
-                .into()
-        }
-        Cause::Held { attended: false, .. } => "the time has come: resume it".into(),
+        Cause::Held { hold, attended } => time(hold.until, *attended),
+        Cause::Awaits { wait: Wait { signal: Some(name), .. }, .. } => format!("signal `{name}`"),
+        Cause::Awaits { wait, attended } => time(wait.until.unwrap_or_default(), *attended),
         Cause::Stopped { stop, .. } => remedy::of_stop(stop, run.provider.as_ref()),
         Cause::Finished { .. } | Cause::Cancelled => return None,
     })
+}
+
+/// What unblocks a run that a time holds: milliseconds since the epoch.
+fn time(until: u64, attended: bool) -> String {
+    if attended {
+        "the time: its owner waits and goes on by itself".into()
+    } else if until > now() {
+        "the time; nobody waits for it, so resume the run (now or later: whoever does waits)".into()
+    } else {
+        "the time has come: resume it".into()
+    }
 }

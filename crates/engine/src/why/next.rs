@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use botpipe_kernel::ids::SignalName;
 use botpipe_kernel::plan::{Budget, Spending};
-use botpipe_kernel::run::{Lifecycle, Raise, Run, Stop};
+use botpipe_kernel::run::{Lifecycle, Raise, Run, Stop, Wait};
 
 /// What a person can do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Answer its question: with one of the choices, where there are any.
     Answer { choices: Vec<String> },
+    /// Send it the signal that it waits for.
+    Signal { name: SignalName },
     /// Take it up, with these bounds raised.
     Resume { raise: Raise },
     /// Look on.
@@ -20,12 +23,12 @@ pub enum Next {
 pub fn next(run: &Run, owned: bool) -> Option<Next> {
     match &run.lifecycle {
         Lifecycle::Waiting(question) => Some(Next::Answer { choices: question.choices.clone() }),
-        Lifecycle::Stopped(stop) => Some(Next::Resume { raise: raise(stop, run) }),
-        Lifecycle::Unstarted | Lifecycle::Running | Lifecycle::Held(_) if owned => {
-            Some(Next::Follow)
+        Lifecycle::Awaiting(Wait { signal: Some(name), .. }) => {
+            Some(Next::Signal { name: name.clone() })
         }
-        Lifecycle::Unstarted | Lifecycle::Running | Lifecycle::Held(_) => {
-            Some(Next::Resume { raise: Raise::default() })
+        Lifecycle::Stopped(stop) => Some(Next::Resume { raise: raise(stop, run) }),
+        Lifecycle::Unstarted | Lifecycle::Running | Lifecycle::Held(_) | Lifecycle::Awaiting(_) => {
+            Some(if owned { Next::Follow } else { Next::Resume { raise: Raise::default() } })
         }
         Lifecycle::Finished(_) | Lifecycle::Cancelled => None,
     }

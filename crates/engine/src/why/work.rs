@@ -11,6 +11,7 @@ use crate::engine::RunView;
 use crate::harness::Kind;
 use crate::perform::Clocks;
 use crate::process::Clock;
+use crate::projection::of_children;
 
 /// What a run is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,5 +134,12 @@ fn doing(run: &Run) -> String {
         Phase::Handing { tag } => format!("takes route {tag} of visit {}", visit.id),
         Phase::Restoring { turn, .. } => format!("puts files back for turn {turn}"),
         Phase::Asking { turn, .. } => format!("asks a person about turn {turn}"),
+        Phase::Posing { .. } => format!("puts the question of visit {}", visit.id),
+        Phase::Arming => format!("sees what visit {} waits for", visit.id),
+        Phase::Planning => format!("reads which runs visit {} starts", visit.id),
+        Phase::Children => match &visit.children {
+            Some(children) => format!("moves the runs below: {}", of_children(children)),
+            None => format!("moves the runs of visit {}", visit.id),
+        },
     }
 }

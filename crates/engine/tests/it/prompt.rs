@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use botpipe_engine::prompt::{
     CheckLine, CheckRoot, Contract, InterruptionNote, ItemLine, ItemRoot, OfferedRoute,
-    OutcomeRoot, Part, ReadLine, Recalls, Roots, StepRoot, Templates, WorkflowRoot, WorklistRoot,
-    WriteLine, evaluate, feedback_text, render, request_text,
+    OutcomeRoot, Part, ReadLine, Recalls, Roots, StepRoot, Templates, Wanted, WorkflowRoot,
+    WorklistRoot, WriteLine, evaluate, feedback_text, render, request_text,
 };
 use botpipe_kernel::ids::{Digest, Role};
 use botpipe_kernel::run::{FailureClass, Feedback, Finding, FindingState};
@@ -51,6 +51,8 @@ fn roots() -> Roots {
             payload: json!({"findings": ["a", "b"]}),
             route_fields: json!({}),
         }),
+        context: serde_json::Map::new(),
+        fan_in: None,
         route: None,
         states: BTreeMap::from([("state", json!({"round": 2}))]),
     }
@@ -156,6 +158,7 @@ fn a_template_seen_before_is_not_parsed_again() {
 
 fn contract(role: Role, turn: &str) -> Contract {
     Contract {
+        way: String::new(),
         workflow: "ralph_loop".to_owned(),
         step: "plan".to_owned(),
         title: None,
@@ -178,6 +181,7 @@ fn contract(role: Role, turn: &str) -> Contract {
         feedback: Vec::new(),
         interruption: None,
         attached: None,
+        wanted: Wanted::Route,
     }
 }
 

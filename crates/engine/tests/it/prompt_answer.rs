@@ -156,6 +156,8 @@ fn an_answer_counts_when_it_fits_the_question() {
         text: "?".to_owned(),
         choices: choices.iter().map(|&choice| choice.to_owned()).collect(),
         schema: None,
+        shown: Vec::new(),
+        until: None,
     };
     let open = asked(&[]);
     assert_eq!(check_answer(&open, None, " 5 "), Ok(json!("5")));

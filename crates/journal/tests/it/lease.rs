@@ -197,6 +197,38 @@ fn a_task_has_one_unfinished_run_of_a_workflow() {
 }
 
 #[test]
+fn a_family_of_runs_is_moved_by_one_process_and_found_by_its_root() {
+    let scratch = Scratch::new();
+    let journal = with_a_run(&scratch);
+    let parent = journal.acquire(&run("r1"), &me()).unwrap();
+    let children = ["r1.1-0", "r1.1-1"].map(|name| {
+        let lease = journal.create_run(new_run(name), &me()).unwrap();
+        append(&journal, &lease, "begun").unwrap();
+        lease
+    });
+    // Held twice by nobody, and by no other process.
+    let busy = |claimed: Result<_, Error>| matches!(claimed, Err(Error::Busy { .. }));
+    assert!(busy(journal.acquire(&run("r1.1-0"), &me())));
+    let other = Owner { start_ticks: me().start_ticks + 1, ..me() };
+    assert!(busy(journal.create_run(new_run("r1.1-2"), &other)));
+    assert!(busy(journal.create_run(NewRun { task: id("t2"), ..new_run("r2") }, &me())));
+    drop((parent, children));
+    // Lists show roots; an unfinished child keeps no new run of its task away once the root is over.
+    let listed = |children| {
+        let filter = RunFilter { children, ..RunFilter::default() };
+        let runs = journal.runs(&filter).unwrap();
+        runs.into_iter().map(|row| row.run.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(false), ["r1"]);
+    assert_eq!(listed(true), ["r1.1-1", "r1.1-0", "r1"]);
+    assert_eq!(journal.latest_run(&id("w"), None).unwrap().unwrap().run, run("r1"));
+    let lease = journal.acquire(&run("r1"), &me()).unwrap();
+    journal.append(&lease, 1, &[Event::RunCancelled], None).unwrap();
+    drop(lease);
+    journal.create_run(new_run("r3"), &me()).unwrap();
+}
+
+#[test]
 fn a_run_without_its_first_event_never_was() {
     let scratch = Scratch::new();
     let journal = Journal::open(&scratch.root()).unwrap();

@@ -28,9 +28,10 @@ fn runs_are_listed_newest_first_whatever_their_clocks_said() {
     }
     let all = journal.runs(&RunFilter::default()).unwrap();
     assert_eq!(names(&all), ["r2", "r1", "r0"]);
-    let of_a = RunFilter { task: Some(id("a")), workflow: None };
+    let of_a = RunFilter { task: Some(id("a")), ..RunFilter::default() };
     assert_eq!(names(&journal.runs(&of_a).unwrap()), ["r2", "r0"]);
-    let of_both = RunFilter { task: Some(id("a")), workflow: Some(id("w")) };
+    let of_both =
+        RunFilter { task: Some(id("a")), workflow: Some(id("w")), ..RunFilter::default() };
     assert_eq!(names(&journal.runs(&of_both).unwrap()), ["r0"]);
     let latest = |task: Option<&str>| {
         let task = task.map(id);

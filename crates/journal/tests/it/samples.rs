@@ -3,16 +3,17 @@
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
 use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
-    Attached, Baseline, CheckResult, CheckStatus, Event, FailureClass, Feedback, FileStamp,
-    Finding, FindingState, Harness, Hold, Interface, InterruptCause, Item, ItemStatus, McpServer,
-    Process, Provider, Question, QuestionKind, Raise, Ref, ResumeCause, Said, SessionKey,
-    SessionUse, SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict,
+    Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
+    Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
+    Item, ItemStatus, McpServer, Parent, Process, Provider, Question, QuestionKind, Raise, Ref,
+    Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId, Spent, StateChange, Stop,
+    TurnResult, Usage, Verdict, Wait,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 38;
+pub(crate) const KINDS: usize = 48;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -53,9 +54,19 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::WorkspaceMoved { .. } => 32,
         Event::HarnessChanged { .. } => 33,
         Event::PersonAttached { .. } => 34,
-        Event::StateSet { .. } => 35,
-        Event::SourceDrifted { .. } => 36,
-        Event::OutputSet { .. } => 37,
+        Event::ChildrenPlanned { .. } => 35,
+        Event::ChildOwed { .. } => 36,
+        Event::ChildRested { .. } => 37,
+        Event::ChildEnded { .. } => 38,
+        Event::ChildSkipped { .. } => 39,
+        Event::ChildrenJoined { .. } => 40,
+        Event::StateSet { .. } => 41,
+        Event::AnswerRefused { .. } => 42,
+        Event::WaitBegun { .. } => 43,
+        Event::SignalReceived { .. } => 44,
+        Event::WaitEnded { .. } => 45,
+        Event::SourceDrifted { .. } => 46,
+        Event::OutputSet { .. } => 47,
     }
 }
 
@@ -64,7 +75,58 @@ pub(crate) fn samples() -> Vec<Event> {
     all.extend(of_worklists());
     all.extend(of_turns());
     all.extend(of_outcomes());
+    all.extend(of_children());
     all
+}
+
+fn of_children() -> Vec<Event> {
+    let branch = || id("a.rs");
+    let spent = || Spent {
+        turns: 3,
+        turns_unknown: 1,
+        turns_unpriced: 1,
+        wall_ms: 61_000,
+        usage: Usage { input: 100, output: 10, ..Usage::default() },
+    };
+    vec![
+        Event::ChildrenPlanned {
+            visit: visit(),
+            children: vec![ChildPlan {
+                branch: branch(),
+                run: id("golden.4-0"),
+                plan: digest('d'),
+                message: Some(text("look")),
+                input: Some(text("{}")),
+                params: Some(text("{}")),
+                context: Some(Ref::Object(digest('e'))),
+            }],
+        },
+        Event::ChildOwed {
+            visit: visit(),
+            branch: branch(),
+            grant: Grant { budget: budget(), max_steps: 12 },
+        },
+        Event::ChildRested {
+            visit: visit(),
+            branch: branch(),
+            rest: Rest::Stopped(Stop::Signal { signal: 15 }),
+            spent: spent(),
+            steps: 2,
+        },
+        Event::ChildEnded {
+            visit: visit(),
+            branch: branch(),
+            end: ChildEnd {
+                verdict: Some(Verdict::Accepted),
+                tag: Some(id("done")),
+                output: Some(text("7")),
+                spent: spent(),
+                steps: 5,
+            },
+        },
+        Event::ChildSkipped { visit: visit(), branch: branch() },
+        Event::ChildrenJoined { visit: visit(), tag: Some(id("partial")) },
+    ]
 }
 
 fn digest(digit: char) -> Digest {
@@ -157,7 +219,14 @@ fn of_the_run() -> Vec<Event> {
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
             budget: budget(),
-            full_auto: false,
+            parent: Some(Parent {
+                run: id("golden"),
+                visit: visit(),
+                branch: id("lint"),
+                path: "review/1/lint".to_owned(),
+            }),
+            context: Some(text("{\"branch\":{\"key\":\"lint\"}}")),
+            full_auto: true,
         },
         Event::QuestionAsked {
             question: Question {
@@ -165,9 +234,11 @@ fn of_the_run() -> Vec<Event> {
                 text: "which way?".to_owned(),
                 choices: vec!["left".to_owned(), "right".to_owned()],
                 schema: Some(Ref::Object(digest('c'))),
+                shown: Vec::new(),
+                until: None,
             },
         },
-        Event::AnswerAccepted { answer: text("left") },
+        Event::AnswerAccepted { answer: text("left"), tag: None },
         Event::RunHeld {
             hold: Hold {
                 class: FailureClass::UsageLimit,
@@ -206,6 +277,22 @@ fn of_the_run() -> Vec<Event> {
         },
         Event::RunFinished { verdict: Verdict::Accepted },
         Event::RunCancelled,
+        Event::AnswerRefused { visit: visit(), changed: vec![id("report")] },
+        Event::WaitBegun {
+            wait: Wait {
+                visit: visit(),
+                until: Some(1_795_360_000_000),
+                signal: Some(id("build_done")),
+            },
+        },
+        Event::SignalReceived {
+            signal: Signal {
+                id: "build-17".to_owned(),
+                name: id("build_done"),
+                payload: text("{\"build\":17}"),
+            },
+        },
+        Event::WaitEnded { visit: visit(), tag: id("done"), signal: Some("build-17".to_owned()) },
     ]
 }
 
@@ -250,7 +337,7 @@ fn of_turns() -> Vec<Event> {
             baseline: Baseline {
                 tree: Some(tree('e')),
                 files: [(id::<ArtifactName>("report"), stamp())].into(),
-                protected: None,
+                protected: Some(text("{\"tests/one.txt\":\"2\"}")),
             },
         },
         Event::TurnOwed {
@@ -314,7 +401,7 @@ fn of_outcomes() -> Vec<Event> {
                 output: Some(Ref::Object(digest('3'))),
             }],
             findings: findings(),
-            touched: Vec::new(),
+            touched: vec!["tests/one.txt".to_owned()],
         },
         Event::Sealed { visit: visit(), tree: Some(tree('4')) },
         Event::OutcomeAccepted {
@@ -341,8 +428,8 @@ fn of_outcomes() -> Vec<Event> {
             to: Target::SelfStep,
             completed: Some(id("item-2")),
             handoff: Some(text("mind the gap")),
-            dropped: None,
-            reset: None,
+            dropped: Some(id("item-3")),
+            reset: Some(id("item-4")),
         },
         Event::OutputSet { value: text("{\"n\":1}") },
         Event::SourceDrifted {

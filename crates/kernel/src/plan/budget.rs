@@ -26,6 +26,30 @@ impl Budget {
         *self == Self::default()
     }
 
+    /// The bound of a kind.
+    pub fn of(&self, kind: Spending) -> Option<u64> {
+        match kind {
+            Spending::Cost => self.cost,
+            Spending::Tokens => self.tokens,
+            Spending::Turns => self.turns.map(u64::from),
+            Spending::Wall => self.wall_ms,
+        }
+    }
+
+    /// The narrower of two in every kind.
+    #[must_use]
+    pub fn within(self, other: &Self) -> Self {
+        fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+            one.into_iter().chain(other).min()
+        }
+        Self {
+            cost: least(self.cost, other.cost),
+            tokens: least(self.tokens, other.tokens),
+            turns: least(self.turns, other.turns),
+            wall_ms: least(self.wall_ms, other.wall_ms),
+        }
+    }
+
     /// This budget with what it leaves open taken from another.
     #[must_use]
     pub fn or(self, other: &Self) -> Self {

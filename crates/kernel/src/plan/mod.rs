@@ -1,7 +1,9 @@
 //! A checked workflow: immutable, hashed, nothing in it can be wrong.
 
 mod budget;
+mod group;
 mod output;
+mod outside;
 mod policy;
 mod route;
 mod state;
@@ -10,10 +12,14 @@ mod workflow;
 mod worklist;
 
 pub use budget::{Budget, Spending};
+pub use group::{Branch, Child, Children, Group, Join, Over, Settle};
 pub use output::{Output, OutputSource};
+pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};
 pub use route::{Action, Route, Target, Visibility};
 pub use state::{Assignment, StatePlace, StateScope};
-pub use step::{Check, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work};
+pub use step::{
+    Check, Choice, Clocks, Continuity, OnInterrupt, OnLimit, Program, Step, TurnPlan, Work,
+};
 pub use workflow::{Artifact, Format, Input, Limits, Plan, Provider};
 pub use worklist::{ItemSource, Selection, Worklist};

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Policy;
-use super::Route;
+use super::{Ask, Group, Policy, Route, WaitFor};
 use crate::ids::{
     ArtifactName, CheckName, Digest, Role, RouteTag, SessionName, StepId, WorklistName,
 };
@@ -74,18 +73,24 @@ impl Step {
     /// The role whose answer picks the route.
     pub fn deciding_role(&self) -> Role {
         match self.work {
-            Work::Prompt { .. } => Role::Worker,
+            Work::Prompt { .. } | Work::Classify { .. } | Work::Llm { .. } | Work::Group { .. } => {
+                Role::Worker
+            }
             Work::ProduceVerify { .. } => Role::Verifier,
-            Work::Run { .. } => Role::Script,
+            Work::Run { .. } | Work::Validate { .. } => Role::Script,
+            Work::Ask { .. } | Work::Wait { .. } => Role::Outside,
         }
     }
 
-    /// The role that starts a visit.
+    /// The role that starts a visit; of a step with children, once they have ended.
     pub fn first_role(&self) -> Role {
         match self.work {
-            Work::Prompt { .. } => Role::Worker,
+            Work::Prompt { .. } | Work::Classify { .. } | Work::Llm { .. } | Work::Group { .. } => {
+                Role::Worker
+            }
             Work::ProduceVerify { .. } => Role::Producer,
-            Work::Run { .. } => Role::Script,
+            Work::Run { .. } | Work::Validate { .. } => Role::Script,
+            Work::Ask { .. } | Work::Wait { .. } => Role::Outside,
         }
     }
 
@@ -93,9 +98,13 @@ impl Step {
     pub fn writes_of(&self, role: Role) -> &[ArtifactName] {
         match (&self.work, role) {
             (Work::Prompt { turn }, Role::Worker) => &turn.writes,
+            (Work::Group { group }, Role::Worker) => {
+                group.fan_in.as_ref().map_or(&[], |turn| &turn.writes)
+            }
             (Work::ProduceVerify { producer, .. }, Role::Producer) => &producer.writes,
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => &verifier.writes,
             (Work::Run { program }, Role::Script) => &program.writes,
+            (Work::Validate { feedback, .. }, Role::Script) => std::slice::from_ref(feedback),
             _ => &[],
         }
     }
@@ -103,10 +112,43 @@ impl Step {
     /// The turn of a role; `None` for a script.
     pub fn turn(&self, role: Role) -> Option<&TurnPlan> {
         match (&self.work, role) {
-            (Work::Prompt { turn }, Role::Worker) => Some(turn),
+            (
+                Work::Prompt { turn } | Work::Classify { turn, .. } | Work::Llm { turn },
+                Role::Worker,
+            ) => Some(turn),
+            (Work::Group { group }, Role::Worker) => group.fan_in.as_ref(),
             (Work::ProduceVerify { producer, .. }, Role::Producer) => Some(producer),
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => Some(verifier),
             _ => None,
+        }
+    }
+
+    /// Template of the command of a step that runs a script, by digest.
+    pub fn command(&self) -> Option<&Digest> {
+        match &self.work {
+            Work::Run { program } => Some(&program.command),
+            Work::Validate { command, .. } => Some(command),
+            _ => None,
+        }
+    }
+
+    /// Whether any turn of it is an agent's.
+    pub fn asks_agent(&self) -> bool {
+        self.turn(self.first_role()).is_some()
+    }
+
+    /// The key that says what the step does, as its author wrote it.
+    pub fn kind(&self) -> &'static str {
+        match self.work {
+            Work::Prompt { .. } => "prompt",
+            Work::ProduceVerify { .. } => "produce + verify",
+            Work::Run { .. } => "run",
+            Work::Validate { .. } => "validate",
+            Work::Ask { .. } => "ask",
+            Work::Wait { .. } => "wait",
+            Work::Classify { .. } => "classify",
+            Work::Llm { .. } => "llm",
+            Work::Group { ref group } => group.kind(),
         }
     }
 
@@ -121,7 +163,7 @@ impl Step {
     pub fn checks(&self) -> &[Check] {
         match &self.work {
             Work::ProduceVerify { checks, .. } => checks,
-            Work::Prompt { .. } | Work::Run { .. } => &[],
+            _ => &[],
         }
     }
 
@@ -130,9 +172,28 @@ impl Step {
         self.routes.iter().find(|route| &route.tag == tag)
     }
 
+    /// The runs it starts below itself.
+    pub fn group(&self) -> Option<&Group> {
+        match &self.work {
+            Work::Group { group } => Some(group),
+            _ => None,
+        }
+    }
+
+    /// The route that an outcome takes: that of its name, and `done` for a choice without one.
+    pub fn route_of(&self, outcome: &str) -> Option<&Route> {
+        let open = || self.routes.iter().filter(|route| route.when.is_none());
+        let named = |tag| open().find(|route| route.tag.as_str() == tag);
+        match &self.work {
+            Work::Classify { choices, .. } if choices.iter().all(|it| it.name != outcome) => None,
+            Work::Classify { .. } | Work::Ask { .. } => named(outcome).or_else(|| named("done")),
+            _ => named(outcome),
+        }
+    }
+
     /// Whether the step's outcome is a judgement.
     pub fn judges(&self) -> bool {
-        matches!(self.work, Work::ProduceVerify { .. })
+        matches!(self.work, Work::ProduceVerify { .. } | Work::Validate { .. })
     }
 }
 
@@ -146,6 +207,34 @@ pub enum Work {
     ProduceVerify { producer: TurnPlan, checks: Vec<Check>, verifier: TurnPlan },
     /// A program; its exit code or printed outcome picks the route.
     Run { program: Program },
+    /// Runs below this one; their ends, or a turn after them, pick the route.
+    Group { group: Box<Group> },
+    /// A program that judges an artifact: with exit code 0 it is `valid`; else what was printed becomes
+    /// the feedback artifact, and it is `invalid`.
+    Validate {
+        /// Template of a shell command, by digest; run with `sh -c`.
+        command: Digest,
+        /// Also one of the step's `requires`.
+        validates: ArtifactName,
+        feedback: ArtifactName,
+    },
+    /// Waits for a person's answer, which picks the route.
+    Ask { ask: Ask },
+    /// Waits for a time or a signal.
+    Wait { until: WaitFor },
+    /// One provider turn, which picks one of a few words.
+    Classify { turn: TurnPlan, choices: Vec<Choice> },
+    /// One provider turn, whose answer is a value: the payload of its route `done`.
+    Llm { turn: TurnPlan },
+}
+
+/// One of the words a `classify` step picks from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// One provider turn as planned.

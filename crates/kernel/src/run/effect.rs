@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Feedback, InterruptCause, ItemStatus, Ref, Said, SessionUse, SnapshotId};
-use crate::ids::{CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
+use super::children::{ChildRun, Grant};
+use super::facts::{
+    Feedback, InterruptCause, ItemStatus, Raise, Ref, Said, SessionUse, SnapshotId,
+};
+use crate::ids::{ArtifactName, CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
 
 /// Work that is owed. Performed at least once, recorded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub enum Effect {
         text: Ref,
         /// A script's exit code.
         exit: Option<i32>,
+        /// The outcome, where it came from outside and is known; `text` is its payload then.
+        tag: Option<RouteTag>,
     },
     /// Render the handoff of a route that is taken without asking.
     Hand { visit: VisitId, tag: RouteTag },
@@ -52,6 +57,19 @@ pub enum Effect {
     Output,
     /// Wait until this time, in milliseconds since the epoch.
     AwaitTime { until: u64 },
+    /// Read off the step which children it starts, and with what.
+    PlanChildren { visit: VisitId },
+    /// Move a child until it ends or stands still. Several may be owed; they run at the same time.
+    RunChild {
+        which: ChildRun,
+        grant: Grant,
+        /// What it is told when it waits for an answer.
+        answer: Option<Ref>,
+        /// What was raised for it.
+        raise: Box<Raise>,
+        /// It is not to go on: another failed.
+        cancel: bool,
+    },
     /// Put the tree back to `to`, unless it differs from `expected`.
     Restore {
         turn: TurnId,
@@ -59,6 +77,16 @@ pub enum Effect {
         /// The last state recorded; `None`: a person said to restore whatever is there.
         expected: Option<SnapshotId>,
     },
+    /// Render the question of a step, and look at what it shows.
+    Pose {
+        visit: VisitId,
+        /// What has changed since it was asked before.
+        changed: Vec<ArtifactName>,
+    },
+    /// Find out until when a step waits.
+    Arm { visit: VisitId },
+    /// Wait for a step until this time, in milliseconds since the epoch.
+    AwaitDue { visit: VisitId, until: u64 },
 }
 
 /// Why a turn is asked.
@@ -90,7 +118,12 @@ impl Effect {
             Self::WriteStatus { worklist, item, .. } => format!("{worklist}[{item}]/status"),
             Self::Output => "output".to_owned(),
             Self::AwaitTime { until } => format!("time/{until}"),
+            Self::PlanChildren { visit } => format!("{visit}/children"),
+            Self::RunChild { which, .. } => format!("{}/run/{}", which.run, which.start),
             Self::Restore { turn, .. } => format!("{turn}/restore"),
+            Self::Pose { visit, .. } => format!("{visit}/pose"),
+            Self::Arm { visit } => format!("{visit}/arm"),
+            Self::AwaitDue { visit, until } => format!("{visit}/due/{until}"),
         }
     }
 
@@ -105,11 +138,16 @@ impl Effect {
             | Self::Seal { .. }
             | Self::Judge { .. }
             | Self::Hand { .. }
-            | Self::Output => true,
+            | Self::Output
+            | Self::PlanChildren { .. }
+            | Self::Pose { .. }
+            | Self::Arm { .. } => true,
             Self::RunChecks { checks, .. } => checks.is_empty(),
             Self::RunTurn { .. }
             | Self::WriteStatus { .. }
             | Self::AwaitTime { .. }
+            | Self::RunChild { .. }
+            | Self::AwaitDue { .. }
             | Self::Restore { .. } => false,
         }
     }
@@ -118,7 +156,10 @@ impl Effect {
     pub fn is_process(&self) -> bool {
         matches!(
             self,
-            Self::RunTurn { .. } | Self::RunChecks { .. } | Self::ReadItems { script: true, .. }
+            Self::RunTurn { .. }
+                | Self::RunChecks { .. }
+                | Self::RunChild { .. }
+                | Self::ReadItems { script: true, .. }
         )
     }
 }

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::children::{ChildEnd, ChildPlan, Grant, Parent, Rest};
 use super::facts::{
     Attached, Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item,
     ItemStatus, Process, Provider, Question, Raise, Ref, ResumeCause, Said, SessionUse, SnapshotId,
     Stop, TurnResult, Verdict,
 };
 use super::harness::{FailureClass, Usage};
-use super::hold::Hold;
+use super::hold::{Hold, Spent};
+use super::outside::{Signal, Wait};
 use super::values::StateChange;
 use crate::ids::{
-    ArtifactName, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId, WorkflowName,
-    WorklistName,
+    ArtifactName, BranchId, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
+    WorkflowName, WorklistName,
 };
 use crate::plan::{Budget, OnInterrupt, OnLimit, Target};
 
@@ -55,6 +57,12 @@ pub enum Event {
         /// What the run may spend in all.
         #[serde(default, skip_serializing_if = "Budget::is_none")]
         budget: Budget,
+        /// The run that started this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
+        /// What its templates know of its parent, as JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<Ref>,
         /// Questions, and what else takes a person, are offered to no agent.
         #[serde(default, skip_serializing_if = "is_false")]
         full_auto: bool,
@@ -210,7 +218,12 @@ pub enum Event {
     /// The run waits for a person.
     QuestionAsked { question: Question },
     /// The answer that was accepted.
-    AnswerAccepted { answer: Ref },
+    AnswerAccepted {
+        answer: Ref,
+        /// The route it picks, where a step asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<RouteTag>,
+    },
     /// A person said something to the run; the next turn is told, or the running one.
     PersonSaid { said: Said },
     /// A person went on in a conversation of the run, between turns; the next turn is told.
@@ -239,6 +252,45 @@ pub enum Event {
     RunFinished { verdict: Verdict },
     /// The run was ended by command.
     RunCancelled,
+    /// The children of a visit are known.
+    ChildrenPlanned { visit: VisitId, children: Vec<ChildPlan> },
+    /// A child is to run, or to go on.
+    ChildOwed { visit: VisitId, branch: BranchId, grant: Grant },
+    /// A child stands still; what it spent so far is in all.
+    ChildRested {
+        visit: VisitId,
+        branch: BranchId,
+        rest: Rest,
+        #[serde(default, skip_serializing_if = "super::hold::is_default")]
+        spent: Spent,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        steps: u32,
+    },
+    /// A child is over.
+    ChildEnded { visit: VisitId, branch: BranchId, end: ChildEnd },
+    /// A child is not started, because another failed.
+    ChildSkipped { visit: VisitId, branch: BranchId },
+    /// All children are over: a turn is asked about them, or their ends pick the route.
+    ChildrenJoined {
+        visit: VisitId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<RouteTag>,
+    },
+    /// The answer does not count: what it is about is not what was shown. It is asked again.
+    AnswerRefused { visit: VisitId, changed: Vec<ArtifactName> },
+    /// A step waits for a time or a signal.
+    WaitBegun { wait: Wait },
+    /// A signal came; it is kept until a step waits for it.
+    SignalReceived { signal: Signal },
+    /// What a step waited for is there, or the time for it is over.
+    WaitEnded {
+        visit: VisitId,
+        /// The route it picks.
+        tag: RouteTag,
+        /// The signal that was taken, by its id; `None`: the time came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<String>,
+    },
     /// A route put values into the state.
     StateSet { visit: VisitId, changes: Vec<StateChange> },
     /// What the run gives back.
@@ -297,6 +349,16 @@ impl Event {
             Self::RunResumed { .. } => "run_resumed",
             Self::RunFinished { .. } => "run_finished",
             Self::RunCancelled => "run_cancelled",
+            Self::ChildrenPlanned { .. } => "children_planned",
+            Self::ChildOwed { .. } => "child_owed",
+            Self::ChildRested { .. } => "child_rested",
+            Self::ChildEnded { .. } => "child_ended",
+            Self::ChildSkipped { .. } => "child_skipped",
+            Self::ChildrenJoined { .. } => "children_joined",
+            Self::AnswerRefused { .. } => "answer_refused",
+            Self::WaitBegun { .. } => "wait_begun",
+            Self::SignalReceived { .. } => "signal_received",
+            Self::WaitEnded { .. } => "wait_ended",
             Self::StateSet { .. } => "state_set",
             Self::OutputSet { .. } => "output_set",
             Self::SourceDrifted { .. } => "source_drifted",

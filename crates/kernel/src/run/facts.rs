@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::harness::{FailureClass, Harness, Usage};
-use crate::ids::{ArtifactName, CheckName, Digest, ItemId, StepId, TurnId, VisitId};
+use super::outside::Shown;
+use crate::ids::{ArtifactName, BranchId, CheckName, Digest, ItemId, StepId, TurnId, VisitId};
 use crate::plan::{Budget, Spending};
 
 /// A reference to content: small text in place, everything else by digest in the object store.
@@ -308,6 +309,12 @@ pub struct Question {
     /// JSON Schema of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Ref>,
+    /// What it is about: an answer counts only for these as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<Shown>,
+    /// Milliseconds since the epoch; from then on it is answered by `timed_out`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// Who asks.
@@ -321,6 +328,10 @@ pub enum QuestionKind {
     Interrupted { turn: TurnId },
     /// The tree differs from the last state recorded, so a restore would hide somebody's work.
     Edited { turn: TurnId },
+    /// A child asks, in its own words.
+    Child { visit: VisitId, branch: BranchId },
+    /// An `ask` step.
+    Step { visit: VisitId },
 }
 
 /// What a finished run says of its work.

@@ -112,6 +112,20 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What was counted after `before`.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let costs = (self.cost, before.cost.unwrap_or(0));
+        Self {
+            input: self.input.saturating_sub(before.input),
+            cached: self.cached.saturating_sub(before.cached),
+            cache_write: self.cache_write.saturating_sub(before.cache_write),
+            output: self.output.saturating_sub(before.output),
+            reasoning: self.reasoning.saturating_sub(before.reasoning),
+            cost: costs.0.map(|now| now.saturating_sub(costs.1)),
+            at_least: self.at_least,
+        }
+    }
+
     /// Adds what another turn spent; the cost is the sum of the costs that are known.
     pub(super) fn add(&mut self, other: &Self) {
         self.input = self.input.saturating_add(other.input);

@@ -35,17 +35,27 @@ impl fmt::Display for Hold {
 
 /// What all turns of a run spent together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Spent {
     /// Turns of agents that ended, well or not.
+    #[serde(skip_serializing_if = "is_default")]
     pub turns: u32,
     /// Those of them that reported no usage.
+    #[serde(skip_serializing_if = "is_default")]
     pub turns_unknown: u32,
     /// Those that reported usage but no cost.
+    #[serde(skip_serializing_if = "is_default")]
     pub turns_unpriced: u32,
     /// Milliseconds that they took.
+    #[serde(skip_serializing_if = "is_default")]
     pub wall_ms: u64,
     /// The sum of what was reported; its `cost` is the sum of the known costs.
+    #[serde(skip_serializing_if = "is_default")]
     pub usage: Usage,
+}
+
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Spent {
@@ -63,6 +73,15 @@ impl Spent {
 }
 
 impl Spent {
+    /// Adds what a child spent since it was last counted at `before`.
+    pub(super) fn add_since(&mut self, now: &Self, before: &Self) {
+        self.turns += now.turns.saturating_sub(before.turns);
+        self.turns_unknown += now.turns_unknown.saturating_sub(before.turns_unknown);
+        self.turns_unpriced += now.turns_unpriced.saturating_sub(before.turns_unpriced);
+        self.wall_ms = self.wall_ms.saturating_add(now.wall_ms.saturating_sub(before.wall_ms));
+        self.usage.add(&now.usage.since(&before.usage));
+    }
+
     /// How much of a kind was spent, as far as it is known.
     pub fn of(&self, kind: Spending) -> u64 {
         match kind {
@@ -76,14 +95,9 @@ impl Spent {
 
 /// The first bound that is reached, and how much was spent.
 pub(super) fn reached(budget: &Budget, spent: &Spent) -> Option<Stop> {
-    let bounds = [
-        (Spending::Cost, budget.cost),
-        (Spending::Tokens, budget.tokens),
-        (Spending::Turns, budget.turns.map(u64::from)),
-        (Spending::Wall, budget.wall_ms),
-    ];
-    bounds.into_iter().find_map(|(of, limit)| {
-        let (limit, spent) = (limit?, spent.of(of));
+    let kinds = [Spending::Cost, Spending::Tokens, Spending::Turns, Spending::Wall];
+    kinds.into_iter().find_map(|of| {
+        let (limit, spent) = (budget.of(of)?, spent.of(of));
         (spent >= limit).then_some(Stop::Budget { of, limit, spent })
     })
 }

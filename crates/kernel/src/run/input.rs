@@ -1,12 +1,16 @@
 //! What the world tells the kernel.
 
+use super::children::{ChildEnd, ChildRun, Parent, Rest};
 use super::facts::{
     Attached, Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item,
     ItemStatus, Process, Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
 };
-use super::hold::Hold;
+use super::hold::{Hold, Spent};
+use super::outside::Signal;
 use super::values::StateChange;
-use crate::ids::{Digest, ItemId, RouteTag, RunId, TaskId, TurnId, VisitId, WorklistName};
+use crate::ids::{
+    BranchId, Digest, ItemId, RouteTag, RunId, TaskId, TurnId, VisitId, WorklistName,
+};
 use crate::plan::{Budget, OnLimit};
 
 /// Something that happened outside.
@@ -35,9 +39,19 @@ pub enum Input {
         on_limit: Option<OnLimit>,
         /// The operator's bounds; what they leave open is as the plan says.
         budget: Budget,
+        /// The run that starts this one.
+        parent: Option<Parent>,
+        /// What its templates know of its parent, as JSON.
+        context: Option<Ref>,
         /// Nobody is there to be asked.
         full_auto: bool,
     },
+    /// Answer to [`Effect::PlanChildren`](super::Effect::PlanChildren).
+    ChildrenPlanned { visit: VisitId, children: Vec<ChildWanted> },
+    /// Answer to [`Effect::RunChild`](super::Effect::RunChild): it is over.
+    ChildEnded { which: ChildRun, end: ChildEnd },
+    /// Answer to [`Effect::RunChild`](super::Effect::RunChild): it stands still.
+    ChildRested { which: ChildRun, rest: Rest, spent: Spent, steps: u32 },
     /// Answer to [`Effect::ReadItems`](super::Effect::ReadItems).
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
     /// The worklist's file is missing or malformed; the text says what, where and what to do.
@@ -119,7 +133,12 @@ pub enum Input {
     /// A policy cannot be enforced.
     PolicyRefused { message: String },
     /// A person's answer; already checked against the question's schema.
-    Answer { answer: Ref, text: String },
+    Answer {
+        answer: Ref,
+        text: String,
+        /// What the question shows, as found now.
+        findings: Vec<Finding>,
+    },
     /// Somebody said `resume`, or a new owner found the old one dead.
     Resume {
         raise: Raise,
@@ -132,6 +151,23 @@ pub enum Input {
     Stop { cause: InterruptCause, tree: Option<SnapshotId> },
     /// End the run for good: a running process was ended first.
     Cancel,
+    /// Answer to [`Effect::Pose`](super::Effect::Pose).
+    Posed {
+        visit: VisitId,
+        text: String,
+        /// What the question shows, as found now.
+        findings: Vec<Finding>,
+        /// When the time for an answer is over, in milliseconds since the epoch.
+        until: Option<u64>,
+    },
+    /// Answer to [`Effect::Arm`](super::Effect::Arm): when its time comes, in milliseconds since the
+    /// epoch.
+    Armed { visit: VisitId, until: Option<u64> },
+    /// Answer to [`Effect::AwaitDue`](super::Effect::AwaitDue); and for what nobody stayed for, told by
+    /// who looks at the clock next.
+    Due { visit: VisitId },
+    /// A signal came.
+    Signal { signal: Signal },
 }
 
 /// A difference between a worklist and the file it was read from.
@@ -178,6 +214,16 @@ pub struct Exit {
     pub question: Option<AskedQuestion>,
     /// What it puts into the state, already checked against the schemas.
     pub changes: Vec<StateChange>,
+}
+
+/// A child as the engine read it off the step; `None`: as its parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildWanted {
+    pub branch: BranchId,
+    pub message: Option<Ref>,
+    pub input: Option<Ref>,
+    pub params: Option<Ref>,
+    pub context: Option<Ref>,
 }
 
 /// A question as the provider put it.

@@ -1,5 +1,6 @@
 //! A run in motion: inputs become events, events become state, state owes effects.
 
+mod children;
 mod conversation;
 mod decide;
 mod effect;
@@ -9,6 +10,7 @@ mod facts;
 mod harness;
 mod hold;
 mod input;
+mod outside;
 mod outstanding;
 mod questions;
 mod state;
@@ -16,6 +18,9 @@ mod tally;
 mod values;
 mod worklists;
 
+pub use children::{
+    ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Parent, Rest,
+};
 pub use conversation::{Checkpoint, Conversation};
 pub use decide::{Refusal, decide};
 pub use effect::{Effect, TurnCause};
@@ -27,7 +32,8 @@ pub use facts::{
 };
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};
-pub use input::{AskedQuestion, Drift, Exit, Input, Judged, Outcome};
+pub use input::{AskedQuestion, ChildWanted, Drift, Exit, Input, Judged, Outcome};
+pub use outside::{Shown, Signal, Wait};
 pub use outstanding::outstanding;
 pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit};
 pub use tally::Tally;

@@ -1,6 +1,8 @@
 //! State to effects owed: read off, never remembered.
 
+use super::children::{ChildPhase, ChildRun};
 use super::effect::Effect;
+use super::outside::Wait;
 use super::state::{Lifecycle, Phase, Run, Visit};
 use crate::ids::{Role, TurnId};
 use crate::plan::{ItemSource, OnLimit};
@@ -8,7 +10,10 @@ use crate::plan::{ItemSource, OnLimit};
 /// The work that is owed now. Empty when the run ended, stands still, or waits for a person.
 pub fn outstanding(run: &Run) -> Vec<Effect> {
     let running = matches!(run.lifecycle, Lifecycle::Running);
-    let waiting = matches!(run.lifecycle, Lifecycle::Waiting(_) | Lifecycle::Held(_));
+    let waiting = matches!(
+        run.lifecycle,
+        Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Awaiting(_)
+    );
     if !running && !waiting {
         return Vec::new();
     }
@@ -23,10 +28,15 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
         let stays = hold.on_limit != OnLimit::Pause;
         return stays.then_some(Effect::AwaitTime { until: hold.until }).into_iter().collect();
     }
+    // For a signal nobody has to stay.
+    if let Lifecycle::Awaiting(Wait { visit, until: Some(until), signal: None }) = &run.lifecycle {
+        return vec![Effect::AwaitDue { visit: visit.clone(), until: *until }];
+    }
     if !running {
         return Vec::new();
     }
     match &run.visit {
+        Some(visit) if visit.phase == Phase::Children => of_children(visit),
         Some(visit) => of_visit(run, visit).into_iter().collect(),
         None => run
             .to_read()
@@ -75,18 +85,43 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
                 .unwrap_or_default(),
         }),
         Phase::Sealing => Some(Effect::Seal { visit: id }),
-        Phase::Judging { turn, text, exit } => Some(Effect::Judge {
+        Phase::Posing { changed, .. } => Some(Effect::Pose { visit: id, changed: changed.clone() }),
+        Phase::Arming => Some(Effect::Arm { visit: id }),
+        Phase::Judging { turn, text, exit, tag } => Some(Effect::Judge {
             turn: turn.clone(),
             offered: offered(run, turn),
             text: text.clone(),
             exit: *exit,
+            tag: tag.clone(),
         }),
         Phase::Handing { tag } => Some(Effect::Hand { visit: id, tag: tag.clone() }),
         Phase::Restoring { turn, to, expected, .. } => {
             Some(Effect::Restore { turn: turn.clone(), to: to.clone(), expected: expected.clone() })
         }
-        Phase::Asking { .. } => None,
+        Phase::Planning => Some(Effect::PlanChildren { visit: id }),
+        Phase::Asking { .. } | Phase::Children => None,
     }
+}
+
+/// The children that are to run or run.
+fn of_children(visit: &Visit) -> Vec<Effect> {
+    let Some(children) = &visit.children else { return Vec::new() };
+    let owed = children.iter().filter_map(|(plan, state)| {
+        let ChildPhase::Owed { answer } = &state.phase else { return None };
+        Some(Effect::RunChild {
+            which: ChildRun {
+                visit: visit.id.clone(),
+                branch: plan.branch.clone(),
+                run: plan.run.clone(),
+                start: state.start,
+            },
+            grant: state.grant.clone(),
+            answer: answer.clone(),
+            raise: Box::new(children.raise.clone()),
+            cancel: children.failed_fast,
+        })
+    });
+    owed.collect()
 }
 
 /// The routes a turn may pick; none when its role picks none.

@@ -20,6 +20,8 @@ pub(super) fn interrupted_question(turn: &TurnId, has_base: bool) -> Question {
         text: format!("Turn {turn} was interrupted. `resume`: go on with the tree as it is{more}"),
         choices: [Some(RESUME), restart].into_iter().flatten().map(str::to_owned).collect(),
         schema: None,
+        shown: Vec::new(),
+        until: None,
     }
 }
 
@@ -37,5 +39,7 @@ pub(super) fn edited_question(turn: &TurnId, changed: &[String]) -> Question {
         ),
         choices: vec![KEEP.to_owned(), RESTORE.to_owned()],
         schema: None,
+        shown: Vec::new(),
+        until: None,
     }
 }

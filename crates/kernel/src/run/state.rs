@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::children::{Children, Parent};
 use super::conversation::{Checkpoint, Conversation};
 use super::effect::TurnCause;
 use super::facts::{
     Attached, Baseline, CheckResult, CheckStatus, Feedback, FileStamp, Finding, InterruptCause,
-    Item, ItemStatus, Process, Provider, Question, Ref, Said, SessionKey, SessionUse, SnapshotId,
-    Stop, Verdict,
+    Item, ItemStatus, Process, Provider, Question, QuestionKind, Ref, Said, SessionKey, SessionUse,
+    SnapshotId, Stop, Verdict,
 };
 use super::hold::{Hold, Spent};
+use super::outside::{Signal, Wait};
 use super::tally::Tally;
 use super::values::{Accepted, Led, Values};
 use super::worklists::{Refreshing, WorklistState};
@@ -76,6 +78,17 @@ pub struct Run {
     pub spent: Spent,
     /// The folder it works in, where that is recorded.
     pub workspace: Option<String>,
+    /// The run that started this one.
+    pub parent: Option<Parent>,
+    /// What templates know of it, as JSON.
+    pub context: Option<Ref>,
+    /// The route that was taken last, and the payload of the last outcome: what a parent is told.
+    pub last_route: Option<RouteTag>,
+    pub last_payload: Option<Ref>,
+    /// Signals that no step has waited for yet, oldest first.
+    pub signals: Vec<Signal>,
+    /// Ids of all signals that came.
+    pub signals_before: BTreeSet<String>,
     /// The state, as far as it was set.
     pub values: Values,
     /// What led to the present step; `None` at the first.
@@ -126,6 +139,8 @@ pub enum Lifecycle {
     Stopped(Stop),
     Finished(Verdict),
     Cancelled,
+    /// Waits for a step's time or signal.
+    Awaiting(Wait),
 }
 
 impl Lifecycle {
@@ -180,6 +195,10 @@ pub struct Visit {
     pub checkpoints: BTreeMap<SessionKey, Checkpoint>,
     /// The turn to go on with once a restored tree has its baseline.
     pub restarting: Option<(TurnId, InterruptCause)>,
+    /// Counts the visits of a run: children are named after it.
+    pub ordinal: u32,
+    /// The runs it started.
+    pub children: Option<Box<Children>>,
     /// The outcome that was accepted.
     pub outcome: Option<Accepted>,
     /// The conversation of each role's last turn.
@@ -209,6 +228,8 @@ pub enum Phase {
         text: Ref,
         /// A script's exit code.
         exit: Option<i32>,
+        /// The outcome, where it came from outside; `text` is its payload then.
+        tag: Option<RouteTag>,
     },
     Handing {
         tag: RouteTag,
@@ -219,15 +240,34 @@ pub enum Phase {
         to: SnapshotId,
         expected: Option<SnapshotId>,
     },
+    /// Which children there are is being read off the step.
+    Planning,
+    /// Children run.
+    Children,
     /// A person decides about an interrupted turn.
     Asking {
         turn: TurnId,
         cause: InterruptCause,
         question: Box<Question>,
     },
+    /// The step's question is rendered; while the run waits for its answer too.
+    Posing {
+        /// What has changed since it was asked before.
+        changed: Vec<ArtifactName>,
+        /// When the time for an answer is over, where it was asked before.
+        until: Option<u64>,
+    },
+    /// It is found out until when the step waits; while the run waits too.
+    Arming,
 }
 
 impl Phase {
+    /// The first turn of a role in a visit.
+    pub(super) fn first_of(visit: &VisitId, role: Role) -> Self {
+        let turn = TurnId { visit: visit.clone(), role, n: 1, start: 1 };
+        Self::Preparing { turn, cause: TurnCause::First }
+    }
+
     /// Asking anew what a turn could not give.
     pub(super) fn retry_of(turn: &TurnId) -> Self {
         let turn = TurnId { n: turn.n + 1, start: 1, ..turn.clone() };
@@ -270,6 +310,12 @@ impl Run {
             budget: Budget::default(),
             spent: Spent::default(),
             workspace: None,
+            parent: None,
+            context: None,
+            last_route: None,
+            last_payload: None,
+            signals: Vec::new(),
+            signals_before: BTreeSet::new(),
             values: Values::default(),
             led: None,
             full_auto: false,
@@ -277,6 +323,17 @@ impl Run {
             output_owed: false,
             refreshing: None,
             reread: BTreeSet::new(),
+        }
+    }
+
+    /// The visit whose time comes, and when, in milliseconds since the epoch.
+    pub fn due(&self) -> Option<(&VisitId, u64)> {
+        match &self.lifecycle {
+            Lifecycle::Awaiting(wait) => Some((&wait.visit, wait.until?)),
+            Lifecycle::Waiting(Question { kind: QuestionKind::Step { visit }, until, .. }) => {
+                Some((visit, (*until)?))
+            }
+            _ => None,
         }
     }
 
@@ -300,10 +357,10 @@ impl Run {
         let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else {
             return Vec::new();
         };
-        let is_script = step.deciding_role() == Role::Script;
+        let is_agent = step.asks_agent();
         let offers = |route: &&Route| {
             let open =
-                if is_script { route.when.is_none() } else { route.is_offered(self.full_auto) };
+                if is_agent { route.is_offered(self.full_auto) } else { route.when.is_none() };
             open && visit.allows(&self.plan, step, route)
         };
         step.routes.iter().filter(offers).collect()

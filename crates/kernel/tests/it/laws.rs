@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{Role, RouteTag, TurnId};
-use botpipe_kernel::plan::{Action, Continuity, OnInterrupt, Plan, Step, Target, Visibility, Work};
+use botpipe_kernel::ids::{BranchId, RouteTag, RunId, TurnId, VisitId};
+use botpipe_kernel::plan::{
+    Action, Children, Continuity, Join, OnInterrupt, Over, Plan, Settle, Step, Target, Visibility,
+    WaitFor, Work,
+};
 use botpipe_kernel::run::{
-    Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, SnapshotId, TurnCause,
-    Verdict, outstanding,
+    ChildPhase, Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, Signal,
+    SnapshotId, TurnCause, Verdict, outstanding,
 };
 use proptest::prelude::*;
 
 use crate::plans::{
-    digest, output, plan, produce_verify, prompt, ralph, route, script, step, target_of,
+    ask, branches, child, classify, digest, group, output, plan, produce_verify, prompt, ralph,
+    route, script, step, target_of, turn, validate,
 };
-use crate::world::{Draw, World, answer, nudge};
+use crate::world::{Draw, World, answer, nudge, text};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
@@ -42,7 +46,13 @@ fn live(plan: Arc<Plan>, draw: &mut Draw<'_>) {
 }
 
 fn step_once(world: &mut World, laws: &mut Laws, draw: &mut Draw<'_>) {
-    match draw.below(30) {
+    match draw.below(31) {
+        // Signals come when they like, also twice.
+        30 => {
+            let (id, name) = (format!("g{}", draw.below(40)), "ready".parse().unwrap());
+            let signal = Signal { id, name, payload: text("1") };
+            drop(world.tell(Input::Signal { signal }));
+        }
         29 => drop(world.tell(Input::Cancel)),
         // The owner dies: all that is left is what was stored, and a new owner says so.
         27 | 28 => {
@@ -59,7 +69,7 @@ fn step_once(world: &mut World, laws: &mut Laws, draw: &mut Draw<'_>) {
             let workspace = if draw.one_in(4) { "/there" } else { "/here" }.to_owned();
             world.tell(Input::Found { workspace, version: None }).unwrap();
         }
-        _ => match world.owed() {
+        _ => match world.owed(draw) {
             Some(effect) => {
                 for input in answer(&world.run, &effect, draw) {
                     laws.heard(&input);
@@ -94,6 +104,11 @@ struct Laws {
     started: BTreeSet<TurnId>,
     ended: BTreeSet<TurnId>,
     visits: BTreeMap<String, u32>,
+    planned: BTreeMap<(VisitId, BranchId), RunId>,
+    children_owed: BTreeSet<RunId>,
+    children_ended: BTreeSet<RunId>,
+    came: BTreeSet<String>,
+    taken: BTreeSet<String>,
     /// The routes whose `when` the last outcome made true.
     truths: Vec<RouteTag>,
     /// Of the last turn that was interrupted: how it is to be told.
@@ -132,11 +147,14 @@ impl Laws {
         let effects = outstanding(run);
         assert!(run.offered().iter().all(|route| route.when.is_none()), "a condition was offered");
         let asked = run.offered().iter().any(|it| it.visibility == Visibility::InteractiveOnly);
-        let script = run.current_step().is_some_and(|step| step.deciding_role() == Role::Script);
+        let script = run.current_step().is_some_and(|step| !step.asks_agent());
         assert!(!(asked && run.full_auto) || script, "nobody is there to be asked");
         match &run.lifecycle {
             Lifecycle::Running => assert!(!effects.is_empty(), "a running run owes something"),
-            Lifecycle::Waiting(_) | Lifecycle::Held(_) | Lifecycle::Stopped(_) => {
+            Lifecycle::Waiting(_)
+            | Lifecycle::Held(_)
+            | Lifecycle::Awaiting(_)
+            | Lifecycle::Stopped(_) => {
                 assert!(!effects.iter().any(Effect::is_process));
             }
             Lifecycle::Finished(_) | Lifecycle::Cancelled => {
@@ -146,6 +164,7 @@ impl Laws {
             Lifecycle::Unstarted => panic!("the run was started"),
         }
         assert!(run.steps_taken <= run.max_steps);
+        children_are_bounded(run);
         for event in &world.events[self.seen..] {
             self.event(run, event);
         }
@@ -168,6 +187,10 @@ impl Laws {
                     "the tree would be put back unseen and unasked"
                 );
             }
+            if let Effect::RunChild { which, .. } = effect {
+                assert!(!self.children_ended.contains(&which.run), "{which:?} would run again");
+                assert!(self.children_owed.contains(&which.run), "{which:?} is not owed");
+            }
             if let Effect::RunTurn { turn, .. } = effect {
                 assert!(!self.ended.contains(turn), "{turn} has an end and would start again");
                 assert!(self.open.contains(turn), "{turn} would start before it is owed");
@@ -177,6 +200,20 @@ impl Laws {
 
     fn event(&mut self, run: &Run, event: &Event) {
         match event {
+            Event::ChildOwed { visit, branch, .. } => {
+                let planned = self.planned.get(&(visit.clone(), branch.clone()));
+                self.children_owed.insert(planned.expect("a child that was planned").clone());
+            }
+            Event::ChildrenPlanned { visit, children } => {
+                for child in children {
+                    let key = (visit.clone(), child.branch.clone());
+                    assert!(self.planned.insert(key, child.run.clone()).is_none());
+                }
+            }
+            Event::ChildEnded { visit, branch, .. } | Event::ChildSkipped { visit, branch } => {
+                let run = self.planned[&(visit.clone(), branch.clone())].clone();
+                assert!(self.children_ended.insert(run), "a child ends once");
+            }
             Event::TurnOwed { turn, .. } => {
                 let starts = self.owed.entry(turn.path()).or_default();
                 *starts += 1;
@@ -225,11 +262,34 @@ impl Laws {
                 let dropped = run.worklists.values().any(|list| list.dropped.contains(&true));
                 assert!(!dropped || *verdict == Verdict::Rejected, "an item was dropped");
             }
+            Event::SignalReceived { signal } => {
+                assert!(self.came.insert(signal.id.clone()), "{} came twice", signal.id);
+            }
+            Event::WaitEnded { signal: Some(id), .. } => {
+                assert!(self.came.contains(id), "{id} was taken and never came");
+                assert!(self.taken.insert(id.clone()), "{id} was taken twice");
+            }
             Event::AnswerAccepted { .. } => self.fate = Fate::Answered,
             Event::TreeRestored { .. } => self.fate = Fate::PutBack,
             _ => {}
         }
     }
+}
+
+/// What children were granted is never more than there is, and no more run than may.
+fn children_are_bounded(run: &Run) {
+    let Some(children) = run.visit.as_ref().and_then(|visit| visit.children.as_ref()) else {
+        return;
+    };
+    let group = run.current_step().and_then(|step| step.group()).unwrap();
+    let running = children.iter().filter(|(_, it)| matches!(it.phase, ChildPhase::Owed { .. }));
+    let (mut count, mut granted) = (0, run.steps_taken);
+    for (_, child) in running {
+        count += 1;
+        granted += child.grant.max_steps - child.steps;
+    }
+    assert!(count <= group.concurrency);
+    assert!(granted <= run.max_steps, "{granted} granted of {}", run.max_steps);
 }
 
 fn any_plan(draw: &mut Draw<'_>) -> Plan {
@@ -243,21 +303,45 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
 }
 
 fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
-    let work = match draw.below(3) {
+    let timeout = draw.one_in(2).then_some(5);
+    let work = match draw.below(12) {
+        10 | 11 => any_group(draw),
         0 => prompt(&["notes"]),
         1 => produce_verify(&["work"], &["tests"], &["review"]),
-        _ => script(),
+        2 => script(),
+        3 => validate("work", "notes"),
+        4 => ask(&["again", "never mind"], &["work", "notes"], timeout),
+        5 => ask(&[], &[], timeout),
+        6 => classify(&["again", "never mind"]),
+        7 => Work::Llm { turn: turn(&[]) },
+        8 => Work::Wait { until: WaitFor::Span { ms: 5 } },
+        _ => {
+            let name = "ready".parse().unwrap();
+            Work::Wait { until: WaitFor::Signal { name, timeout_ms: timeout } }
+        }
     };
     let scoped = draw.one_in(3);
+    let asked = match &work {
+        Work::Group { group } => group.fan_in.is_some(),
+        _ => true,
+    };
     let mut routes = vec![
         route("done", any_action(all, scoped, draw)),
         route("again", any_action(all, scoped, draw)),
     ];
+    if !asked {
+        routes.push(route("failed", any_action(all, scoped, draw)));
+    }
     if draw.one_in(2) {
         routes[0].required_checks = vec!["tests".parse().unwrap()];
     }
     if draw.one_in(2) {
         routes[1].required_writes = Some(Vec::new());
+    }
+    if draw.one_in(8) {
+        routes[1].tag = "timed_out".parse().unwrap();
+    } else {
+        routes.push(route("timed_out", any_action(all, scoped, draw)));
     }
     if draw.one_in(2) {
         let mut enough = route("enough", any_action(all, scoped, draw));
@@ -277,7 +361,7 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
             Work::ProduceVerify { producer, verifier, .. } => {
                 (producer.session, verifier.session) = (Continuity::Run, Continuity::Run);
             }
-            Work::Run { .. } => {}
+            _ => {}
         }
     }
     step.scope = scoped.then(|| "item".parse().unwrap());
@@ -285,6 +369,26 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     step.on_interrupt =
         [OnInterrupt::Resume, OnInterrupt::Restart, OnInterrupt::Ask][draw.below(3)];
     step
+}
+
+fn any_group(draw: &mut Draw<'_>) -> Work {
+    let of = match draw.below(3) {
+        0 => Children::Workflow { child: child() },
+        1 => branches(&["x", "y", "z"]),
+        _ => Children::Items {
+            over: Over::Expression(digest(7)),
+            branch: match branches(&["x"]) {
+                Children::Branches { mut branches } => branches.remove(0),
+                _ => unreachable!(),
+            },
+        },
+    };
+    let mut group = group(of);
+    group.concurrency = 1 + u32::try_from(draw.below(3)).unwrap();
+    group.settle = [Settle::All, Settle::FailFast][draw.below(2)];
+    group.join = [Join::AllDone, Join::AllSettled, Join::AnyDone][draw.below(3)];
+    group.fan_in = draw.one_in(2).then(|| turn(&["notes"]));
+    Work::Group { group: Box::new(group) }
 }
 
 fn any_action(all: &[&str], scoped: bool, draw: &mut Draw<'_>) -> Action {

@@ -1,9 +1,11 @@
 //! The kernel's behaviour, in laws and in scenarios.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
+mod children;
 mod laws;
 mod planned;
 mod plans;
 mod said;
+mod said_outside;
 mod scenarios;
 mod world;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Budget, Check, Continuity, OnInterrupt, OnLimit, Plan, Program, Route, Step, Target,
-    Visibility, Work,
+    Action, Ask, Budget, Check, Children, Continuity, Join, OnInterrupt, OnLimit, Plan, Program,
+    Route, Settle, Step, Target, Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -49,15 +49,43 @@ fn targets(step: &Step) -> impl Iterator<Item = &Target> {
     step.routes.iter().flat_map(|route| route.action.targets())
 }
 
+fn group(of: Children) -> Work {
+    Work::Group { group: Box::new(plans::group(of)) }
+}
+
+fn children(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
+    let Work::Group { group } = &mut step.work else { return Err(format!("`{key}` of no group")) };
+    match (key, rest) {
+        ("concurrency", n) => group.concurrency = number(n)?,
+        ("settle", "fail_fast") => group.settle = Settle::FailFast,
+        ("join", "all_settled") => group.join = Join::AllSettled,
+        ("join", "any_done") => group.join = Join::AnyDone,
+        ("fan_in", "-") => group.fan_in = Some(plans::turn(&[])),
+        _ => return Err(format!("`{key} {rest}`?")),
+    }
+    Ok(())
+}
+
 fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
     let words: Vec<&str> = rest.split_whitespace().filter(|word| *word != "-").collect();
     let names = || words.iter().map(|name| name.parse().unwrap()).collect();
     match key {
         "prompt" => step.work = plans::prompt(&words),
+        "parallel" => step.work = group(plans::branches(&words)),
+        "workflow" => step.work = group(Children::Workflow { child: plans::child() }),
+        "concurrency" | "settle" | "join" | "fan_in" => children(step, key, rest)?,
         "run" => {
             let program = Program { command: plans::digest(2), writes: names() };
             step.work = Work::Run { program };
         }
+        "validate" => match words.as_slice() {
+            [validates, feedback] => step.work = plans::validate(validates, feedback),
+            _ => return Err("`validate ARTIFACT FEEDBACK`".to_owned()),
+        },
+        "classify" => step.work = plans::classify(&words),
+        "llm" => step.work = Work::Llm { turn: plans::turn(&[]) },
+        "ask" => step.work = Work::Ask { ask: ask(&words)? },
+        "wait" => step.work = Work::Wait { until: wait(&words)? },
         "produce" => step.work = plans::produce_verify(&words, &[], &[]),
         "verify" => match &mut step.work {
             Work::ProduceVerify { verifier, .. } => verifier.writes = names(),
@@ -84,11 +112,13 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                 _ => return Err(format!("`{rest}` is no session")),
             };
             match &mut step.work {
-                Work::Prompt { turn } => turn.session = kept,
+                Work::Prompt { turn } | Work::Classify { turn, .. } | Work::Llm { turn } => {
+                    turn.session = kept;
+                }
                 Work::ProduceVerify { producer, verifier, .. } => {
                     (producer.session, verifier.session) = (kept.clone(), kept);
                 }
-                Work::Run { .. } => return Err("a script has no session".to_owned()),
+                _ => return Err("a step without agents has no session".to_owned()),
             }
         }
         "scope" => step.scope = Some(rest.parse().unwrap()),
@@ -170,6 +200,39 @@ fn route(text: &str) -> Result<Route, String> {
 fn verdict(word: &str) -> Result<Verdict, String> {
     let all = BTreeMap::from([("accepted", Verdict::Accepted), ("rejected", Verdict::Rejected)]);
     all.get(word).copied().ok_or_else(|| format!("`{word}` is no verdict"))
+}
+
+/// `[choices=a,b] [shows=x] [timeout=9]`, or `-`.
+fn ask(words: &[&str]) -> Result<Ask, String> {
+    said::only(words, &["choices", "shows", "timeout"])?;
+    let list = |key| {
+        let all = said::value(words, key).unwrap_or_default();
+        all.split(',').filter(|word| !word.is_empty())
+    };
+    Ok(Ask {
+        question: plans::digest(1),
+        choices: list("choices").map(str::to_owned).collect(),
+        answer: None,
+        shows: list("shows").map(|name| name.parse().unwrap()).collect(),
+        timeout_ms: said::value(words, "timeout").map(said::number).transpose()?,
+    })
+}
+
+/// `span=9`, `moment` or `signal=name [timeout=9]`.
+fn wait(words: &[&str]) -> Result<WaitFor, String> {
+    if words == ["moment"] {
+        return Ok(WaitFor::Moment { at: plans::digest(1) });
+    }
+    said::only(words, &["span", "signal", "timeout"])?;
+    let time = |key| said::value(words, key).map(said::number).transpose();
+    match (time("span")?, said::value(words, "signal")) {
+        (Some(ms), None) => Ok(WaitFor::Span { ms }),
+        (None, Some(name)) => {
+            let name = name.parse().map_err(|_| format!("`{name}` is no signal"))?;
+            Ok(WaitFor::Signal { name, timeout_ms: time("timeout")? })
+        }
+        _ => Err("`wait span=9`, `wait moment` or `wait signal=name`".to_owned()),
+    }
 }
 
 fn number(text: &str) -> Result<u32, String> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
-    Action, Artifact, Check, Clocks, Continuity, Format, Input, ItemSource, Limits, OnInterrupt,
-    Output, OutputSource, Plan, Program, Route, Step, Target, TurnPlan, Visibility, Work, Worklist,
+    Action, Artifact, Ask, Branch, Check, Child, Children, Choice, Clocks, Continuity, Format,
+    Group, Input, ItemSource, Join, Limits, OnInterrupt, Output, OutputSource, Plan, Program,
+    Route, Settle, Step, Target, TurnPlan, Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -86,6 +87,22 @@ pub(crate) fn script() -> Work {
     Work::Run { program: Program { command: digest(2), writes: Vec::new() } }
 }
 
+pub(crate) fn validate(validates: &str, feedback: &str) -> Work {
+    let (validates, feedback) = (validates.parse().unwrap(), feedback.parse().unwrap());
+    Work::Validate { command: digest(2), validates, feedback }
+}
+
+pub(crate) fn classify(choices: &[&str]) -> Work {
+    let choice = |name: &&str| Choice { name: (*name).to_owned(), description: None };
+    Work::Classify { turn: turn(&[]), choices: choices.iter().map(choice).collect() }
+}
+
+pub(crate) fn ask(choices: &[&str], shows: &[&str], timeout_ms: Option<u64>) -> Work {
+    let shows = shows.iter().map(|name| name.parse().unwrap()).collect();
+    let choices = choices.iter().map(|&choice| choice.to_owned()).collect();
+    Work::Ask { ask: Ask { question: digest(1), choices, answer: None, shows, timeout_ms } }
+}
+
 pub(crate) fn produce_verify(produces: &[&str], checks: &[&str], verifies: &[&str]) -> Work {
     Work::ProduceVerify {
         producer: turn(produces),
@@ -100,6 +117,25 @@ pub(crate) fn produce_verify(produces: &[&str], checks: &[&str], verifies: &[&st
             .collect(),
         verifier: turn(verifies),
     }
+}
+
+/// Children of other plans, side by side.
+pub(crate) fn group(of: Children) -> Group {
+    let concurrency = Group::DEFAULT_CONCURRENCY;
+    Group { of, concurrency, settle: Settle::All, join: Join::AllDone, fan_in: None }
+}
+
+pub(crate) fn branches(names: &[&str]) -> Children {
+    let branch = |name: &&str| Branch {
+        name: name.parse().unwrap(),
+        child: child(),
+        success_routes: Vec::new(),
+    };
+    Children::Branches { branches: names.iter().map(branch).collect() }
+}
+
+pub(crate) fn child() -> Child {
+    Child { plan: digest(8), message: None, input: None, params: None }
 }
 
 pub(crate) fn plan(steps: Vec<Step>) -> Plan {

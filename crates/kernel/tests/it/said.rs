@@ -11,8 +11,9 @@ use botpipe_kernel::run::{
     TurnResult, Usage, outstanding,
 };
 
+use crate::children::child;
 use crate::plans::digest;
-use crate::world::{hold, start, text};
+use crate::world::{hold, start, text, wants};
 
 /// Reads a line. What it answers is the work that is owed, unless it names a turn: `@plan/1/worker/1`.
 pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
@@ -24,6 +25,9 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
     let owed = outstanding(run).into_iter().next();
     let place = Place { named, owed: owed.as_ref() };
     let words: Vec<&str> = rest.split_whitespace().collect();
+    if let Some(input) = crate::said_outside::input(run, word, rest)? {
+        return Ok(input);
+    }
     if let Some(input) = command(word, rest, &words)? {
         return if named.is_none() { Ok(input) } else { Err(format!("`{word}` is of no turn")) };
     }
@@ -77,16 +81,12 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             only(&words, &["tree"])?;
             Input::Sealed { visit: place.visit()?, tree: tree(&words) }
         }
-        "outcome" => {
-            let (turn, judged) = (place.turn()?, outcome(&words)?);
-            Input::Judged { turn, judged: Judged::Outcome(Box::new(judged)) }
-        }
-        "malformed" => {
-            let judged = Judged::Malformed { why: rest.to_owned() };
-            Input::Judged { turn: place.turn()?, judged }
-        }
-        "script_failed" => {
-            let judged = Judged::ScriptFailed { why: rest.to_owned() };
+        "outcome" | "malformed" | "script_failed" => {
+            let judged = match word {
+                "outcome" => Judged::Outcome(Box::new(outcome(&words)?)),
+                "malformed" => Judged::Malformed { why: rest.to_owned() },
+                _ => Judged::ScriptFailed { why: rest.to_owned() },
+            };
             Input::Judged { turn: place.turn()?, judged }
         }
         "handed" => {
@@ -101,6 +101,11 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
             }
             _ => return Err("no status is owed".to_owned()),
         },
+        "children" => Input::ChildrenPlanned {
+            visit: place.visit()?,
+            children: words.iter().map(|it| wants(it)).collect(),
+        },
+        "child" => child(run, rest)?,
         "restored" => {
             Input::TreeRestored { turn: place.turn()?, kept: SnapshotId("kept".to_owned()) }
         }
@@ -171,7 +176,6 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         "gives" => Input::OutputReady { value: text(rest) },
         "stuck" => Input::Stuck { message: rest.to_owned() },
         "policy_refused" => Input::PolicyRefused { message: rest.to_owned() },
-        "answer" => Input::Answer { answer: text(rest), text: rest.to_owned() },
         "resume" => Input::Resume {
             raise: raise(words)?,
             tree: tree(words),
@@ -231,7 +235,8 @@ impl Place<'_> {
                 Effect::Enter { visit }
                 | Effect::RunChecks { visit, .. }
                 | Effect::Seal { visit }
-                | Effect::Hand { visit, .. },
+                | Effect::Hand { visit, .. }
+                | Effect::PlanChildren { visit },
             ) => Ok(visit.clone()),
             other => Err(format!("no visit is owed: {other:?}")),
         }
@@ -309,7 +314,7 @@ fn check(word: &str) -> CheckResult {
 }
 
 /// `name=good`, `stale`, `missing` or `invalid`; words with these other keys are not artifacts.
-fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, String> {
+pub(crate) fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for word in words {
         let (name, how) = word.split_once('=').ok_or_else(|| format!("`{word}`?"))?;
@@ -403,16 +408,16 @@ fn tree(words: &[&str]) -> Option<SnapshotId> {
     value(words, "tree").map(|tree| SnapshotId(tree.to_owned()))
 }
 
-fn value<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
+pub(crate) fn value<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
-fn number<N: FromStr>(text: &str) -> Result<N, String> {
+pub(crate) fn number<N: FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| format!("`{text}` is no number"))
 }
 
 /// What would be ignored is refused: every word is one of these keys and its value.
-fn only(words: &[&str], keys: &[&str]) -> Result<(), String> {
+pub(crate) fn only(words: &[&str], keys: &[&str]) -> Result<(), String> {
     let known = |word: &str| word.split_once('=').is_some_and(|(key, _)| keys.contains(&key));
     words.iter().find(|word| !known(word)).map_or(Ok(()), |word| Err(format!("`{word}`?")))
 }

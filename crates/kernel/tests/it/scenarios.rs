@@ -191,9 +191,22 @@ fn owed(effect: &Effect) -> String {
             let names: Vec<_> = checks.iter().map(CheckName::as_str).collect();
             format!("{id}: {}", names.join(" "))
         }
-        Effect::Judge { offered, exit, .. } => {
+        Effect::Judge { offered, exit, tag, text, .. } => {
             let exit = exit.map(|code| format!(", exit code {code}")).unwrap_or_default();
-            format!("{id}: offers {}{exit}", list(offered))
+            let tag = tag.as_ref().map(|tag| {
+                format!(", came to {tag} with {}", short(&serde_json::to_value(text).unwrap()))
+            });
+            format!("{id}: offers {}{exit}{}", list(offered), tag.unwrap_or_default())
+        }
+        Effect::Pose { changed, .. } if !changed.is_empty() => {
+            format!("{id}: changed {}", short(&serde_json::to_value(changed).unwrap()))
+        }
+        Effect::RunChild { grant, answer, cancel, .. } => {
+            let mut line = format!("{id}: {}", short(&serde_json::to_value(grant).unwrap()));
+            if let Some(answer) = answer {
+                write!(line, ", told {}", short(&serde_json::to_value(answer).unwrap())).unwrap();
+            }
+            line + if *cancel { ", to its end" } else { "" }
         }
         Effect::WriteStatus { status, .. } => format!("{id}: {}", status.as_str()),
         Effect::Restore { to, expected, .. } => match expected {
@@ -211,6 +224,10 @@ fn lifecycle(lifecycle: &Lifecycle) -> String {
         Lifecycle::Waiting(question) => match question.choices.as_slice() {
             [] => format!("waiting: {}", question.text),
             choices => format!("waiting: {} ({})", question.text, choices.join(", ")),
+        },
+        Lifecycle::Awaiting(wait) => match wait.until {
+            Some(until) => format!("waiting until {until}: {wait}"),
+            None => format!("waiting: {wait}"),
         },
         Lifecycle::Held(hold) => format!("held until {}: {hold}", hold.until),
         Lifecycle::Stopped(stop) => format!("stopped: {stop}"),

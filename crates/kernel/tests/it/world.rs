@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
-use botpipe_kernel::plan::{Budget, OnLimit, Plan};
+use botpipe_kernel::ids::{ArtifactName, CheckName, RouteTag, TurnId, VisitId};
+use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, Drift, Effect, Event, Evidence, Exit, FailureClass,
-    Finding, FindingState, Hold, Input, Item, ItemStatus, Judged, Lifecycle, Outcome, Process,
-    Raise, Ref, Refusal, Run, SnapshotId, StateChange, TurnResult, Usage, decide, outstanding,
+    Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Drift, Effect, Event,
+    Evidence, Exit, FailureClass, Finding, FindingState, Grant, Hold, Input, Item, ItemStatus,
+    Judged, Lifecycle, Outcome, Process, Question, QuestionKind, Raise, Ref, Refusal, Rest, Run,
+    Signal, SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict, decide, outstanding,
 };
 
 use crate::plans::digest;
+use crate::said_outside::shown;
 
 pub(crate) fn text(text: &str) -> Ref {
     Ref::Inline(text.to_owned())
@@ -32,6 +34,8 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         max_steps,
         on_limit: None,
         budget: Budget::default(),
+        parent: None,
+        context: None,
         full_auto: false,
     }
 }
@@ -64,8 +68,11 @@ impl World {
         Ok(n)
     }
 
-    pub(crate) fn owed(&self) -> Option<Effect> {
-        outstanding(&self.run).into_iter().next()
+    /// One of the things that are owed: children come back in any order.
+    pub(crate) fn owed(&self, draw: &mut Draw<'_>) -> Option<Effect> {
+        let owed = outstanding(&self.run);
+        let any = draw.below(owed.len().max(1));
+        owed.into_iter().nth(any)
     }
 
     /// Forgets everything but what was stored, and reads it back.
@@ -128,25 +135,16 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             said: u32::try_from(said.len()).unwrap(),
         }],
         Effect::RunTurn { turn, .. } => ran(turn, draw),
-        Effect::RunChecks { visit, checks } => vec![Input::ChecksEnded {
-            checks: checks
-                .into_iter()
-                .map(|name| CheckResult {
-                    name,
-                    status: if draw.one_in(3) {
-                        CheckStatus::Failed { why: "exit 1".to_owned() }
-                    } else {
-                        CheckStatus::Passed
-                    },
-                    output: None,
-                })
-                .collect(),
-            findings: findings(run, botpipe_kernel::ids::Role::Producer, draw),
-            touched: if draw.one_in(9) { vec!["a.txt".to_owned()] } else { Vec::new() },
-            visit,
-        }],
+        Effect::RunChecks { visit, checks } => vec![checked(run, visit, checks, draw)],
         Effect::Seal { visit } => {
             vec![Input::Sealed { visit, tree: Some(SnapshotId("t1".to_owned())) }]
+        }
+        Effect::Judge { turn, tag: Some(tag), .. } => {
+            let judged = match draw.below(9) {
+                8 => Judged::Malformed { why: "the payload does not fit".to_owned() },
+                _ => outcome(tag.as_str(), Vec::new()),
+            };
+            vec![Input::Judged { turn, judged }]
         }
         Effect::Judge { turn, offered, .. } => {
             let judged = match draw.below(8) {
@@ -174,6 +172,15 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         }
         Effect::Output => vec![Input::OutputReady { value: text("{}") }],
         Effect::AwaitTime { .. } => vec![Input::TimeCame],
+        Effect::PlanChildren { visit } => {
+            vec![Input::ChildrenPlanned { children: wanted(run, draw), visit }]
+        }
+        Effect::RunChild { which, grant, cancel, .. } => {
+            vec![lived(run, which, &grant, cancel, draw)]
+        }
+        Effect::Pose { visit, .. } => vec![posed(run, visit, draw)],
+        Effect::Arm { visit } => vec![Input::Armed { until: timed(run).then_some(5_000), visit }],
+        Effect::AwaitDue { visit, .. } => vec![Input::Due { visit }],
         Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
             turn,
             tree: SnapshotId("t2".to_owned()),
@@ -183,6 +190,93 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             vec![Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }]
         }
     }
+}
+
+/// Whether the wait at hand ends by itself.
+fn timed(run: &Run) -> bool {
+    match run.current_step().map(|step| &step.work) {
+        Some(Work::Wait { until: WaitFor::Signal { timeout_ms, .. } }) => timeout_ms.is_some(),
+        _ => true,
+    }
+}
+
+/// What became of a child that was moved.
+fn lived(run: &Run, which: ChildRun, grant: &Grant, cancel: bool, draw: &mut Draw<'_>) -> Input {
+    let before = run.visit.iter().filter_map(|visit| visit.children.as_ref());
+    let state = before.flat_map(|it| it.iter()).find(|(plan, _)| plan.run == which.run);
+    let (mut spent, steps) = state.map(|(_, it)| (it.spent.clone(), it.steps)).unwrap();
+    let steps = steps + u32::from(steps < grant.max_steps);
+    if grant.budget.turns.is_none_or(|turns| spent.turns < turns) {
+        spent.turns += 1;
+    }
+    let rest = match draw.below(9) {
+        8 => Rest::Stopped(Stop::MaxSteps { limit: grant.max_steps }),
+        7 => Rest::Stopped(Stop::Signal { signal: 2 }),
+        6 => Rest::Held(hold(FailureClass::UsageLimit)),
+        5 => Rest::Waiting(asked(&which.visit)),
+        n => {
+            let verdict = [Verdict::Accepted, Verdict::None, Verdict::Rejected][n % 3];
+            let verdict = (!cancel).then_some(verdict);
+            let end = ChildEnd { verdict, tag: None, output: None, spent, steps };
+            return Input::ChildEnded { which, end };
+        }
+    };
+    Input::ChildRested { which, rest, spent, steps }
+}
+
+fn wanted(run: &Run, draw: &mut Draw<'_>) -> Vec<ChildWanted> {
+    let group = run.current_step().and_then(|step| step.group()).unwrap();
+    let names: Vec<String> = match &group.of {
+        Children::Workflow { .. } => vec!["child".to_owned()],
+        Children::Branches { branches } => branches.iter().map(|it| it.name.to_string()).collect(),
+        Children::Items { .. } => (0..draw.below(4)).map(|n| format!("item-{n}")).collect(),
+    };
+    names.iter().map(|name| wants(name)).collect()
+}
+
+pub(crate) fn wants(branch: &str) -> ChildWanted {
+    let branch = branch.parse().unwrap();
+    ChildWanted { branch, message: None, input: None, params: None, context: None }
+}
+
+fn asked(visit: &VisitId) -> Question {
+    let kind = QuestionKind::Route { visit: visit.clone() };
+    Question {
+        kind,
+        text: "which?".to_owned(),
+        choices: Vec::new(),
+        schema: None,
+        shown: Vec::new(),
+        until: None,
+    }
+}
+
+fn posed(run: &Run, visit: VisitId, draw: &mut Draw<'_>) -> Input {
+    let (mut findings, mut timed) = (Vec::new(), false);
+    if let Some(Work::Ask { ask }) = run.current_step().map(|step| &step.work) {
+        timed = ask.timeout_ms.is_some();
+        for name in &ask.shows {
+            let state = if draw.one_in(12) { FindingState::Missing } else { stale() };
+            findings.push(finding(name, state));
+        }
+    }
+    Input::Posed { visit, text: "which?".to_owned(), findings, until: timed.then_some(5_000) }
+}
+
+fn checked(run: &Run, visit: VisitId, names: Vec<CheckName>, draw: &mut Draw<'_>) -> Input {
+    let checks = names.into_iter().map(|name| CheckResult {
+        name,
+        status: if draw.one_in(3) {
+            CheckStatus::Failed { why: "exit 1".to_owned() }
+        } else {
+            CheckStatus::Passed
+        },
+        output: None,
+    });
+    let checks = checks.collect();
+    let findings = findings(run, botpipe_kernel::ids::Role::Producer, draw);
+    let touched = if draw.one_in(9) { vec!["a.txt".to_owned()] } else { Vec::new() };
+    Input::ChecksEnded { visit, checks, findings, touched }
 }
 
 fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
@@ -285,15 +379,29 @@ pub(crate) fn item(n: usize) -> Item {
 /// What a person may do to a run that rests.
 pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
     match &run.lifecycle {
+        Lifecycle::Awaiting(wait) => Some(match &wait.signal {
+            Some(name) if wait.until.is_none() || !draw.one_in(3) => Input::Signal {
+                signal: Signal {
+                    id: format!("g{}", draw.below(40)),
+                    name: name.clone(),
+                    payload: text("7"),
+                },
+            },
+            _ => Input::Due { visit: wait.visit.clone() },
+        }),
         Lifecycle::Waiting(question) => {
+            if let (Some((visit, _)), true) = (run.due(), draw.one_in(3)) {
+                return Some(Input::Due { visit: visit.clone() });
+            }
+            let findings = shown(run, draw.one_in(4).then_some(9));
             let answer = question.choices.get(draw.below(question.choices.len().max(1)));
             let answer = answer.cloned().unwrap_or_else(|| "yes".to_owned());
-            Some(Input::Answer { answer: text(&answer), text: answer })
+            Some(Input::Answer { answer: text(&answer), text: answer, findings })
         }
         Lifecycle::Stopped(_) | Lifecycle::Held(_) => {
             let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();
             let budget = Budget { turns: Some(999), ..Budget::default() };
-            let raise = Raise { max_steps: Some(60), max_visits, budget };
+            let raise = Raise { max_steps: Some(run.max_steps + 20), max_visits, budget };
             Some(Input::Resume { raise, tree: None, edited: Vec::new() })
         }
         _ => None,

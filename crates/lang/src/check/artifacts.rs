@@ -7,7 +7,11 @@ use botpipe_kernel::plan::Target;
 
 use super::flow::{Edge, edges, is_whole};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{ActionDecl, Document, OutputFrom, RouteDecl, StepDecl, WorkDecl};
+use botpipe_kernel::plan::Join;
+
+use crate::document::{
+    ActionDecl, ChildrenDecl, Document, OutputFrom, OverDecl, RouteDecl, StepDecl, WorkDecl,
+};
 use crate::source::Spanned;
 
 type Names<'d> = BTreeSet<&'d ArtifactName>;
@@ -26,6 +30,34 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
         }
         if let Some(source) = worklist_source(document, step) {
             demand(document, step, "works on the items of", &source, &before, report);
+        }
+        if let WorkDecl::Group(group) = &step.work {
+            let of_group = |name, report: &mut Report<'_>| {
+                demand(document, step, "requires", name, &before, report);
+            };
+            if let ChildrenDecl::Items { over: OverDecl::Artifact { name, .. }, .. } =
+                &group.children
+            {
+                demand(document, step, "fans out over", name, &before, report);
+            }
+            for branch in group.branches() {
+                let turns = branch.step.work.turns().flat_map(|turn| &turn.requires);
+                for name in branch.step.requires.iter().chain(turns) {
+                    // A branch's verifier reads what its producer wrote.
+                    if !branch.step.work.writes().any(|write| write.value == name.value) {
+                        of_group(name, report);
+                    }
+                }
+            }
+            for name in group.fan_in.iter().flat_map(|turn| &turn.requires) {
+                if !group
+                    .branches()
+                    .flat_map(|it| it.step.work.writes())
+                    .any(|it| it.value == name.value)
+                {
+                    of_group(name, report);
+                }
+            }
         }
         if let WorkDecl::ProduceVerify { producer, verifier, .. } = &step.work {
             let mut between = before.clone();
@@ -148,10 +180,24 @@ fn ensured<'d>(
         !advances || document.artifact(name).is_none_or(|it| !super::paths::names_item(it))
     };
     let required = |name: &&ArtifactName| document.artifact(name).is_some_and(|it| it.required);
-    match &route.required_writes {
-        Some(names) => names.iter().map(|name| &name.value).filter(lasting).collect(),
-        None => {
-            step.work.writes().map(|name| &name.value).filter(required).filter(lasting).collect()
+    if let Some(names) = &route.required_writes {
+        return names.iter().map(|name| &name.value).filter(lasting).collect();
+    }
+    let own = step.work.writes().map(|name| &name.value);
+    own.chain(by_branches(step, route)).filter(required).filter(lasting).collect()
+}
+
+/// What branches have written when all of them ended well.
+fn by_branches<'d>(step: &'d StepDecl, route: &'d RouteDecl) -> Vec<&'d ArtifactName> {
+    match &step.work {
+        WorkDecl::Group(group)
+            if group.fan_in.is_none()
+                && group.join == Join::AllDone
+                && route.tag.value.as_str() == "done"
+                && matches!(group.children, ChildrenDecl::Branches(_)) =>
+        {
+            group.branches().flat_map(|it| it.step.work.writes()).map(|it| &it.value).collect()
         }
+        _ => Vec::new(),
     }
 }

@@ -2,7 +2,9 @@
 
 mod artifacts;
 mod flow;
+mod groups;
 mod names;
+mod outcomes;
 mod paths;
 mod reach;
 mod routes;
@@ -21,14 +23,16 @@ use crate::diagnostic::Report;
 use crate::document::Document;
 
 /// Every rule.
-const RULES: [fn(&Document, &mut Report<'_>); 10] = [
+const RULES: [fn(&Document, &mut Report<'_>); 12] = [
     names::check,
     targets::check,
     routes::check,
+    outcomes::check,
     state::check,
     usable::check,
     worklists::check,
     reach::check,
+    groups::check,
     artifacts::check,
     paths::check,
     templates::check,

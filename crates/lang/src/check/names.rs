@@ -44,7 +44,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     }
 }
 
-fn step_names(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
+pub(super) fn step_names(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
     let turns = step.work.turns().flat_map(|turn| turn.requires.iter().chain(&turn.reads));
     for name in step.requires.iter().chain(&step.reads).chain(turns).chain(step.work.writes()) {
         known_artifact(document, name, report);
@@ -117,7 +117,11 @@ fn route_names(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
     }
 }
 
-fn known_artifact(document: &Document, name: &Spanned<ArtifactName>, report: &mut Report<'_>) {
+pub(super) fn known_artifact(
+    document: &Document,
+    name: &Spanned<ArtifactName>,
+    report: &mut Report<'_>,
+) {
     if document.artifact(&name.value).is_some() || !document.artifacts_known {
         return;
     }

@@ -20,32 +20,59 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
             );
         }
     }
-    for step in document.steps.iter().filter(|step| step.scope.is_none()) {
-        for (name, span) in mentions(step) {
-            let Some(artifact) = document.artifact(name) else { continue };
-            if names_item(artifact) {
-                let message = format!(
-                    "step `{}` has no current item, but the path of `{name}` names one",
-                    step.id.value
-                );
-                report.push(
-                    Problem::new(Code::NoItem, span, message)
-                        .also(artifact.name.span, "declared here")
-                        .help("give the step a `scope`"),
-                );
-            }
+    for step in &document.steps {
+        check_step(document, step, report);
+    }
+}
+
+/// A path names an item or a branch only where the step has one.
+pub(super) fn check_step(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
+    let outer = step.branch.as_ref().and_then(|branch| branch.scope.as_ref());
+    let scoped = step.scope.is_some() || outer.is_some();
+    for (name, span) in mentions(step) {
+        let Some(artifact) = document.artifact(name) else { continue };
+        if !scoped && names_item(artifact) {
+            let message = format!(
+                "step `{}` has no current item, but the path of `{name}` names one",
+                step.id.value
+            );
+            report.push(
+                Problem::new(Code::NoItem, span, message)
+                    .also(artifact.name.span, "declared here")
+                    .help("give the step a `scope`"),
+            );
+        }
+        if step.branch.is_none() && names_branch(artifact) {
+            let message = format!(
+                "step `{}` is no branch, but the path of `{name}` names one",
+                step.id.value
+            );
+            report.push(
+                Problem::new(Code::NoItem, span, message)
+                    .also(artifact.name.span, "declared here")
+                    .help("what branches wrote is told to `fan_in`, and stands under `fan_in.results`"),
+            );
         }
     }
 }
 
 /// Whether the path has a part for each item.
 pub(super) fn names_item(artifact: &ArtifactDecl) -> bool {
-    let Some((_, path)) = &artifact.file else { return false };
-    let variables: HashSet<String> = Environment::new()
+    let variables = variables(artifact);
+    variables.contains("item") || variables.contains("worklist")
+}
+
+/// Whether the path has a part for each branch.
+pub(super) fn names_branch(artifact: &ArtifactDecl) -> bool {
+    variables(artifact).contains("branch")
+}
+
+fn variables(artifact: &ArtifactDecl) -> HashSet<String> {
+    let Some((_, path)) = &artifact.file else { return HashSet::new() };
+    Environment::new()
         .template_from_str(&path.value)
         .map(|template| template.undeclared_variables(false))
-        .unwrap_or_default();
-    variables.contains("item") || variables.contains("worklist")
+        .unwrap_or_default()
 }
 
 fn mentions(step: &StepDecl) -> impl Iterator<Item = (&ArtifactName, crate::source::Span)> {

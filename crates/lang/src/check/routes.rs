@@ -7,12 +7,16 @@ use crate::document::{ActionDecl, Document, Form, RouteDecl, SourceDecl, StepDec
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in &document.steps {
-        for route in step.routes.iter().filter(|route| !route.inherited) {
-            advances(document, step, route, report);
-            leads(route, report);
-        }
+        check_step(document, step, report);
     }
     for route in &document.global.routes {
+        leads(route, report);
+    }
+}
+
+pub(super) fn check_step(document: &Document, step: &StepDecl, report: &mut Report<'_>) {
+    for route in step.routes.iter().filter(|route| !route.inherited) {
+        advances(document, step, route, report);
         leads(route, report);
     }
 }

@@ -5,7 +5,7 @@ use minijinja::Environment;
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{AssignmentDecl, Document, SchemaDecl, StateDecl, StepDecl};
+use crate::document::{AssignmentDecl, Document, SchemaDecl, StateDecl, StepDecl, WorkDecl};
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in &document.steps {
@@ -16,8 +16,21 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
                     .help("give the step a `scope`, or write `step_state`"),
             );
         }
-        for assignment in step.routes.iter().flat_map(|route| &route.set) {
+        let sets = step.routes.iter().flat_map(|route| &route.set);
+        for assignment in step.into.iter().chain(sets) {
             assigned(document, step, assignment, report);
+        }
+        if let Some(into) = &step.into {
+            // A question that times out puts nothing there.
+            let routes = step.routes.iter().filter(|it| it.tag.value.as_str() != "timed_out");
+            let sets = routes.flat_map(|route| &route.set);
+            for twice in sets.filter(|set| set.place.value == into.place.value) {
+                let message = format!("`{}` is set twice", into.place.value);
+                report.push(
+                    Problem::new(Code::DuplicateKey, twice.place.span, message)
+                        .also(into.place.span, "first here"),
+                );
+            }
         }
     }
 }
@@ -72,9 +85,12 @@ fn assigned(document: &Document, step: &StepDecl, set: &AssignmentDecl, report: 
     };
     if let Some(found) = misfit(document, step, set, property) {
         let message = format!("`{place}` cannot hold {found}");
-        report.push(
-            Problem::new(Code::SetMisfit, set.value.span, message).also(set.place.span, "set here"),
-        );
+        let problem = Problem::new(Code::SetMisfit, set.value.span, message);
+        report.push(if set.place.span == set.value.span {
+            problem
+        } else {
+            problem.also(set.place.span, "set here")
+        });
     }
 }
 
@@ -98,8 +114,10 @@ fn misfit(
     if !variables.contains(path) {
         return None;
     }
+    let payload = payload(&step.work);
     let mut parts = path.split('.');
     let root = match parts.next()? {
+        "outcome" if parts.next() == Some("payload") => payload.as_ref(),
         "input" => document.input.as_ref(),
         "params" => document.params.as_ref(),
         word => {
@@ -113,6 +131,16 @@ fn misfit(
         |kind: &&str| takes.contains(kind) || (*kind == "integer" && takes.contains(&"number"));
     let never = !has.is_empty() && !takes.is_empty() && !has.iter().any(fits);
     never.then(|| format!("`{path}`: it is {}, and not {}", has.join(" or "), takes.join(" or ")))
+}
+
+/// The schema of what comes with a step's outcome, where that is known.
+fn payload(work: &WorkDecl) -> Option<SchemaDecl> {
+    match work {
+        WorkDecl::Llm { returns, .. } => Some(returns.clone()),
+        WorkDecl::Ask { answer: Some(answer), .. } => Some(answer.clone()),
+        WorkDecl::Ask { .. } | WorkDecl::Classify { .. } => Some(SchemaDecl::text()),
+        _ => None,
+    }
 }
 
 /// The types that a schema names.

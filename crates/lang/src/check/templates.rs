@@ -7,7 +7,8 @@ use minijinja::Environment;
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{
-    ContinuityDecl, Document, OutputFrom, SourceDecl, StepDecl, TextDecl, WorkDecl,
+    ChildrenDecl, ContinuityDecl, Document, GroupDecl, OutputFrom, OverDecl, SourceDecl, StepDecl,
+    TextDecl, WaitDecl, WorkDecl,
 };
 use crate::source::Span;
 
@@ -37,6 +38,9 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     }
     for step in &document.steps {
         rule.step(step);
+        if let WorkDecl::Group(group) = &step.work {
+            rule.group(step, group);
+        }
     }
 }
 
@@ -55,8 +59,13 @@ impl Rule<'_, '_> {
                 self.template(key, place);
             }
         }
-        if let WorkDecl::Run { command, .. } = &step.work {
+        if let WorkDecl::Run { command, .. } | WorkDecl::Validate { command, .. } = &step.work {
             self.template(command, place);
+        }
+        match &step.work {
+            WorkDecl::Ask { question: text, .. }
+            | WorkDecl::Wait { what: WaitDecl::Moment { at: text } } => self.template(text, place),
+            _ => {}
         }
         for check in step.work.checks() {
             self.template(&check.command, place);
@@ -75,6 +84,27 @@ impl Rule<'_, '_> {
             for set in &route.set {
                 self.expression(&set.value, place);
             }
+        }
+    }
+
+    fn group(&mut self, step: &StepDecl, group: &GroupDecl) {
+        for branch in group.branches() {
+            self.step(&branch.step);
+            if let WorkDecl::Group(group) = &branch.step.work {
+                self.group(&branch.step, group);
+            }
+        }
+        let place = Place::Start(step);
+        match &group.children {
+            ChildrenDecl::Workflow(child) => {
+                for text in child.templates.iter().chain(&child.message) {
+                    self.template(text, place);
+                }
+            }
+            ChildrenDecl::Items { over: OverDecl::Expression(text), .. } => {
+                self.expression(text, place);
+            }
+            ChildrenDecl::Items { .. } | ChildrenDecl::Branches(_) => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! The most provider turns a run may take.
 
 use super::Checked;
-use crate::document::WorkDecl;
+use crate::document::{ChildrenDecl, StepDecl, WorkDecl};
 
 /// The most turns a run may take, before anybody raises a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -26,18 +26,14 @@ pub(crate) fn worst_case(checked: &Checked) -> WorstCase {
     let mut worst = WorstCase { fixed: 0, per_item: 0, most: 0 };
     let mut dearest = 0;
     for step in &document.steps {
-        let turns: u64 = match step.work {
-            WorkDecl::Prompt { .. } => 1,
-            WorkDecl::ProduceVerify { .. } => 2,
-            WorkDecl::Run { .. } | WorkDecl::Unknown => 0,
-        };
-        let visit = turns * u64::from(step.max_attempts);
-        dearest = dearest.max(visit);
-        let total = visit * u64::from(step.max_visits);
+        let Turns { fixed, per_item, dearest: of_step } = of_step(step);
+        dearest = dearest.max(of_step);
+        let visits = u64::from(step.max_visits);
         if step.scope.is_some() {
-            worst.per_item += total;
+            worst.per_item += (fixed + per_item) * visits;
         } else {
-            worst.fixed += total;
+            worst.fixed += fixed * visits;
+            worst.per_item += per_item * visits;
         }
     }
     worst.most = dearest * u64::from(document.max_steps);
@@ -45,4 +41,47 @@ pub(crate) fn worst_case(checked: &Checked) -> WorstCase {
         worst.most = worst.most.min(worst.fixed);
     }
     worst
+}
+
+/// The turns of one visit, attempts included.
+struct Turns {
+    fixed: u64,
+    /// For each item that the step fans out over.
+    per_item: u64,
+    /// The most turns that one of the run's `max_steps` may take.
+    dearest: u64,
+}
+
+fn of_step(step: &StepDecl) -> Turns {
+    let attempts = u64::from(step.max_attempts);
+    let plain =
+        |turns: u64| Turns { fixed: turns * attempts, per_item: 0, dearest: turns * attempts };
+    match &step.work {
+        WorkDecl::Prompt { .. } | WorkDecl::Classify { .. } | WorkDecl::Llm { .. } => plain(1),
+        WorkDecl::ProduceVerify { .. } => plain(2),
+        WorkDecl::Run { .. }
+        | WorkDecl::Validate { .. }
+        | WorkDecl::Ask { .. }
+        | WorkDecl::Wait { .. }
+        | WorkDecl::Unknown => plain(0),
+        WorkDecl::Group(group) => {
+            let mut turns = plain(u64::from(group.fan_in.is_some()));
+            if let ChildrenDecl::Workflow(child) = &group.children
+                && let Some((.., worst)) = &child.plan
+            {
+                turns.fixed += worst.most;
+                turns.dearest = turns.dearest.max(worst.most);
+            }
+            for branch in group.branches() {
+                let of_branch = of_step(&branch.step);
+                let all = of_branch.fixed * u64::from(branch.step.max_visits);
+                turns.dearest = turns.dearest.max(of_branch.fixed);
+                match &group.children {
+                    ChildrenDecl::Items { .. } => turns.per_item += all,
+                    _ => turns.fixed += all,
+                }
+            }
+            turns
+        }
+    }
 }

@@ -4,13 +4,15 @@ use botpipe_kernel::plan::StateScope;
 use serde_json::Value as Json;
 
 use super::paths::names_item;
-use crate::document::{Document, StepDecl};
+use crate::document::{Document, StepDecl, WorkDecl};
 
 /// Where a template is rendered.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'d> {
     /// A prompt, a command, an expression.
     Step(&'d StepDecl),
+    /// What a step with children starts them with: nothing has come of them yet.
+    Start(&'d StepDecl),
     /// What a route renders or evaluates once there is an outcome.
     Exit(&'d StepDecl),
     /// What a worklist is read by: no step is in progress, and there is no item.
@@ -55,14 +57,18 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
     let root = parts.next().unwrap_or_default();
     let rest: Vec<&str> = parts.collect();
     let step = match place {
-        Place::Step(step) | Place::Exit(step) => Some(step),
+        Place::Step(step) | Place::Start(step) | Place::Exit(step) => Some(step),
         Place::Path(owner) => owner,
         Place::List | Place::End => None,
     };
     let is_path = matches!(place, Place::Path(_));
     let is_list = matches!(place, Place::List);
     // In a path there is one word for the item, so that it can be seen which paths have a part of it.
-    let scope = step.and_then(|step| step.scope.as_ref()).filter(|_| !is_path);
+    let branch = step.and_then(|step| step.branch.as_ref());
+    let outer = branch.and_then(|branch| branch.scope.as_ref());
+    let scope = step.and_then(|step| step.scope.as_ref()).or(outer).filter(|_| !is_path);
+    let joins = !matches!(place, Place::Start(_) | Place::Path(_))
+        && step.is_some_and(|step| matches!(step.work, WorkDecl::Group(_)));
     let is_alias = scope.is_some_and(|scope| scope.value.as_str() == root);
     match root {
         "message" | "request" => none_of(root, &rest),
@@ -80,6 +86,16 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
         "item" | "worklist" | "current_worklist" if !is_path && scope.is_none() => {
             Some(Fault::NoItem)
         }
+        "branch" if is_path && branch.is_none_or(|branch| branch.of_items) => match rest.as_slice()
+        {
+            ["item", ..] => None,
+            _ => one_of(root, &rest, &["id", "key", "index", "count", "item"]),
+        },
+        "branch" if branch.is_some() => match rest.as_slice() {
+            ["item", ..] if branch.is_some_and(|branch| branch.of_items) => None,
+            _ => one_of(root, &rest, &["id", "key", "index", "count"]),
+        },
+        "fan_in" if joins => one_of(root, &rest, &["results"]),
         "state" | "step_state" | "item_state" if !is_path && !states_known(document, step) => None,
         "worklist" | "current_worklist" if !is_path => one_of(root, &rest, &WORKLIST),
         _ if let Some(schema) = state(document, step, root).filter(|_| !is_path) => {
@@ -99,6 +115,12 @@ pub(super) fn judge(document: &Document, place: Place<'_>, variable: &str) -> Op
             };
             let there = PLAIN.iter().filter(|name| !absent(name));
             let mut roots: Vec<String> = there.map(|&name| name.to_owned()).collect();
+            if branch.is_some() {
+                roots.push("branch".to_owned());
+            }
+            if joins {
+                roots.push("fan_in".to_owned());
+            }
             if !is_path && !is_list {
                 roots.extend(["route".to_owned(), "outcome".to_owned()]);
                 let states = StateScope::ALL.map(|(word, _)| word);
@@ -152,7 +174,10 @@ fn artifacts(
         document.artifacts.iter().map(|artifact| artifact.name.value.as_str()).collect();
     let first = rest.first()?;
     let found = document.artifacts.iter().find(|artifact| artifact.name.value.as_str() == *first);
-    if found.is_some_and(names_item) && step.is_some_and(|step| step.scope.is_none()) {
+    let scoped = |step: &StepDecl| {
+        step.scope.is_some() || step.branch.as_ref().is_some_and(|branch| branch.scope.is_some())
+    };
+    if found.is_some_and(names_item) && step.is_some_and(|step| !scoped(step)) {
         return Some(Fault::NoItem);
     }
     if !names.contains(first) {

@@ -60,7 +60,7 @@ codes! {
     PolicyNotEnforced "BP0207" "policy is not enforced yet", "A protection that nobody enforces is refused, never ignored.";
     BadName "BP0208" "not a valid name", "Names stand in paths, tags and messages, so few characters are allowed.";
     ReservedName "BP0209" "reserved name", "The name means something else already.";
-    StepKind "BP0210" "a step has exactly one kind", "One of `prompt`, `produce` with `verify`, or `run` says what a step does.";
+    StepKind "BP0210" "a step has exactly one kind", "One of `prompt`, `produce` with `verify`, `llm`, `classify`, `run`, `validate`, `ask` or `wait` says what a step does.";
     WrongKind "BP0211" "key of another kind of step", "The key exists, but not for this kind of step.";
     Duration "BP0212" "not a duration", "Durations are a number and a unit: `500ms`, `30s`, `20m`, `2h`.";
     Range "BP0213" "number out of range", "The number is too small or too large to mean anything.";
@@ -91,6 +91,19 @@ codes! {
     WorklistSource "BP0426" "items from nowhere", "A worklist comes from one place: a `json` artifact, an array of `params` or `state`, or what a command prints.";
     UnknownSession "BP0427" "unknown session", "Named sessions are declared under `sessions`.";
     BadProtect "BP0428" "no path to protect", "`protect` names files and folders of the workspace; a pattern or a place outside would protect something else than it says.";
+    NoSuchOutcome "BP0451" "route that is no outcome", "What a step of this kind can come to is known, and the route's tag is none of it.";
+    NoRoute "BP0452" "outcome without a route", "What a step of this kind can come to is known, and each outcome needs a route.";
+    AnswerForm "BP0453" "answer in two forms", "What a person may answer is said once: by `choices`, or by the schema `answer`.";
+    WaitForm "BP0454" "waits for no one thing", "A step waits `for` a time, `until` a moment, or for a `signal`, which may have a `timeout`.";
+    MissingOutcome "BP0461" "children may come to what has no route", "What the ends of children come to (`done`, `failed`) needs a route of that name, unless a `fan_in` turn picks it.";
+    BranchTarget "BP0462" "branch leads to a step", "A branch is a run of its own: its routes lead to SELF, FINISH, FAIL or AWAIT_INPUT.";
+    BranchScope "BP0463" "scope in a branch", "A branch works on its own item, or on that of the step it stands in; it goes through no worklist.";
+    SharedWrite "BP0464" "branches write the same file", "Branches run side by side, so each needs its own file.";
+    UnknownWorkflow "BP0465" "unknown workflow", "A `workflow` step names a workflow as a command line would: by name, alias or path.";
+    StartsItself "BP0466" "workflow starts itself", "A run that starts itself has no end.";
+    ChildDoesNotCheck "BP0467" "workflow below does not check", "What is started below must itself be right.";
+    ChildInput "BP0468" "child is not given what it takes", "`with` and `params` hold what the other workflow declares, and all that it requires.";
+    NotBelow "BP0469" "cannot be in a run below", "`ask` and signals reach only the run that a person started; a restart beside others would take back what they wrote.";
 
     FileUnreadable "BP0501" "file cannot be read", "Paths are relative to the workflow's own file.";
     FileOutside "BP0502" "path leaves the workflow's folder", "A workflow reads only what lies beside it.";

@@ -166,6 +166,11 @@ impl<'s> Report<'s> {
         Self { source, lines: Lines::of(&source.text), found: Vec::new() }
     }
 
+    /// The place of the source, as its diagnostics name it.
+    pub(crate) fn name(&self) -> &'s str {
+        &self.source.name
+    }
+
     pub(crate) fn text(&self) -> &'s str {
         &self.source.text
     }

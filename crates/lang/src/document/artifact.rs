@@ -7,8 +7,8 @@ use super::Reader;
 use super::field::{Fields, boolean, list, name, text, text_of, wrong_type};
 use super::schema::SchemaDecl;
 use crate::diagnostic::{Code, Problem};
-use crate::source::Spanned;
-use crate::yaml::{Entry, Value};
+use crate::source::{Span, Spanned};
+use crate::yaml::{Entry, Node, Value};
 
 /// A declared file contract.
 #[derive(Debug, Clone)]
@@ -46,22 +46,31 @@ impl Reader<'_, '_> {
         let mut names = Vec::new();
         let Some(entry) = entry else { return names };
         for item in list(entry, "artifacts", self.report) {
-            match &item.value {
-                Value::Map(entries) if entries.len() == 1 => {
-                    names.extend(self.declare(&entries[0], Some(owner)));
-                }
-                Value::Text(_) => {
-                    let written = text_of(item, item.span, self.report);
-                    names.extend(written.and_then(|it| name(it.value, it.span, self.report)));
-                }
-                _ => {
-                    let expected = "an artifact's name, or a map of one name to its declaration";
-                    wrong_type(item, item.span, expected, self.report);
-                    self.document.artifacts_known = false;
-                }
-            }
+            names.extend(self.write(item, item.span, owner));
         }
         names
+    }
+
+    /// An artifact that is written: its name, or a one-key map that declares it in place.
+    pub(super) fn write(
+        &mut self,
+        node: &Node,
+        place: Span,
+        owner: &StepId,
+    ) -> Option<Spanned<ArtifactName>> {
+        match &node.value {
+            Value::Map(entries) if entries.len() == 1 => self.declare(&entries[0], Some(owner)),
+            Value::Text(_) => {
+                let written = text_of(node, place, self.report)?;
+                name(written.value, written.span, self.report)
+            }
+            _ => {
+                let expected = "an artifact's name, or a map of one name to its declaration";
+                wrong_type(node, place, expected, self.report);
+                self.document.artifacts_known = false;
+                None
+            }
+        }
     }
 
     fn declare(&mut self, entry: &Entry, owner: Option<&StepId>) -> Option<Spanned<ArtifactName>> {

@@ -279,7 +279,7 @@ pub fn choice<T: Copy>(
 }
 
 /// A duration, in milliseconds: `500ms`, `30s`, `20m`, `2h`.
-pub(crate) fn duration(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
+pub fn duration(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
     let help = "a duration is a whole number and a unit: `500ms`, `30s`, `20m`, `2h`";
     let Some(written) = entry.value.as_text() else {
         let message = format!("expected a duration, found {}", entry.value.describe());

@@ -164,13 +164,26 @@ fn nothing_to_disable(tag: &Spanned<RouteTag>, why: &str) -> Problem {
 
 /// Gives every step the routes it inherits.
 pub(super) fn inherit(document: &mut Document, report: &mut Report<'_>) {
-    let GlobalRoutes { routes: global, disabled, broken } = &document.global;
     for step in &mut document.steps {
-        if !step.routes_known || matches!(step.work, WorkDecl::Unknown) {
-            continue;
+        if let WorkDecl::Group(group) = &mut step.work {
+            // A branch leads to no step, so it inherits none of the workflow's own.
+            let GlobalRoutes { disabled, broken, .. } = &document.global;
+            let helpers =
+                GlobalRoutes { routes: Vec::new(), disabled: disabled.clone(), broken: *broken };
+            for branch in group.branches_mut() {
+                inherit_of(&helpers, &mut branch.step, report);
+            }
         }
+        inherit_of(&document.global, step, report);
+    }
+}
+
+fn inherit_of(global: &GlobalRoutes, step: &mut StepDecl, report: &mut Report<'_>) {
+    let GlobalRoutes { routes: global, disabled, broken } = global;
+    if step.routes_known && !matches!(step.work, WorkDecl::Unknown) {
         step.routes_known &= !broken;
-        let mut candidates = global.clone();
+        // What a step comes to that has no say in it is known, so it inherits nothing.
+        let mut candidates = if step.work.has_say() { global.clone() } else { Vec::new() };
         if step.work.asks_agent() {
             let place = step.id.span;
             for (tag, target, summary) in HELPERS {

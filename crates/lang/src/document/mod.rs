@@ -3,15 +3,21 @@
 mod action;
 mod artifact;
 pub(crate) mod field;
+mod group;
 mod inherited;
+mod kind;
 mod output;
+mod outside;
 mod policy;
+mod protect;
 mod route;
 mod schema;
 mod session;
 mod state;
 mod step;
 mod text;
+mod validate;
+mod value;
 mod work;
 mod workflow;
 mod worklist;
@@ -21,8 +27,10 @@ use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use action::{ActionDecl, Form};
 pub(crate) use artifact::ArtifactDecl;
+pub(crate) use group::{BranchDecl, ChildDecl, ChildrenDecl, GroupDecl, OverDecl};
 pub(crate) use inherited::GlobalRoutes;
 pub(crate) use output::{OutputDecl, OutputFrom};
+pub(crate) use outside::WaitDecl;
 pub(crate) use route::RouteDecl;
 pub(crate) use schema::SchemaDecl;
 pub(crate) use session::ContinuityDecl;
@@ -59,6 +67,8 @@ pub(crate) struct Document {
     pub(crate) provider: Option<Provider>,
     pub(crate) policy: Option<Policy>,
     pub(crate) budget: Budget,
+    /// Ids of steps that are branches.
+    pub(crate) branch_ids: Vec<Spanned<StepId>>,
     pub(crate) state: StateDecl,
     pub(crate) global: GlobalRoutes,
     pub(crate) output: Option<OutputDecl>,
@@ -89,4 +99,6 @@ struct Reader<'r, 's> {
     report: &'r mut Report<'s>,
     files: &'r dyn Files,
     document: Document,
+    /// The workflows that this one is compiled for, by the place of their files.
+    above: &'r [String],
 }

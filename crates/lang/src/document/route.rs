@@ -10,6 +10,7 @@ use super::schema::SchemaDecl;
 use super::state::AssignmentDecl;
 use super::step::StepDecl;
 use super::text::TextDecl;
+use super::validate::maker;
 use super::work::WorkDecl;
 use super::{Document, Reader};
 use crate::diagnostic::{Code, Problem};
@@ -157,7 +158,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Gives every step without `routes` those of its kind.
+/// Gives every step without `routes` those of its kind; one that validates may lack either of its two.
 pub(super) fn fill_routes(document: &mut Document) {
     let nexts: Vec<Target> = (0..document.steps.len())
         .map(|n| match document.steps.get(n + 1) {
@@ -165,28 +166,67 @@ pub(super) fn fill_routes(document: &mut Document) {
             None => Target::Finish,
         })
         .collect();
-    for (step, next) in document.steps.iter_mut().zip(nexts) {
-        if !step.routes.is_empty() || !step.routes_known {
-            continue;
+    let makers: Vec<Option<Target>> = document
+        .steps
+        .iter()
+        .map(|step| match &step.work {
+            WorkDecl::Validate { validates, .. } => maker(document, &validates.value),
+            _ => None,
+        })
+        .collect();
+    for ((step, next), maker) in document.steps.iter_mut().zip(nexts).zip(makers) {
+        if let WorkDecl::Group(group) = &mut step.work {
+            for branch in group.branches_mut() {
+                fill(&mut branch.step, Target::Finish, None);
+            }
         }
-        let place = step.id.span;
-        let routes = match step.work {
-            WorkDecl::ProduceVerify { .. } => {
-                vec![("accepted", next), ("needs_rework", Target::SelfStep)]
-            }
-            WorkDecl::Prompt { .. } | WorkDecl::Run { .. } => vec![("done", next)],
-            WorkDecl::Unknown => {
-                step.routes_known = false;
-                continue;
-            }
-        };
-        step.routes = routes
-            .into_iter()
-            .filter_map(|(tag, target)| {
-                let tag = Spanned::new(tag.parse().ok()?, place);
-                let action = ActionDecl::To(Spanned::new(target, place));
-                Some(RouteDecl::bare(tag, action))
-            })
-            .collect();
+        fill(step, next, maker);
+    }
+}
+
+fn fill(step: &mut StepDecl, next: Target, maker: Option<Target>) {
+    if !step.routes_known {
+        return;
+    }
+    let routes = match step.work {
+        WorkDecl::Unknown => {
+            step.routes_known &= !step.routes.is_empty();
+            return;
+        }
+        WorkDecl::Validate { .. } => {
+            let repair = maker.map(|maker| ("invalid", maker));
+            [Some(("valid", next)), repair].into_iter().flatten().collect()
+        }
+        _ if !step.routes.is_empty() => return,
+        WorkDecl::ProduceVerify { .. } => {
+            vec![("accepted", next), ("needs_rework", Target::SelfStep)]
+        }
+        WorkDecl::Group(ref group) if group.fan_in.is_none() => {
+            let others = group.outcomes().iter().filter(|tag| **tag != "done");
+            let mut routes = vec![("done", next)];
+            routes.extend(others.map(|tag| (*tag, Target::Fail)));
+            routes
+        }
+        _ => vec![("done", next)],
+    };
+    let place = step.id.span;
+    for (tag, target) in routes {
+        let written = |route: &RouteDecl| route.tag.value.as_str() == tag;
+        let Ok(tag) = tag.parse() else { continue };
+        if !step.routes.iter().any(written) {
+            let action = ActionDecl::To(Spanned::new(target, place));
+            step.routes.push(RouteDecl::bare(Spanned::new(tag, place), action));
+        }
+    }
+    oblige(step);
+}
+
+/// The engine itself writes the feedback of a step that validates, and only when it is `invalid`.
+fn oblige(step: &mut StepDecl) {
+    let WorkDecl::Validate { feedback, .. } = &step.work else { return };
+    for route in &mut step.routes {
+        let writes =
+            if route.tag.value.as_str() == "invalid" { feedback.to_vec() } else { Vec::new() };
+        route.required_writes.get_or_insert(writes);
     }
 }

@@ -24,6 +24,13 @@ impl Default for SchemaDecl {
     }
 }
 
+impl SchemaDecl {
+    /// The schema of any text.
+    pub(crate) fn text() -> Self {
+        Self { json: json!({ "type": "string" }), ..Self::default() }
+    }
+}
+
 impl Reader<'_, '_> {
     /// A schema inline, or the path of a `.json` file.
     pub(super) fn schema(&mut self, entry: &Entry) -> Option<SchemaDecl> {

@@ -4,7 +4,7 @@ use botpipe_kernel::plan::StatePlace;
 use serde_json::{Map, Value as Json};
 
 use super::Reader;
-use super::field::wrong_type;
+use super::field::{text, wrong_type};
 use super::schema::SchemaDecl;
 use super::text::TextDecl;
 use crate::diagnostic::{Code, Problem};
@@ -67,6 +67,26 @@ impl Reader<'_, '_> {
         StateDecl::Schema(entry.key_span, schema)
     }
 
+    /// `into:` of a step: the place that gets the payload of its outcome.
+    pub(super) fn into(&mut self, entry: Option<&Entry>) -> Option<AssignmentDecl> {
+        let written = text(entry?, self.report)?;
+        let value = TextDecl { text: "outcome.payload".to_owned(), span: written.span, file: None };
+        let place = self.place(written.value, written.span)?;
+        Some(AssignmentDecl { place, value })
+    }
+
+    fn place(&mut self, written: &str, span: Span) -> Option<Spanned<StatePlace>> {
+        let place = written.parse().ok();
+        if place.is_none() {
+            let message = format!("`{written}` is no place of the state");
+            self.report.push(
+                Problem::new(Code::UnknownState, span, message)
+                    .help("write `state.NAME`, `step_state.NAME` or `item_state.NAME`"),
+            );
+        }
+        place.map(|place| Spanned::new(place, span))
+    }
+
     /// `set:` of a route.
     pub(super) fn assignments(&mut self, entry: &Entry) -> Vec<AssignmentDecl> {
         let Value::Map(entries) = &entry.value.value else {
@@ -76,16 +96,8 @@ impl Reader<'_, '_> {
         };
         let mut assignments = Vec::with_capacity(entries.len());
         for entry in entries {
-            let Ok(place) = entry.key.parse::<StatePlace>() else {
-                let message = format!("`{}` is no place of the state", entry.key);
-                self.report.push(
-                    Problem::new(Code::UnknownState, entry.key_span, message)
-                        .help("write `state.NAME`, `step_state.NAME` or `item_state.NAME`"),
-                );
-                continue;
-            };
+            let Some(place) = self.place(&entry.key, entry.key_span) else { continue };
             let value = self.expression(entry);
-            let place = Spanned::new(place, entry.key_span);
             assignments.extend(value.map(|value| AssignmentDecl { place, value }));
         }
         assignments

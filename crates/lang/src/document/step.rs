@@ -4,14 +4,13 @@ use botpipe_kernel::ids::{ArtifactName, StepId, WorklistName};
 use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
 
 use super::Reader;
-use super::field::{Fields, choice, count, duration, list, name, names, text, text_of, wrong_type};
+use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
 use super::inherited::Inheritance;
 use super::route::RouteDecl;
 use super::schema::SchemaDecl;
-use super::state::StateDecl;
+use super::state::{AssignmentDecl, StateDecl};
 use super::work::WorkDecl;
 use crate::diagnostic::{Code, Problem};
-use crate::files::stays_inside;
 use crate::source::Spanned;
 use crate::yaml::{Entry, Node, Value};
 
@@ -39,6 +38,19 @@ pub(crate) struct StepDecl {
     /// Schema of the payload on routes that have none of their own.
     pub(crate) control_schema: Option<SchemaDecl>,
     pub(crate) protect: Vec<String>,
+    /// Where the payload of its outcome is put.
+    pub(crate) into: Option<AssignmentDecl>,
+    /// For a branch: what its templates know beside what those of other steps do.
+    pub(crate) branch: Option<InBranch>,
+}
+
+/// What a branch knows of the step that starts it.
+#[derive(Debug, Clone)]
+pub(crate) struct InBranch {
+    /// Whether there is one branch for each item of a list.
+    pub(crate) of_items: bool,
+    /// The worklist whose current item the starting step works on.
+    pub(crate) scope: Option<Spanned<WorklistName>>,
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
@@ -56,8 +68,7 @@ const LATER: [&str; 10] = [
 ];
 
 /// Kinds of step that this version does not run.
-pub(super) const LATER_KINDS: [&str; 9] =
-    ["llm", "classify", "call", "validate", "workflow", "parallel", "fan_out", "ask", "wait"];
+pub(super) const LATER_KINDS: [&str; 1] = ["call"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
@@ -85,6 +96,17 @@ impl Reader<'_, '_> {
     fn step(&mut self, node: &Node) -> Option<StepDecl> {
         let mut fields = Fields::of(node, "a step", node.span, self.report)?;
         let id = self.step_id(&mut fields);
+        self.rest_of_step(node, fields, id, None)
+    }
+
+    /// A step whose id is known, or was reported.
+    pub(super) fn rest_of_step(
+        &mut self,
+        node: &Node,
+        mut fields: Fields<'_>,
+        id: Option<Spanned<StepId>>,
+        branch: Option<InBranch>,
+    ) -> Option<StepDecl> {
         // Without an id the rest is read all the same: its problems are worth telling.
         let known = id.is_some();
         let id = id.or_else(|| Some(Spanned::new("unnamed".parse().ok()?, node.span)))?;
@@ -92,15 +114,20 @@ impl Reader<'_, '_> {
             .get("title")
             .and_then(|title| text(title, self.report))
             .map(|title| title.value.to_owned());
-        let work = self.work(&mut fields, &id);
         let scope = fields.get("scope").and_then(|scope| {
             let scope = text(scope, self.report)?;
             name(scope.value, scope.span, self.report)
         });
+        let work = self.work(&mut fields, &id, scope.as_ref());
         let mut artifacts = |key, report: &mut _| {
             fields.get(key).map(|entry| names(entry, "artifacts", report)).unwrap_or_default()
         };
-        let requires = artifacts("requires", self.report);
+        let mut requires = artifacts("requires", self.report);
+        match &work {
+            WorkDecl::Validate { validates, .. } => requires.push(validates.clone()),
+            WorkDecl::Ask { shows, .. } => requires.extend(shows.iter().cloned()),
+            _ => {}
+        }
         let reads = artifacts("reads", self.report);
         let routes = fields.get("routes");
         let mut step = StepDecl {
@@ -118,24 +145,27 @@ impl Reader<'_, '_> {
             on_limit: None,
             clocks: Clocks::default(),
             policy: None,
+            branch,
             step_state: self.state(fields.get("step_state")),
             item_state: self.state(fields.get("item_state")),
             inheritance: Inheritance::default(),
+            into: None,
             control_schema: None,
             protect: Vec::new(),
         };
+        step.into = self.into(fields.get("into"));
         if let Some(entry) = fields.get("control_schema") {
-            step.control_schema = self.schema(entry);
+            step.control_schema = self.control_schema(entry, &step);
         }
         if let Some(entry) = fields.get("protect") {
-            step.protect = self.protect(entry, &step);
+            step.protect = self.protect(entry);
         }
         if let Some(entry) = fields.get("control_routes") {
             self.control_routes(entry, &mut step);
         }
         if let Some(entry) = fields.get("policy") {
             step.policy = self.policy(entry);
-            if matches!(step.work, WorkDecl::Run { .. }) {
+            if matches!(step.work, WorkDecl::Run { .. } | WorkDecl::Validate { .. }) {
                 let message = "nothing enforces a policy on a script yet";
                 self.report.push(
                     Problem::new(Code::PolicyNotEnforced, entry.key_span, message)
@@ -153,32 +183,7 @@ impl Reader<'_, '_> {
         known.then_some(step)
     }
 
-    /// `protect:` of a step with a producer: files and folders of the workspace.
-    fn protect(&mut self, entry: &Entry, step: &StepDecl) -> Vec<String> {
-        if matches!(step.work, WorkDecl::Prompt { .. } | WorkDecl::Run { .. }) {
-            let message = "`protect` belongs to steps of the kind `produce` + `verify`";
-            self.report.push(Problem::new(Code::WrongKind, entry.key_span, message));
-        }
-        let mut paths = Vec::new();
-        for node in list(entry, "paths", self.report) {
-            let Some(path) = text_of(node, node.span, self.report) else { continue };
-            let plain =
-                stays_inside(path.value) && !path.value.contains(['*', '?', '[', '\\', '{']);
-            let whole = path.value.split('/').all(|part| matches!(part, "" | "."));
-            if plain && !whole {
-                paths.push(path.value.to_owned());
-                continue;
-            }
-            let message = format!("`{}` is no file or folder to protect", path.value);
-            self.report.push(Problem::new(Code::BadProtect, path.span, message).help(
-                "name files or folders of the workspace by their relative paths; a folder stands \
-                 for all that is in it",
-            ));
-        }
-        paths
-    }
-
-    fn step_id(&mut self, fields: &mut Fields<'_>) -> Option<Spanned<StepId>> {
+    pub(super) fn step_id(&mut self, fields: &mut Fields<'_>) -> Option<Spanned<StepId>> {
         let written = text(fields.need("id", self.report)?, self.report)?;
         if RESERVED.contains(&written.value) {
             let message = format!("`{}` cannot be a step's id", written.value);
@@ -190,8 +195,10 @@ impl Reader<'_, '_> {
             self.report.push(Problem::new(Code::ReservedName, written.span, message).help(help));
         }
         let id: Spanned<StepId> = name(written.value, written.span, self.report)?;
-        if let Some(first) = self.document.step_index(&id.value) {
-            let first = self.document.steps[first].id.span;
+        let steps = self.document.steps.iter().map(|step| &step.id);
+        let mut known = steps.chain(&self.document.branch_ids);
+        if let Some(first) = known.find(|known| known.value == id.value) {
+            let first = first.span;
             self.report.push(
                 Problem::new(
                     Code::DuplicateName,

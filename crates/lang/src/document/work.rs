@@ -1,14 +1,18 @@
 //! The kind of a step and what belongs to it alone.
 
-use botpipe_kernel::ids::{ArtifactName, CheckName, StepId};
+use botpipe_kernel::ids::{ArtifactName, CheckName, StepId, WorklistName};
 
 use super::Reader;
 use super::field::{Fields, duration, name, names, wrong_type};
+use super::group::GroupDecl;
+use super::kind::Kind;
+use super::outside::WaitDecl;
+use super::schema::SchemaDecl;
 use super::session::SessionDecl;
-use super::step::LATER_KINDS;
 use super::text::TextDecl;
+use super::value::ChoiceDecl;
 use crate::diagnostic::{Code, Problem};
-use crate::source::{Span, Spanned};
+use crate::source::Spanned;
 use crate::yaml::{Entry, Value};
 
 /// What a step does.
@@ -26,6 +30,30 @@ pub(crate) enum WorkDecl {
     Run {
         command: TextDecl,
         writes: Vec<Spanned<ArtifactName>>,
+    },
+    /// Runs below this one.
+    Group(Box<GroupDecl>),
+    Validate {
+        command: TextDecl,
+        validates: Spanned<ArtifactName>,
+        feedback: [Spanned<ArtifactName>; 1],
+    },
+    Ask {
+        question: TextDecl,
+        choices: Vec<Spanned<String>>,
+        answer: Option<SchemaDecl>,
+        shows: Vec<Spanned<ArtifactName>>,
+    },
+    Wait {
+        what: WaitDecl,
+    },
+    Classify {
+        turn: TurnDecl,
+        choices: Vec<ChoiceDecl>,
+    },
+    Llm {
+        turn: TurnDecl,
+        returns: SchemaDecl,
     },
     /// Reported.
     Unknown,
@@ -57,163 +85,116 @@ impl WorkDecl {
             Self::Prompt { turn } => (&turn.writes, &[]),
             Self::ProduceVerify { producer, verifier, .. } => (&producer.writes, &verifier.writes),
             Self::Run { writes, .. } => (writes, &[]),
-            Self::Unknown => (&[], &[]),
+            Self::Group(group) => {
+                (group.fan_in.as_ref().map_or(&[], |turn| turn.writes.as_slice()), &[])
+            }
+            Self::Validate { feedback, .. } => (feedback, &[]),
+            _ => (&[], &[]),
         };
         first.iter().chain(second)
     }
 
     /// Whether an agent picks the step's route.
     pub(crate) fn asks_agent(&self) -> bool {
-        matches!(self, Self::Prompt { .. } | Self::ProduceVerify { .. })
+        match self {
+            Self::Prompt { .. } | Self::ProduceVerify { .. } => true,
+            Self::Group(group) => group.fan_in.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether an agent or a script names the step's outcome, so that it may be any of its routes.
+    pub(crate) fn has_say(&self) -> bool {
+        self.asks_agent() || matches!(self, Self::Run { .. })
     }
 
     pub(crate) fn checks(&self) -> &[CheckDecl] {
         match self {
             Self::ProduceVerify { checks, .. } => checks,
-            Self::Prompt { .. } | Self::Run { .. } | Self::Unknown => &[],
+            _ => &[],
         }
     }
 
     pub(crate) fn turns(&self) -> impl Iterator<Item = &TurnDecl> {
         let (first, second) = match self {
-            Self::Prompt { turn } => (Some(turn), None),
+            Self::Prompt { turn } | Self::Classify { turn, .. } | Self::Llm { turn, .. } => {
+                (Some(turn), None)
+            }
             Self::ProduceVerify { producer, verifier, .. } => (Some(producer), Some(verifier)),
-            Self::Run { .. } | Self::Unknown => (None, None),
+            Self::Group(group) => (group.fan_in.as_ref(), None),
+            _ => (None, None),
         };
         first.into_iter().chain(second)
     }
 }
 
-/// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, [bool; 3]); 8] = [
-    // prompt, produce + verify, run
-    ("writes", "`prompt` and `run`", [true, false, true]),
-    ("session", "`prompt` and `produce`", [true, true, false]),
-    ("verifier_session", "`produce` + `verify`", [false, true, false]),
-    ("producer_writes", "`produce` + `verify`", [false, true, false]),
-    ("verifier_writes", "`produce` + `verify`", [false, true, false]),
-    ("verifier_requires", "`produce` + `verify`", [false, true, false]),
-    ("checks", "`produce` + `verify`", [false, true, false]),
-    ("verifier_reads", "`produce` + `verify`", [false, true, false]),
-];
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Prompt = 0,
-    ProduceVerify = 1,
-    Run = 2,
-}
-
 impl Reader<'_, '_> {
-    pub(super) fn work(&mut self, fields: &mut Fields<'_>, id: &Spanned<StepId>) -> WorkDecl {
-        let prompt = fields.get("prompt");
-        let produce = fields.get("produce");
-        let verify = fields.get("verify");
-        let run = fields.get("run");
-        let owned = OWNED_KEYS.map(|(key, ..)| fields.get(key));
-        let kind = match (prompt, produce.or(verify), run) {
-            (Some(_), None, None) => Kind::Prompt,
-            (None, Some(_), None) => Kind::ProduceVerify,
-            (None, None, Some(_)) => Kind::Run,
-            _ => {
-                let later = LATER_KINDS.iter().any(|kind| fields.peek(kind).is_some());
-                self.report_kind([prompt, produce.or(verify), run], later, id.span);
-                if later {
-                    fields.forgive_unknown();
+    pub(super) fn work(
+        &mut self,
+        fields: &mut Fields<'_>,
+        id: &Spanned<StepId>,
+        scope: Option<&Spanned<WorklistName>>,
+    ) -> WorkDecl {
+        match self.kind(fields, id.span) {
+            Some(Kind::Workflow | Kind::Parallel | Kind::FanOut) => self.group(fields, id, scope),
+            Some(Kind::Prompt) => match fields.get("prompt") {
+                Some(prompt) => {
+                    let (writes, session) = (fields.get("writes"), fields.get("session"));
+                    WorkDecl::Prompt { turn: self.turn(prompt, writes, None, session, &id.value) }
                 }
-                return WorkDecl::Unknown;
-            }
-        };
-        self.check_owned(&owned, kind);
-        let [
-            writes,
-            session,
-            verifier_session,
-            producer_writes,
-            verifier_writes,
-            verifier_requires,
-            checks,
-            verifier_reads,
-        ] = owned;
-        match (kind, prompt, run) {
-            (Kind::Prompt, Some(prompt), _) => {
-                WorkDecl::Prompt { turn: self.turn(prompt, writes, session, &id.value) }
-            }
-            (Kind::Run, _, Some(run)) => {
-                let command = self.inline_text(&run.value, run.key_span);
-                WorkDecl::Run {
-                    command: command.unwrap_or_else(|| TextDecl::missing(run.value.span)),
-                    writes: self.writes(writes, &id.value),
+                None => WorkDecl::Unknown,
+            },
+            Some(Kind::ProduceVerify) => self.produce_verify(fields, id),
+            Some(Kind::Run) => match fields.get("run") {
+                Some(run) => {
+                    let command = self.inline_text(&run.value, run.key_span);
+                    WorkDecl::Run {
+                        command: command.unwrap_or_else(|| TextDecl::missing(run.value.span)),
+                        writes: self.writes(fields.get("writes"), &id.value),
+                    }
                 }
-            }
-            _ => {
-                let (Some(produce), Some(verify)) = (produce, verify) else {
-                    let (there, missing) = if produce.is_some() {
-                        ("produce", "verify")
-                    } else {
-                        ("verify", "produce")
-                    };
-                    let span = produce.or(verify).map_or(id.span, |entry| entry.key_span);
-                    let message = format!("`{there}` needs `{missing}` beside it");
-                    self.report.push(
-                        Problem::new(Code::StepKind, span, message)
-                            .help("a step without an independent verifier is a `prompt` step"),
-                    );
-                    return WorkDecl::Unknown;
-                };
-                let producer = self.turn(produce, producer_writes, session, &id.value);
-                let checks = checks.map(|checks| self.checks(checks)).unwrap_or_default();
-                let mut verifier = self.turn(verify, verifier_writes, verifier_session, &id.value);
-                let mut artifacts = |entry: Option<&Entry>| {
-                    entry.map(|entry| names(entry, "artifacts", self.report)).unwrap_or_default()
-                };
-                verifier.requires = artifacts(verifier_requires);
-                verifier.reads = artifacts(verifier_reads);
-                WorkDecl::ProduceVerify { producer, checks, verifier }
-            }
+                None => WorkDecl::Unknown,
+            },
+            Some(Kind::Validate) => self.validate(fields, &id.value),
+            Some(Kind::Ask) => self.ask(fields),
+            Some(Kind::Wait) => self.wait(fields),
+            Some(Kind::Classify) => self.classify(fields, &id.value),
+            Some(Kind::Llm) => self.llm(fields, &id.value),
+            None => WorkDecl::Unknown,
         }
     }
 
-    fn report_kind(&mut self, kinds: [Option<&Entry>; 3], later: bool, id: Span) {
-        let mut written = kinds.into_iter().flatten();
-        match (written.next(), written.next()) {
-            (Some(first), Some(second)) => self.report.push(
-                Problem::new(
-                    Code::StepKind,
-                    second.key_span,
-                    format!("a step is of one kind, this one is `{}` already", first.key),
-                )
-                .also(first.key_span, "the first kind"),
-            ),
-            // The key of a kind that comes later is reported as such.
-            _ if later => {}
-            _ => self.report.push(
-                Problem::new(Code::StepKind, id, "this step does nothing")
-                    .help("add one of `prompt`, `produce` with `verify`, or `run`"),
-            ),
-        }
-    }
-
-    fn check_owned(&mut self, entries: &[Option<&Entry>], kind: Kind) {
-        for (entry, (key, kinds, owners)) in entries.iter().zip(OWNED_KEYS) {
-            let Some(entry) = entry.filter(|_| !owners[kind as usize]) else { continue };
-            let mut problem = Problem::new(
-                Code::WrongKind,
-                entry.key_span,
-                format!("`{key}` belongs to steps of the kind {kinds}"),
+    fn produce_verify(&mut self, fields: &mut Fields<'_>, id: &Spanned<StepId>) -> WorkDecl {
+        let (produce, verify) = (fields.get("produce"), fields.get("verify"));
+        let (Some(produce), Some(verify)) = (produce, verify) else {
+            let (there, missing) =
+                if produce.is_some() { ("produce", "verify") } else { ("verify", "produce") };
+            let span = produce.or(verify).map_or(id.span, |entry| entry.key_span);
+            let message = format!("`{there}` needs `{missing}` beside it");
+            self.report.push(
+                Problem::new(Code::StepKind, span, message)
+                    .help("a step without an independent verifier is a `prompt` step"),
             );
-            if key == "writes" {
-                problem = problem.help("say who writes: `producer_writes` or `verifier_writes`");
-            }
-            self.report.push(problem);
+            return WorkDecl::Unknown;
+        };
+        let (writes, session) = (fields.get("producer_writes"), fields.get("session"));
+        let producer = self.turn(produce, writes, None, session, &id.value);
+        let checks = fields.get("checks").map(|checks| self.checks(checks)).unwrap_or_default();
+        let (writes, session) = (fields.get("verifier_writes"), fields.get("verifier_session"));
+        let requires = fields.get("verifier_requires");
+        let mut verifier = self.turn(verify, writes, requires, session, &id.value);
+        if let Some(reads) = fields.get("verifier_reads") {
+            verifier.reads = names(reads, "artifacts", self.report);
         }
+        WorkDecl::ProduceVerify { producer, checks, verifier }
     }
 
     /// A turn: the prompt itself, or a map when it needs its own session.
-    fn turn(
+    pub(super) fn turn(
         &mut self,
         entry: &Entry,
         writes: Option<&Entry>,
+        requires: Option<&Entry>,
         session: Option<&Entry>,
         owner: &StepId,
     ) -> TurnDecl {
@@ -250,7 +231,9 @@ impl Reader<'_, '_> {
         TurnDecl {
             prompt,
             writes: self.writes(writes, owner),
-            requires: Vec::new(),
+            requires: requires
+                .map(|entry| names(entry, "artifacts", self.report))
+                .unwrap_or_default(),
             reads: Vec::new(),
             session,
         }

@@ -19,10 +19,15 @@ use crate::yaml::{Entry, Node, Value};
 const LATER: [&str; 0] = [];
 
 /// Reads a whole file; `None` when it is no map.
-pub(crate) fn read(root: &Node, report: &mut Report<'_>, files: &dyn Files) -> Option<Document> {
+pub(crate) fn read(
+    root: &Node,
+    report: &mut Report<'_>,
+    files: &dyn Files,
+    above: &[String],
+) -> Option<Document> {
     let place = Span { start: root.span.start, end: root.span.start };
     let mut fields = Fields::of(root, "a workflow", place, report)?;
-    let mut reader = Reader { report, files, document: Document::empty() };
+    let mut reader = Reader { report, files, document: Document::empty(), above };
     reader.head(&mut fields);
     if let Some(input) = fields.get("input") {
         reader.document.input = reader.object_schema(input);
@@ -91,6 +96,7 @@ impl Document {
             provider: None,
             policy: None,
             budget: Budget::default(),
+            branch_ids: Vec::new(),
             state: StateDecl::None,
             global: GlobalRoutes::default(),
             output: None,

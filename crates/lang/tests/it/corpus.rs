@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use botpipe_lang::{Code, Compiled, Folder, Severity, SourceFile, compile};
+use botpipe_lang::{Code, Compiled, FileProblem, Files, Folder, Severity, SourceFile, compile};
 
 use crate::render::render_plain;
 
@@ -27,7 +27,26 @@ pub(crate) fn workflows(name: &str) -> Vec<(PathBuf, String)> {
 
 fn compiled(path: &Path, text: &str) -> Compiled {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
-    compile(&SourceFile { name, text: text.to_owned() }, &Folder::new(path.parent().unwrap()))
+    let files = Corpus(path.parent().unwrap().to_owned());
+    compile(&SourceFile { name, text: text.to_owned() }, &files)
+}
+
+/// The files beside a workflow, and the workflows that others start: in `below`, or beside it.
+pub(crate) struct Corpus(pub(crate) PathBuf);
+
+impl Files for Corpus {
+    fn read(&self, relative: &str) -> Result<String, FileProblem> {
+        Folder::new(&self.0).read(relative)
+    }
+
+    fn workflow(&self, reference: &str) -> Result<(SourceFile, Box<dyn Files>), String> {
+        let name = format!("{reference}.sop.yaml");
+        let found =
+            [folder("below"), self.0.clone()].into_iter().find(|it| it.join(&name).is_file());
+        let Some(found) = found else { return Err(format!("there is no workflow `{reference}`")) };
+        let text = std::fs::read_to_string(found.join(&name)).unwrap();
+        Ok((SourceFile { name, text }, Box::new(Self(found))))
+    }
 }
 
 /// Compares with the file beside the workflow; collects what differs.

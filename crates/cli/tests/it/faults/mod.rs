@@ -117,7 +117,7 @@ fn processes_in(folder: &Path) -> Vec<String> {
 
 /// Nothing is left of an agent.
 #[track_caller]
-fn nothing_is_left(place: &Place) {
+pub(crate) fn nothing_is_left(place: &Place) {
     let since = Instant::now();
     loop {
         let left = processes_in(place.path());

@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::ZlibDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
@@ -84,17 +86,24 @@ fn loose(place: &Path, id: Oid) -> PathBuf {
     place.join(folder).join(name)
 }
 
-/// Writes a loose object: first beside the others under a name that a killed process may leave.
-fn deflate(place: &Path, id: Oid, kind: ObjectType, bytes: &[u8]) -> io::Result<()> {
-    let temporary = place.join("tmp_obj_botpipe");
-    let create = || OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary);
-    let file = match create() {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(&temporary)?;
-            create()?
+/// How the name of an object that is being written begins.
+const UNFINISHED: &str = "tmp_obj_botpipe";
+
+/// Removes what killed processes left half written.
+pub(super) fn remove_unfinished(place: &Path) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if entry.file_name().as_bytes().starts_with(UNFINISHED.as_bytes()) {
+            let _gone = fs::remove_file(entry.path());
         }
-        file => file?,
-    };
+    }
+}
+
+/// Writes a loose object: first beside the others, under a name that no other thread has.
+fn deflate(place: &Path, id: Oid, kind: ObjectType, bytes: &[u8]) -> io::Result<()> {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let temporary = place.join(format!("{UNFINISHED}-{}-{number}", std::process::id()));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary)?;
     let header = format!("{} {}\0", kind.str(), bytes.len());
     (&file).write_all(&compressed(&[header.as_bytes(), bytes].concat())?)?;
     let path = loose(place, id);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use botpipe_kernel::run::SnapshotId;
 use git2::{Config, ObjectType, Repository, RepositoryInitOptions};
 
-use super::objects::Objects;
+use super::objects::{Objects, remove_unfinished};
 use super::scan::Scan;
 use super::surroundings::Surroundings;
 use super::{rules, stat_cache, tree};
@@ -48,15 +48,25 @@ impl std::fmt::Debug for Snapshots {
 }
 
 impl Snapshots {
-    /// Opens the workspace's snapshot repository, making it where it is missing.
+    /// Opens the workspace's snapshot repository, making it where it is missing, and removes what a
+    /// killed process left half done in it.
     ///
     /// # Errors
     /// [`Error::NotWritable`], [`Error::Io`] and [`Error::Git`] when it cannot be made or opened.
     pub fn open(layout: &Layout) -> Result<Self, Error> {
+        remove_stale_locks(&layout.snapshots());
+        remove_unfinished(&layout.snapshots().join("objects"));
+        Self::open_beside(layout)
+    }
+
+    /// As [`open`](Self::open), beside others of this process that have it open and may be writing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_beside(layout: &Layout) -> Result<Self, Error> {
         layout.create()?;
         let folder = layout.snapshots();
         let around = Surroundings::find(layout.root());
-        remove_stale_locks(&folder);
         if !folder.join("botpipe-ready").exists() {
             create(&folder)?;
         }

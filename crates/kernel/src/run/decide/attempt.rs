@@ -111,6 +111,10 @@ fn was_to_repair(run: &Run) -> bool {
 /// Records why a turn's work is of no use, and stops the run when it was the last attempt.
 pub(super) fn reject(batch: &mut Batch, turn: TurnId, feedback: Feedback) {
     let message = format!("turn {turn}: {}", say(&feedback));
+    // Who is outside is not asked again for the same.
+    if turn.role == Role::Outside {
+        return super::command::stand(batch, Stop::Error { message });
+    }
     let in_vain = matches!(feedback, Feedback::Outcome { .. }) && was_to_repair(&batch.run);
     batch.push(Event::AttemptRejected { turn, feedback });
     if in_vain || exhausted(&batch.run) {

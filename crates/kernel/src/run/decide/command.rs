@@ -1,11 +1,11 @@
 //! What people and the owner's end ask of a run: start, answer, resume, stop, cancel.
 
-use super::{Batch, Refusal, onward};
-use crate::ids::TurnId;
-use crate::plan::{OnInterrupt, Spending};
+use super::{Batch, Refusal, onward, outside};
+use crate::ids::{StepId, TurnId};
+use crate::plan::OnInterrupt;
 use crate::run::event::Event;
 use crate::run::facts::{
-    Attached, InterruptCause, Provider, Raise, Ref, ResumeCause, Said, SnapshotId, Stop,
+    Attached, Finding, InterruptCause, Provider, Raise, Ref, ResumeCause, Said, SnapshotId, Stop,
 };
 use crate::run::input::Input;
 use crate::run::state::{Lifecycle, Phase};
@@ -29,14 +29,22 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         max_steps,
         on_limit,
         budget,
+        parent,
+        context,
         full_auto,
     } = input
     else {
         return Ok(());
     };
-    let max_steps = max_steps.unwrap_or(batch.run.plan.limits.max_steps);
+    let own = batch.run.plan.limits.max_steps;
     let workflow = batch.run.plan.name.clone();
-    let budget = budget.or(&batch.run.plan.budget);
+    // A person may raise what the author bounds; a parent grants, and its child's own bounds hold.
+    let (max_steps, budget) = match (&parent, max_steps) {
+        (Some(_), granted) => {
+            (granted.unwrap_or(own).min(own), budget.within(&batch.run.plan.budget))
+        }
+        (None, said) => (said.unwrap_or(own), budget.or(&batch.run.plan.budget)),
+    };
     batch.push(Event::RunCreated {
         run,
         task,
@@ -52,13 +60,20 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         max_steps,
         on_limit,
         budget,
+        parent,
+        context,
         full_auto,
     });
     onward::go_on(batch);
     Ok(())
 }
 
-pub(super) fn answer(batch: &mut Batch, answer: Ref, text: &str) -> Result<(), Refusal> {
+pub(super) fn answer(
+    batch: &mut Batch,
+    answer: Ref,
+    text: &str,
+    findings: &[Finding],
+) -> Result<(), Refusal> {
     let question = match &batch.run.lifecycle {
         Lifecycle::Waiting(question) => question.clone(),
         lifecycle if lifecycle.is_ended() => return Err(Refusal::Ended),
@@ -68,9 +83,15 @@ pub(super) fn answer(batch: &mut Batch, answer: Ref, text: &str) -> Result<(), R
     if !question.choices.is_empty() && !question.choices.contains(&text) {
         return Err(Refusal::NotAChoice { choices: question.choices });
     }
-    let own = !matches!(question.kind, QuestionKind::Route { .. });
-    let answer = if own { Batch::answer_text(text) } else { answer };
-    batch.push(Event::AnswerAccepted { answer });
+    let answer = match question.kind {
+        QuestionKind::Step { visit } => {
+            outside::answered(batch, visit, &question.shown, answer, &text, findings);
+            return Ok(());
+        }
+        QuestionKind::Route { .. } | QuestionKind::Child { .. } => answer,
+        QuestionKind::Interrupted { .. } | QuestionKind::Edited { .. } => Batch::answer_text(text),
+    };
+    batch.push(Event::AnswerAccepted { answer, tag: None });
     onward::go_on(batch);
     Ok(())
 }
@@ -81,7 +102,10 @@ pub(super) fn resume(
     tree: Option<SnapshotId>,
     edited: Vec<String>,
 ) -> Result<(), Refusal> {
-    if let Some(step) = raise.max_visits.keys().find(|step| batch.run.plan.step(step).is_none()) {
+    let of_child = super::children::step_at_its_limit(&batch.run);
+    let known =
+        |step: &&StepId| batch.run.plan.step(step).is_some() || of_child.as_ref() == Some(*step);
+    if let Some(step) = raise.max_visits.keys().find(|step| !known(step)) {
         return Err(Refusal::UnknownStep { step: step.clone() });
     }
     match batch.run.lifecycle.clone() {
@@ -101,7 +125,9 @@ pub(super) fn resume(
             }
             batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise });
         }
-        Lifecycle::Held(_) => batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise }),
+        Lifecycle::Held(_) | Lifecycle::Awaiting(_) => {
+            batch.push(Event::RunResumed { cause: ResumeCause::Asked, raise });
+        }
         Lifecycle::Waiting(_) => return Err(Refusal::WaitsForAnswer),
         Lifecycle::Unstarted => return Ok(()),
         Lifecycle::Finished(_) | Lifecycle::Cancelled => return Err(Refusal::Ended),
@@ -118,13 +144,7 @@ fn lifts(raise: &Raise, stop: &Stop) -> bool {
             raise.max_visits.get(step).is_some_and(|raised| raised > limit)
         }
         Stop::Budget { of, spent, .. } => {
-            let raised = match of {
-                Spending::Cost => raise.budget.cost,
-                Spending::Tokens => raise.budget.tokens,
-                Spending::Turns => raise.budget.turns.map(u64::from),
-                Spending::Wall => raise.budget.wall_ms,
-            };
-            raised.is_some_and(|raised| raised > *spent)
+            raise.budget.of(*of).is_some_and(|raised| raised > *spent)
         }
         Stop::Policy { .. } | Stop::Signal { .. } | Stop::Provider { .. } | Stop::Error { .. } => {
             true

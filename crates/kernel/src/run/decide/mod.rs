@@ -1,8 +1,10 @@
 //! Input to events: every rule of how a run moves, and nothing else.
 
 mod attempt;
+mod children;
 mod command;
 mod onward;
+mod outside;
 mod route;
 
 use super::event::Event;
@@ -42,12 +44,15 @@ pub fn decide(run: &Run, input: Input) -> Result<Vec<Event>, Refusal> {
     let mut batch = Batch::new(run);
     match input {
         Input::Start { .. } => command::start(&mut batch, input)?,
-        Input::Answer { answer, text } => command::answer(&mut batch, answer, &text)?,
+        Input::Answer { answer, text, findings } => {
+            command::answer(&mut batch, answer, &text, &findings)?;
+        }
         Input::Resume { raise, tree, edited } => {
             command::resume(&mut batch, raise, tree, edited)?;
         }
         Input::Say { said } => command::say(&mut batch, said)?,
         Input::Attach { attached } => command::attach(&mut batch, attached)?,
+        Input::Signal { signal } => outside::signal(&mut batch, signal)?,
         Input::Cancel => command::cancel(&mut batch)?,
         Input::Stop { cause, tree } => command::stop(&mut batch, cause, tree),
         Input::Stuck { message } => command::stand(&mut batch, Stop::Error { message }),
@@ -67,6 +72,7 @@ fn answered(batch: &mut Batch, input: Input) {
             }
         }
         Input::TimeCame => onward::time_came(batch),
+        Input::Due { visit } => outside::due(batch, visit),
         _ if !matches!(batch.run.lifecycle, Lifecycle::Running) => {}
         Input::Found { workspace, version } => command::found(batch, workspace, version),
         Input::ItemsRead { worklist, source, items } => {
@@ -94,6 +100,10 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::TurnEnded { .. }
         | Input::SaidDelivered { .. }
         | Input::TurnHeld { .. }) => of_a_turn(batch, of_turn),
+        Input::Posed { visit, text, findings, until } => {
+            outside::posed(batch, visit, text, &findings, until);
+        }
+        Input::Armed { visit, until } => outside::armed(batch, visit, until),
         Input::ChecksEnded { visit, checks, findings, touched } => {
             if batch.phase_of(&visit) == Some(&Phase::Checking) {
                 attempt::checks_ended(batch, visit, checks, findings, touched);
@@ -131,12 +141,18 @@ fn answered(batch: &mut Batch, input: Input) {
                 onward::go_on(batch);
             }
         }
+        Input::ChildrenPlanned { visit, children } => children::planned(batch, visit, children),
+        Input::ChildRested { which, rest, spent, steps } => {
+            children::rested(batch, which, rest, spent, steps);
+        }
+        Input::ChildEnded { which, end } => children::ended(batch, which, end),
         Input::Start { .. }
         | Input::Answer { .. }
         | Input::Resume { .. }
         | Input::Cancel
         | Input::Say { .. }
         | Input::Attach { .. }
+        | Input::Signal { .. }
         | Input::Stop { .. }
         | Input::Stuck { .. }
         | Input::PolicyRefused { .. } => {}
@@ -210,6 +226,11 @@ fn entered(
 }
 
 fn judge(batch: &mut Batch, turn: TurnId, judged: Judged) {
+    if let (Role::Outside, Judged::Malformed { why } | Judged::ScriptFailed { why }) =
+        (turn.role, &judged)
+    {
+        return command::stand(batch, Stop::Error { message: why.clone() });
+    }
     match judged {
         Judged::Outcome(outcome) => route::outcome(batch, turn, *outcome),
         Judged::Malformed { why } => {

@@ -1,11 +1,11 @@
 //! Between visits: read the worklist, enter the next step within its bounds, or end the run.
 
-use super::{Batch, command};
+use super::{Batch, children, command};
 use crate::ids::{Digest, VisitId, WorklistName};
 use crate::plan::Target;
 use crate::run::event::Event;
 use crate::run::facts::{Item, Stop};
-use crate::run::state::{Lifecycle, Place};
+use crate::run::state::{Lifecycle, Phase, Place};
 use crate::run::worklists::Refreshing;
 
 /// Adds what follows by itself from the batch's state, up to the next effect.
@@ -20,10 +20,13 @@ pub(super) fn go_on(batch: &mut Batch) {
             batch.push(Event::QuestionAsked { question });
             return;
         }
-        if batch.run.visit.is_some() || batch.run.to_read().is_some() {
+        if let Some(visit) = &batch.run.visit {
+            if visit.phase == Phase::Children {
+                children::go_on(batch);
+            }
             return;
         }
-        if batch.run.owes_output() {
+        if batch.run.to_read().is_some() || batch.run.owes_output() {
             return;
         }
         if let Some(verdict) = batch.run.ending {

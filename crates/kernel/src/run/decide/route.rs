@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Batch, attempt, onward};
 use crate::ids::{RouteTag, TurnId};
-use crate::plan::Target;
+use crate::plan::{Target, Work};
 use crate::run::event::Event;
 use crate::run::facts::{Feedback, Finding, FindingState, Question, QuestionKind, Ref};
 use crate::run::input::{AskedQuestion, Exit, Outcome};
@@ -13,16 +13,22 @@ use crate::run::worklists::Way;
 
 /// An outcome was read: take its route, or say exactly why not.
 pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
-    let offered = batch.run.offered();
-    let legal = offered.iter().map(|route| format!("`{}`", route.tag)).collect::<Vec<_>>();
-    let Some(route) = offered.into_iter().find(|route| route.tag.as_str() == outcome.tag).cloned()
-    else {
-        let why = format!("`{}` is no route here; pick one of {}", outcome.tag, legal.join(", "));
-        attempt::reject(batch, turn, Feedback::Outcome { why });
-        return;
-    };
     let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
     else {
+        return;
+    };
+    let offered = batch.run.offered();
+    let route = step.route_of(&outcome.tag).filter(|route| offered.contains(route)).cloned();
+    let Some(route) = route else {
+        let (what, legal): (_, Vec<&str>) = match &step.work {
+            Work::Classify { choices, .. } => {
+                ("choice", choices.iter().map(|choice| choice.name.as_str()).collect())
+            }
+            _ => ("route", offered.iter().map(|route| route.tag.as_str()).collect()),
+        };
+        let legal = legal.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ");
+        let why = format!("`{}` is no {what} here; pick one of {legal}", outcome.tag);
+        attempt::reject(batch, turn, Feedback::Outcome { why });
         return;
     };
     let plan = batch.run.plan.clone();
@@ -102,6 +108,8 @@ pub(super) fn take(batch: &mut Batch, tag: &RouteTag, exit: Exit, findings: &[Fi
                 text: asked.text,
                 choices: asked.choices,
                 schema,
+                shown: Vec::new(),
+                until: None,
             },
         });
         return;

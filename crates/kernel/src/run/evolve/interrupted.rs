@@ -1,6 +1,6 @@
 //! What follows from a turn that was cut off: going on, starting over, or a person's word.
 
-use crate::ids::TurnId;
+use crate::ids::{RouteTag, TurnId};
 use crate::plan::OnInterrupt;
 use crate::run::conversation::Conversation;
 use crate::run::effect::TurnCause;
@@ -68,17 +68,23 @@ impl Run {
         });
     }
 
-    pub(super) fn answer_accepted(&mut self, answer: &Ref) {
+    pub(super) fn answer_accepted(&mut self, answer: &Ref, tag: Option<&RouteTag>) {
         let Lifecycle::Waiting(question) =
             std::mem::replace(&mut self.lifecycle, Lifecycle::Running)
         else {
             return;
         };
+        if let QuestionKind::Child { branch, .. } = &question.kind {
+            return self.child_answered(branch, answer);
+        }
         if matches!(question.kind, QuestionKind::Route { .. }) {
             if let Some(next) = &mut self.next {
                 next.answer = Some(answer.clone());
             }
             return;
+        }
+        if let (QuestionKind::Step { visit }, Some(tag)) = (&question.kind, tag) {
+            return self.settle(visit, tag, answer.clone());
         }
         let restore = matches!(answer, Ref::Inline(text) if text == RESTART || text == RESTORE);
         self.with_visit(|visit| {

@@ -1,13 +1,15 @@
 //! Event to state: total, infallible, and calls nothing.
 
+mod children;
 mod conversed;
 mod interrupted;
+mod outside;
 mod routes;
 
 use std::collections::BTreeMap;
 
 use crate::ids::{Role, TurnId, VisitId};
-use crate::plan::{OnLimit, Step};
+use crate::plan::{OnLimit, Work};
 use crate::run::conversation::Conversation;
 use crate::run::effect::TurnCause;
 use crate::run::event::Event;
@@ -57,7 +59,7 @@ impl Run {
             Event::QuestionAsked { question } => {
                 self.lifecycle = Lifecycle::Waiting(question.clone());
             }
-            Event::AnswerAccepted { answer } => self.answer_accepted(answer),
+            Event::AnswerAccepted { answer, tag } => self.answer_accepted(answer, tag.as_ref()),
             Event::PersonSaid { said } => {
                 self.said_before.insert(said.id.clone());
                 self.said.push(said.clone());
@@ -71,6 +73,12 @@ impl Run {
                 self.begin_anew();
             }
             Event::HarnessChanged { version } => self.harness_changed(version),
+            Event::AnswerRefused { changed, .. } => self.answer_refused(changed),
+            Event::WaitBegun { wait } => self.lifecycle = Lifecycle::Awaiting(wait.clone()),
+            Event::SignalReceived { signal } => self.signal_received(signal),
+            Event::WaitEnded { visit, tag, signal } => {
+                self.wait_ended(visit, tag, signal.as_deref());
+            }
             Event::HoldEnded => self.lifecycle = Lifecycle::Running,
             Event::RunStopped { stop } => self.lifecycle = Lifecycle::Stopped(stop.clone()),
             Event::RunResumed { raise, .. } => self.resumed(raise),
@@ -79,6 +87,14 @@ impl Run {
                 self.visit = None;
                 self.next = None;
             }
+            Event::ChildrenPlanned { children, .. } => self.children_planned(children),
+            Event::ChildOwed { branch, grant, .. } => self.child_owed(branch, grant),
+            Event::ChildRested { branch, rest, spent, steps, .. } => {
+                self.child_rested(branch, rest, spent, *steps);
+            }
+            Event::ChildEnded { branch, end, .. } => self.child_ended(branch, end),
+            Event::ChildSkipped { branch, .. } => self.child_skipped(branch),
+            Event::ChildrenJoined { tag, .. } => self.children_joined(tag.as_ref()),
             Event::RunCancelled => {
                 self.lifecycle = Lifecycle::Cancelled;
                 self.visit = None;
@@ -117,6 +133,8 @@ impl Run {
             max_steps,
             on_limit,
             budget,
+            parent,
+            context,
             full_auto,
             ..
         } = event
@@ -136,6 +154,8 @@ impl Run {
         self.max_steps = *max_steps;
         self.on_limit = *on_limit;
         self.budget = budget.clone();
+        self.parent.clone_from(parent);
+        self.context.clone_from(context);
         self.full_auto = *full_auto;
         self.lifecycle = Lifecycle::Running;
         self.next = Some(Entry {
@@ -175,13 +195,21 @@ impl Run {
             told: Vec::new(),
             checkpoints: BTreeMap::new(),
             restarting: None,
+            ordinal: self.steps_taken,
+            children: None,
             outcome: None,
             keys: BTreeMap::new(),
         });
     }
 
     fn baseline_taken(&mut self, baseline: &Baseline) {
-        let Some(role) = self.current_step().map(Step::first_role) else { return };
+        let Some(step) = self.current_step() else { return };
+        let (role, group) = (step.first_role(), step.group().is_some());
+        let outside = match step.work {
+            Work::Ask { .. } => Some(Phase::Posing { changed: Vec::new(), until: None }),
+            Work::Wait { .. } => Some(Phase::Arming),
+            _ => None,
+        };
         self.note_checkpoints();
         self.with_visit(|visit| {
             visit.baseline = baseline.clone();
@@ -189,15 +217,14 @@ impl Run {
             if visit.entry_files.is_none() || (restarting.is_some() && !visit.again) {
                 visit.entry_files = Some(baseline.files.clone());
             }
-            visit.phase = match restarting {
-                Some((turn, cause)) => Phase::Preparing {
+            visit.phase = match (outside, restarting) {
+                (Some(phase), _) => phase,
+                (None, Some((turn, cause))) => Phase::Preparing {
                     turn: TurnId { start: turn.start + 1, ..turn },
                     cause: TurnCause::Restarted { cause },
                 },
-                None => Phase::Preparing {
-                    turn: TurnId { visit: visit.id.clone(), role, n: 1, start: 1 },
-                    cause: TurnCause::First,
-                },
+                (None, None) if group => Phase::Planning,
+                (None, None) => Phase::first_of(&visit.id, role),
             };
         });
     }
@@ -263,8 +290,8 @@ impl Run {
                 visit.phase = Phase::Checking;
             }
             TurnResult::Completed { text, exit } => {
-                visit.phase =
-                    Phase::Judging { turn: turn.clone(), text: text.clone(), exit: *exit };
+                let (turn, text) = (turn.clone(), text.clone());
+                visit.phase = Phase::Judging { turn, text, exit: *exit, tag: None };
             }
             TurnResult::Failed { class, message } => {
                 // Neither a limit nor a lost conversation is the agent's fault.
@@ -310,11 +337,13 @@ impl Run {
         self.lifecycle = match std::mem::replace(&mut self.lifecycle, Lifecycle::Running) {
             // Whoever resumed stays until the time has come.
             Lifecycle::Held(hold) => Lifecycle::Held(Hold { on_limit: OnLimit::Wait, ..hold }),
+            Lifecycle::Awaiting(wait) => Lifecycle::Awaiting(wait),
             _ => Lifecycle::Running,
         };
         if let Some(max_steps) = raise.max_steps {
             self.max_steps = max_steps;
         }
+        self.children_resumed(raise);
         self.raised_visits.extend(raise.max_visits.clone());
         self.budget = raise.budget.clone().or(&self.budget);
         self.with_visit(|visit| visit.attempts = 0);

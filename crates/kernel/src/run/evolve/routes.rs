@@ -33,10 +33,12 @@ impl Run {
             }
             Event::OutcomeAccepted { tag, payload, fields, .. } => {
                 self.judged |= self.current_step().is_some_and(Step::judges);
+                self.last_payload.clone_from(payload);
                 let (tag, payload, fields) = (tag.clone(), payload.clone(), fields.clone());
                 self.with_visit(|visit| visit.outcome = Some(Accepted { tag, payload, fields }));
             }
             Event::RouteTaken { visit, to, completed, handoff, tag, .. } => {
+                self.last_route = Some(tag.clone());
                 let step = self.plan.clone().step(&visit.step).cloned();
                 if let Some(step) = step {
                     let verdict = step.route(tag).and_then(|route| route.verdict);

@@ -1,0 +1,475 @@
+//! Children moved: each by a thread of its own, as many at a time as are owed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, Scope};
+
+use botpipe_journal::NewRun;
+use botpipe_kernel::ids::{BranchId, Digest, RunId};
+use botpipe_kernel::plan::Plan;
+use botpipe_kernel::run::{
+    ChildEnd, ChildPhase, ChildPlan, ChildRun, Children, Effect, Grant, Input, Lifecycle, Parent,
+    Raise, Ref, Rest, Run, outstanding,
+};
+use serde_json::Value;
+
+use super::{About, Desk, Trouble};
+use crate::driver::{Driver, now};
+use crate::engine::owner;
+use crate::error::Error;
+use crate::inbox::{Inbox, Mail};
+use crate::parts::Parts;
+use crate::process::StopSwitch;
+use crate::prompt::{BranchResult, FanInRoot};
+use crate::request::{Notice, Progress, Silent};
+
+/// Moves the children that are owed until none is.
+pub(crate) fn run(driver: &mut Driver<'_>) -> Result<(), Trouble> {
+    driver.append().map_err(Trouble::Fatal)?;
+    let (parts, progress) = (driver.parts, driver.progress);
+    let (news, heard) = mpsc::channel();
+    let bell = news.clone();
+    // Whoever throws the switch, or says something, wakes this thread.
+    let _bell = driver.stop.bell(move || drop(bell.send(News::Look)));
+    thread::scope(|scope| {
+        let mut nursery =
+            Nursery { parts, progress, news, running: BTreeMap::new(), trouble: None };
+        loop {
+            nursery.look(driver, scope)?;
+            if nursery.running.is_empty() {
+                break;
+            }
+            match heard.recv() {
+                Ok(News::Came { which, came }) => nursery.came(driver, &which, came),
+                Ok(News::Look) | Err(_) => {}
+            }
+        }
+        match nursery.trouble {
+            Some(trouble) => Err(trouble),
+            None if driver.stop.requested().is_some() => Err(Trouble::Stopped),
+            None => Ok(()),
+        }
+    })
+}
+
+/// What a parent's thread waits for.
+#[expect(clippy::large_enum_variant, reason = "one for each child that comes back")]
+enum News {
+    /// A child came back: as what it is now.
+    Came { which: ChildRun, came: Result<Box<Run>, Error> },
+    /// The switch was thrown, or somebody said something.
+    Look,
+}
+
+/// A child that a thread moves.
+struct Moving {
+    stop: StopSwitch,
+    cancelled: Arc<AtomicBool>,
+    inbox: Arc<Inbox>,
+}
+
+struct Nursery<'a> {
+    parts: &'a Parts,
+    progress: &'a dyn Progress,
+    news: Sender<News>,
+    running: BTreeMap<RunId, Moving>,
+    trouble: Option<Trouble>,
+}
+
+impl<'a> Nursery<'a> {
+    /// Starts who is owed and not moved yet; passes on what was asked of the parent.
+    fn look<'s>(&mut self, driver: &mut Driver<'_>, scope: &'s Scope<'s, '_>) -> Result<(), Trouble>
+    where
+        'a: 's,
+    {
+        self.pass_on(driver)?;
+        let stopped = driver.stop.requested();
+        if let Some(signal) = stopped {
+            for child in self.running.values() {
+                let cancelled = driver.cancelled.load(Ordering::SeqCst);
+                child.cancelled.fetch_or(cancelled, Ordering::SeqCst);
+                child.stop.request(signal);
+            }
+        }
+        for effect in outstanding(&driver.run) {
+            let Effect::RunChild { which, grant, answer, raise, cancel } = effect else { continue };
+            if let Some(moving) = self.running.get(&which.run) {
+                if cancel && !moving.cancelled.swap(true, Ordering::SeqCst) {
+                    moving.stop.request(SIGTERM);
+                }
+                continue;
+            }
+            if stopped.is_some() || self.trouble.is_some() {
+                continue;
+            }
+            let task = task_of(driver, which, grant, answer, *raise, cancel)?;
+            self.start(scope, task);
+        }
+        Ok(())
+    }
+
+    fn start<'s>(&mut self, scope: &'s Scope<'s, '_>, task: Task)
+    where
+        'a: 's,
+    {
+        let moving = Moving {
+            stop: StopSwitch::new(),
+            cancelled: Arc::new(AtomicBool::new(false)),
+            inbox: Arc::default(),
+        };
+        let (stop, cancelled) = (moving.stop.clone(), Arc::clone(&moving.cancelled));
+        let inbox = Arc::clone(&moving.inbox);
+        self.running.insert(task.which.run.clone(), moving);
+        let (parts, news) = (self.parts, self.news.clone());
+        let watcher = InChild { parent: self.progress, branch: task.which.branch.clone() };
+        scope.spawn(move || {
+            let which = task.which.clone();
+            let came = task.perform(parts, &watcher, &stop, &cancelled, &inbox);
+            // The parent waits for this as long as it has children.
+            let _ = news.send(News::Came { which, came });
+        });
+    }
+
+    /// What people say to the run is recorded, and every child that moves is told.
+    fn pass_on(&self, driver: &mut Driver<'_>) -> Result<(), Trouble> {
+        let before = driver.run.said.len();
+        if !driver.hear_people().map_err(Trouble::Fatal)? {
+            return Ok(());
+        }
+        for said in driver.run.said.get(before..).unwrap_or_default() {
+            let text = driver.parts.text(&said.text).map_err(Trouble::Fatal)?;
+            for child in self.running.values() {
+                if child.inbox.put(Mail {
+                    n: 0,
+                    id: said.id.clone(),
+                    text: text.clone(),
+                    signal: None,
+                }) {
+                    child.stop.nudge();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what became of a child.
+    fn came(&mut self, driver: &mut Driver<'_>, which: &ChildRun, came: Result<Box<Run>, Error>) {
+        self.running.remove(&which.run);
+        let told = came.and_then(|came| match input_of(which, *came) {
+            // Its parent stops with it, and says so itself.
+            Some(_) if driver.stop.requested().is_some() => Ok(false),
+            Some(input) => driver.tell(input),
+            None => Ok(false),
+        });
+        if let Err(error) = told
+            && self.trouble.is_none()
+        {
+            // Nothing more can be recorded, here or there: the others are stopped.
+            for child in self.running.values() {
+                child.stop.request(SIGTERM);
+            }
+            self.trouble = Some(Trouble::Fatal(error));
+        }
+    }
+}
+
+/// What the end of a child's thread says; nothing when it was stopped before it could rest.
+fn input_of(which: &ChildRun, came: Run) -> Option<Input> {
+    let Run { lifecycle, spent, steps_taken: steps, last_route, last_payload, output, .. } = came;
+    let which = which.clone();
+    let end = |verdict| ChildEnd {
+        verdict,
+        tag: last_route,
+        // What it gives back by its workflow's own word; else what came with its last outcome.
+        output: output.or(last_payload),
+        spent: spent.clone(),
+        steps,
+    };
+    Some(match lifecycle {
+        Lifecycle::Finished(verdict) => Input::ChildEnded { end: end(Some(verdict)), which },
+        Lifecycle::Cancelled => Input::ChildEnded { end: end(None), which },
+        Lifecycle::Waiting(asked) => {
+            Input::ChildRested { which, rest: Rest::Waiting(asked), spent, steps }
+        }
+        Lifecycle::Held(hold) => Input::ChildRested { which, rest: Rest::Held(hold), spent, steps },
+        Lifecycle::Stopped(stop) => {
+            Input::ChildRested { which, rest: Rest::Stopped(stop), spent, steps }
+        }
+        // A time is waited for by its thread, unless that is stopped.
+        Lifecycle::Running | Lifecycle::Unstarted | Lifecycle::Awaiting(_) => return None,
+    })
+}
+
+/// A child to be moved, and all it is started with.
+struct Task {
+    which: ChildRun,
+    plan: Digest,
+    grant: Grant,
+    answer: Option<Ref>,
+    raise: Raise,
+    cancel: bool,
+    /// As it is told when it begins.
+    start: Input,
+}
+
+fn task_of(
+    driver: &Driver<'_>,
+    which: ChildRun,
+    grant: Grant,
+    answer: Option<Ref>,
+    raise: Raise,
+    cancel: bool,
+) -> Result<Task, Trouble> {
+    let run = &driver.run;
+    let children = run.visit.as_ref().and_then(|visit| visit.children.as_ref());
+    let planned = children.and_then(|all| all.iter().find(|(plan, _)| plan.run == which.run));
+    let Some((child, _)) = planned else {
+        return Err(Trouble::stuck(format!("there is no child {}", which.run)));
+    };
+    let or = |own: &Option<Ref>, of_parent: &Option<Ref>| {
+        own.clone().or_else(|| of_parent.clone()).unwrap_or_default()
+    };
+    let parent = Parent {
+        run: driver.desk.run_id.clone(),
+        visit: which.visit.clone(),
+        branch: which.branch.clone(),
+        path: driver.desk.way_to(format!("{}/{}", which.visit, which.branch)),
+    };
+    let start = Input::Start {
+        run: which.run.clone(),
+        task: driver.desk.task.clone(),
+        plan: child.plan.clone(),
+        message: or(&child.message, &run.message),
+        input: or(&child.input, &run.input),
+        params: or(&child.params, &run.params),
+        provider: run.provider.clone(),
+        fallbacks: run.fallbacks.clone(),
+        pass_env: run.pass_env.clone(),
+        max_steps: Some(grant.max_steps),
+        on_limit: run.on_limit,
+        budget: grant.budget.clone(),
+        parent: Some(parent),
+        context: child.context.clone(),
+        workspace: run.workspace.clone(),
+        full_auto: run.full_auto,
+    };
+    Ok(Task { plan: child.plan.clone(), which, grant, answer, raise, cancel, start })
+}
+
+impl Task {
+    /// Moves the child until it rests or is over.
+    fn perform(
+        self,
+        parts: &Parts,
+        progress: &dyn Progress,
+        stop: &StopSwitch,
+        cancelled: &AtomicBool,
+        inbox: &Inbox,
+    ) -> Result<Box<Run>, Error> {
+        let run = Run::new(Arc::new(plan_of(parts, &self.which.run, &self.plan)?));
+        let Input::Start { task, .. } = &self.start else { return Ok(Box::new(run)) };
+        let Some(row) = parts.journal.run(&self.which.run)? else {
+            if self.cancel {
+                return Ok(Box::new(Run { lifecycle: Lifecycle::Cancelled, ..run }));
+            }
+            let new = NewRun {
+                run: self.which.run.clone(),
+                task: task.clone(),
+                workflow: run.plan.name.clone(),
+                at: now(),
+            };
+            let about = self.about(parts)?;
+            let lease = parts.journal.create_run(new, &owner("child"))?;
+            let desk = Desk::set_up(parts, about)?;
+            let mut driver = Driver {
+                parts,
+                lease: &lease,
+                run,
+                seq: 0,
+                pending: Vec::new(),
+                desk,
+                progress,
+                stop,
+                inbox,
+                cancelled,
+            };
+            driver.tell(self.start)?;
+            driver.drive()?;
+            return Ok(Box::new(driver.run));
+        };
+        let lease = parts.journal.acquire(&self.which.run, &owner("child"))?;
+        let (run, seq) = fold(parts, &self.which.run, run)?;
+        if run.lifecycle.is_ended() {
+            return Ok(Box::new(run));
+        }
+        let desk = Desk::set_up(parts, About::of(parts, &row, &run)?)?;
+        let mut driver = Driver {
+            parts,
+            lease: &lease,
+            run,
+            seq,
+            pending: Vec::new(),
+            desk,
+            progress,
+            stop,
+            inbox,
+            cancelled,
+        };
+        if self.cancel {
+            cancel(&mut driver)?;
+            driver.tell(Input::Cancel)?;
+        } else if matches!(driver.run.lifecycle, Lifecycle::Waiting(_)) {
+            // Without an answer it still waits.
+            if let Some(answer) = &self.answer {
+                let text = parts.text(answer)?;
+                driver.take_answer(&text)?;
+            }
+        } else {
+            let mut max_visits = self.raise.max_visits.clone();
+            max_visits.retain(|step, _| driver.run.plan.step(step).is_some());
+            let raise = Raise {
+                max_steps: Some(self.grant.max_steps.max(driver.run.max_steps)),
+                max_visits,
+                budget: self.grant.budget.clone(),
+            };
+            match driver.take_up(raise, row.gone_by) {
+                // What it stands at was not raised: it stands there still.
+                Err(Error::Refused { .. }) => {}
+                taken => taken?,
+            }
+        }
+        driver.drive()?;
+        Ok(Box::new(driver.run))
+    }
+
+    fn about(&self, parts: &Parts) -> Result<About, Error> {
+        let Input::Start { task, message, input, params, provider, context, parent, .. } =
+            &self.start
+        else {
+            return Err(Error::Internal { message: "a child is begun by its start".to_owned() });
+        };
+        let json = |text: &Ref| -> Result<Value, Error> {
+            serde_json::from_str(&parts.text(text)?)
+                .map_err(|error| Error::Internal { message: error.to_string() })
+        };
+        let context = match context {
+            Some(context) => json(context)?.as_object().cloned().unwrap_or_default(),
+            None => serde_json::Map::new(),
+        };
+        Ok(About {
+            run: self.which.run.clone(),
+            task: task.clone(),
+            workflow: plan_of(parts, &self.which.run, &self.plan)?.name,
+            message: parts.text(message)?,
+            input: json(input)?,
+            params: json(params)?,
+            provider: provider.clone(),
+            context,
+            path: parent.as_ref().map(|parent| parent.path.clone()).unwrap_or_default(),
+        })
+    }
+}
+
+/// Cancels the children of a run that no thread moves: a run is cancelled with all below it.
+pub(crate) fn cancel(driver: &mut Driver<'_>) -> Result<(), Error> {
+    let Some(visit) = driver.run.visit.clone() else { return Ok(()) };
+    for (child, state) in visit.children.iter().flat_map(|children| children.iter()) {
+        let over = |phase: &ChildPhase| {
+            matches!(phase, ChildPhase::Planned | ChildPhase::Ended(_) | ChildPhase::Skipped)
+        };
+        let which = ChildRun {
+            visit: visit.id.clone(),
+            branch: child.branch.clone(),
+            run: child.run.clone(),
+            start: state.start,
+        };
+        let raise = Raise::default();
+        let task = task_of(driver, which, Grant::default(), None, raise, true);
+        let (false, Ok(task)) = (over(&state.phase), task) else { continue };
+        let (stop, cancelled) = (StopSwitch::new(), AtomicBool::new(true));
+        task.perform(driver.parts, &Silent, &stop, &cancelled, &Inbox::default())?;
+    }
+    Ok(())
+}
+
+/// What the branches came to, for templates.
+pub(super) fn results(driver: &Driver<'_>, children: &Children) -> Result<FanInRoot, Trouble> {
+    let mut results = Vec::with_capacity(children.plans.len());
+    for (plan, state) in children.iter() {
+        let end = match &state.phase {
+            ChildPhase::Ended(end) => Some(&**end),
+            _ => None,
+        };
+        let output = match end.and_then(|end| end.output.as_ref()) {
+            Some(output) => serde_json::from_str(&driver.text_of(output)?).unwrap_or(Value::Null),
+            None => Value::Null,
+        };
+        results.push(BranchResult {
+            branch: plan.branch.to_string(),
+            run: plan.run.to_string(),
+            status: status(driver, plan, &state.phase).to_owned(),
+            tag: end.and_then(|end| end.tag.as_ref()).map(ToString::to_string),
+            output,
+        });
+    }
+    Ok(FanInRoot { results })
+}
+
+fn status(driver: &Driver<'_>, plan: &ChildPlan, phase: &ChildPhase) -> &'static str {
+    let group = driver.run.current_step().and_then(|step| step.group());
+    let routes = group.and_then(|group| group.child(&plan.branch)).map(|(_, routes)| routes);
+    match phase {
+        ChildPhase::Ended(end) if end.verdict.is_none() => "cancelled",
+        ChildPhase::Ended(end) if end.succeeded(routes.unwrap_or_default()) => "done",
+        ChildPhase::Ended(_) => "failed",
+        ChildPhase::Skipped => "skipped",
+        ChildPhase::Planned => "planned",
+        ChildPhase::Ready { .. } | ChildPhase::Owed { .. } => "running",
+        ChildPhase::Rests(_) => "waiting",
+    }
+}
+
+/// The same in a line each, for whoever goes on from there.
+pub(super) fn summary(driver: &Driver<'_>, children: &Children) -> Result<String, Trouble> {
+    let mut lines = Vec::with_capacity(children.plans.len());
+    for result in results(driver, children)?.results {
+        let BranchResult { branch, status, tag, output, .. } = result;
+        let by = tag.map(|tag| format!(" (`{tag}`)")).unwrap_or_default();
+        let said = if output.is_null() { String::new() } else { format!(": {output}") };
+        lines.push(format!("- `{branch}`: {status}{by}{said}"));
+    }
+    Ok(lines.join("\n"))
+}
+
+fn plan_of(parts: &Parts, run: &RunId, digest: &Digest) -> Result<Plan, Error> {
+    let text = parts.text_of(digest)?;
+    serde_json::from_str(&text).map_err(|error| Error::Record {
+        run: run.clone(),
+        what: format!("its plan {}", digest.short()),
+        message: error.to_string(),
+    })
+}
+
+fn fold(parts: &Parts, run: &RunId, mut state: Run) -> Result<(Run, u64), Error> {
+    let events = parts.journal.read(run)?;
+    for stored in &events {
+        state.evolve(&stored.event);
+    }
+    Ok((state, events.last().map_or(0, |stored| stored.seq)))
+}
+
+/// Whoever watches a run watches its children too.
+struct InChild<'a> {
+    parent: &'a dyn Progress,
+    branch: BranchId,
+}
+
+impl Progress for InChild<'_> {
+    fn notice(&self, notice: &Notice<'_>) {
+        self.parent.notice(&Notice::Child { branch: &self.branch, notice });
+    }
+}
+
+const SIGTERM: i32 = 15;

@@ -1,0 +1,260 @@
+//! The children of a visit: who may begin, what each may spend, and what their ends come to.
+
+use super::{Batch, command, onward};
+use crate::ids::{StepId, VisitId};
+use crate::plan::{Budget, Children as Planned, Group, Join};
+use crate::run::children::{
+    ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Rest,
+};
+use crate::run::event::Event;
+use crate::run::facts::{Question, QuestionKind, Stop};
+use crate::run::hold::{self, Spent};
+use crate::run::input::ChildWanted;
+use crate::run::state::{Lifecycle, Phase, Run};
+
+/// The children were read off the step: each gets its name, and the first begin.
+pub(super) fn planned(batch: &mut Batch, visit: VisitId, wanted: Vec<ChildWanted>) {
+    if batch.phase_of(&visit) != Some(&Phase::Planning) {
+        return;
+    }
+    let (Some(group), Some(id)) = (group_of(&batch.run), batch.run.id.clone()) else { return };
+    let ordinal = batch.run.visit.as_ref().map_or(0, |visit| visit.ordinal);
+    let mut plans: Vec<ChildPlan> = Vec::with_capacity(wanted.len());
+    for (index, child) in (0..).zip(wanted) {
+        let ChildWanted { branch, message, input, params, context } = child;
+        let planned = group.child(&branch).map(|(child, _)| child.plan.clone());
+        let (Some(plan), Some(run)) = (planned, id.child(ordinal, index)) else {
+            let message = format!(
+                "step `{}` starts runs below runs, deeper than their names can tell; does a workflow \
+                 start itself?",
+                visit.step
+            );
+            return command::stand(batch, Stop::Error { message });
+        };
+        plans.push(ChildPlan { branch, run, plan, message, input, params, context });
+    }
+    batch.push(Event::ChildrenPlanned { visit, children: plans });
+    go_on(batch);
+}
+
+/// A child stands still: others go on meanwhile.
+pub(super) fn rested(batch: &mut Batch, which: ChildRun, rest: Rest, spent: Spent, steps: u32) {
+    if is_owed(batch, &which) {
+        let ChildRun { visit, branch, .. } = which;
+        batch.push(Event::ChildRested { visit, branch, rest, spent, steps });
+        onward::go_on(batch);
+    }
+}
+
+/// A child is over.
+pub(super) fn ended(batch: &mut Batch, which: ChildRun, end: ChildEnd) {
+    if is_owed(batch, &which) {
+        let ChildRun { visit, branch, .. } = which;
+        batch.push(Event::ChildEnded { visit, branch, end });
+        onward::go_on(batch);
+    }
+}
+
+fn is_owed(batch: &Batch, which: &ChildRun) -> bool {
+    batch.phase_of(&which.visit) == Some(&Phase::Children)
+        && children_of(&batch.run).is_some_and(|children| {
+            let state = children.position(&which.branch).map(|at| &children.states[at]);
+            state.is_some_and(|it| {
+                matches!(it.phase, ChildPhase::Owed { .. }) && it.start == which.start
+            })
+        })
+}
+
+/// Lets children begin while there is room; when none runs, says what the visit waits for, or that
+/// all are over.
+pub(super) fn go_on(batch: &mut Batch) {
+    if batch.run.lifecycle != Lifecycle::Running {
+        return;
+    }
+    let Some(group) = group_of(&batch.run) else { return };
+    let mut at_limit = None;
+    loop {
+        let (Some(children), Some(visit)) = (children_of(&batch.run), batch.run.visit.as_ref())
+        else {
+            return;
+        };
+        let visit = visit.id.clone();
+        let Some(next) = next_to_begin(children) else { break };
+        let state = &children.states[next];
+        let branch = children.plans[next].branch.clone();
+        if children.failed_fast && state.phase == ChildPhase::Planned {
+            batch.push(Event::ChildSkipped { visit, branch });
+            continue;
+        }
+        if children.running() >= group.concurrency as usize {
+            break;
+        }
+        if children.failed_fast {
+            // It is told to end.
+            let grant = Grant { max_steps: state.steps, budget: state.grant.budget.clone() };
+            batch.push(Event::ChildOwed { visit, branch, grant });
+            continue;
+        }
+        match grant(&batch.run, children, next, &group) {
+            Ok(grant) => batch.push(Event::ChildOwed { visit, branch, grant }),
+            Err(stop) => {
+                at_limit = Some(stop);
+                break;
+            }
+        }
+    }
+    let Some(children) = children_of(&batch.run) else { return };
+    if children.running() > 0 {
+        return;
+    }
+    if let Some(event) = resting(&batch.run, children) {
+        return batch.push(event);
+    }
+    match at_limit {
+        Some(stop) => batch.push(Event::RunStopped { stop }),
+        None => join(batch, &group),
+    }
+}
+
+/// The first that is to run as soon as there is room; and where one has failed and
+/// the others are to end, any that stands still.
+fn next_to_begin(children: &Children) -> Option<usize> {
+    let ends =
+        |child: &ChildState| children.failed_fast && matches!(child.phase, ChildPhase::Rests(_));
+    children.states.iter().position(|child| child.may_begin() || ends(child))
+}
+
+/// What the visit waits for, when some child waits or stands still and none runs.
+fn resting(run: &Run, children: &Children) -> Option<Event> {
+    let visit = run.visit.as_ref()?.id.clone();
+    let resting = children.iter().filter_map(|(plan, state)| match &state.phase {
+        ChildPhase::Rests(rest) if !state.is_short() => Some((plan, &**rest)),
+        _ => None,
+    });
+    let resting: Vec<_> = resting.collect();
+    let question = resting.iter().find_map(|(plan, rest)| match rest {
+        Rest::Waiting(question) => Some((plan.branch.clone(), question.clone())),
+        Rest::Held(_) | Rest::Stopped(_) => None,
+    });
+    if let Some((branch, asked)) = question {
+        let kind = QuestionKind::Child { visit, branch };
+        return Some(Event::QuestionAsked { question: Question { kind, ..asked } });
+    }
+    resting.into_iter().find_map(|(_, rest)| match rest {
+        Rest::Stopped(stop) => Some(Event::RunStopped { stop: stop.clone() }),
+        Rest::Held(hold) => Some(Event::RunHeld { hold: hold.clone() }),
+        Rest::Waiting(_) => None,
+    })
+}
+
+/// All are over: a turn is asked about them, or their ends pick the route.
+fn join(batch: &mut Batch, group: &Group) {
+    let (Some(step), Some(visit)) = (batch.run.current_step(), batch.run.visit.as_ref()) else {
+        return;
+    };
+    let visit = visit.id.clone();
+    if group.fan_in.is_some() {
+        return batch.push(Event::ChildrenJoined { visit, tag: None });
+    }
+    let word = outcome(&batch.run, group);
+    let tag = |word: &str| step.routes.iter().map(|it| &it.tag).find(|tag| tag.as_str() == word);
+    // A step that does not tell some from none takes some for a failure.
+    let found = tag(word).or_else(|| (word == "partial").then(|| tag("failed")).flatten()).cloned();
+    if found.is_some() {
+        batch.push(Event::ChildrenJoined { visit, tag: found });
+    } else {
+        let message = format!("step `{}` came to `{word}` and has no such route", step.id);
+        command::stand(batch, Stop::Error { message });
+    }
+}
+
+/// What the ends of the children come to, as the tag of a route.
+pub(super) fn outcome(run: &Run, group: &Group) -> &'static str {
+    let Some(children) = children_of(run) else { return "failed" };
+    let good = children.iter().filter(|(plan, state)| match &state.phase {
+        ChildPhase::Ended(end) => {
+            let routes = group.child(&plan.branch).map(|(_, routes)| routes);
+            end.succeeded(routes.unwrap_or_default())
+        }
+        _ => false,
+    });
+    let (good, all) = (good.count(), children.plans.len());
+    let single = matches!(group.of, Planned::Workflow { .. });
+    match group.join {
+        _ if good == all => "done",
+        Join::AllSettled => "done",
+        Join::AnyDone if good > 0 => "done",
+        Join::AllDone if good > 0 && !single => "partial",
+        Join::AllDone | Join::AnyDone => "failed",
+    }
+}
+
+/// What a child may spend: an even part of what is left beside what others were granted.
+fn grant(run: &Run, children: &Children, at: usize, group: &Group) -> Result<Grant, Stop> {
+    let child = &children.states[at];
+    if let Some(stop) = hold::reached(&run.budget, &run.spent) {
+        return Err(stop);
+    }
+    let room = (group.concurrency as usize).saturating_sub(children.running());
+    let open = children.states[at..].iter().filter(|it| it.may_begin()).count();
+    let slots = room.min(open).max(1) as u64;
+    let owed = |of: &dyn Fn(&ChildState) -> u64| -> u64 {
+        let running =
+            children.states.iter().filter(|it| matches!(it.phase, ChildPhase::Owed { .. }));
+        running.map(of).sum()
+    };
+    let steps_granted = owed(&|it| u64::from(it.grant.max_steps.saturating_sub(it.steps)));
+    let left = u64::from(run.max_steps.saturating_sub(run.steps_taken));
+    let steps = left.saturating_sub(steps_granted) / slots;
+    let steps = if steps == 0 { u64::from(left > steps_granted) } else { steps };
+    if steps == 0 {
+        return Err(Stop::MaxSteps { limit: run.max_steps });
+    }
+    let budget = budget(run, child, slots, &owed)?;
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    Ok(Grant { budget, max_steps: child.steps.saturating_add(steps) })
+}
+
+/// The sum of something over the children that are owed.
+type Owed<'a> = dyn Fn(&dyn Fn(&ChildState) -> u64) -> u64 + 'a;
+
+/// The part of each bounded kind, beside what the child has spent already.
+fn budget(run: &Run, child: &ChildState, slots: u64, owed: &Owed<'_>) -> Result<Budget, Stop> {
+    use crate::plan::Spending::{Cost, Tokens, Turns, Wall};
+    let part = |kind| -> Result<Option<u64>, Stop> {
+        let Some(limit) = run.budget.of(kind) else { return Ok(None) };
+        let granted =
+            owed(&|it| it.grant.budget.of(kind).unwrap_or(0).saturating_sub(it.spent.of(kind)));
+        let spent = run.spent.of(kind);
+        let left = limit.saturating_sub(spent).saturating_sub(granted);
+        if left == 0 {
+            return Err(Stop::Budget { of: kind, limit, spent });
+        }
+        Ok(Some(child.spent.of(kind).saturating_add((left / slots).max(1))))
+    };
+    Ok(Budget {
+        cost: part(Cost)?,
+        tokens: part(Tokens)?,
+        turns: part(Turns)?.map(|turns| u32::try_from(turns).unwrap_or(u32::MAX)),
+        wall_ms: part(Wall)?,
+    })
+}
+
+fn children_of(run: &Run) -> Option<&Children> {
+    run.visit.as_ref()?.children.as_deref()
+}
+
+fn group_of(run: &Run) -> Option<Group> {
+    run.current_step()?.group().cloned()
+}
+
+/// The step of a child that has reached its bound of visits: `resume` may raise it.
+pub(super) fn step_at_its_limit(run: &Run) -> Option<StepId> {
+    children_of(run)?.states.iter().find_map(|child| match &child.phase {
+        ChildPhase::Rests(rest) => match &**rest {
+            Rest::Stopped(Stop::MaxVisits { step, .. }) => Some(step.clone()),
+            _ => None,
+        },
+        _ => None,
+    })
+}

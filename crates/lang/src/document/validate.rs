@@ -1,0 +1,44 @@
+//! A `validate` step: a script that judges an artifact, and where its words go.
+
+use botpipe_kernel::ids::{ArtifactName, StepId};
+use botpipe_kernel::plan::Target;
+
+use super::field::{Fields, name, not_yet, text_of};
+use super::{Document, Reader, WorkDecl};
+
+impl Reader<'_, '_> {
+    pub(super) fn validate(&mut self, fields: &mut Fields<'_>, owner: &StepId) -> WorkDecl {
+        let mut command = None;
+        if let Some(entry) = fields.get("validate")
+            && let Some(mut how) =
+                Fields::of(&entry.value, "a validator", entry.key_span, self.report)
+        {
+            if let Some(host) = how.get("host") {
+                self.report.push(not_yet("host", host.key_span));
+            } else if let Some(run) = how.need("run", self.report) {
+                command = self.inline_text(&run.value, run.key_span);
+            }
+            how.close(&[], self.report);
+        }
+        let validates = fields.need("validates", self.report).and_then(|entry| {
+            let written = text_of(&entry.value, entry.key_span, self.report)?;
+            name(written.value, written.span, self.report)
+        });
+        let feedback = fields
+            .need("feedback", self.report)
+            .and_then(|entry| self.write(&entry.value, entry.key_span, owner));
+        match (command, validates, feedback) {
+            (Some(command), Some(validates), Some(feedback)) => {
+                WorkDecl::Validate { command, validates, feedback: [feedback] }
+            }
+            _ => WorkDecl::Unknown,
+        }
+    }
+}
+
+/// Where an artifact that was found invalid is made again: the first step that writes it.
+pub(super) fn maker(document: &Document, validates: &ArtifactName) -> Option<Target> {
+    let writes = |work: &WorkDecl| work.writes().any(|write| write.value == *validates);
+    let maker = document.steps.iter().find(|step| writes(&step.work))?;
+    Some(Target::Step(maker.id.value.clone()))
+}
