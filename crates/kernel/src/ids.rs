@@ -145,11 +145,6 @@ text_id!(
     CheckName, "check name", name_safe, NAME_RULE
 );
 
-text_id!(
-    /// A named session's name.
-    SessionName, "session name", name_safe, NAME_RULE
-);
-
 impl RunId {
     /// The id of the run's child of that number, started in its visit of that number.
     ///
@@ -171,6 +166,11 @@ impl RunId {
         self.0.contains('.')
     }
 }
+
+text_id!(
+    /// A named session's name.
+    SessionName, "session name", name_safe, NAME_RULE
+);
 
 /// The SHA-256 of some bytes, as 64 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,13 +1,12 @@
 //! A checked document to the kernel's plan; long texts go beside it, by digest.
 
-mod data;
-
 use std::collections::BTreeMap;
 
-use botpipe_kernel::ids::{ArtifactName, Digest, StepId};
+use botpipe_kernel::ids::{ArtifactName, Digest, StepId, WorklistName};
 use botpipe_kernel::plan::{
     Artifact, Ask, Assignment, Branch, Budget, Check, Child, Children, Choice, Clocks, Continuity,
-    Group, Input, Limits, Over, Plan, Program, Route, Step, TurnPlan, WaitFor, Work,
+    Group, Input, ItemSource, Limits, Output, OutputSource, Over, Plan, Program, Route, Selection,
+    Step, TurnPlan, WaitFor, Work, Worklist,
 };
 use serde_json::Value as Json;
 
@@ -15,8 +14,8 @@ use crate::canonical::{canonical_json, canonical_plan, digest_of};
 use crate::check::Checked;
 use crate::document::{
     ArtifactDecl, AssignmentDecl, BranchDecl, CheckDecl, ChildDecl, ChildrenDecl, ContinuityDecl,
-    Document, GroupDecl, OverDecl, RouteDecl, SchemaDecl, StepDecl, TextDecl, TurnDecl, WaitDecl,
-    WorkDecl,
+    Document, GroupDecl, OutputDecl, OutputFrom, OverDecl, RouteDecl, SchemaDecl, SourceDecl,
+    StepDecl, TextDecl, TurnDecl, WaitDecl, WorkDecl, WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -114,6 +113,35 @@ impl TextStore {
         let artifact =
             Artifact { format, path: path.value, owner, schema, required: decl.required };
         Some((decl.name.value.clone(), artifact))
+    }
+
+    fn worklist(&mut self, decl: &WorklistDecl) -> Option<(WorklistName, Worklist)> {
+        let from = match &decl.from {
+            SourceDecl::Artifact(name) => ItemSource::Artifact(name.value.clone()),
+            SourceDecl::Param(key) => ItemSource::Param(key.value.clone()),
+            SourceDecl::State(key) => ItemSource::State(key.value.clone()),
+            SourceDecl::Script(command) => ItemSource::Script(self.text(command)),
+            SourceDecl::Unknown => return None,
+        };
+        let select = decl.select.as_ref().map(|select| {
+            let mut text = |text: &Option<TextDecl>| text.as_ref().map(|text| self.text(text));
+            Selection {
+                mode: text(&select.mode),
+                item: text(&select.item),
+                start: text(&select.start),
+                end: text(&select.end),
+            }
+        });
+        let worklist = Worklist {
+            from,
+            collection: decl.collection.clone(),
+            id: decl.id.clone(),
+            title: decl.title.clone(),
+            status: decl.status.clone(),
+            select,
+            timeout_ms: decl.timeout_ms,
+        };
+        Some((decl.name.value.clone(), worklist))
     }
 
     fn step(&mut self, decl: &StepDecl, frame: &Plan) -> Option<Step> {
@@ -280,6 +308,16 @@ impl TextStore {
             when: decl.when.as_ref().map(|when| self.text(when)),
             timeout_ms: decl.timeout_ms,
         }
+    }
+
+    fn output(&mut self, decl: &OutputDecl) -> Output {
+        let from = match &decl.from {
+            OutputFrom::Artifact(name) => OutputSource::Artifact(name.value.clone()),
+            OutputFrom::Values(values) => OutputSource::Values(
+                values.iter().map(|(key, text)| (key.clone(), self.text(text))).collect(),
+            ),
+        };
+        Output { from, schema: decl.schema.as_ref().map(|schema| self.schema(schema)) }
     }
 
     fn assignment(&mut self, decl: &AssignmentDecl) -> Assignment {

@@ -102,32 +102,6 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
     Some(one_line(&words, 400))
 }
 
-/// How a visit was left.
-fn left(event: &Event) -> Option<String> {
-    let Event::RouteTaken { tag, to, completed, handoff, dropped, reset, .. } = event else {
-        return None;
-    };
-    if let (Target::Fail, Some(Ref::Inline(why))) = (to, handoff) {
-        return Some(format!("{tag}: on to the end, failed: {why}"));
-    }
-    let item = match (completed, dropped, reset) {
-        (Some(item), ..) => format!("item {item} completed, "),
-        (None, Some(item), _) => format!("item {item} left behind, "),
-        (None, None, Some(item)) => format!("item {item} opened again, "),
-        (None, None, None) => String::new(),
-    };
-    Some(format!("{tag}: {item}on to {}", target(to)))
-}
-
-/// What a route put into the state.
-fn set(changes: &[StateChange]) -> String {
-    let said = changes.iter().map(|change| match &change.value {
-        Ref::Inline(value) => format!("{} = {value}", change.place),
-        Ref::Object(_) => format!("{} = …", change.place),
-    });
-    said.collect::<Vec<_>>().join(", ")
-}
-
 /// What was done with the files of a turn that was cut off.
 fn restored(event: &Event) -> Option<String> {
     Some(match event {
@@ -189,6 +163,32 @@ fn outside(event: &Event) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// How a visit was left.
+fn left(event: &Event) -> Option<String> {
+    let Event::RouteTaken { tag, to, completed, handoff, dropped, reset, .. } = event else {
+        return None;
+    };
+    if let (Target::Fail, Some(Ref::Inline(why))) = (to, handoff) {
+        return Some(format!("{tag}: on to the end, failed: {why}"));
+    }
+    let item = match (completed, dropped, reset) {
+        (Some(item), ..) => format!("item {item} completed, "),
+        (None, Some(item), _) => format!("item {item} left behind, "),
+        (None, None, Some(item)) => format!("item {item} opened again, "),
+        (None, None, None) => String::new(),
+    };
+    Some(format!("{tag}: {item}on to {}", target(to)))
+}
+
+/// What a route put into the state.
+fn set(changes: &[StateChange]) -> String {
+    let said = changes.iter().map(|change| match &change.value {
+        Ref::Inline(value) => format!("{} = {value}", change.place),
+        Ref::Object(_) => format!("{} = …", change.place),
+    });
+    said.collect::<Vec<_>>().join(", ")
 }
 
 /// Where a run stands, for a status line: `implement (visit 2, item 1 of 2: Add it), producer`.

@@ -99,7 +99,7 @@ fn the_schema_of_workflows_has_the_keys_that_are_read() {
         ("/definitions/worklist", "worklists: { w: { from: a, ZZ: 1 } }"),
         ("/definitions/turn/oneOf/1", "steps: [{ id: s, prompt: { prompt: x, ZZ: 1 } }]"),
         (
-            "/definitions/continuity",
+            "/definitions/own_session",
             "steps: [{ id: s, prompt: x, session: { continuity: run, ZZ: 1 } }]",
         ),
         ("/definitions/retry", "steps: [{ id: s, prompt: x, retry: { ZZ: 1 } }]"),
@@ -111,11 +111,6 @@ fn the_schema_of_workflows_has_the_keys_that_are_read() {
             "/definitions/route",
             "steps: [{ id: s, prompt: x, routes: { a: { to: FINISH, ZZ: 1 } } }]",
         ),
-        (
-            "/definitions/worklist/properties/select",
-            "worklists: { w: { run: x, select: { ZZ: 1 } } }",
-        ),
-        ("/properties/output", "output: { artifact: a, ZZ: 1 }"),
         ("/definitions/global_route", "global_routes: { a: { to: FINISH, ZZ: 1 } }"),
         ("/definitions/step/properties/wait", "steps: [{ id: s, wait: { for: 1s, ZZ: 1 } }]"),
     ];

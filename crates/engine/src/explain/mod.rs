@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use botpipe_journal::{Lease, NewRun};
-use botpipe_kernel::ids::{ArtifactName, CheckName, Role, StepId, TaskId, WorklistName};
+use botpipe_kernel::ids::{ArtifactName, CheckName, Role, StepId, TaskId};
 use botpipe_kernel::plan::{Format, ItemSource, Plan, Step, Work};
 use botpipe_kernel::run::{
-    CheckResult, CheckStatus, Effect, Evidence, Input, Item, Ref, Run, TurnResult, outstanding,
+    CheckResult, CheckStatus, Effect, Evidence, Input, Ref, Run, TurnResult, outstanding,
 };
 use botpipe_lang::Compiled;
 use serde_json::{Map, Value};
@@ -30,7 +30,6 @@ use crate::prompt::Validators;
 use crate::request::{ProviderChoice, Silent, StartRequest};
 use crate::scratch;
 use crate::start;
-use crate::workspace::worklists::read_value;
 
 /// What is to be explained.
 #[derive(Debug, Clone)]
@@ -259,10 +258,21 @@ impl Way<'_, '_> {
                     let findings = self.done(findings)?;
                     Input::ChecksEnded { visit, checks, findings, touched: Vec::new() }
                 }
-                Effect::ReadItems { worklist, .. } => self.items(worklist)?,
+                Effect::ReadItems { worklist, script: true } => {
+                    let why = format!("a command gives the items of worklist `{worklist}`");
+                    return Err(self.not_reached(&why));
+                }
                 effect if effect.only_looks() => {
-                    if let Effect::Enter { .. } = &effect {
-                        self.lay_out(&self.of_others())?;
+                    match &effect {
+                        Effect::ReadItems { worklist, .. } => {
+                            let plan = self.driver.run.plan.clone();
+                            let from = plan.worklists.get(worklist).map(|list| &list.from);
+                            if let Some(ItemSource::Artifact(name)) = from {
+                                self.lay_out(std::slice::from_ref(name))?;
+                            }
+                        }
+                        Effect::Enter { .. } => self.lay_out(&self.of_others())?,
+                        _ => {}
                     }
                     let wanted =
                         matches!(&effect, Effect::Prepare { turn, .. } if turn.role == role);
@@ -282,37 +292,6 @@ impl Way<'_, '_> {
         }
     }
 
-    /// The items of a list: read where its artifact is laid out or given data has some, else made up.
-    fn items(&mut self, worklist: WorklistName) -> Result<Input, ExplainError> {
-        let list = self.driver.run.plan.worklists.get(&worklist).cloned();
-        let Some(list) = list else { return Err(self.not_reached("its worklist is not there")) };
-        let artifact = list.artifact().cloned();
-        self.lay_out(artifact.as_slice())?;
-        let script = matches!(list.from, ItemSource::Script(_));
-        if !script {
-            let effect = Effect::ReadItems { worklist: worklist.clone(), script };
-            let read = perform::perform(&mut self.driver, effect);
-            let read = self.done(read)?;
-            let none = matches!(&read, Input::ItemsRead { items, .. } if items.is_empty())
-                || matches!(&read, Input::ItemsRejected { .. });
-            if artifact.is_some() || !none {
-                return Ok(read);
-            }
-        }
-        let sample = sample::items(&list);
-        let sample = sample.get(&list.collection).unwrap_or(&sample);
-        let items = read_value(sample, &list, "the sample");
-        let items = items.map_err(|why| self.not_reached(&why))?;
-        let items = items.into_iter().map(|item| Item {
-            payload: Ref::Inline(item.payload.to_string()),
-            id: item.id,
-            title: item.title,
-            status: item.status,
-        });
-        let source = botpipe_journal::digest_of(sample.to_string().as_bytes());
-        Ok(Input::ItemsRead { worklist, source, items: items.collect() })
-    }
-
     fn not_reached(&self, why: &str) -> ExplainError {
         ExplainError::NotReached { step: self.step.id.clone(), why: why.to_owned() }
     }
@@ -329,15 +308,14 @@ impl Way<'_, '_> {
     fn of_others(&self) -> Vec<ArtifactName> {
         let plan = &self.driver.run.plan;
         let elsewhere = |name: &ArtifactName| plan.writers(name).any(|it| it.id != self.step.id);
-        let roles = [Role::Worker, Role::Producer, Role::Verifier];
-        let turns = || roles.into_iter().filter_map(|role| self.step.turn(role));
-        let of_turns = turns().flat_map(|turn| &turn.requires);
+        let turns = [Role::Worker, Role::Producer, Role::Verifier].into_iter();
+        let of_turns =
+            turns.filter_map(|role| self.step.turn(role)).flat_map(|turn| &turn.requires);
         let needed = self.step.requires.iter().chain(of_turns).filter(|name| {
             // A verifier's own need may be what its producer writes.
             elsewhere(name) || !self.step.writes().any(|own| own == *name)
         });
-        let read = self.step.reads.iter().chain(turns().flat_map(|turn| &turn.reads));
-        let read = read.filter(|name| elsewhere(name));
+        let read = self.step.reads.iter().filter(|name| elsewhere(name));
         needed.chain(read).cloned().collect()
     }
 
@@ -396,7 +374,7 @@ fn content(plan: &Plan, compiled: &Compiled, name: &ArtifactName) -> Result<Stri
         why,
         with: format!("`--artifact {name} FILE`"),
     };
-    let list = plan.worklists.values().find(|list| list.artifact() == Some(name));
+    let list = plan.worklists.values().find(|list| list.from == ItemSource::Artifact(name.clone()));
     let schema = artifact.schema.as_ref().and_then(|digest| compiled.texts.get(digest));
     let value = match (schema, list) {
         (Some(text), _) => {

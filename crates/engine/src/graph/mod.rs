@@ -161,15 +161,9 @@ impl Graph {
 
 /// How a step works, in a few words.
 fn about(step: &Step) -> String {
-    // The word of the plan's own form, so that a new kind of step has one too.
-    let kind = match serde_json::to_value(&step.work) {
-        Ok(serde_json::Value::Object(map)) => map.keys().next().cloned().unwrap_or_default(),
-        Ok(serde_json::Value::String(kind)) => kind,
-        _ => String::new(),
-    };
-    let kind = kind.replace("produce_verify", "produce, verify").replace('_', " ");
+    let kind = step.kind();
     match &step.scope {
         Some(scope) => format!("{kind} · each {scope}"),
-        None => kind,
+        None => kind.to_owned(),
     }
 }

@@ -178,15 +178,9 @@ impl<'a> Nursery<'a> {
 /// What the end of a child's thread says; nothing when it was stopped before it could rest.
 fn input_of(which: &ChildRun, came: Run) -> Option<Input> {
     let Run { lifecycle, spent, steps_taken: steps, last_route, last_payload, output, .. } = came;
+    let output = output.or(last_payload);
     let which = which.clone();
-    let end = |verdict| ChildEnd {
-        verdict,
-        tag: last_route,
-        // What it gives back by its workflow's own word; else what came with its last outcome.
-        output: output.or(last_payload),
-        spent: spent.clone(),
-        steps,
-    };
+    let end = |verdict| ChildEnd { verdict, tag: last_route, output, spent: spent.clone(), steps };
     Some(match lifecycle {
         Lifecycle::Finished(verdict) => Input::ChildEnded { end: end(Some(verdict)), which },
         Lifecycle::Cancelled => Input::ChildEnded { end: end(None), which },

@@ -22,8 +22,11 @@ pub(super) fn enter(driver: &mut Driver<'_>, visit: VisitId) -> Result<Input, Tr
         Role::Outside => None,
         _ => Some(driver.desk.snapshots.take().map_err(Trouble::stuck)?),
     };
-    let protected = super::protect::content(driver, &step)?;
-    let baseline = Baseline { tree, files: stamps(driver, &step)?, protected };
+    let baseline = Baseline {
+        tree,
+        files: stamps(driver, &step)?,
+        protected: super::protect::content(driver, &step)?,
+    };
     let drift = super::items::drift(driver)?;
     Ok(Input::BaselineTaken { visit, baseline, requires, drift })
 }

@@ -92,7 +92,7 @@ fn contract(
     let planned = step.turn(turn.role);
     let mut required = step.requires.clone();
     let extra = planned.iter().flat_map(|planned| planned.requires.clone());
-    required.extend(extra.filter(|name| !step.requires.contains(name)).collect::<Vec<_>>());
+    required.extend(extra.filter(|name| !step.requires.contains(name)));
     let mut reads = step.reads.clone();
     reads.extend(planned.iter().flat_map(|planned| planned.reads.clone()));
     let mut contract = Contract {

@@ -58,7 +58,8 @@ fn of_key(run: &Run, key: String) -> SessionUse {
 
 /// The conversation that the newest earlier run of the task left off with; else why there is none.
 fn of_task(driver: &Driver<'_>, session: SessionUse) -> Result<Found, Trouble> {
-    let filter = RunFilter { task: Some(driver.desk.task.clone()), ..RunFilter::default() };
+    let filter =
+        RunFilter { workflow: None, task: Some(driver.desk.task.clone()), children: false };
     let rows = driver.parts.journal.runs(&filter)?;
     for row in rows.iter().filter(|row| row.run != driver.desk.run_id).take(LOOKED_AT) {
         // A run that cannot be read has nothing to go on with.

@@ -7,7 +7,7 @@ use botpipe_kernel::run::Feedback;
 use serde_json::Value;
 
 use super::feedback::feedback_text;
-use super::lines::{CheckLine, ItemLine, OfferedRoute, ReadLine, WriteLine};
+use super::listed::Schemas;
 use super::text::{excerpt, fenced, one_line, quoted};
 
 /// All that is said to one turn beside the author's prompt; paths are relative to the workspace.
@@ -60,6 +60,63 @@ pub enum Wanted {
     Choice,
     /// The payload of the one route.
     Value,
+}
+
+/// The current item.
+#[derive(Debug, Clone)]
+pub struct ItemLine {
+    pub id: String,
+    pub title: Option<String>,
+}
+
+/// A file to read.
+#[derive(Debug, Clone)]
+pub struct ReadLine {
+    pub name: String,
+    /// `json`, `md`, `text` or `raw`.
+    pub format: String,
+    pub path: String,
+    pub exists: bool,
+}
+
+/// A file this turn may write.
+#[derive(Debug, Clone)]
+pub struct WriteLine {
+    pub name: String,
+    /// `json`, `md`, `text` or `raw`.
+    pub format: String,
+    pub path: String,
+    pub required: bool,
+    /// JSON Schema of the content.
+    pub schema: Option<String>,
+}
+
+/// A check the engine ran.
+#[derive(Debug, Clone)]
+pub struct CheckLine {
+    pub name: String,
+    /// `passed`, `skipped`, or how it failed.
+    pub status: String,
+    pub output: String,
+}
+
+/// A route this turn may pick.
+#[derive(Debug, Clone)]
+pub struct OfferedRoute {
+    pub tag: String,
+    pub summary: Option<String>,
+    /// What taking it does, in words: "go to step `implement`".
+    pub target: String,
+    pub required_writes: Vec<String>,
+    pub required_checks: Vec<String>,
+    /// JSON Schema of the payload.
+    pub payload_schema: Option<String>,
+    /// JSON Schema of the route fields.
+    pub fields_schema: Option<String>,
+    /// Whether taking it asks a person.
+    pub asks: bool,
+    /// Whether the step has it without saying so: it is named briefly, and last.
+    pub inherited: bool,
 }
 
 /// What is said to a turn that is started again, or that has to do without its conversation.
@@ -419,7 +476,7 @@ pub fn without_interruption(prompt: &str) -> &str {
     found.min().map_or(prompt, |at| &prompt[..contract + at])
 }
 
-fn section(out: &mut String, title: &str, body: &str) {
+pub(super) fn section(out: &mut String, title: &str, body: &str) {
     *out += &format!("\n## {title}\n\n{}\n", body.trim_end());
 }
 
@@ -433,31 +490,4 @@ fn quote(text: &str) -> String {
         quoted.push('\n');
     }
     quoted
-}
-
-/// Schemas mentioned so far; each is printed once.
-#[derive(Default)]
-struct Schemas {
-    texts: Vec<(Option<Value>, String)>,
-}
-
-impl Schemas {
-    /// The number of a schema, the same for the same schema however it is spaced.
-    fn number(&mut self, text: &str) -> usize {
-        let parsed: Option<Value> = serde_json::from_str(text).ok();
-        let same = |(value, known): &(Option<Value>, String)| {
-            known == text || (value.is_some() && *value == parsed)
-        };
-        if let Some(index) = self.texts.iter().position(same) {
-            return index + 1;
-        }
-        self.texts.push((parsed, text.to_owned()));
-        self.texts.len()
-    }
-
-    fn render(&self, out: &mut String) {
-        for (index, (_, text)) in self.texts.iter().enumerate() {
-            section(out, &format!("Schema {}", index + 1), &fenced("json", text.trim()));
-        }
-    }
 }

@@ -3,7 +3,7 @@
 mod contract;
 mod feedback;
 mod inputs;
-mod lines;
+mod listed;
 mod outcome;
 mod question;
 mod request;
@@ -13,11 +13,11 @@ mod template;
 mod text;
 
 pub use contract::{
-    AttachedNote, Contract, InterruptionNote, Part, Recalls, Wanted, parts_of, without_interruption,
+    AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
+    Recalls, Wanted, WriteLine, parts_of, without_interruption,
 };
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, fill_defaults, run_input};
-pub use lines::{CheckLine, ItemLine, OfferedRoute, ReadLine, WriteLine};
 pub use outcome::{Envelope, read, script_outcome};
 pub use question::{Asked, check_answer, question};
 pub use request::request_text;

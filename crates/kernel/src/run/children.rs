@@ -68,7 +68,7 @@ pub struct ChildEnd {
     /// The route that led to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<RouteTag>,
-    /// What it leaves for its parent, as JSON: the payload of its last outcome.
+    /// What it leaves for its parent, as JSON: its output, or the payload of its last outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Ref>,
     /// What it spent in all, its own children included.

@@ -257,17 +257,17 @@ impl Laws {
                 self.truths.clear();
                 assert!(route.action.targets().any(|target| target == to));
             }
-            Event::RunFinished { verdict } => {
-                assert!(!run.output_owed, "it finished without what it gives back");
-                let dropped = run.worklists.values().any(|list| list.dropped.contains(&true));
-                assert!(!dropped || *verdict == Verdict::Rejected, "an item was dropped");
-            }
             Event::SignalReceived { signal } => {
                 assert!(self.came.insert(signal.id.clone()), "{} came twice", signal.id);
             }
             Event::WaitEnded { signal: Some(id), .. } => {
                 assert!(self.came.contains(id), "{id} was taken and never came");
                 assert!(self.taken.insert(id.clone()), "{id} was taken twice");
+            }
+            Event::RunFinished { verdict } => {
+                assert!(!run.output_owed, "it finished without what it gives back");
+                let dropped = run.worklists.values().any(|list| list.dropped.contains(&true));
+                assert!(!dropped || *verdict == Verdict::Rejected, "an item was dropped");
             }
             Event::AnswerAccepted { .. } => self.fate = Fate::Answered,
             Event::TreeRestored { .. } => self.fate = Fate::PutBack,

@@ -138,9 +138,7 @@ fn prepared(turn: TurnId, owed: Option<&Effect>, rest: &str, words: &[&str]) -> 
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
-        "start" => {
-            only(words, &["max_steps", "fallbacks", "codex", "workspace", "full_auto"])?;
-        }
+        "start" => only(words, &["max_steps", "fallbacks", "codex", "workspace", "full_auto"])?,
         "resume" => {
             let bounds = ["usd", "tokens", "turns", "wall"];
             only(words, &[&["max_steps", "max_visits", "tree", "edited"], &bounds[..]].concat())?;
@@ -158,9 +156,6 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
             {
                 *fallbacks = names.split(',').map(program).collect();
             }
-            if let Input::Start { full_auto, .. } = &mut start {
-                *full_auto = value(words, "full_auto") == Some("yes");
-            }
             if let Input::Start { workspace, .. } = &mut start {
                 *workspace = value(words, "workspace").map(str::to_owned);
             }
@@ -170,6 +165,9 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
                 let version = version.to_owned();
                 let harness = Harness { version, ..Harness::default() };
                 *provider = Some(Provider::Codex(Box::new(harness)));
+            }
+            if let Input::Start { full_auto, .. } = &mut start {
+                *full_auto = value(words, "full_auto") == Some("yes");
             }
             start
         }

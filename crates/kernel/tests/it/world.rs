@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{ArtifactName, CheckName, RouteTag, TurnId, VisitId};
+use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
     Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Drift, Effect, Event,
@@ -135,7 +135,23 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             said: u32::try_from(said.len()).unwrap(),
         }],
         Effect::RunTurn { turn, .. } => ran(turn, draw),
-        Effect::RunChecks { visit, checks } => vec![checked(run, visit, checks, draw)],
+        Effect::RunChecks { visit, checks } => vec![Input::ChecksEnded {
+            checks: checks
+                .into_iter()
+                .map(|name| CheckResult {
+                    name,
+                    status: if draw.one_in(3) {
+                        CheckStatus::Failed { why: "exit 1".to_owned() }
+                    } else {
+                        CheckStatus::Passed
+                    },
+                    output: None,
+                })
+                .collect(),
+            findings: findings(run, botpipe_kernel::ids::Role::Producer, draw),
+            touched: if draw.one_in(9) { vec!["a.txt".to_owned()] } else { Vec::new() },
+            visit,
+        }],
         Effect::Seal { visit } => {
             vec![Input::Sealed { visit, tree: Some(SnapshotId("t1".to_owned())) }]
         }
@@ -181,15 +197,16 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Pose { visit, .. } => vec![posed(run, visit, draw)],
         Effect::Arm { visit } => vec![Input::Armed { until: timed(run).then_some(5_000), visit }],
         Effect::AwaitDue { visit, .. } => vec![Input::Due { visit }],
-        Effect::Restore { turn, .. } if draw.one_in(3) => vec![Input::RestoreRefused {
-            turn,
-            tree: SnapshotId("t2".to_owned()),
-            changed: vec!["a.txt".to_owned()],
-        }],
-        Effect::Restore { turn, .. } => {
-            vec![Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }]
-        }
+        Effect::Restore { turn, .. } => vec![restored(turn, draw)],
     }
+}
+
+fn restored(turn: TurnId, draw: &mut Draw<'_>) -> Input {
+    if draw.one_in(3) {
+        let (tree, changed) = (SnapshotId("t2".to_owned()), vec!["a.txt".to_owned()]);
+        return Input::RestoreRefused { turn, tree, changed };
+    }
+    Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }
 }
 
 /// Whether the wait at hand ends by itself.
@@ -239,7 +256,7 @@ pub(crate) fn wants(branch: &str) -> ChildWanted {
     ChildWanted { branch, message: None, input: None, params: None, context: None }
 }
 
-fn asked(visit: &VisitId) -> Question {
+fn asked(visit: &botpipe_kernel::ids::VisitId) -> Question {
     let kind = QuestionKind::Route { visit: visit.clone() };
     Question {
         kind,
@@ -251,7 +268,7 @@ fn asked(visit: &VisitId) -> Question {
     }
 }
 
-fn posed(run: &Run, visit: VisitId, draw: &mut Draw<'_>) -> Input {
+fn posed(run: &Run, visit: botpipe_kernel::ids::VisitId, draw: &mut Draw<'_>) -> Input {
     let (mut findings, mut timed) = (Vec::new(), false);
     if let Some(Work::Ask { ask }) = run.current_step().map(|step| &step.work) {
         timed = ask.timeout_ms.is_some();
@@ -261,22 +278,6 @@ fn posed(run: &Run, visit: VisitId, draw: &mut Draw<'_>) -> Input {
         }
     }
     Input::Posed { visit, text: "which?".to_owned(), findings, until: timed.then_some(5_000) }
-}
-
-fn checked(run: &Run, visit: VisitId, names: Vec<CheckName>, draw: &mut Draw<'_>) -> Input {
-    let checks = names.into_iter().map(|name| CheckResult {
-        name,
-        status: if draw.one_in(3) {
-            CheckStatus::Failed { why: "exit 1".to_owned() }
-        } else {
-            CheckStatus::Passed
-        },
-        output: None,
-    });
-    let checks = checks.collect();
-    let findings = findings(run, botpipe_kernel::ids::Role::Producer, draw);
-    let touched = if draw.one_in(9) { vec!["a.txt".to_owned()] } else { Vec::new() };
-    Input::ChecksEnded { visit, checks, findings, touched }
 }
 
 fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {

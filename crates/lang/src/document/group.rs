@@ -156,7 +156,7 @@ impl Reader<'_, '_> {
     /// The turn after all: its prompt, or a map with what it writes.
     fn fan_in(&mut self, entry: &Entry, owner: &StepId) -> TurnDecl {
         let Value::Map(_) = &entry.value.value else {
-            return self.turn(entry, None, None, None, owner);
+            return self.turn(entry, None, None, owner);
         };
         let mut fields = Fields::of(&entry.value, "a turn", entry.key_span, self.report);
         let (mut writes, mut requires, mut session, mut prompt) = (None, None, None, None);
@@ -166,7 +166,10 @@ impl Reader<'_, '_> {
             session = fields.get("session");
             prompt = fields.need("prompt", self.report);
         }
-        let turn = self.turn(prompt.unwrap_or(entry), writes, requires, session, owner);
+        let mut turn = self.turn(prompt.unwrap_or(entry), writes, session, owner);
+        if let Some(entry) = requires {
+            turn.requires = names(entry, "artifacts", self.report);
+        }
         if let Some(fields) = fields {
             fields.close(&["provider"], self.report);
         }

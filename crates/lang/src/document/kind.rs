@@ -44,16 +44,15 @@ const OF_AGENTS: [Kind; 4] = [Kind::Prompt, Kind::ProduceVerify, Kind::Classify,
 const OF_BRANCHES: [Kind; 2] = [Kind::Parallel, Kind::FanOut];
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, &[Kind]); 24] = [
+const OWNED_KEYS: [(&str, &str, &[Kind]); 23] = [
     ("writes", "`prompt` and `run`", &[Kind::Prompt, Kind::Run]),
     ("session", "`prompt`, `produce`, `llm` and `classify`", &OF_AGENTS),
     ("verifier_session", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("producer_writes", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("verifier_writes", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("verifier_requires", "`produce` + `verify`", &[Kind::ProduceVerify]),
-    ("checks", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("verifier_reads", "`produce` + `verify`", &[Kind::ProduceVerify]),
-    ("protect", "`produce` + `verify`", &[Kind::ProduceVerify]),
+    ("checks", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("validates", "`validate`", &[Kind::Validate]),
     ("feedback", "`validate`", &[Kind::Validate]),
     ("choices", "`ask` and `classify`", &[Kind::Ask, Kind::Classify]),

@@ -9,7 +9,6 @@ mod kind;
 mod output;
 mod outside;
 mod policy;
-mod protect;
 mod route;
 mod schema;
 mod session;

@@ -19,7 +19,7 @@ pub(crate) struct ChoiceDecl {
 impl Reader<'_, '_> {
     pub(super) fn llm(&mut self, fields: &mut Fields<'_>, owner: &StepId) -> WorkDecl {
         let Some(entry) = fields.get("llm") else { return WorkDecl::Unknown };
-        let turn = self.turn(entry, None, None, fields.get("session"), owner);
+        let turn = self.turn(entry, None, fields.get("session"), owner);
         let returns = fields.get("returns").and_then(|returns| self.object_schema(returns));
         let returns = returns.unwrap_or_else(SchemaDecl::text);
         WorkDecl::Llm { turn, returns }
@@ -27,7 +27,7 @@ impl Reader<'_, '_> {
 
     pub(super) fn classify(&mut self, fields: &mut Fields<'_>, owner: &StepId) -> WorkDecl {
         let Some(entry) = fields.get("classify") else { return WorkDecl::Unknown };
-        let turn = self.turn(entry, None, None, fields.get("session"), owner);
+        let turn = self.turn(entry, None, fields.get("session"), owner);
         let Some(entry) = fields.need("choices", self.report) else { return WorkDecl::Unknown };
         let choices = match &entry.value.value {
             Value::Map(entries) if !entries.is_empty() => {

@@ -140,7 +140,7 @@ impl Reader<'_, '_> {
             Some(Kind::Prompt) => match fields.get("prompt") {
                 Some(prompt) => {
                     let (writes, session) = (fields.get("writes"), fields.get("session"));
-                    WorkDecl::Prompt { turn: self.turn(prompt, writes, None, session, &id.value) }
+                    WorkDecl::Prompt { turn: self.turn(prompt, writes, session, &id.value) }
                 }
                 None => WorkDecl::Unknown,
             },
@@ -178,14 +178,16 @@ impl Reader<'_, '_> {
             return WorkDecl::Unknown;
         };
         let (writes, session) = (fields.get("producer_writes"), fields.get("session"));
-        let producer = self.turn(produce, writes, None, session, &id.value);
+        let producer = self.turn(produce, writes, session, &id.value);
         let checks = fields.get("checks").map(|checks| self.checks(checks)).unwrap_or_default();
         let (writes, session) = (fields.get("verifier_writes"), fields.get("verifier_session"));
-        let requires = fields.get("verifier_requires");
-        let mut verifier = self.turn(verify, writes, requires, session, &id.value);
-        if let Some(reads) = fields.get("verifier_reads") {
-            verifier.reads = names(reads, "artifacts", self.report);
-        }
+        let mut verifier = self.turn(verify, writes, session, &id.value);
+        let mut artifacts = |key| {
+            let entry = fields.get(key);
+            entry.map(|entry| names(entry, "artifacts", self.report)).unwrap_or_default()
+        };
+        verifier.requires = artifacts("verifier_requires");
+        verifier.reads = artifacts("verifier_reads");
         WorkDecl::ProduceVerify { producer, checks, verifier }
     }
 
@@ -194,7 +196,6 @@ impl Reader<'_, '_> {
         &mut self,
         entry: &Entry,
         writes: Option<&Entry>,
-        requires: Option<&Entry>,
         session: Option<&Entry>,
         owner: &StepId,
     ) -> TurnDecl {
@@ -231,9 +232,7 @@ impl Reader<'_, '_> {
         TurnDecl {
             prompt,
             writes: self.writes(writes, owner),
-            requires: requires
-                .map(|entry| names(entry, "artifacts", self.report))
-                .unwrap_or_default(),
+            requires: Vec::new(),
             reads: Vec::new(),
             session,
         }
