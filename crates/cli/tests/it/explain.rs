@@ -97,3 +97,21 @@ steps:
     assert!(explain("lost", &[]).ends(3).err.contains("it has `first`, `look`, `last`"));
     assert!(!Path::new(&place.path().join(".botpipe")).exists());
 }
+
+#[test]
+fn items_that_a_command_would_give_are_made_up() {
+    let text = "sop: 1\nname: files\nparams: { modules: { type: array, default: [] } }\nworklists:\n  \
+                file: { run: 'exit 3', title: name }\n  module: { from: params.modules }\nsteps:\n  \
+                - id: a\n    scope: file\n    prompt: 'Read {{ file.id }}: {{ file.title }}'\n    \
+                routes: { done: { advance: SELF, exhausted: b } }\n  - id: b\n    scope: module\n    \
+                prompt: 'Mend {{ module.id }}'\n    \
+                routes: { done: { advance: SELF, exhausted: FINISH } }\n";
+    let place = Place::with("files", text);
+    let said = place.say(&["explain", "files", "a"]).ends(0).out;
+    assert!(said.contains("Read sample-1: sample item"), "{said}");
+    let said = place.say(&["explain", "files", "b"]).ends(0).out;
+    assert!(said.contains("Mend sample-1"), "{said}");
+    let given = ["explain", "files", "b", "-wf", "modules", r#"["core"]"#];
+    let said = place.say(&given).ends(0).out;
+    assert!(said.contains("Mend core"), "{said}");
+}

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use botpipe_journal::{Lease, NewRun};
-use botpipe_kernel::ids::{ArtifactName, CheckName, Role, StepId, TaskId};
+use botpipe_kernel::ids::{ArtifactName, CheckName, Role, StepId, TaskId, WorklistName};
 use botpipe_kernel::plan::{Format, ItemSource, Plan, Step, Work};
 use botpipe_kernel::run::{
-    CheckResult, CheckStatus, Effect, Evidence, Input, Ref, Run, TurnResult, outstanding,
+    CheckResult, CheckStatus, Effect, Evidence, Input, Item, Ref, Run, TurnResult, outstanding,
 };
 use botpipe_lang::Compiled;
 use serde_json::{Map, Value};
@@ -30,6 +30,7 @@ use crate::prompt::Validators;
 use crate::request::{ProviderChoice, Silent, StartRequest};
 use crate::scratch;
 use crate::start;
+use crate::workspace::worklists::read_value;
 
 /// What is to be explained.
 #[derive(Debug, Clone)]
@@ -258,21 +259,10 @@ impl Way<'_, '_> {
                     let findings = self.done(findings)?;
                     Input::ChecksEnded { visit, checks, findings, touched: Vec::new() }
                 }
-                Effect::ReadItems { worklist, script: true } => {
-                    let why = format!("a command gives the items of worklist `{worklist}`");
-                    return Err(self.not_reached(&why));
-                }
+                Effect::ReadItems { worklist, .. } => self.items(worklist)?,
                 effect if effect.only_looks() => {
-                    match &effect {
-                        Effect::ReadItems { worklist, .. } => {
-                            let plan = self.driver.run.plan.clone();
-                            let from = plan.worklists.get(worklist).map(|list| &list.from);
-                            if let Some(ItemSource::Artifact(name)) = from {
-                                self.lay_out(std::slice::from_ref(name))?;
-                            }
-                        }
-                        Effect::Enter { .. } => self.lay_out(&self.of_others())?,
-                        _ => {}
+                    if let Effect::Enter { .. } = &effect {
+                        self.lay_out(&self.of_others())?;
                     }
                     let wanted =
                         matches!(&effect, Effect::Prepare { turn, .. } if turn.role == role);
@@ -290,6 +280,37 @@ impl Way<'_, '_> {
             };
             self.driver.tell(input)?;
         }
+    }
+
+    /// The items of a list: read where its artifact is laid out or given data has some, else made up.
+    fn items(&mut self, worklist: WorklistName) -> Result<Input, ExplainError> {
+        let list = self.driver.run.plan.worklists.get(&worklist).cloned();
+        let Some(list) = list else { return Err(self.not_reached("its worklist is not there")) };
+        let artifact = list.artifact().cloned();
+        self.lay_out(artifact.as_slice())?;
+        let script = matches!(list.from, ItemSource::Script(_));
+        if !script {
+            let effect = Effect::ReadItems { worklist: worklist.clone(), script };
+            let read = perform::perform(&mut self.driver, effect);
+            let read = self.done(read)?;
+            let none = matches!(&read, Input::ItemsRead { items, .. } if items.is_empty())
+                || matches!(&read, Input::ItemsRejected { .. });
+            if artifact.is_some() || !none {
+                return Ok(read);
+            }
+        }
+        let sample = sample::items(&list);
+        let sample = sample.get(&list.collection).unwrap_or(&sample);
+        let items = read_value(sample, &list, "the sample");
+        let items = items.map_err(|why| self.not_reached(&why))?;
+        let items = items.into_iter().map(|item| Item {
+            payload: Ref::Inline(item.payload.to_string()),
+            id: item.id,
+            title: item.title,
+            status: item.status,
+        });
+        let source = botpipe_journal::digest_of(sample.to_string().as_bytes());
+        Ok(Input::ItemsRead { worklist, source, items: items.collect() })
     }
 
     fn not_reached(&self, why: &str) -> ExplainError {

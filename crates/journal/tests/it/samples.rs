@@ -337,7 +337,7 @@ fn of_turns() -> Vec<Event> {
             baseline: Baseline {
                 tree: Some(tree('e')),
                 files: [(id::<ArtifactName>("report"), stamp())].into(),
-                protected: None,
+                protected: Some(text("{\"tests/one.txt\":\"2\"}")),
             },
         },
         Event::TurnOwed {
@@ -401,7 +401,7 @@ fn of_outcomes() -> Vec<Event> {
                 output: Some(Ref::Object(digest('3'))),
             }],
             findings: findings(),
-            touched: Vec::new(),
+            touched: vec!["tests/one.txt".to_owned()],
         },
         Event::Sealed { visit: visit(), tree: Some(tree('4')) },
         Event::OutcomeAccepted {
@@ -428,8 +428,8 @@ fn of_outcomes() -> Vec<Event> {
             to: Target::SelfStep,
             completed: Some(id("item-2")),
             handoff: Some(text("mind the gap")),
-            dropped: None,
-            reset: None,
+            dropped: Some(id("item-3")),
+            reset: Some(id("item-4")),
         },
         Event::OutputSet { value: text("{\"n\":1}") },
         Event::SourceDrifted {

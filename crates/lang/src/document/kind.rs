@@ -44,7 +44,7 @@ const OF_AGENTS: [Kind; 4] = [Kind::Prompt, Kind::ProduceVerify, Kind::Classify,
 const OF_BRANCHES: [Kind; 2] = [Kind::Parallel, Kind::FanOut];
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, &[Kind]); 23] = [
+const OWNED_KEYS: [(&str, &str, &[Kind]); 24] = [
     ("writes", "`prompt` and `run`", &[Kind::Prompt, Kind::Run]),
     ("session", "`prompt`, `produce`, `llm` and `classify`", &OF_AGENTS),
     ("verifier_session", "`produce` + `verify`", &[Kind::ProduceVerify]),
@@ -52,6 +52,7 @@ const OWNED_KEYS: [(&str, &str, &[Kind]); 23] = [
     ("verifier_writes", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("verifier_requires", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("verifier_reads", "`produce` + `verify`", &[Kind::ProduceVerify]),
+    ("protect", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("checks", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("validates", "`validate`", &[Kind::Validate]),
     ("feedback", "`validate`", &[Kind::Validate]),

@@ -9,6 +9,7 @@ mod kind;
 mod output;
 mod outside;
 mod policy;
+mod protect;
 mod route;
 mod schema;
 mod session;

@@ -4,14 +4,13 @@ use botpipe_kernel::ids::{ArtifactName, StepId, WorklistName};
 use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
 
 use super::Reader;
-use super::field::{Fields, choice, count, duration, list, name, names, text, text_of, wrong_type};
+use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
 use super::inherited::Inheritance;
 use super::route::RouteDecl;
 use super::schema::SchemaDecl;
 use super::state::{AssignmentDecl, StateDecl};
 use super::work::WorkDecl;
 use crate::diagnostic::{Code, Problem};
-use crate::files::stays_inside;
 use crate::source::Spanned;
 use crate::yaml::{Entry, Node, Value};
 
@@ -156,10 +155,10 @@ impl Reader<'_, '_> {
         };
         step.into = self.into(fields.get("into"));
         if let Some(entry) = fields.get("control_schema") {
-            step.control_schema = self.schema(entry);
+            step.control_schema = self.control_schema(entry, &step);
         }
         if let Some(entry) = fields.get("protect") {
-            step.protect = self.protect(entry, &step);
+            step.protect = self.protect(entry);
         }
         if let Some(entry) = fields.get("control_routes") {
             self.control_routes(entry, &mut step);
@@ -182,31 +181,6 @@ impl Reader<'_, '_> {
         let later: Vec<&'static str> = LATER.iter().chain(&LATER_KINDS).copied().collect();
         fields.close(&later, self.report);
         known.then_some(step)
-    }
-
-    /// `protect:` of a step with a producer: files and folders of the workspace.
-    fn protect(&mut self, entry: &Entry, step: &StepDecl) -> Vec<String> {
-        if matches!(step.work, WorkDecl::Prompt { .. } | WorkDecl::Run { .. }) {
-            let message = "`protect` belongs to steps of the kind `produce` + `verify`";
-            self.report.push(Problem::new(Code::WrongKind, entry.key_span, message));
-        }
-        let mut paths = Vec::new();
-        for node in list(entry, "paths", self.report) {
-            let Some(path) = text_of(node, node.span, self.report) else { continue };
-            let plain =
-                stays_inside(path.value) && !path.value.contains(['*', '?', '[', '\\', '{']);
-            let whole = path.value.split('/').all(|part| matches!(part, "" | "."));
-            if plain && !whole {
-                paths.push(path.value.to_owned());
-                continue;
-            }
-            let message = format!("`{}` is no file or folder to protect", path.value);
-            self.report.push(Problem::new(Code::BadProtect, path.span, message).help(
-                "name files or folders of the workspace by their relative paths; a folder stands \
-                 for all that is in it",
-            ));
-        }
-        paths
     }
 
     pub(super) fn step_id(&mut self, fields: &mut Fields<'_>) -> Option<Spanned<StepId>> {
