@@ -40,7 +40,8 @@ pub enum Error {
     NewerFormat { path: PathBuf, found: u32, supported: u32 },
     /// An event was written by a later program.
     #[error(
-        "event {seq} of run `{run}` has version {version}, and this program knows versions up to {supported}; use the newer botpipe that wrote it"
+        "event {seq} of run `{run}` in `{file}` has version {version}, and this program knows versions up to {supported}; use the newer botpipe that wrote it",
+        file = crate::open::FILE
     )]
     NewerEvent { run: RunId, seq: u64, version: u32, supported: u32 },
     /// What is stored is not what was written.
