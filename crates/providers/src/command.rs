@@ -88,6 +88,33 @@ pub(crate) fn ended(program: &str, end: &ProgramEnd) -> Result<(), (FailureClass
     })
 }
 
+/// What a turn of a harness came to and what is noted of its end: `outcome` as the harness told it,
+/// the `text` of its answer, and the last `notice` it gave.
+pub(crate) fn concluded(
+    program: &str,
+    end: &ProgramEnd,
+    stderr: &str,
+    outcome: Option<Result<(), Failure>>,
+    text: Option<String>,
+    notice: Option<&str>,
+) -> (Result<String, Failure>, Vec<String>) {
+    let mut notes = Vec::new();
+    let result = match (outcome, ended(program, end)) {
+        (Some(Ok(())), ended) => {
+            notes.extend(ended.err().map(|(_, how)| format!("after its answer, {how}")));
+            Ok(text.unwrap_or_default())
+        }
+        // What we ended ourselves ends as we say.
+        (_, Err((class, how))) if matches!(end, ProgramEnd::TimedOut { .. }) => {
+            let last = notice.map(|said| format!("; its last notice: {said}"));
+            Err(Failure::new(class, how + &last.unwrap_or_default()))
+        }
+        (Some(Err(failure)), _) => Err(failure),
+        (None, ended) => Err(unanswered(program, ended, stderr)),
+    };
+    (result, notes)
+}
+
 /// The failure of a harness that ended without the end of its turn.
 pub(crate) fn unanswered(
     program: &str,

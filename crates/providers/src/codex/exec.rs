@@ -139,21 +139,14 @@ impl Codec for Exec {
     }
 
     fn close(&mut self, end: &ProgramEnd, stderr: &str) -> Report {
-        let mut notes = Vec::new();
-        let ended = command::ended("codex", end);
-        let result = match (self.outcome.take(), ended) {
-            (Some(Ok(())), ended) => {
-                notes.extend(ended.err().map(|(_, how)| format!("after its answer, {how}")));
-                Ok(self.text.take().unwrap_or_default())
-            }
-            // What we ended ourselves ends as we say.
-            (_, Err((class, how))) if matches!(end, ProgramEnd::TimedOut { .. }) => {
-                let last = self.notice.as_ref().map(|said| format!("; its last notice: {said}"));
-                Err(Failure::new(class, how + &last.unwrap_or_default()))
-            }
-            (Some(Err(failure)), _) => Err(failure),
-            (None, ended) => Err(command::unanswered("codex", ended, stderr)),
-        };
+        let (result, notes) = command::concluded(
+            "codex",
+            end,
+            stderr,
+            self.outcome.take(),
+            self.text.take(),
+            self.notice.as_deref(),
+        );
         // What it prints names no turn: how long its record is then tells where the turn ended.
         Report { result, usage: self.usage.take(), transcript: None, checkpoint: None, notes }
     }

@@ -319,21 +319,14 @@ impl Codec for Protocol {
     }
 
     fn close(&mut self, end: &ProgramEnd, stderr: &str) -> Report {
-        let mut notes = Vec::new();
-        let ended = command::ended("codex", end);
-        let result = match (self.outcome.take(), ended) {
-            (Some(Ok(())), ended) => {
-                notes.extend(ended.err().map(|(_, how)| format!("after its answer, {how}")));
-                Ok(self.text.take().unwrap_or_default())
-            }
-            // What we ended ourselves ends as we say.
-            (_, Err((class, how))) if matches!(end, ProgramEnd::TimedOut { .. }) => {
-                let last = self.retry.as_ref().map(|retry| format!("; its last notice: {retry}"));
-                Err(Failure::new(class, how + &last.unwrap_or_default()))
-            }
-            (Some(Err(failure)), _) => Err(failure),
-            (None, ended) => Err(command::unanswered("codex", ended, stderr)),
-        };
+        let (result, notes) = command::concluded(
+            "codex",
+            end,
+            stderr,
+            self.outcome.take(),
+            self.text.take(),
+            self.retry.as_deref(),
+        );
         let usage = self.usage(result.is_ok());
         let checkpoint = self.turn.take().filter(|_| result.is_ok());
         Report { result, usage, transcript: self.transcript.take(), checkpoint, notes }
