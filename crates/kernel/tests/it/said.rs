@@ -28,9 +28,6 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
     if let Some(input) = crate::said_outside::input(run, word, rest)? {
         return Ok(input);
     }
-    if let Some(input) = crate::said_calls::input(run, word, rest)? {
-        return Ok(input);
-    }
     if let Some(input) = command(word, rest, &words)? {
         return if named.is_none() { Ok(input) } else { Err(format!("`{word}` is of no turn")) };
     }

@@ -160,35 +160,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Seal { visit } => {
             vec![Input::Sealed { visit, tree: Some(SnapshotId("t1".to_owned())) }]
         }
-        Effect::Judge { turn, tag: Some(tag), .. } => {
-            let judged = match draw.below(9) {
-                8 => Judged::Malformed { why: "the payload does not fit".to_owned() },
-                _ => outcome(tag.as_str(), Vec::new()),
-            };
-            vec![Input::Judged { turn, judged }]
-        }
-        Effect::Judge { turn, offered, .. } if turn.role.is_hook() || draw.one_in(6) => {
-            let judged = Judged::Returned(Box::new(returned(run, &turn, &offered, draw)));
-            vec![Input::Judged { turn, judged }]
-        }
-        Effect::Judge { turn, offered, .. } => {
-            let judged = match draw.below(8) {
-                7 => Judged::Malformed { why: "no JSON".to_owned() },
-                6 => Judged::ScriptFailed { why: "exit 3".to_owned() },
-                5 => outcome("no_such_route", Vec::new()),
-                n => Judged::Outcome(Box::new(Outcome {
-                    tag: offered
-                        .get(n % offered.len().max(1))
-                        .map_or("none", RouteTag::as_str)
-                        .to_owned(),
-                    payload: None,
-                    fields: None,
-                    findings: findings(run, turn.role, draw),
-                    exit: exit(run, draw),
-                })),
-            };
-            vec![Input::Judged { turn, judged }]
-        }
+        Effect::Judge { turn, offered, tag, .. } => vec![judged(run, turn, &offered, tag, draw)],
         Effect::Hand { visit, .. } => {
             vec![Input::HandoffRendered { visit, exit: exit(run, draw) }]
         }
@@ -212,6 +184,41 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             vec![Input::CallbackAnswered { turn, n, answer: text("5"), change }]
         }
     }
+}
+
+/// What is made of what a turn came to.
+fn judged(
+    run: &Run,
+    turn: TurnId,
+    offered: &[RouteTag],
+    tag: Option<RouteTag>,
+    draw: &mut Draw<'_>,
+) -> Input {
+    let judged = match tag {
+        Some(tag) => match draw.below(9) {
+            8 => Judged::Malformed { why: "the payload does not fit".to_owned() },
+            _ => outcome(tag.as_str(), Vec::new()),
+        },
+        None if turn.role.is_hook() || draw.one_in(6) => {
+            Judged::Returned(Box::new(returned(run, &turn, offered, draw)))
+        }
+        None => match draw.below(8) {
+            7 => Judged::Malformed { why: "no JSON".to_owned() },
+            6 => Judged::ScriptFailed { why: "exit 3".to_owned() },
+            5 => outcome("no_such_route", Vec::new()),
+            n => Judged::Outcome(Box::new(Outcome {
+                tag: offered
+                    .get(n % offered.len().max(1))
+                    .map_or("none", RouteTag::as_str)
+                    .to_owned(),
+                payload: None,
+                fields: None,
+                findings: findings(run, turn.role, draw),
+                exit: exit(run, draw),
+            })),
+        },
+    };
+    Input::Judged { turn, judged }
 }
 
 /// What code comes to.
@@ -280,7 +287,9 @@ fn timed(run: &Run) -> bool {
 /// What became of a child that was moved.
 fn lived(run: &Run, which: ChildRun, grant: &Grant, cancel: bool, draw: &mut Draw<'_>) -> Input {
     let before = run.visit.iter().filter_map(|visit| visit.moving_children());
-    let state = before.flat_map(|it| it.iter()).find(|(plan, _)| plan.run == which.run);
+    let state = before
+        .flat_map(botpipe_kernel::run::Children::iter)
+        .find(|(plan, _)| plan.run == which.run);
     let (mut spent, steps) = state.map(|(_, it)| (it.spent.clone(), it.steps)).unwrap();
     let steps = steps + u32::from(steps < grant.max_steps);
     if grant.budget.turns.is_none_or(|turns| spent.turns < turns) {
