@@ -1,7 +1,7 @@
 //! The children of a visit: who may begin, what each may spend, and what their ends come to.
 
 use super::{Batch, command, onward};
-use crate::ids::{StepId, VisitId};
+use crate::ids::{BranchId, StepId, VisitId};
 use crate::plan::{Budget, Children as Planned, Group, Join};
 use crate::run::children::{
     ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Rest,
@@ -143,11 +143,27 @@ fn resting(run: &Run, children: &Children) -> Option<Event> {
         let kind = QuestionKind::Child { visit, branch };
         return Some(Event::QuestionAsked { question: Question { kind, ..asked } });
     }
-    resting.into_iter().find_map(|(_, rest)| match rest {
-        Rest::Stopped(stop) => Some(Event::RunStopped { stop: stop.clone() }),
+    resting.into_iter().find_map(|(plan, rest)| match rest {
+        Rest::Stopped(stop) => {
+            Some(Event::RunStopped { stop: in_branch(&plan.branch, stop.clone()) })
+        }
         Rest::Held(hold) => Some(Event::RunHeld { hold: hold.clone() }),
         Rest::Waiting(_) => None,
     })
+}
+
+/// Why a child stopped, as its parent says it: steps of branches are named like their parent's.
+fn in_branch(branch: &BranchId, mut stop: Stop) -> Stop {
+    match &mut stop {
+        Stop::Policy { message } | Stop::Provider { message, .. } | Stop::Error { message } => {
+            message.insert_str(0, &format!("in `{branch}`: "));
+        }
+        Stop::MaxSteps { .. }
+        | Stop::MaxVisits { .. }
+        | Stop::Budget { .. }
+        | Stop::Signal { .. } => {}
+    }
+    stop
 }
 
 /// All are over: a turn is asked about them, or their ends pick the route.
