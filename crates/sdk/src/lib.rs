@@ -25,6 +25,7 @@
 //! run begun here can be resumed there, and the other way round. Calls that move a run return when it
 //! ends, stops or waits for a person.
 
+pub mod build;
 mod client;
 mod workflow;
 

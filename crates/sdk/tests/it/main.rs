@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+mod building;
+mod conformance;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
