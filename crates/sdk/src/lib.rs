@@ -27,6 +27,9 @@
 
 pub mod build;
 mod client;
+mod events;
+mod running;
+mod value;
 mod workflow;
 
 pub use botpipe_engine::Error;
@@ -35,13 +38,17 @@ pub use botpipe_engine::error::ErrorKind;
 pub use botpipe_engine::process::StopSwitch;
 pub use botpipe_engine::request::{
     CancelResult, Notice, Progress, ProviderChoice as Provider, ResumeRequest as Resume, RunEnd,
-    RunRef, RunStatus, RunSummary, Silent, StartRequest as Start,
+    RunRef, RunStatus, RunSummary, SignalRequest as Signal, SignalResult, Silent,
+    StartRequest as Start,
 };
 pub use botpipe_kernel::ids;
 pub use botpipe_kernel::run::{Event, Lifecycle, Question, Raise, Run, Stop, Verdict};
 pub use botpipe_lang::{Diagnostic, Severity};
 
 pub use client::Client;
+pub use events::Events;
+pub use running::Running;
+pub use value::NoValue;
 pub use workflow::{NotRunnable, Workflow};
 
 /// Becomes the process that contains a run's programs, when this process was started as that; else

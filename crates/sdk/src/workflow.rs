@@ -24,8 +24,7 @@ enum Origin {
     Built(Beside),
 }
 
-/// Why there is no workflow to run.
-#[derive(Debug)]
+/// Why there is no workflow to run. Its `Debug` is its words too: what a `main` that returns it prints.
 pub enum NotRunnable {
     /// It was not found, or its file cannot be read.
     Unknown(catalog::Error),
@@ -121,6 +120,12 @@ impl fmt::Display for NotRunnable {
                 Ok(())
             }
         }
+    }
+}
+
+impl fmt::Debug for NotRunnable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

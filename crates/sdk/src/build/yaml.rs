@@ -18,10 +18,13 @@ pub(crate) fn text_of(document: &Map) -> String {
 
 /// A key and its value, from the key on: where it stands is written already.
 fn write_entry(key: &str, value: &Node, indent: usize, text: &mut String) {
-    text.push_str(&scalar(key, false));
+    text.push_str(&scalar(key, Place::Key));
     text.push(':');
     match value {
         Node::Text(words) if is_block(words) => write_block(words, indent + 2, text),
+        Node::Text(words) => {
+            let _ = writeln!(text, " {}", scalar(words, Place::Line));
+        }
         _ => match flow(value, LINE.saturating_sub(indent + key.len() + 2)) {
             Some(line) if !is_list_of_maps(value) => {
                 let _ = writeln!(text, " {line}");
@@ -103,7 +106,7 @@ fn flow(value: &Node, most: usize) -> Option<String> {
         }
         Node::Float(value) => format!("{value:?}"),
         // A text has no other form than its line.
-        Node::Text(text) => return Some(scalar(text, true)),
+        Node::Text(text) => return Some(scalar(text, Place::Within)),
         Node::List(items) => {
             let items = items.iter().map(|item| flow(item, most));
             format!("[{}]", items.collect::<Option<Vec<_>>>()?.join(", "))
@@ -115,7 +118,7 @@ fn flow(value: &Node, most: usize) -> Option<String> {
                 if block {
                     None
                 } else {
-                    Some(format!("{}: {}", scalar(key, false), flow(value, most)?))
+                    Some(format!("{}: {}", scalar(key, Place::Key), flow(value, most)?))
                 }
             });
             format!("{{ {} }}", entries.collect::<Option<Vec<_>>>()?.join(", "))
@@ -124,9 +127,24 @@ fn flow(value: &Node, most: usize) -> Option<String> {
     (line.len() <= most).then_some(line)
 }
 
-/// A text plain where that means the same, else in quotes. A value may hold spaces.
-fn scalar(text: &str, value: bool) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c) || c == ' ' && value;
+/// Where a text stands, which says what it may hold without quotes.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Key,
+    /// In brackets or braces.
+    Within,
+    /// On the rest of a line.
+    Line,
+}
+
+/// A text plain where that means the same, else in quotes.
+fn scalar(text: &str, place: Place) -> String {
+    let plain = |c: char| {
+        c.is_ascii_alphanumeric()
+            || "_./-".contains(c)
+            || c == ' ' && place != Place::Key
+            || ",;?!()'".contains(c) && place == Place::Line
+    };
     let word = matches!(text.to_ascii_lowercase().as_str(), "null" | "true" | "false");
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if begins && !word && text.chars().all(plain) && !text.ends_with(' ') {

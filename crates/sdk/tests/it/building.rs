@@ -30,7 +30,7 @@ steps:
     produce: |
       Write the notes.
       All of them.
-    verify: "Are they right?"
+    verify: Are they right?
     producer_writes: [notes]
     routes: { accepted: FINISH, needs_rework: { to: SELF, required_writes: [] } }
     max_visits: 3
