@@ -1,4 +1,4 @@
-//! Botpipe as a library: workflows checked, run, resumed, answered and watched from Rust.
+//! Botpipe as a library: workflows built, checked, run, resumed, answered and followed from Rust.
 //!
 //! ```no_run
 //! use botpipe::{Client, Provider, Start, Workflow};
@@ -23,7 +23,8 @@
 //!
 //! Everything a run does is in the workspace's `.botpipe` folder, the same as the `botpipe` command's: a
 //! run begun here can be resumed there, and the other way round. Calls that move a run return when it
-//! ends, stops or waits for a person.
+//! ends, stops or waits for a person. [`build`] has workflows written in Rust; [`Client::llm`] and
+//! [`Client::classify`] are single turns for typed values.
 
 pub mod build;
 mod client;
@@ -50,6 +51,11 @@ pub use events::Events;
 pub use running::Running;
 pub use value::NoValue;
 pub use workflow::{NotRunnable, Workflow};
+
+/// The page about this crate; its code is compiled with the examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust.md")]
+struct Page;
 
 /// Becomes the process that contains a run's programs, when this process was started as that; else
 /// returns at once.

@@ -6,7 +6,7 @@ use botpipe_kernel::run::{Lifecycle, Verdict};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::build::{Choices, Fields, Schema, Step};
+use crate::build::{Choices, Schema, Shape, Step};
 use crate::{Client, Error, NotRunnable, RunEnd, RunStatus, Start, Workflow};
 
 /// Why there is no value. Its `Debug` is its words too: what a `main` that returns it prints.
@@ -98,7 +98,7 @@ impl Client {
     pub fn llm<T: DeserializeOwned>(
         &self,
         prompt: impl AsRef<str>,
-        returns: impl Into<Fields>,
+        returns: impl Into<Shape>,
         start: Start,
     ) -> Result<T, NoValue> {
         let step = Step::llm("llm", "{{ input.prompt }}").returns(returns);

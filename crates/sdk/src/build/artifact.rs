@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::schema::Schema;
+use super::schema::WholeSchema;
 use super::tree::{Map, Node};
 
 /// A declared file: its format and place, and what it must fit.
@@ -36,8 +36,8 @@ impl Artifact<Json> {
     }
 
     /// What its content has to fit.
-    pub fn schema(mut self, schema: Schema) -> Self {
-        self.keys.set("schema", schema);
+    pub fn schema(mut self, schema: impl Into<WholeSchema>) -> Self {
+        self.keys.set("schema", schema.into());
         self
     }
 }

@@ -50,7 +50,7 @@ pub use bounds::{Budget, Limits, Policy, Provider, Retry};
 pub use groups::{Branch, Over, Reference};
 pub use output::{Expression, Output};
 pub use route::{Control, GlobalRoute, Helper, Route, Target};
-pub use schema::{Fields, Schema};
+pub use schema::{Fields, Schema, SchemaFile, Shape, WholeSchema};
 pub use step::Step;
 pub use turn::{Continuity, FanIn, Session, Turn};
 pub use turns::{Check, Choices, Unverified};

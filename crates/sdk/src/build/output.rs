@@ -1,6 +1,6 @@
 //! What a run gives back, and the expressions that say it.
 
-use super::schema::Fields;
+use super::schema::Shape;
 use super::tree::{Map, Node};
 
 /// An expression over what templates see; a number or a truth value is that of itself.
@@ -73,7 +73,7 @@ impl Output {
     }
 
     /// What it has to fit.
-    pub fn schema(mut self, fields: impl Into<Fields>) -> Self {
+    pub fn schema(mut self, fields: impl Into<Shape>) -> Self {
         self.keys.set("schema", fields.into());
         self
     }

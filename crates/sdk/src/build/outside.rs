@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::kind::{Ask, Signal, Wait};
-use super::schema::Schema;
+use super::schema::WholeSchema;
 use super::step::Step;
 use super::tree::{Map, Node, duration, texts};
 
@@ -30,8 +30,8 @@ impl Step<Ask> {
     }
 
     /// What the answer has to fit, where there are no choices.
-    pub fn answer(self, schema: Schema) -> Self {
-        self.put("answer", schema)
+    pub fn answer(self, schema: impl Into<WholeSchema>) -> Self {
+        self.put("answer", schema.into())
     }
 
     /// Artifacts the question is about: an answer counts for what was shown.

@@ -4,7 +4,7 @@ use botpipe_kernel::plan::Visibility;
 use botpipe_kernel::run::Verdict;
 
 use super::output::Expression;
-use super::schema::{Fields, Schema};
+use super::schema::{Shape, WholeSchema};
 use super::tree::{Map, Node, texts, word};
 
 /// Where a route leads.
@@ -169,18 +169,18 @@ macro_rules! of_outcomes {
             }
 
             /// What the outcome's payload has to fit.
-            pub fn payload(self, schema: Schema) -> Self {
-                self.with("payload", schema)
+            pub fn payload(self, schema: impl Into<WholeSchema>) -> Self {
+                self.with("payload", schema.into())
             }
 
             /// What the outcome's route fields have to fit.
-            pub fn route_fields(self, fields: impl Into<Fields>) -> Self {
+            pub fn route_fields(self, fields: impl Into<Shape>) -> Self {
                 self.with("route_fields", fields.into())
             }
 
             /// What a person's answer has to fit, on a route to [`Target::AwaitInput`].
-            pub fn answer(self, schema: Schema) -> Self {
-                self.with("answer", schema)
+            pub fn answer(self, schema: impl Into<WholeSchema>) -> Self {
+                self.with("answer", schema.into())
             }
 
             /// What the run says of its work when this route ends it.

@@ -18,7 +18,7 @@ use super::tree::{Map, Node, texts};
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Schema {
-    node: Node,
+    map: Map,
 }
 
 impl Schema {
@@ -44,7 +44,7 @@ impl Schema {
 
     /// A list of such items.
     pub fn array(items: Self) -> Self {
-        Self::of_type("array").with("items", items.node)
+        Self::of_type("array").with("items", items)
     }
 
     /// An object of any keys, until [`Schema::property`] says more.
@@ -54,17 +54,20 @@ impl Schema {
 
     /// Any value.
     pub fn any() -> Self {
-        Self { node: Node::Map(Map::default()) }
+        Self { map: Map::default() }
     }
 
-    /// A schema as it is.
+    /// A schema as it is; one that is no object, such as `true`, is said within one that is.
     pub fn json(schema: impl Into<Value>) -> Self {
-        Self { node: schema.into().into() }
+        match schema.into().into() {
+            Node::Map(map) => Self { map },
+            other => Self { map: Map::of("allOf", Node::List(vec![other])) },
+        }
     }
 
-    /// The path of a `.json` file beside the workflow. It stands for a whole schema, not for a part of one.
-    pub fn file(path: impl Into<String>) -> Self {
-        Self { node: Node::Text(path.into()) }
+    /// The path of a `.json` file beside the workflow, which holds the schema.
+    pub fn file(path: impl Into<String>) -> SchemaFile {
+        SchemaFile { path: path.into() }
     }
 
     /// What it is when nothing is given.
@@ -85,17 +88,13 @@ impl Schema {
 
     /// A property of an object.
     pub fn property(mut self, name: impl Into<String>, schema: Self) -> Self {
-        if let Node::Map(map) = &mut self.node {
-            map.push_below("properties", name, schema.node);
-        }
+        self.map.push_below("properties", name, schema);
         self
     }
 
     /// Properties an object must have.
     pub fn required(mut self, names: impl IntoIterator<Item: Into<String>>) -> Self {
-        if let Node::Map(map) = &mut self.node {
-            map.extend_below("required", texts(names));
-        }
+        self.map.extend_below("required", texts(names));
         self
     }
 
@@ -105,25 +104,59 @@ impl Schema {
     }
 
     fn of_type(name: &str) -> Self {
-        Self { node: Map::of("type", name).into() }
+        Self { map: Map::of("type", name) }
     }
 
-    /// A file, or a schema of no keys, stays as it is.
     fn with(mut self, key: &str, value: impl Into<Node>) -> Self {
-        if let Node::Map(map) = &mut self.node {
-            map.set(key, value);
-        }
+        self.map.set(key, value);
         self
     }
 }
 
 impl From<Schema> for Node {
     fn from(schema: Schema) -> Self {
+        schema.map.into()
+    }
+}
+
+/// A schema in a file beside the workflow. It stands for a whole one, not for a part of another:
+///
+/// ```compile_fail
+/// # use botpipe::build::Schema;
+/// Schema::object().property("size", Schema::file("schemas/size.json"));
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SchemaFile {
+    path: String,
+}
+
+/// A whole schema: a [`Schema`], or the file that holds it.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct WholeSchema {
+    node: Node,
+}
+
+impl From<Schema> for WholeSchema {
+    fn from(schema: Schema) -> Self {
+        Self { node: schema.map.into() }
+    }
+}
+
+impl From<SchemaFile> for WholeSchema {
+    fn from(file: SchemaFile) -> Self {
+        Self { node: file.path.into() }
+    }
+}
+
+impl From<WholeSchema> for Node {
+    fn from(schema: WholeSchema) -> Self {
         schema.node
     }
 }
 
-/// What an object holds: its fields, or a whole [`Schema`].
+/// The fields of an object, each with its schema.
 ///
 /// ```
 /// use botpipe::build::{Fields, Schema};
@@ -131,30 +164,22 @@ impl From<Schema> for Node {
 /// let fields = Fields::from([("level", Schema::integer().default(3))]);
 /// # let _ = fields;
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Fields {
-    node: Node,
+    map: Map,
 }
 
 impl Fields {
     /// No field yet. One without a default has to be given (but in a state, where it is set later).
     pub fn new() -> Self {
-        Self { node: Node::Map(Map::default()) }
+        Self::default()
     }
 
     /// One more field.
     pub fn field(mut self, name: impl Into<String>, schema: Schema) -> Self {
-        if let Node::Map(map) = &mut self.node {
-            map.push(name, schema.node);
-        }
+        self.map.push(name, schema);
         self
-    }
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -164,14 +189,39 @@ impl<N: Into<String>, const LEN: usize> From<[(N, Schema); LEN]> for Fields {
     }
 }
 
-impl From<Schema> for Fields {
-    fn from(schema: Schema) -> Self {
-        Self { node: schema.node }
+/// What an object has to fit: its [`Fields`], or a whole schema.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Shape {
+    node: Node,
+}
+
+impl From<Fields> for Shape {
+    fn from(fields: Fields) -> Self {
+        Self { node: fields.map.into() }
     }
 }
 
-impl From<Fields> for Node {
-    fn from(fields: Fields) -> Self {
-        fields.node
+impl<N: Into<String>, const LEN: usize> From<[(N, Schema); LEN]> for Shape {
+    fn from(fields: [(N, Schema); LEN]) -> Self {
+        Fields::from(fields).into()
+    }
+}
+
+impl From<Schema> for Shape {
+    fn from(schema: Schema) -> Self {
+        Self { node: schema.map.into() }
+    }
+}
+
+impl From<SchemaFile> for Shape {
+    fn from(file: SchemaFile) -> Self {
+        Self { node: file.path.into() }
+    }
+}
+
+impl From<Shape> for Node {
+    fn from(shape: Shape) -> Self {
+        shape.node
     }
 }

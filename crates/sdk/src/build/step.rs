@@ -9,7 +9,7 @@ use super::artifact::{Write, writes};
 use super::bounds::{Policy, Retry};
 use super::kind::{Answers, Bound, Picks, Runs, Says, Talks, Timed, Writes};
 use super::route::{Control, Helper, Route};
-use super::schema::{Fields, Schema};
+use super::schema::{Shape, WholeSchema};
 use super::tree::{Map, Node, duration, texts, word};
 use super::turn::Session;
 use crate::Workflow;
@@ -94,12 +94,12 @@ impl<K> Step<K> {
     }
 
     /// What is kept for this step, over its visits.
-    pub fn step_state(self, fields: impl Into<Fields>) -> Self {
+    pub fn step_state(self, fields: impl Into<Shape>) -> Self {
         self.put("step_state", fields.into())
     }
 
     /// What is kept for this step and each item.
-    pub fn item_state(self, fields: impl Into<Fields>) -> Self {
+    pub fn item_state(self, fields: impl Into<Shape>) -> Self {
         self.put("item_state", fields.into())
     }
 }
@@ -172,8 +172,8 @@ impl<K: Answers> Step<K> {
 
 impl<K: Says> Step<K> {
     /// What the payload has to fit on its routes that have no schema of their own.
-    pub fn control_schema(self, schema: Schema) -> Self {
-        self.put("control_schema", schema)
+    pub fn control_schema(self, schema: impl Into<WholeSchema>) -> Self {
+        self.put("control_schema", schema.into())
     }
 
     /// Takes an inherited route away.

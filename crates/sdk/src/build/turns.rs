@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::artifact::{Write, writes};
 use super::kind::{Classify, Llm, Produce, Prompt};
-use super::schema::Fields;
+use super::schema::Shape;
 use super::step::Step;
 use super::tree::{Map, Node, duration, texts};
 use super::turn::{Session, Turn};
@@ -118,7 +118,7 @@ impl Step<Llm> {
     }
 
     /// What the value has to fit.
-    pub fn returns(self, fields: impl Into<Fields>) -> Self {
+    pub fn returns(self, fields: impl Into<Shape>) -> Self {
         self.put("returns", fields.into())
     }
 }

@@ -9,7 +9,7 @@ use super::beside::Beside;
 use super::bounds::{Budget, Limits, Policy, Provider};
 use super::output::Output;
 use super::route::{GlobalRoute, Helper};
-use super::schema::Fields;
+use super::schema::Shape;
 use super::step::Step;
 use super::tree::{Map, Node, texts};
 use super::turn::Continuity;
@@ -50,17 +50,17 @@ impl WorkflowBuilder {
     }
 
     /// What a run is started with.
-    pub fn input(self, fields: impl Into<Fields>) -> Self {
+    pub fn input(self, fields: impl Into<Shape>) -> Self {
         self.with("input", fields.into())
     }
 
     /// What a person may set.
-    pub fn params(self, fields: impl Into<Fields>) -> Self {
+    pub fn params(self, fields: impl Into<Shape>) -> Self {
         self.with("params", fields.into())
     }
 
     /// What is kept for the run, and set by routes.
-    pub fn state(self, fields: impl Into<Fields>) -> Self {
+    pub fn state(self, fields: impl Into<Shape>) -> Self {
         self.with("state", fields.into())
     }
 
