@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use botpipe_engine::Engine;
-use botpipe_engine::config::{Config, Layer};
+use botpipe_engine::config::{Agent, Config, Layer, Setting};
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::Event;
 
 use crate::{
-    CancelResult, Error, Events, Progress, Resume, RunEnd, RunRef, RunSummary, RunView, Running,
-    Signal, SignalResult, Silent, Start, StopSwitch, Workflow,
+    CancelResult, Error, Events, Harness, Progress, Provider, Resume, RunEnd, RunRef, RunSummary,
+    RunView, Running, Signal, SignalResult, Silent, Start, StopSwitch, Workflow,
 };
 
 /// One workspace's runs. Cheap to clone.
@@ -48,6 +48,21 @@ impl Client {
     #[must_use]
     pub fn with_settings(self) -> Self {
         Self { fills: true, ..self }
+    }
+
+    /// A harness as the environment and the `botpipe.yaml` files have it, found on this machine: the
+    /// provider of a start.
+    ///
+    /// # Errors
+    /// Settings that cannot be used; a harness that is not there.
+    pub fn provider(&self, harness: Harness) -> Result<Provider, Error> {
+        let wish = Setting::option("provider", Agent::Harness(harness));
+        let settings =
+            Config::load(self.workspace())?.with(Layer { agent: Some(wish), ..Layer::default() });
+        settings.choice(self.workspace(), None)?.ok_or_else(|| Error::Harness {
+            name: harness.name(),
+            message: "it is not the one that is set".to_owned(),
+        })
     }
 
     /// Creates a run and moves it until it ends, stops or waits.

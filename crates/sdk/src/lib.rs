@@ -1,7 +1,7 @@
 //! Botpipe as a library: workflows built, checked, run, resumed, answered and followed from Rust.
 //!
 //! ```no_run
-//! use botpipe::{Client, Provider, Start, Workflow};
+//! use botpipe::{Client, Harness, Start, Workflow};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     botpipe::enter(); // first of all, see there
@@ -9,10 +9,7 @@
 //!     let workflow = Workflow::find(client.workspace(), "ralph_loop")?;
 //!     let start = Start {
 //!         message: Some("Add CSV export to the report".to_owned()),
-//!         provider: Some(Provider::Command {
-//!             program: "codex".to_owned(),
-//!             args: vec!["exec".to_owned(), "-".to_owned()],
-//!         }),
+//!         provider: Some(client.provider(Harness::Codex)?),
 //!         ..Start::default()
 //!     };
 //!     let end = client.run(&workflow, start)?;
@@ -36,6 +33,7 @@ mod workflow;
 pub use botpipe_engine::Error;
 pub use botpipe_engine::engine::RunView;
 pub use botpipe_engine::error::ErrorKind;
+pub use botpipe_engine::harness::Kind as Harness;
 pub use botpipe_engine::process::StopSwitch;
 pub use botpipe_engine::request::{
     CancelResult, Notice, Progress, ProviderChoice as Provider, ResumeRequest as Resume, RunEnd,

@@ -116,6 +116,9 @@ impl fmt::Display for NotRunnable {
                     {
                         write!(f, "\n  {} | {}", place.line, line.trim_end())?;
                     }
+                    if let Some(help) = &diagnostic.help {
+                        write!(f, "\n  help: {help}")?;
+                    }
                 }
                 Ok(())
             }

@@ -14,6 +14,13 @@ use super::tree::{Map, Node};
 /// let notes = Artifact::md("{{ item.dir_key }}/notes.md");
 /// # let _ = (plan, notes);
 /// ```
+///
+/// Only JSON has a schema:
+///
+/// ```compile_fail
+/// # use botpipe::build::{Artifact, Schema};
+/// Artifact::md("notes.md").schema(Schema::object());
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Artifact<F> {

@@ -16,7 +16,12 @@ impl Step<Prompt> {
     }
 }
 
-/// A step whose work nobody judges yet.
+/// A step whose work nobody judges yet; it is none of a workflow:
+///
+/// ```compile_fail
+/// # use botpipe::{Workflow, build::Step};
+/// Workflow::builder("make").step(Step::produce("make", "Make it."));
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a step that produces needs `verify`"]
 pub struct Unverified {

@@ -201,6 +201,7 @@ fn write_block(words: &str, indent: usize, text: &mut String) {
 mod tests {
     use botpipe_lang::SourceFile;
     use botpipe_lang::reading::{Report, parse};
+    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
     use serde_json::{Value, json};
 
     use super::*;
@@ -311,6 +312,40 @@ mod tests {
             json!([long, { "a": [long, { "b": { "c": long } }] }, [[long], []]]),
             json!({ "a": { "b": { "c": [long] } }, "d": [[[long]]] }),
         ] {
+            read_back(&value);
+        }
+    }
+
+    /// Texts of any characters, and of those that mean something to YAML.
+    fn a_text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[-a \\n:#\"'\\[\\]{},&*!|>%@`?.0~\\\\\t]{0,12}",
+            "[a-c \n]{0,60}"
+        ]
+    }
+
+    fn a_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            proptest::num::f64::NORMAL.prop_map(Value::from),
+            a_text().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 40, 5, |inside| {
+            let key = a_text().prop_filter("no key", |it| !matches!(it.as_str(), "" | "<<"));
+            prop_oneof![
+                proptest::collection::vec(inside.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::btree_map(key, inside, 0..5)
+                    .prop_map(|map| map.into_iter().collect::<Value>()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_reads_back(value in a_value()) {
             read_back(&value);
         }
     }

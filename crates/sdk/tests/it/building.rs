@@ -52,6 +52,7 @@ fn a_mistake_is_told_as_of_a_file_with_its_line() {
     for part in ["BP", "`usd`", "`turns`", "`done`", " | budget: { usd: .nan, turns: 0 }"] {
         assert!(words.contains(part), "no {part} in:\n{words}");
     }
+    assert!(words.contains("\n  help: "), "{words}");
     let NotRunnable::Wrong { text, diagnostics, .. } = wrong else { panic!("{wrong:?}") };
     for label in diagnostics.iter().flat_map(|it| &it.labels) {
         assert!(text.get(label.span.start..label.span.end).is_some());

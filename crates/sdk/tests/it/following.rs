@@ -1,12 +1,15 @@
 //! Events that are followed, runs that are begun, and values that are none.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use botpipe::build::{Output, Schema, Step, Target};
 use botpipe::{
-    Client, Error, ErrorKind, Event, Lifecycle, NoValue, NotRunnable, RunStatus, Signal,
-    SignalResult, Silent, Start, StopSwitch, Workflow,
+    Client, Error, ErrorKind, Event, Harness, Lifecycle, NoValue, NotRunnable, Provider, RunRef,
+    RunStatus, Signal, SignalResult, Silent, Start, StopSwitch, Workflow,
 };
+
+use crate::examples::example;
 
 /// What [`asks`] gives back.
 #[derive(serde::Deserialize)]
@@ -123,4 +126,46 @@ fn a_client_with_settings_fills_in_every_start() {
     let client = client.with_settings();
     let error = client.run(&asks(), Start::default()).unwrap_err();
     assert!(matches!(error, Error::Config(_)), "{error}");
+}
+
+#[test]
+fn a_follower_ends_when_the_owner_is_killed() {
+    let place = tempfile::tempdir().unwrap();
+    let mut program = Command::new(example("ralph_loop"))
+        .arg(place.path())
+        .args(["Wait", "sh", "-c", "sleep 600"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let client = Client::open(place.path()).unwrap();
+    let run = loop {
+        match client.runs(None, None).unwrap().pop() {
+            Some(run) => break run,
+            None => assert!(program.try_wait().unwrap().is_none(), "it ended"),
+        }
+    };
+    let which = RunRef { workflow: run.workflow, task: run.task, run: Some(run.run) };
+    let mut last = "";
+    for event in client.follow(&which).unwrap().every(Duration::from_millis(10)) {
+        last = event.unwrap().1.kind();
+        if last == "turn_started" {
+            program.kill().unwrap();
+            program.wait().unwrap();
+        }
+    }
+    assert_eq!(last, "turn_started");
+    assert_eq!(client.runs(None, None).unwrap()[0].state, RunStatus::OwnerLost);
+}
+
+#[test]
+fn a_harness_is_found_or_its_absence_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let client = Client::open(place.path()).unwrap();
+    match client.provider(Harness::Codex) {
+        Ok(provider) => assert!(matches!(provider, Provider::Harness(_))),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Usage);
+            assert!(error.to_string().contains("codex"), "{error}");
+        }
+    }
 }
