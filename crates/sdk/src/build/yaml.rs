@@ -105,13 +105,14 @@ fn flow(value: &Node, most: usize) -> Option<String> {
             if *value > 0.0 { ".inf" } else { "-.inf" }.to_owned()
         }
         Node::Float(value) => format!("{value:?}"),
-        // A text has no other form than its line.
+        // These have no other form than their line.
         Node::Text(text) => return Some(scalar(text, Place::Within)),
+        Node::List(items) if items.is_empty() => return Some("[]".to_owned()),
+        Node::Map(map) if map.entries.is_empty() => return Some("{}".to_owned()),
         Node::List(items) => {
             let items = items.iter().map(|item| flow(item, most));
             format!("[{}]", items.collect::<Option<Vec<_>>>()?.join(", "))
         }
-        Node::Map(map) if map.entries.is_empty() => "{}".to_owned(),
         Node::Map(map) => {
             let entries = map.entries.iter().map(|(key, value)| {
                 let block = matches!(value, Node::Text(text) if is_block(text));
@@ -201,7 +202,7 @@ fn write_block(words: &str, indent: usize, text: &mut String) {
 mod tests {
     use botpipe_lang::SourceFile;
     use botpipe_lang::reading::{Report, parse};
-    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+    use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
     use serde_json::{Value, json};
 
     use super::*;
@@ -311,6 +312,7 @@ mod tests {
             json!({ "a": {}, "b": [] }),
             json!([long, { "a": [long, { "b": { "c": long } }] }, [[long], []]]),
             json!({ "a": { "b": { "c": [long] } }, "d": [[[long]]] }),
+            json!({ &long: [], "a": { &long: {} }, "b": [{ &long: [] }, { &long: null }] }),
         ] {
             read_back(&value);
         }
@@ -321,7 +323,7 @@ mod tests {
         prop_oneof![
             any::<String>(),
             "[-a \\n:#\"'\\[\\]{},&*!|>%@`?.0~\\\\\t]{0,12}",
-            "[a-c \n]{0,60}"
+            "[a-c \n]{0,120}"
         ]
     }
 
@@ -344,6 +346,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn whatever_is_written_reads_back(value in a_value()) {
             read_back(&value);
