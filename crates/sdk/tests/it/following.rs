@@ -1,6 +1,6 @@
 //! Events that are followed, runs that are begun, and values that are none.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use botpipe::build::{Output, Schema, Step, Target};
@@ -128,20 +128,37 @@ fn a_client_with_settings_fills_in_every_start() {
     assert!(matches!(error, Error::Config(_)), "{error}");
 }
 
+/// A program that is killed when the test is over, however that ends.
+struct Program(Child);
+
+impl Program {
+    fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 #[test]
 fn a_follower_ends_when_the_owner_is_killed() {
     let place = tempfile::tempdir().unwrap();
-    let mut program = Command::new(example("ralph_loop"))
+    let program = Command::new(example("ralph_loop"))
         .arg(place.path())
         .args(["Wait", "sh", "-c", "sleep 600"])
         .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let mut program = Program(program.unwrap());
     let client = Client::open(place.path()).unwrap();
     let run = loop {
         match client.runs(None, None).unwrap().pop() {
             Some(run) => break run,
-            None => assert!(program.try_wait().unwrap().is_none(), "it ended"),
+            None => assert!(program.0.try_wait().unwrap().is_none(), "it ended"),
         }
     };
     let which = RunRef { workflow: run.workflow, task: run.task, run: Some(run.run) };
@@ -149,12 +166,26 @@ fn a_follower_ends_when_the_owner_is_killed() {
     for event in client.follow(&which).unwrap().every(Duration::from_millis(10)) {
         last = event.unwrap().1.kind();
         if last == "turn_started" {
-            program.kill().unwrap();
-            program.wait().unwrap();
+            program.kill();
         }
     }
     assert_eq!(last, "turn_started");
     assert_eq!(client.runs(None, None).unwrap()[0].state, RunStatus::OwnerLost);
+}
+
+#[test]
+fn several_may_open_a_new_workspace_at_once() {
+    for _ in 0..10 {
+        let place = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let open = || Client::open(place.path()).map(drop);
+            let opened: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            for one in opened {
+                one.join().unwrap().unwrap();
+            }
+        });
+        assert!(place.path().join(".botpipe/.gitignore").is_file());
+    }
 }
 
 #[test]
