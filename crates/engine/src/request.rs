@@ -100,6 +100,12 @@ impl RunEnd {
     pub fn lifecycle(&self) -> &Lifecycle {
         &self.state.lifecycle
     }
+
+    /// Which run it is, to ask more of it.
+    pub fn which(&self) -> RunRef {
+        let (workflow, task) = (self.workflow.clone(), self.task.clone());
+        RunRef { workflow, task, run: Some(self.run.clone()) }
+    }
 }
 
 /// A run as a list shows it.

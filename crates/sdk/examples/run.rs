@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::io::{self, BufRead as _, Write as _};
 
-use botpipe::{Client, Lifecycle, Notice, Progress, Provider, RunRef, Start, StopSwitch, Workflow};
+use botpipe::{Client, Lifecycle, Notice, Progress, Provider, Start, StopSwitch, Workflow};
 
 struct Told;
 
@@ -42,9 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     while let Lifecycle::Waiting(question) = end.lifecycle() {
         println!("? {}", question.text);
         let Some(answer) = io::stdin().lock().lines().next().transpose()? else { break };
-        let (workflow, task) = (end.workflow.clone(), end.task.clone());
-        let which = RunRef { workflow, task, run: Some(end.run.clone()) };
-        end = client.answer(&which, &answer, &Told, &stop)?;
+        end = client.answer(&end.which(), &answer, &Told, &stop)?;
     }
     println!("task {}: {:?}", end.task, end.lifecycle());
     Ok(())

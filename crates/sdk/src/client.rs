@@ -3,19 +3,21 @@
 use std::path::Path;
 
 use botpipe_engine::Engine;
-use botpipe_engine::config::{Config, Layer};
+use botpipe_engine::config::{Agent, Config, Layer, Setting};
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::Event;
 
 use crate::{
-    CancelResult, Error, Progress, Resume, RunEnd, RunRef, RunSummary, RunView, Silent, Start,
-    StopSwitch, Workflow,
+    CancelResult, Error, Events, Harness, Progress, Provider, Resume, RunEnd, RunRef, RunSummary,
+    RunView, Running, Signal, SignalResult, Silent, Start, StopSwitch, Workflow,
 };
 
 /// One workspace's runs. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    engine: Engine,
+    pub(crate) engine: Engine,
+    /// Whether every start is filled in.
+    fills: bool,
 }
 
 impl Client {
@@ -24,7 +26,7 @@ impl Client {
     /// # Errors
     /// A workspace that does not exist, a folder that cannot be written, a damaged or newer journal.
     pub fn open(workspace: impl AsRef<Path>) -> Result<Self, Error> {
-        Ok(Self { engine: Engine::open(workspace.as_ref())? })
+        Ok(Self { engine: Engine::open(workspace.as_ref())?, fills: false })
     }
 
     /// The workspace's absolute path.
@@ -40,6 +42,27 @@ impl Client {
     pub fn configured(&self, workflow: &Workflow, start: Start) -> Result<Start, Error> {
         let settings = Config::load(self.workspace())?.with(Layer::default());
         settings.fill(workflow.compiled(), self.workspace(), start)
+    }
+
+    /// The same client, which fills in every start as [`Client::configured`] does.
+    #[must_use]
+    pub fn with_settings(self) -> Self {
+        Self { fills: true, ..self }
+    }
+
+    /// A harness as the environment and the `botpipe.yaml` files have it, found on this machine: the
+    /// provider of a start.
+    ///
+    /// # Errors
+    /// Settings that cannot be used; a harness that is not there.
+    pub fn provider(&self, harness: Harness) -> Result<Provider, Error> {
+        let wish = Setting::option("provider", Agent::Harness(harness));
+        let settings =
+            Config::load(self.workspace())?.with(Layer { agent: Some(wish), ..Layer::default() });
+        settings.choice(self.workspace(), None)?.ok_or_else(|| Error::Harness {
+            name: harness.name(),
+            message: "it is not the one that is set".to_owned(),
+        })
     }
 
     /// Creates a run and moves it until it ends, stops or waits.
@@ -62,7 +85,16 @@ impl Client {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
+        let start = if self.fills { self.configured(workflow, start)? } else { start };
         self.engine.start(workflow.compiled(), start, progress, stop)
+    }
+
+    /// Creates a run and has it moved by a thread, until it ends, stops or waits.
+    ///
+    /// # Errors
+    /// As [`Client::run`], where that is known before the run begins.
+    pub fn begin(&self, workflow: &Workflow, start: Start) -> Result<Running, Error> {
+        Running::begin(self, workflow, start)
     }
 
     /// Takes a run up where it stands and moves it on. One that is over, or waits for a person, comes
@@ -94,6 +126,20 @@ impl Client {
         self.engine.answer(which, answer, progress, stop)
     }
 
+    /// Sends a signal to a run; where a step waits for it, the run is moved on.
+    ///
+    /// # Errors
+    /// No such run, or one that is over; a name that no step of the workflow waits for.
+    pub fn signal(
+        &self,
+        which: &RunRef,
+        signal: &Signal,
+        progress: &dyn Progress,
+        stop: &StopSwitch,
+    ) -> Result<SignalResult, Error> {
+        self.engine.signal(which, signal, progress, stop)
+    }
+
     /// Ends a run for good; a living owner is told to.
     ///
     /// # Errors
@@ -122,8 +168,17 @@ impl Client {
         self.engine.show(which)
     }
 
-    /// The events of a run after a sequence number, with theirs: to follow a run, ask again with the
-    /// last one. Cheap when there are none.
+    /// The events of a run from the first on, whoever moves it: an iterator that waits for those to come,
+    /// until nobody moves the run.
+    ///
+    /// # Errors
+    /// No such run; a damaged or newer journal.
+    pub fn follow(&self, which: &RunRef) -> Result<Events, Error> {
+        Ok(Events::of(self.engine.clone(), self.engine.show(which)?))
+    }
+
+    /// The events of a run after a sequence number, with theirs, as far as they happened. Cheap when there
+    /// are none.
     ///
     /// # Errors
     /// A journal that cannot be read.

@@ -1,7 +1,7 @@
-//! Botpipe as a library: workflows checked, run, resumed, answered and watched from Rust.
+//! Botpipe as a library: workflows built, checked, run, resumed, answered and followed from Rust.
 //!
 //! ```no_run
-//! use botpipe::{Client, Provider, Start, Workflow};
+//! use botpipe::{Client, Harness, Start, Workflow};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     botpipe::enter(); // first of all, see there
@@ -9,10 +9,7 @@
 //!     let workflow = Workflow::find(client.workspace(), "ralph_loop")?;
 //!     let start = Start {
 //!         message: Some("Add CSV export to the report".to_owned()),
-//!         provider: Some(Provider::Command {
-//!             program: "codex".to_owned(),
-//!             args: vec!["exec".to_owned(), "-".to_owned()],
-//!         }),
+//!         provider: Some(client.provider(Harness::Codex)?),
 //!         ..Start::default()
 //!     };
 //!     let end = client.run(&workflow, start)?;
@@ -23,25 +20,40 @@
 //!
 //! Everything a run does is in the workspace's `.botpipe` folder, the same as the `botpipe` command's: a
 //! run begun here can be resumed there, and the other way round. Calls that move a run return when it
-//! ends, stops or waits for a person.
+//! ends, stops or waits for a person. [`build`] has workflows written in Rust; [`Client::llm`] and
+//! [`Client::classify`] are single turns for typed values.
 
+pub mod build;
 mod client;
+mod events;
+mod running;
+mod value;
 mod workflow;
 
 pub use botpipe_engine::Error;
 pub use botpipe_engine::engine::RunView;
 pub use botpipe_engine::error::ErrorKind;
+pub use botpipe_engine::harness::Kind as Harness;
 pub use botpipe_engine::process::StopSwitch;
 pub use botpipe_engine::request::{
     CancelResult, Notice, Progress, ProviderChoice as Provider, ResumeRequest as Resume, RunEnd,
-    RunRef, RunStatus, RunSummary, Silent, StartRequest as Start,
+    RunRef, RunStatus, RunSummary, SignalRequest as Signal, SignalResult, Silent,
+    StartRequest as Start,
 };
 pub use botpipe_kernel::ids;
 pub use botpipe_kernel::run::{Event, Lifecycle, Question, Raise, Run, Stop, Verdict};
 pub use botpipe_lang::{Diagnostic, Severity};
 
 pub use client::Client;
+pub use events::Events;
+pub use running::Running;
+pub use value::NoValue;
 pub use workflow::{NotRunnable, Workflow};
+
+/// The page about this crate; its code is compiled with the examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rust.md")]
+struct Page;
 
 /// Becomes the process that contains a run's programs, when this process was started as that; else
 /// returns at once.

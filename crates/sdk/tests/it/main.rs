@@ -2,13 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+mod building;
+mod conformance;
+mod examples;
+mod following;
+
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use botpipe::{Client, Lifecycle, NotRunnable, Start, Stop, Workflow};
 use tempfile::TempDir;
+
+use examples::example;
 
 /// A workspace with a workflow that asks a person once.
 fn workspace(text: &str) -> TempDir {
@@ -16,12 +22,6 @@ fn workspace(text: &str) -> TempDir {
     fs::create_dir(folder.path().join("workflows")).unwrap();
     fs::write(folder.path().join("workflows/flow.sop.yaml"), text).unwrap();
     folder
-}
-
-/// The example, as cargo built it beside this test.
-fn example() -> PathBuf {
-    let deps = std::env::current_exe().unwrap();
-    deps.parent().unwrap().parent().unwrap().join("examples/run")
 }
 
 const ASKS: &str = "sop: 1\nname: flow\ntitle: Ask\nsteps:\n  - id: ask\n    prompt: Ask.\n    \
@@ -35,7 +35,7 @@ else echo '{"outcome": {"tag": "question", "route_fields": {"question": "Which c
 #[test]
 fn a_program_runs_a_workflow_watches_it_and_answers() {
     let place = workspace(ASKS);
-    let mut program = Command::new(example())
+    let mut program = Command::new(example("run"))
         .arg(place.path())
         .args(["flow", "paint it", "sh", "-c", AGENT])
         .stdin(Stdio::piped())
