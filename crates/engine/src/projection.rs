@@ -62,6 +62,8 @@ pub(crate) fn detail(run: &Run) -> String {
                 | Phase::Handing { .. }
                 | Phase::Posing { .. }
                 | Phase::Planning
+                | Phase::Merging
+                | Phase::Applying
                 | Phase::Arming => visit.id.to_string(),
                 Phase::Children => match &visit.children {
                     Some(children) => format!("{}: {}", visit.id, of_children(children)),

@@ -144,7 +144,7 @@ fn contract(
         contract.handoff = Some(driver.text_of(handoff)?);
     }
     if let (Some(children), None) = (&visit.children, &contract.handoff) {
-        contract.handoff = Some(super::children::summary(driver, children)?);
+        contract.handoff = Some(super::results::summary(driver, children)?);
     }
     if let Some(answer) = &visit.answer {
         contract.answer = Some(driver.text_of(answer)?);

@@ -8,7 +8,7 @@ use botpipe_kernel::plan::{Artifact, Step};
 use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, ItemStatus, Ref, Visit};
 use serde_json::Value;
 
-use super::{Trouble, children};
+use super::{Trouble, results};
 use crate::driver::{Driver, activity_name};
 use crate::prompt::Roots;
 use crate::workspace::artifacts;
@@ -192,7 +192,7 @@ impl Driver<'_> {
         roots.checks = self.check_roots()?;
         roots.context = self.desk.context.clone();
         if let Some(children) = self.run.visit.as_ref().and_then(|visit| visit.children.as_ref()) {
-            roots.fan_in = Some(children::results(self, children)?);
+            roots.fan_in = Some(results::results(self, children)?);
         }
         self.put_states(&mut roots, step.as_ref())?;
         self.put_led(&mut roots)?;

@@ -187,6 +187,8 @@ fn at(run: &Run) -> Option<TurnId> {
         | Phase::Handing { .. }
         | Phase::Planning
         | Phase::Children
+        | Phase::Merging
+        | Phase::Applying
         | Phase::Posing { .. }
         | Phase::Arming => None,
     }

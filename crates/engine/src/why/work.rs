@@ -137,6 +137,10 @@ fn doing(run: &Run) -> String {
         Phase::Posing { .. } => format!("puts the question of visit {}", visit.id),
         Phase::Arming => format!("sees what visit {} waits for", visit.id),
         Phase::Planning => format!("reads which runs visit {} starts", visit.id),
+        Phase::Merging => format!("merges what the branches of visit {} changed", visit.id),
+        Phase::Applying => {
+            format!("writes what the branches of visit {} changed", visit.id)
+        }
         Phase::Children => match &visit.children {
             Some(children) => format!("moves the runs below: {}", of_children(children)),
             None => format!("moves the runs of visit {}", visit.id),

@@ -12,7 +12,7 @@ mod workflow;
 mod worklist;
 
 pub use budget::{Budget, Spending};
-pub use group::{Branch, Child, Children, Group, Join, Over, Settle};
+pub use group::{Branch, Child, Children, Group, Isolation, Join, Over, Settle};
 pub use output::{Output, OutputSource};
 pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};

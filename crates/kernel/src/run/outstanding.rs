@@ -2,6 +2,7 @@
 
 use super::children::{ChildPhase, ChildRun};
 use super::effect::Effect;
+use super::merge;
 use super::outside::Wait;
 use super::state::{Lifecycle, Phase, Run, Visit};
 use crate::ids::{Role, TurnId};
@@ -99,6 +100,8 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
             Some(Effect::Restore { turn: turn.clone(), to: to.clone(), expected: expected.clone() })
         }
         Phase::Planning => Some(Effect::PlanChildren { visit: id }),
+        Phase::Merging => Some(merge::owed(run, visit)),
+        Phase::Applying => merge::apply_owed(visit),
         Phase::Asking { .. } | Phase::Children => None,
     }
 }

@@ -244,6 +244,10 @@ pub enum Phase {
     Planning,
     /// Children run.
     Children,
+    /// What the branches changed is being brought together.
+    Merging,
+    /// What that came to is being written.
+    Applying,
     /// A person decides about an interrupted turn.
     Asking {
         turn: TurnId,

@@ -1,9 +1,10 @@
-//! What persons, clocks and signals say in a scenario to a step that waits for them.
+//! What persons, clocks and signals say in a scenario to a step that waits for them; and of merges.
 
 use botpipe_kernel::run::{
     Effect, Finding, FindingState, Input, Lifecycle, Ref, Run, Signal, outstanding,
 };
 
+use crate::children::merge;
 use crate::plans::digest;
 use crate::said::{findings, number, only, value};
 use crate::world::text;
@@ -45,7 +46,7 @@ pub(crate) fn input(run: &Run, word: &str, rest: &str) -> Result<Option<Input>, 
         "answer" => answer(rest, shown(run, None)),
         // Somebody wrote to what was shown.
         "answer_after_a_change" => answer(rest, shown(run, Some(9))),
-        _ => return Ok(None),
+        _ => return merge(run, word, &words),
     }))
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct InBranch {
 }
 
 /// Keys of the language that this version does not run, but for the kinds of step.
-const LATER: [&str; 10] = [
+const LATER: [&str; 9] = [
     "before",
     "after",
     "before_producer",
@@ -64,7 +64,6 @@ const LATER: [&str; 10] = [
     "limits",
     "budget",
     "provider",
-    "isolation",
 ];
 
 /// Kinds of step that this version does not run.
