@@ -239,7 +239,13 @@ impl Driver<'_> {
             ("BOTPIPE_WORKFLOW", self.run.plan.name.to_string()),
             ("BOTPIPE_WORKFLOW_FOLDER", self.desk.folder.clone()),
         ];
-        names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let mut names: Vec<_> =
+            names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        if let Some(folder) = self.desk.layout.own_folder() {
+            // Should the repository there be lost, git does not look further up for the user's.
+            names.push(("GIT_CEILING_DIRECTORIES".to_owned(), folder.display().to_string()));
+        }
+        names
     }
 
     /// The same, and which turn it is.

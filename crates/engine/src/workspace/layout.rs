@@ -116,7 +116,7 @@ impl Layout {
     }
 
     /// The folder of the branch whose files these are; `None`: they are the workspace's own.
-    pub(super) fn own_folder(&self) -> Option<PathBuf> {
+    pub(crate) fn own_folder(&self) -> Option<PathBuf> {
         let all = self.botpipe().join(WORKTREES);
         let run = self.root.strip_prefix(&all).ok()?.components().next()?;
         Some(all.join(run))
