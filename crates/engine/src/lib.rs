@@ -16,6 +16,7 @@ pub mod graph;
 pub mod harness;
 mod inbox;
 mod limits;
+pub mod merges;
 mod owner;
 mod parts;
 mod perform;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::graph::Graph;
+use crate::merges::merges;
 use crate::parts::Parts;
 use crate::request::{Notice, Progress};
 
@@ -112,7 +113,7 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         path: folder.clone(),
         source,
     })?;
-    let shown = json!({
+    let mut shown = json!({
         "format": 1,
         "run": view.id,
         "task": view.task,
@@ -125,10 +126,14 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         "provider": run.provider,
         "visits": run.visits,
     });
+    let stored = parts.journal.read_after(view.id, 0)?;
+    let merges = merges(&stored);
+    if !merges.is_empty() {
+        shown["merges"] = json!(merges);
+    }
     let mut pretty = serde_json::to_string_pretty(&shown).unwrap_or_default();
     pretty.push('\n');
     let message = view.message.to_owned() + "\n";
-    let stored = parts.journal.read_after(view.id, 0)?;
     let mut events = String::new();
     for row in stored {
         let line = json!({ "seq": row.seq, "at": row.at, "event": row.event });

@@ -113,6 +113,10 @@ fn a_conflict_leaves_a_branch_out_whole_and_keeps_its_folder() {
     let folder = left["folder"].as_str().unwrap();
     assert!(said.err.contains(folder), "{}", said.err);
     assert_eq!(read(&place, &format!("{folder}/shared")), lines(&[(5, "TWO")]));
+    let shown = place.say(&["runs", "show", "side", "t"]).ends(0).json();
+    let branches = &shown["merges"][0]["branches"];
+    assert_eq!((&branches[0]["merged"], &branches[1]["merged"]), (&true.into(), &false.into()));
+    assert_eq!(branches[1]["folder"], folder);
     assert_eq!(events(&place, "children_joined")[0]["tag"], "partial");
     assert_eq!(folders(&place).len(), 1);
 }
@@ -127,6 +131,16 @@ fn nothing_of_a_branch_that_failed_is_merged_and_its_files_are_recorded() {
     let ends = events(&place, "child_ended");
     let bad = ends.iter().find(|it| it["branch"] == "bad").unwrap();
     let file = format!("{}:bad", bad["end"]["tree"].as_str().unwrap());
+    let tree = &bad["end"]["tree"];
+    let manifest = read(
+        &place,
+        &format!(".botpipe/tasks/t/wf_side/runs/{}/run.json", {
+            let shown = place.say(&["runs", "show", "side", "t"]).ends(0).json();
+            shown["run"].as_str().unwrap().to_owned()
+        }),
+    );
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["merges"][0]["branches"][1]["tree"], *tree);
     let show = ["--git-dir", ".botpipe/snapshots.git", "show", &file];
     assert_eq!(git(place.path(), &show), "2\n");
     assert!(folders(&place).is_empty());

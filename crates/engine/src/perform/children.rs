@@ -177,7 +177,11 @@ impl<'a> Nursery<'a> {
             for child in self.running.values() {
                 child.stop.request(SIGTERM);
             }
-            self.trouble = Some(Trouble::Fatal(error));
+            self.trouble = Some(match error {
+                // The journal is whole, and says so.
+                Error::Workspace(error) => Trouble::stuck(error),
+                error => Trouble::Fatal(error),
+            });
         }
     }
 }

@@ -63,8 +63,8 @@ pub(super) fn prepare(
 fn policy(driver: &mut Driver<'_>, step: &Step) -> Result<Ref, Trouble> {
     let (kind, access) = match &driver.desk.agent {
         Some(Agent::Harness { kind, harness }) if step.asks_agent() => {
-            let root = driver.desk.layout.root();
-            (Some(*kind), policy::access(&driver.run.plan, step, (*kind, harness), root))
+            let (layout, task, plan) = (&driver.desk.layout, &driver.desk.task, &driver.run.plan);
+            (Some(*kind), policy::access_in(layout, task, plan, step, (*kind, harness)))
         }
         _ => (None, policy::UNCONFINED),
     };

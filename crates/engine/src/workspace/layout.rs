@@ -115,6 +115,16 @@ impl Layout {
         self.place(format!("{}/{WORKTREES}/{run}", Self::FOLDER))
     }
 
+    /// The same workspace, with the files of a run that recorded where it worked: a folder of a branch, or
+    /// the workspace, wherever that was then.
+    pub(crate) fn where_recorded(&self, folder: Option<&str>) -> Self {
+        let mark = format!("/{}/{WORKTREES}/", Self::FOLDER);
+        match folder.and_then(|folder| folder.rsplit_once(&mark)) {
+            Some((_, below)) => self.with_root(self.botpipe().join(WORKTREES).join(below)),
+            None => self.clone(),
+        }
+    }
+
     /// The folder of the branch whose files these are; `None`: they are the workspace's own.
     pub(crate) fn own_folder(&self) -> Option<PathBuf> {
         let all = self.botpipe().join(WORKTREES);
