@@ -117,7 +117,8 @@ impl Engine {
         let (Some((kind, harness)), Some(step), true) = (agent, step, !turn.role.is_code()) else {
             return Words { codec: None };
         };
-        let root = self.workspace();
+        let layout = self.parts.layout.where_recorded(run.workspace.as_deref());
+        let root = layout.root();
         let cwd = root.display().to_string();
         let asked = Asked {
             harness,
@@ -128,7 +129,7 @@ impl Engine {
             new_session: "",
             session_cost: 0,
             session_usage: &Usage::default(),
-            access: &policy::access(&run.plan, step, (kind, harness), root),
+            access: &policy::access(&run.plan, step, (kind, harness), layout.home()),
             has_login: true,
             has_variable: &|_| false,
         };

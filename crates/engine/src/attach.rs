@@ -84,9 +84,11 @@ impl Engine {
         let lease = self.parts.journal.acquire(&row.run, &owner("attach"))?;
         let view = self.show(&RunRef { run: Some(row.run.clone()), ..which.clone() })?;
         let conversation = self.pick(&view, pick)?;
-        let mut desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &view.state)?)?;
+        let about = About::of(&self.parts, &row, &view.state)?;
+        let layout = self.parts.layout.where_recorded(view.state.workspace.as_deref());
+        let mut desk = Desk::set_up_in(&self.parts, about, layout)?;
         if let Some((kind, harness)) = view.state.provider.as_ref().and_then(Kind::of) {
-            harness::prepare(kind, harness, self.workspace())
+            harness::prepare(kind, harness, desk.layout.root())
                 .map_err(|message| Error::Attach { message })?;
         }
         let tree = desk.snapshots.take()?;
@@ -140,7 +142,8 @@ impl Engine {
         let (turn, session, token) = found.cloned().ok_or_else(|| none(&all))?;
         let step = run.plan.step(&turn.visit.step);
         let step = step.ok_or_else(|| none(&all))?;
-        let root = self.workspace();
+        let layout = self.parts.layout.where_recorded(run.workspace.as_deref());
+        let root = layout.root();
         let cwd = root.display().to_string();
         let asked = Asked {
             harness,
@@ -151,7 +154,13 @@ impl Engine {
             new_session: "",
             session_cost: 0,
             session_usage: &Usage::default(),
-            access: &policy::access(&run.plan, step, (kind, harness), root),
+            access: &policy::access_in(
+                &layout,
+                &view.summary.task,
+                &run.plan,
+                step,
+                (kind, harness),
+            ),
             has_login: harness::has_login(kind, harness),
             has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
         };

@@ -17,6 +17,7 @@ pub mod harness;
 pub mod host;
 mod inbox;
 mod limits;
+pub mod merges;
 mod owner;
 mod parts;
 mod perform;

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::plan::{NetworkMode, Plan, Policy, SandboxMode, Step};
 use botpipe_kernel::run::{Harness, Interface, Provider};
 use botpipe_providers::Access;
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use crate::environment::ALLOWED;
 use crate::harness::Kind;
+use crate::workspace::layout::Layout;
 
 /// What whoever started the run may do: what binds scripts, checks and programs that nobody confines.
 pub(crate) const UNCONFINED: Access =
@@ -29,6 +31,22 @@ pub(crate) fn access(plan: &Plan, step: &Step, by: (Kind, &Harness), root: &Path
     let writable = outside.iter().map(|path| lexical(&root.join(path))).collect();
     let network = policy.network != Some(NetworkMode::None) && !keeps_offline(by.1, sandbox);
     Access { sandbox, writable, network }
+}
+
+/// The same for a run that works on these files: a branch with its own may also write where the
+/// artifacts of its task are, since they are not below them.
+pub(crate) fn access_in(
+    layout: &Layout,
+    task: &TaskId,
+    plan: &Plan,
+    step: &Step,
+    by: (Kind, &Harness),
+) -> Access {
+    let mut access = access(plan, step, by, layout.home());
+    if layout.own_folder().is_some() && access.sandbox == SandboxMode::WorkspaceWrite {
+        access.writable.push(layout.task(task).display().to_string());
+    }
+    access
 }
 
 /// Whether the harness has no network for commands that may write nothing, whatever is asked for.

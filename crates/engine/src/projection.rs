@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::graph::Graph;
+use crate::merges::merges;
 use crate::parts::Parts;
 use crate::request::{Notice, Progress};
 
@@ -63,6 +64,8 @@ pub(crate) fn detail(run: &Run) -> String {
                 | Phase::Posing { .. }
                 | Phase::Planning
                 | Phase::Answering
+                | Phase::Merging
+                | Phase::Applying
                 | Phase::Arming => visit.id.to_string(),
                 Phase::Children => match visit.moving_children() {
                     Some(children) => format!("{}: {}", visit.id, of_children(children)),
@@ -111,7 +114,7 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         path: folder.clone(),
         source,
     })?;
-    let shown = json!({
+    let mut shown = json!({
         "format": 1,
         "run": view.id,
         "task": view.task,
@@ -124,10 +127,14 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         "provider": run.provider,
         "visits": run.visits,
     });
+    let stored = parts.journal.read_after(view.id, 0)?;
+    let merges = merges(&stored);
+    if !merges.is_empty() {
+        shown["merges"] = json!(merges);
+    }
     let mut pretty = serde_json::to_string_pretty(&shown).unwrap_or_default();
     pretty.push('\n');
     let message = view.message.to_owned() + "\n";
-    let stored = parts.journal.read_after(view.id, 0)?;
     let mut events = String::new();
     for row in stored {
         let line = json!({ "seq": row.seq, "at": row.at, "event": row.event });

@@ -270,6 +270,7 @@ impl TextStore {
             concurrency: decl.concurrency,
             settle: decl.settle,
             join: decl.join,
+            isolation: decl.isolation,
             fan_in: decl.fan_in.as_ref().map(|turn| self.turn(turn)),
         })
     }

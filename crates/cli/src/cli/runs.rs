@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use botpipe_engine::catalog;
+use botpipe_engine::merges::merges;
 use botpipe_engine::request::{RunStatus, RunSummary};
 use botpipe_engine::{Engine, engine::RunView};
 use botpipe_kernel::ids::{TaskId, WorkflowName};
@@ -208,6 +209,7 @@ fn show(view: &RunView, end: &End<'_>) -> String {
         let _ = writeln!(text, "  agent: {}\n", agent(provider));
     }
     text.push_str(&story::text(&story::chapters(&view.events), &view.state));
+    text.push_str(&story::merged(&merges(&view.events)));
     text
 }
 
@@ -221,6 +223,10 @@ fn full(view: &RunView, end: &End<'_>) -> Value {
         }
         all.insert("provider".to_owned(), json!(view.state.provider));
         all.insert("steps".to_owned(), story::to_json(&story::chapters(&view.events)));
+        let merges = merges(&view.events);
+        if !merges.is_empty() {
+            all.insert("merges".to_owned(), json!(merges));
+        }
     }
     all
 }

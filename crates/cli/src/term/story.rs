@@ -1,5 +1,6 @@
 //! A run's visits, one row per step and item: how often, and which routes they took.
 
+use botpipe_engine::merges::Merges;
 use botpipe_journal::Stored;
 use botpipe_kernel::ids::{ItemId, StepId, VisitId};
 use botpipe_kernel::run::{Event, Run};
@@ -47,6 +48,28 @@ pub(crate) fn text(chapters: &[Chapter], run: &Run) -> String {
         })
         .collect();
     table(["STEP", "ITEM", "VISITS", "ROUTES"], &rows)
+}
+
+/// What became of branches with files of their own, as a table; nothing where there were none.
+pub(crate) fn merged(all: &[Merges]) -> String {
+    let rows = all.iter().flat_map(|of| of.branches.iter().map(move |branch| (of, branch)));
+    let rows: Vec<_> = rows
+        .map(|(of, branch)| {
+            let what = match (branch.merged, branch.conflicts.as_slice()) {
+                (true, _) if of.written => "merged".to_owned(),
+                (true, _) => "to be written".to_owned(),
+                (false, []) => "left out".to_owned(),
+                (false, conflicts) => format!("conflicts: {}", conflicts.join(", ")),
+            };
+            let tree = branch.tree.as_ref().map(|tree| tree.0.as_str());
+            let files = branch.folder.as_deref().or(tree).unwrap_or("-").to_owned();
+            [of.visit.to_string(), branch.branch.to_string(), one_line(&what, 60), files]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", table(["VISIT", "BRANCH", "CHANGES", "ITS FILES"], &rows))
 }
 
 /// # Shape

@@ -3,8 +3,8 @@
 use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
-    CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, Rest, ResumeCause, Run,
-    StateChange, TurnResult, Verdict, WorklistChange, WorklistState,
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, Merge, MergedBranch, Ref, Rest,
+    ResumeCause, Run, StateChange, TurnResult, Verdict, WorklistChange, WorklistState,
 };
 
 use super::agent::agent;
@@ -88,7 +88,11 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         | Event::ChildRested { .. }
         | Event::ChildEnded { .. }
         | Event::ChildSkipped { .. }
-        | Event::ChildrenJoined { .. } => below(event)?,
+        | Event::ChildrenJoined { .. }
+        | Event::MergeOwed { .. }
+        | Event::BranchesMerged { .. }
+        | Event::MergeRefused { .. }
+        | Event::MergeApplied { .. } => below(event)?,
         Event::CallbackOwed { .. } | Event::WorklistChanged { .. } | Event::Redirected { .. } => {
             by_code(event)?
         }
@@ -168,10 +172,36 @@ fn below(event: &Event) -> Option<String> {
             format!("{branch} {how}{by}")
         }
         Event::ChildSkipped { branch, .. } => format!("{branch} skipped, another failed"),
+        Event::BranchesMerged { merge, .. } => merged(merge),
+        Event::MergeRefused { changed, .. } => {
+            format!("somebody changed {} meanwhile, merged again", changed.join(", "))
+        }
+        Event::MergeApplied { tree, kept, .. } if kept != tree => {
+            format!("files hold the merge now, what was there is kept as snapshot {}", kept.0)
+        }
         Event::ChildrenJoined { tag: Some(tag), .. } => format!("all are over: {tag}"),
         Event::ChildrenJoined { tag: None, .. } => "all are over".to_owned(),
         _ => return None,
     })
+}
+
+/// Which branches' changes go together, and which do not.
+fn merged(merge: &Merge) -> String {
+    let of = |branch: &MergedBranch| match (branch.conflicts.as_slice(), branch.changed) {
+        ([], 1) => format!("{} (1 file)", branch.branch),
+        ([], files) => format!("{} ({files} files)", branch.branch),
+        (conflicts, _) => {
+            let folder = branch.folder.as_deref().unwrap_or_default();
+            let files = conflicts.join(", ");
+            format!("not {}: others changed {files} too, its files stay in {folder}", branch.branch)
+        }
+    };
+    let all: Vec<String> = merge.branches.iter().map(of).collect();
+    if all.is_empty() {
+        "nothing to merge".to_owned()
+    } else {
+        format!("merged {}", all.join("; "))
+    }
 }
 
 /// What comes from outside, and what is waited for.

@@ -43,3 +43,4 @@ mod validate;
 mod value;
 mod wait;
 mod why;
+mod worktrees;

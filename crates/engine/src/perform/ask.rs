@@ -42,8 +42,8 @@ pub(super) fn ask(
         .map_err(|message| Trouble::Stuck { message })?;
     let cwd = driver.desk.layout.root().display().to_string();
     let step = driver.current_step()?;
-    let root = driver.desk.layout.root().to_owned();
-    let access = policy::access(&driver.run.plan, &step, (kind, harness), &root);
+    let (layout, task) = (&driver.desk.layout, &driver.desk.task);
+    let access = policy::access_in(layout, task, &driver.run.plan, &step, (kind, harness));
     if let Err(why) = prove(driver, kind, harness, &access) {
         return Ok(Input::PolicyRefused { message: why });
     }

@@ -386,6 +386,7 @@ pub(super) fn told(driver: &Driver<'_>, callback: &Callback) -> Result<Told, Tro
             verdict: None,
             tag: None,
             output: None,
+            tree: None,
             spent: state.spent.clone(),
             steps: state.steps,
         },

@@ -7,11 +7,11 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::{self, Scope};
 
 use botpipe_journal::NewRun;
-use botpipe_kernel::ids::{BranchId, Digest, RunId};
-use botpipe_kernel::plan::Plan;
+use botpipe_kernel::ids::{BranchId, Digest, RunId, TaskId};
+use botpipe_kernel::plan::{Isolation, Plan};
 use botpipe_kernel::run::{
-    ChildEnd, ChildPhase, ChildPlan, ChildRun, Children, Effect, Grant, Input, Lifecycle, Parent,
-    Raise, Ref, Rest, Run, outstanding,
+    ChildEnd, ChildPhase, ChildRun, Effect, Grant, Input, Lifecycle, Parent, Raise, Ref, Rest, Run,
+    SnapshotId, outstanding,
 };
 use serde_json::Value;
 
@@ -22,8 +22,9 @@ use crate::error::Error;
 use crate::inbox::{Inbox, Mail};
 use crate::parts::Parts;
 use crate::process::StopSwitch;
-use crate::prompt::{BranchResult, FanInRoot};
 use crate::request::{Notice, Progress, Silent};
+use crate::workspace::layout::Layout;
+use crate::workspace::snapshots::Worktree;
 
 /// Moves the children that are owed until none is.
 pub(crate) fn run(driver: &mut Driver<'_>) -> Result<(), Trouble> {
@@ -58,9 +59,15 @@ pub(crate) fn run(driver: &mut Driver<'_>) -> Result<(), Trouble> {
 #[expect(clippy::large_enum_variant, reason = "one for each child that comes back")]
 enum News {
     /// A child came back: as what it is now.
-    Came { which: ChildRun, came: Result<Box<Run>, Error> },
+    Came { which: ChildRun, came: Result<Came, Error> },
     /// The switch was thrown, or somebody said something.
     Look,
+}
+
+/// A child as it is now; where it is over and has files of its own, also what it leaves.
+struct Came {
+    run: Box<Run>,
+    tree: Option<SnapshotId>,
 }
 
 /// A child that a thread moves.
@@ -155,9 +162,9 @@ impl<'a> Nursery<'a> {
     }
 
     /// Records what became of a child.
-    fn came(&mut self, driver: &mut Driver<'_>, which: &ChildRun, came: Result<Box<Run>, Error>) {
+    fn came(&mut self, driver: &mut Driver<'_>, which: &ChildRun, came: Result<Came, Error>) {
         self.running.remove(&which.run);
-        let told = came.and_then(|came| match input_of(which, *came) {
+        let told = came.and_then(|came| match input_of(which, came) {
             // Its parent stops with it, and says so itself.
             Some(_) if driver.stop.requested().is_some() => Ok(false),
             Some(input) => driver.tell(input),
@@ -170,17 +177,25 @@ impl<'a> Nursery<'a> {
             for child in self.running.values() {
                 child.stop.request(SIGTERM);
             }
-            self.trouble = Some(Trouble::Fatal(error));
+            self.trouble = Some(match error {
+                // The journal is whole, and says so.
+                Error::Workspace(error) => Trouble::stuck(error),
+                error => Trouble::Fatal(error),
+            });
         }
     }
 }
 
 /// What the end of a child's thread says; nothing when it was stopped before it could rest.
-fn input_of(which: &ChildRun, came: Run) -> Option<Input> {
-    let Run { lifecycle, spent, steps_taken: steps, last_route, last_payload, output, .. } = came;
+fn input_of(which: &ChildRun, came: Came) -> Option<Input> {
+    let Came { run, tree } = came;
+    let Run { lifecycle, spent, steps_taken: steps, last_route, last_payload, output, .. } = *run;
     let output = output.or(last_payload);
     let which = which.clone();
-    let end = |verdict| ChildEnd { verdict, tag: last_route, output, spent: spent.clone(), steps };
+    let end = |verdict| {
+        let spent = spent.clone();
+        ChildEnd { verdict, tag: last_route, output, spent, steps, tree }
+    };
     Some(match lifecycle {
         Lifecycle::Finished(verdict) => Input::ChildEnded { end: end(Some(verdict)), which },
         Lifecycle::Cancelled => Input::ChildEnded { end: end(None), which },
@@ -206,6 +221,10 @@ struct Task {
     cancel: bool,
     /// As it is told when it begins.
     start: Input,
+    /// Where it works.
+    layout: Layout,
+    /// Its own files, and as what they begin.
+    own: Option<(Worktree, SnapshotId)>,
 }
 
 fn task_of(
@@ -221,6 +240,19 @@ fn task_of(
     let planned = children.and_then(|all| all.iter().find(|(plan, _)| plan.run == which.run));
     let Some((child, _)) = planned else {
         return Err(Trouble::stuck(format!("there is no child {}", which.run)));
+    };
+    let group = run.current_step().and_then(|step| step.group());
+    let apart = group.is_some_and(|group| group.isolation == Isolation::Worktree);
+    let base = run.visit.as_ref().and_then(|visit| visit.baseline.tree.clone());
+    let own = match (apart, base) {
+        (false, _) => None,
+        (true, Some(base)) => Some((Worktree::of(&driver.desk.layout, &which.run), base)),
+        (true, None) => return Err(Trouble::stuck("the files were not recorded")),
+    };
+    let layout = own.as_ref().map_or(&driver.desk.layout, |(own, _)| own.layout()).clone();
+    let workspace = match &own {
+        Some(_) => Some(layout.root().display().to_string()),
+        None => run.workspace.clone(),
     };
     let or = |own: &Option<Ref>, of_parent: &Option<Ref>| {
         own.clone().or_else(|| of_parent.clone()).unwrap_or_default()
@@ -246,10 +278,11 @@ fn task_of(
         budget: grant.budget.clone(),
         parent: Some(parent),
         context: child.context.clone(),
-        workspace: run.workspace.clone(),
+        workspace,
         full_auto: run.full_auto,
     };
-    Ok(Task { plan: child.plan.clone(), which, grant, answer, raise, cancel, start })
+    let plan = child.plan.clone();
+    Ok(Task { which, plan, grant, answer, raise, cancel, start, layout, own })
 }
 
 impl Task {
@@ -261,12 +294,13 @@ impl Task {
         stop: &StopSwitch,
         cancelled: &AtomicBool,
         inbox: &Inbox,
-    ) -> Result<Box<Run>, Error> {
+    ) -> Result<Came, Error> {
         let run = Run::new(Arc::new(plan_of(parts, &self.which.run, &self.plan)?));
-        let Input::Start { task, .. } = &self.start else { return Ok(Box::new(run)) };
+        let Input::Start { task, .. } = &self.start else { return self.leave(None, run) };
         let Some(row) = parts.journal.run(&self.which.run)? else {
             if self.cancel {
-                return Ok(Box::new(Run { lifecycle: Lifecycle::Cancelled, ..run }));
+                let run = Box::new(Run { lifecycle: Lifecycle::Cancelled, ..run });
+                return Ok(Came { run, tree: None });
             }
             let new = NewRun {
                 run: self.which.run.clone(),
@@ -275,8 +309,10 @@ impl Task {
                 at: now(),
             };
             let about = self.about(parts)?;
+            // Whole before the run is there: a run that is there has had its files.
+            self.have_files(task, None)?;
             let lease = parts.journal.create_run(new, &owner("child"))?;
-            let desk = Desk::set_up(parts, about)?;
+            let desk = Desk::set_up_in(parts, about, self.layout.clone())?;
             let mut driver = Driver {
                 parts,
                 lease: &lease,
@@ -289,16 +325,19 @@ impl Task {
                 inbox,
                 cancelled,
             };
-            driver.tell(self.start)?;
+            driver.tell(self.start.clone())?;
             driver.drive()?;
-            return Ok(Box::new(driver.run));
+            let Driver { run, desk, .. } = driver;
+            return self.leave(Some(desk), run);
         };
         let lease = parts.journal.acquire(&self.which.run, &owner("child"))?;
         let (run, seq) = fold(parts, &self.which.run, run)?;
+        self.have_files(task, Some(&run))?;
+        let about = About::of(parts, &row, &run)?;
+        let desk = Desk::set_up_in(parts, about, self.layout.clone())?;
         if run.lifecycle.is_ended() {
-            return Ok(Box::new(run));
+            return self.leave(Some(desk), run);
         }
-        let desk = Desk::set_up(parts, About::of(parts, &row, &run)?)?;
         let mut driver = Driver {
             parts,
             lease: &lease,
@@ -335,7 +374,29 @@ impl Task {
             }
         }
         driver.drive()?;
-        Ok(Box::new(driver.run))
+        let Driver { run, desk, .. } = driver;
+        self.leave(Some(desk), run)
+    }
+
+    /// Has its own files there, where it is to have some: as they begin, or, if somebody removed them,
+    /// as they were last recorded.
+    fn have_files(&self, task: &TaskId, run: Option<&Run>) -> Result<(), Error> {
+        let Some((own, base)) = &self.own else { return Ok(()) };
+        // What one that is over left cannot be had again.
+        if run.is_none_or(|run| !run.lifecycle.is_ended()) {
+            let visit = run.and_then(|run| run.visit.as_ref());
+            own.make(visit.and_then(|visit| visit.baseline.tree.as_ref()).unwrap_or(base))?;
+        }
+        own.lead(task).map_err(Error::from)
+    }
+
+    /// What is told of it: where it is over, also what it leaves.
+    fn leave(&self, desk: Option<Desk>, run: Run) -> Result<Came, Error> {
+        let tree = match (&self.own, desk) {
+            (Some(_), Some(mut desk)) if run.lifecycle.is_ended() => Some(desk.snapshots.take()?),
+            _ => None,
+        };
+        Ok(Came { run: Box::new(run), tree })
     }
 
     fn about(&self, parts: &Parts) -> Result<About, Error> {
@@ -369,7 +430,7 @@ impl Task {
 /// Cancels the children of a run that no thread moves: a run is cancelled with all below it.
 pub(crate) fn cancel(driver: &mut Driver<'_>) -> Result<(), Error> {
     let Some(visit) = driver.run.visit.clone() else { return Ok(()) };
-    for (child, state) in visit.moving_children().into_iter().flat_map(Children::iter) {
+    for (child, state) in visit.moving_children().into_iter().flat_map(|children| children.iter()) {
         let over = |phase: &ChildPhase| {
             matches!(phase, ChildPhase::Planned | ChildPhase::Ended(_) | ChildPhase::Skipped)
         };
@@ -386,55 +447,6 @@ pub(crate) fn cancel(driver: &mut Driver<'_>) -> Result<(), Error> {
         task.perform(driver.parts, &Silent, &stop, &cancelled, &Inbox::default())?;
     }
     Ok(())
-}
-
-/// What the branches came to, for templates.
-pub(super) fn results(driver: &Driver<'_>, children: &Children) -> Result<FanInRoot, Trouble> {
-    let mut results = Vec::with_capacity(children.plans.len());
-    for (plan, state) in children.iter() {
-        let end = match &state.phase {
-            ChildPhase::Ended(end) => Some(&**end),
-            _ => None,
-        };
-        let output = match end.and_then(|end| end.output.as_ref()) {
-            Some(output) => serde_json::from_str(&driver.text_of(output)?).unwrap_or(Value::Null),
-            None => Value::Null,
-        };
-        results.push(BranchResult {
-            branch: plan.branch.to_string(),
-            run: plan.run.to_string(),
-            status: status(driver, plan, &state.phase).to_owned(),
-            tag: end.and_then(|end| end.tag.as_ref()).map(ToString::to_string),
-            output,
-        });
-    }
-    Ok(FanInRoot { results })
-}
-
-fn status(driver: &Driver<'_>, plan: &ChildPlan, phase: &ChildPhase) -> &'static str {
-    let group = driver.run.current_step().and_then(|step| step.group());
-    let routes = group.and_then(|group| group.child(&plan.branch)).map(|(_, routes)| routes);
-    match phase {
-        ChildPhase::Ended(end) if end.verdict.is_none() => "cancelled",
-        ChildPhase::Ended(end) if end.succeeded(routes.unwrap_or_default()) => "done",
-        ChildPhase::Ended(_) => "failed",
-        ChildPhase::Skipped => "skipped",
-        ChildPhase::Planned => "planned",
-        ChildPhase::Ready { .. } | ChildPhase::Owed { .. } => "running",
-        ChildPhase::Rests(_) => "waiting",
-    }
-}
-
-/// The same in a line each, for whoever goes on from there.
-pub(super) fn summary(driver: &Driver<'_>, children: &Children) -> Result<String, Trouble> {
-    let mut lines = Vec::with_capacity(children.plans.len());
-    for result in results(driver, children)?.results {
-        let BranchResult { branch, status, tag, output, .. } = result;
-        let by = tag.map(|tag| format!(" (`{tag}`)")).unwrap_or_default();
-        let said = if output.is_null() { String::new() } else { format!(": {output}") };
-        lines.push(format!("- `{branch}`: {status}{by}{said}"));
-    }
-    Ok(lines.join("\n"))
 }
 
 fn plan_of(parts: &Parts, run: &RunId, digest: &Digest) -> Result<Plan, Error> {

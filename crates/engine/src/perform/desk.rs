@@ -145,7 +145,11 @@ pub(crate) struct Desk {
 impl Desk {
     /// Lays everything out for a run.
     pub(crate) fn set_up(parts: &Parts, about: About) -> Result<Self, Error> {
-        let layout = parts.layout.clone();
+        Self::set_up_in(parts, about, parts.layout.clone())
+    }
+
+    /// The same for one that works on other files than the workspace's own.
+    pub(crate) fn set_up_in(parts: &Parts, about: About, layout: Layout) -> Result<Self, Error> {
         let agent = Agent::of(parts, about.provider.as_ref())?;
         let folder = layout.workflow_folder(&about.task, &about.workflow);
         std::fs::create_dir_all(&folder.absolute)

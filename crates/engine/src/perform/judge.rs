@@ -192,12 +192,12 @@ pub(super) fn hand(
     let step = driver.current_step()?;
     let children = driver.current_visit()?.children.clone();
     let said = match &children {
-        Some(children) => super::children::summary(driver, children)?,
+        Some(children) => super::results::summary(driver, children)?,
         None => failed_checks(driver)?,
     };
     let payload = match (&children, step.group().map(|group| &group.of)) {
         (Some(children), Some(Children::Workflow { .. })) => {
-            let results = super::children::results(driver, children)?.results;
+            let results = super::results::results(driver, children)?.results;
             results.into_iter().next().map_or(Value::Null, |child| child.output)
         }
         _ => Value::Null,

@@ -14,6 +14,7 @@ mod enter;
 mod hold;
 mod items;
 mod judge;
+mod merge;
 mod output;
 mod outside;
 mod plan_children;
@@ -21,6 +22,7 @@ mod prepare;
 mod protect;
 mod replay;
 mod restore;
+mod results;
 mod roots;
 mod session;
 mod state;
@@ -98,6 +100,10 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
         // Several at a time: see `children::run`.
         Effect::RunChild { .. } => Err(Trouble::stuck("a child was to be moved alone")),
         Effect::Answer { turn, n, ask } => callbacks::answer(driver, turn, n, &ask),
+        Effect::Merge { visit, base, branches, before } => {
+            merge::merge(driver, visit, base.as_ref(), &branches, before.as_deref())
+        }
+        Effect::ApplyMerge { visit, merge } => merge::apply(driver, visit, &merge),
         Effect::Restore { turn, to, expected } => {
             restore::restore(driver, turn, &to, expected.as_ref())
         }

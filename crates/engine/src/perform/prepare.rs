@@ -62,8 +62,8 @@ pub(super) fn prepare(
 fn policy(driver: &mut Driver<'_>, step: &Step) -> Result<Ref, Trouble> {
     let (kind, access) = match &driver.desk.agent {
         Some(Agent::Harness { kind, harness }) if step.asks_agent() => {
-            let root = driver.desk.layout.root();
-            (Some(*kind), policy::access(&driver.run.plan, step, (*kind, harness), root))
+            let (layout, task, plan) = (&driver.desk.layout, &driver.desk.task, &driver.run.plan);
+            (Some(*kind), policy::access_in(layout, task, plan, step, (*kind, harness)))
         }
         _ => (None, policy::UNCONFINED),
     };
@@ -143,7 +143,7 @@ fn contract(
         contract.handoff = Some(driver.text_of(handoff)?);
     }
     if let (Some(children), None) = (&visit.children, &contract.handoff) {
-        contract.handoff = Some(super::children::summary(driver, children)?);
+        contract.handoff = Some(super::results::summary(driver, children)?);
     }
     if let Some(answer) = &visit.answer {
         contract.answer = Some(driver.text_of(answer)?);

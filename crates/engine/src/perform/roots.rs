@@ -8,7 +8,7 @@ use botpipe_kernel::plan::{Artifact, Step};
 use botpipe_kernel::run::{CheckStatus, FileStamp, Finding, FindingState, ItemStatus, Ref, Visit};
 use serde_json::Value;
 
-use super::{Trouble, children};
+use super::{Trouble, results};
 use crate::driver::{Driver, activity_name};
 use crate::prompt::Roots;
 use crate::workspace::artifacts;
@@ -192,7 +192,7 @@ impl Driver<'_> {
         roots.checks = self.check_roots()?;
         roots.context = self.desk.context.clone();
         if let Some(children) = self.run.visit.as_ref().and_then(|visit| visit.children.as_ref()) {
-            roots.fan_in = Some(children::results(self, children)?);
+            roots.fan_in = Some(results::results(self, children)?);
         }
         self.put_states(&mut roots, step.as_ref())?;
         self.put_led(&mut roots)?;
@@ -239,7 +239,13 @@ impl Driver<'_> {
             ("BOTPIPE_WORKFLOW", self.run.plan.name.to_string()),
             ("BOTPIPE_WORKFLOW_FOLDER", self.desk.folder.clone()),
         ];
-        names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let mut names: Vec<_> =
+            names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        if let Some(folder) = self.desk.layout.own_folder() {
+            // Should the repository there be lost, git does not look further up for the user's.
+            names.push(("GIT_CEILING_DIRECTORIES".to_owned(), folder.display().to_string()));
+        }
+        names
     }
 
     /// The same, and which turn it is.

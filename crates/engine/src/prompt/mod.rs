@@ -24,8 +24,8 @@ pub use outcome::{Envelope, read, script_outcome};
 pub use question::{Asked, check_answer, question};
 pub use request::request_text;
 pub use roots::{
-    BranchResult, CheckRoot, FanInRoot, ItemRoot, OutcomeRoot, Roots, StepRoot, WorkflowRoot,
-    WorklistRoot,
+    BranchFiles, BranchResult, CheckRoot, FanInRoot, ItemRoot, OutcomeRoot, Roots, StepRoot,
+    WorkflowRoot, WorklistRoot,
 };
 pub use schema::Validators;
 pub use template::{RenderError, Templates, evaluate, render};

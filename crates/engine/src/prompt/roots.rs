@@ -59,12 +59,28 @@ pub struct BranchResult {
     pub branch: String,
     /// Its run.
     pub run: String,
-    /// `done`, `failed`, `cancelled` or `skipped`.
+    /// `done`, `conflict`, `failed`, `cancelled` or `skipped`.
     pub status: String,
     /// The route that led to its end.
     pub tag: Option<String>,
     /// The payload of its last outcome.
     pub output: Value,
+    /// What became of its files, where each branch had its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<BranchFiles>,
+}
+
+/// What became of the files of a branch.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct BranchFiles {
+    /// The snapshot of them, once it was over.
+    pub tree: Option<String>,
+    /// How many it changed.
+    pub changed: u32,
+    /// Those because of which nothing of it was merged.
+    pub conflicts: Vec<String>,
+    /// Where they are kept then.
+    pub folder: Option<String>,
 }
 
 /// The current item.

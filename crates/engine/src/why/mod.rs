@@ -188,6 +188,8 @@ fn at(run: &Run) -> Option<TurnId> {
         | Phase::Planning
         | Phase::Children
         | Phase::Answering
+        | Phase::Merging
+        | Phase::Applying
         | Phase::Posing { .. }
         | Phase::Arming => None,
     }

@@ -138,6 +138,10 @@ fn doing(run: &Run) -> String {
         Phase::Arming => format!("sees what visit {} waits for", visit.id),
         Phase::Planning => format!("reads which runs visit {} starts", visit.id),
         Phase::Answering => format!("does what the function of visit {} asked for", visit.id),
+        Phase::Merging => format!("merges what the branches of visit {} changed", visit.id),
+        Phase::Applying => {
+            format!("writes what the branches of visit {} changed", visit.id)
+        }
         Phase::Children => match visit.moving_children() {
             Some(children) => format!("moves the runs below: {}", of_children(children)),
             None => format!("moves the runs of visit {}", visit.id),

@@ -15,6 +15,7 @@ use super::{Error, files};
 /// ```text
 /// .botpipe/.gitignore   everything but workflows/ is ignored
 /// .botpipe/botpipe.db · objects/ · snapshots.git/ · workflows/
+/// .botpipe/worktrees/<run>/                       the files of a branch with its own
 /// .botpipe/tasks/<task>/request.md
 /// .botpipe/tasks/<task>/wf_<workflow>/            a workflow's artifacts
 /// .botpipe/tasks/<task>/wf_<workflow>/<step>/     a step's own artifacts
@@ -23,6 +24,8 @@ use super::{Error, files};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     root: PathBuf,
+    /// The folder with `.botpipe`: the root, but for a branch with files of its own.
+    home: PathBuf,
 }
 
 /// A place inside the workspace.
@@ -58,7 +61,7 @@ impl Layout {
         if let Err(error) = rustix::fs::access(&root, access) {
             return Err(Error::NotReadable { path: root, source: error.into() });
         }
-        Ok(Self { root })
+        Ok(Self { home: root.clone(), root })
     }
 
     /// Makes `.botpipe` and its `.gitignore` where they are missing; what is there stays.
@@ -102,8 +105,40 @@ impl Layout {
         &self.root
     }
 
+    /// The folder with `.botpipe`.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The same workspace, with the files of a branch in its own folder.
+    pub(super) fn with_root(&self, root: PathBuf) -> Self {
+        Self { root, home: self.home.clone() }
+    }
+
+    /// All that is of a branch with files of its own.
+    pub fn worktree(&self, run: &RunId) -> WorkspacePath {
+        self.place(format!("{}/{WORKTREES}/{run}", Self::FOLDER))
+    }
+
+    /// The same workspace, with the files of a run that recorded where it worked: a folder of a branch, or
+    /// the workspace, wherever that was then.
+    pub(crate) fn where_recorded(&self, folder: Option<&str>) -> Self {
+        let mark = format!("/{}/{WORKTREES}/", Self::FOLDER);
+        match folder.and_then(|folder| folder.rsplit_once(&mark)) {
+            Some((_, below)) => self.with_root(self.botpipe().join(WORKTREES).join(below)),
+            None => self.clone(),
+        }
+    }
+
+    /// The folder of the branch whose files these are; `None`: they are the workspace's own.
+    pub(crate) fn own_folder(&self) -> Option<PathBuf> {
+        let all = self.botpipe().join(WORKTREES);
+        let run = self.root.strip_prefix(&all).ok()?.components().next()?;
+        Some(all.join(run))
+    }
+
     pub fn botpipe(&self) -> PathBuf {
-        self.root.join(Self::FOLDER)
+        self.home.join(Self::FOLDER)
     }
 
     /// The source of truth: runs, events, leases.
@@ -202,13 +237,13 @@ impl Layout {
 
     /// Refuses a path on whose way an existing link leads out of the workspace.
     fn stays_inside(&self, place: &WorkspacePath) -> Result<(), Error> {
-        let mut path = self.root.clone();
+        let mut path = self.home.clone();
         for part in place.relative.split('/') {
             path.push(part);
             match fs::symlink_metadata(&path) {
                 Ok(found) if found.is_symlink() => {
                     // A link to nowhere could be made to lead anywhere: it is refused as well.
-                    let inside = path.canonicalize().is_ok_and(|to| to.starts_with(&self.root));
+                    let inside = path.canonicalize().is_ok_and(|to| to.starts_with(&self.home));
                     if !inside {
                         return Err(Error::LeadsOut { path });
                     }
@@ -221,7 +256,7 @@ impl Layout {
     }
 
     fn place(&self, relative: String) -> WorkspacePath {
-        WorkspacePath { absolute: self.root.join(&relative), relative }
+        WorkspacePath { absolute: self.home.join(&relative), relative }
     }
 }
 
@@ -254,6 +289,9 @@ fn plain_components(path: &str) -> Result<Vec<&str>, &'static str> {
 
 /// The folder of a workflow's runs; no artifact may lie in it.
 const RUNS: &str = "runs";
+
+/// The folder of branches that have files of their own.
+const WORKTREES: &str = "worktrees";
 
 const IGNORE: &str = "\
 # Written by botpipe. Only workflows/ is meant to be committed.

@@ -5,15 +5,15 @@ use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
     AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event,
     FailureClass, Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface,
-    InterruptCause, Item, ItemStatus, McpServer, Parent, Process, Provider, Question, QuestionKind,
-    Raise, Ref, Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId, Spent,
-    StateChange, Stop, TurnResult, Usage, Verdict, Wait, WorklistChange,
+    InterruptCause, Item, ItemStatus, McpServer, Merge, MergedBranch, Parent, Process, Provider,
+    Question, QuestionKind, Raise, Ref, Rest, ResumeCause, Said, SessionKey, SessionUse, Signal,
+    SnapshotId, Spent, StateChange, Stop, TurnResult, Usage, Verdict, Wait, WorklistChange,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 54;
+pub(crate) const KINDS: usize = 58;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -73,6 +73,10 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::HookEnded { .. } => 51,
         Event::ExitPicked { .. } => 52,
         Event::Redirected { .. } => 53,
+        Event::MergeOwed { .. } => 54,
+        Event::BranchesMerged { .. } => 55,
+        Event::MergeRefused { .. } => 56,
+        Event::MergeApplied { .. } => 57,
     }
 }
 
@@ -83,6 +87,7 @@ pub(crate) fn samples() -> Vec<Event> {
     all.extend(of_outcomes());
     all.extend(of_children());
     all.extend(of_code());
+    all.extend(of_merges());
     all
 }
 
@@ -178,10 +183,45 @@ fn of_children() -> Vec<Event> {
                 output: Some(text("7")),
                 spent: spent(),
                 steps: 5,
+                tree: None,
             },
         },
         Event::ChildSkipped { visit: visit(), branch: branch() },
         Event::ChildrenJoined { visit: visit(), tag: Some(id("partial")) },
+    ]
+}
+
+fn of_merges() -> Vec<Event> {
+    vec![
+        Event::MergeOwed { visit: visit() },
+        Event::BranchesMerged {
+            visit: visit(),
+            merge: Merge {
+                found: tree('1'),
+                ours: Some(tree('2')),
+                tree: tree('3'),
+                branches: vec![
+                    MergedBranch {
+                        branch: id("a.rs"),
+                        changed: 2,
+                        conflicts: Vec::new(),
+                        folder: None,
+                    },
+                    MergedBranch {
+                        branch: id("b.rs"),
+                        changed: 1,
+                        conflicts: vec!["src/lib.rs".to_owned()],
+                        folder: Some(".botpipe/worktrees/golden.4-1/golden".to_owned()),
+                    },
+                ],
+            },
+        },
+        Event::MergeRefused {
+            visit: visit(),
+            tree: tree('4'),
+            changed: vec!["README.md".to_owned()],
+        },
+        Event::MergeApplied { visit: visit(), tree: tree('3'), kept: tree('4') },
     ]
 }
 
@@ -294,7 +334,7 @@ fn of_the_run() -> Vec<Event> {
                 until: None,
             },
         },
-        Event::AnswerAccepted { answer: text("left"), tag: None },
+        Event::AnswerAccepted { answer: text("left"), tag: Some(id("left")) },
         Event::RunHeld {
             hold: Hold {
                 class: FailureClass::UsageLimit,

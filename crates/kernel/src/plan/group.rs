@@ -14,6 +14,8 @@ pub struct Group {
     pub concurrency: u32,
     pub settle: Settle,
     pub join: Join,
+    #[serde(default, skip_serializing_if = "Isolation::is_shared")]
+    pub isolation: Isolation,
     /// The turn that is asked when all children have ended, and picks the route; without one their
     /// ends do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +99,24 @@ pub enum Join {
     AllSettled,
     /// One succeeded; else `failed`.
     AnyDone,
+}
+
+/// The files that the branches work on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Those of the run that starts them.
+    #[default]
+    Shared,
+    /// A copy for each, as they were when the visit began; what succeeded is merged when all are over.
+    Worktree,
+}
+
+impl Isolation {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_shared(&self) -> bool {
+        *self == Self::Shared
+    }
 }
 
 impl Group {

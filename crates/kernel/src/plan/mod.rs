@@ -14,7 +14,7 @@ mod worklist;
 
 pub use budget::{Budget, Spending};
 pub use code::{Call, Code, Hooks};
-pub use group::{Branch, Child, Children, Group, Join, Over, Settle};
+pub use group::{Branch, Child, Children, Group, Isolation, Join, Over, Settle};
 pub use output::{Output, OutputSource};
 pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Question, Raise, Ref, Stop, Verdict};
+use super::facts::{Question, Raise, Ref, SnapshotId, Stop, Verdict};
 use super::hold::{Hold, Spent, is_default};
+use super::merge::Merge;
 use crate::ids::{BranchId, Digest, RouteTag, RunId, VisitId};
 use crate::plan::Budget;
 
@@ -76,6 +77,9 @@ pub struct ChildEnd {
     pub spent: Spent,
     /// Visits of its steps.
     pub steps: u32,
+    /// Its files as it left them, where it had a copy of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<SnapshotId>,
 }
 
 /// Why a child stands still.
@@ -98,6 +102,9 @@ pub struct Children {
     pub failed_fast: bool,
     /// What was raised when the run was last resumed: for children at a limit of their own.
     pub raise: Raise,
+    /// What their changes come to together, where each had files of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Box<Merge>>,
 }
 
 /// How far a child is.
@@ -146,6 +153,7 @@ impl Children {
             plans: Arc::new(plans),
             failed_fast: false,
             raise: Raise::default(),
+            merge: None,
         }
     }
 
@@ -164,6 +172,11 @@ impl Children {
     /// The child of a branch, by position.
     pub(super) fn position(&self, branch: &BranchId) -> Option<usize> {
         self.plans.iter().position(|plan| plan.branch == *branch)
+    }
+
+    /// The files because of which a branch's changes were left out.
+    pub fn conflicts(&self, branch: &BranchId) -> &[String] {
+        self.merge.as_ref().map_or(&[], |merge| merge.conflicts(branch))
     }
 
     /// How many are to run or run.

@@ -6,7 +6,10 @@ use super::children::{ChildRun, Grant};
 use super::facts::{
     Feedback, InterruptCause, ItemStatus, Raise, Ref, Said, SessionUse, SnapshotId,
 };
-use crate::ids::{ArtifactName, CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName};
+use super::merge::Merge;
+use crate::ids::{
+    ArtifactName, BranchId, CheckName, ItemId, RouteTag, TurnId, VisitId, WorklistName,
+};
 
 /// Work that is owed. Performed at least once, recorded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +73,18 @@ pub enum Effect {
         /// It is not to go on: another failed.
         cancel: bool,
     },
+    /// Bring together what the branches changed, in their order; writes none of it.
+    Merge {
+        visit: VisitId,
+        /// What each began with.
+        base: Option<SnapshotId>,
+        /// Those that succeeded, and what each left.
+        branches: Vec<(BranchId, SnapshotId)>,
+        /// The merge before, which may have been written in part.
+        before: Option<Box<Merge>>,
+    },
+    /// Make the files what a merge has them be, unless somebody changed them since.
+    ApplyMerge { visit: VisitId, merge: Box<Merge> },
     /// Put the tree back to `to`, unless it differs from `expected`.
     Restore {
         turn: TurnId,
@@ -122,6 +137,8 @@ impl Effect {
             Self::AwaitTime { until } => format!("time/{until}"),
             Self::PlanChildren { visit } => format!("{visit}/children"),
             Self::RunChild { which, .. } => format!("{}/run/{}", which.run, which.start),
+            Self::Merge { visit, .. } => format!("{visit}/merge"),
+            Self::ApplyMerge { visit, merge } => format!("{visit}/apply/{}", merge.tree.0),
             Self::Restore { turn, .. } => format!("{turn}/restore"),
             Self::Pose { visit, .. } => format!("{visit}/pose"),
             Self::Arm { visit } => format!("{visit}/arm"),
@@ -143,6 +160,7 @@ impl Effect {
             | Self::Hand { .. }
             | Self::Output
             | Self::PlanChildren { .. }
+            | Self::Merge { .. }
             | Self::Pose { .. }
             | Self::Arm { .. } => true,
             Self::RunChecks { checks, .. } => checks.is_empty(),
@@ -152,6 +170,7 @@ impl Effect {
             | Self::RunChild { .. }
             | Self::AwaitDue { .. }
             | Self::Answer { .. }
+            | Self::ApplyMerge { .. }
             | Self::Restore { .. } => false,
         }
     }

@@ -14,6 +14,7 @@ use super::facts::{
 use super::harness::{FailureClass, Usage};
 use super::hold::{Hold, Spent};
 use super::input::AskedQuestion;
+use super::merge::Merge;
 use super::outside::{Signal, Wait};
 use super::values::StateChange;
 use crate::ids::{
@@ -278,6 +279,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tag: Option<RouteTag>,
     },
+    /// All branches are over, each with files of its own: what they changed is to be brought together.
+    MergeOwed { visit: VisitId },
+    /// What the branches' changes come to is known, and is to be written.
+    BranchesMerged { visit: VisitId, merge: Merge },
+    /// The files are as the merge has them, but for those that rules ignore.
+    MergeApplied {
+        visit: VisitId,
+        tree: SnapshotId,
+        /// What was there before.
+        kept: SnapshotId,
+    },
+    /// Nothing more is written: somebody changed files since the merge was made. It is made again.
+    MergeRefused { visit: VisitId, tree: SnapshotId, changed: Vec<String> },
     /// The answer does not count: what it is about is not what was shown. It is asked again.
     AnswerRefused { visit: VisitId, changed: Vec<ArtifactName> },
     /// A step waits for a time or a signal.
@@ -406,6 +420,10 @@ impl Event {
             Self::ChildEnded { .. } => "child_ended",
             Self::ChildSkipped { .. } => "child_skipped",
             Self::ChildrenJoined { .. } => "children_joined",
+            Self::MergeOwed { .. } => "merge_owed",
+            Self::BranchesMerged { .. } => "branches_merged",
+            Self::MergeApplied { .. } => "merge_applied",
+            Self::MergeRefused { .. } => "merge_refused",
             Self::AnswerRefused { .. } => "answer_refused",
             Self::WaitBegun { .. } => "wait_begun",
             Self::SignalReceived { .. } => "signal_received",

@@ -9,6 +9,7 @@ use super::facts::{
     ItemStatus, Process, Provider, Raise, Ref, Said, SessionUse, SnapshotId, TurnResult,
 };
 use super::hold::{Hold, Spent};
+use super::merge::Merge;
 use super::outside::Signal;
 use super::values::StateChange;
 use crate::ids::{
@@ -55,6 +56,12 @@ pub enum Input {
     ChildEnded { which: ChildRun, end: ChildEnd },
     /// Answer to [`Effect::RunChild`](super::Effect::RunChild): it stands still.
     ChildRested { which: ChildRun, rest: Rest, spent: Spent, steps: u32 },
+    /// Answer to [`Effect::Merge`](super::Effect::Merge).
+    Merged { visit: VisitId, merge: Merge },
+    /// Answer to [`Effect::ApplyMerge`](super::Effect::ApplyMerge).
+    MergeApplied { visit: VisitId, tree: SnapshotId, kept: SnapshotId },
+    /// Answer to [`Effect::ApplyMerge`](super::Effect::ApplyMerge): somebody changed the files since.
+    MergeRefused { visit: VisitId, tree: SnapshotId, changed: Vec<String> },
     /// Answer to [`Effect::ReadItems`](super::Effect::ReadItems).
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },
     /// The worklist's file is missing or malformed; the text says what, where and what to do.

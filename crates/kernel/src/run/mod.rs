@@ -11,6 +11,7 @@ mod facts;
 mod harness;
 mod hold;
 mod input;
+mod merge;
 mod outside;
 mod outstanding;
 mod questions;
@@ -35,6 +36,7 @@ pub use facts::{
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
 pub use hold::{Hold, Spent};
 pub use input::{AskedQuestion, ChildWanted, Drift, Exit, Input, Judged, Outcome};
+pub use merge::{Merge, MergedBranch};
 pub use outside::{Shown, Signal, Wait};
 pub use outstanding::outstanding;
 pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit};

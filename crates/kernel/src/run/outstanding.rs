@@ -2,6 +2,7 @@
 
 use super::children::{ChildPhase, ChildRun};
 use super::effect::Effect;
+use super::merge;
 use super::outside::Wait;
 use super::state::{Lifecycle, Phase, Run, Visit};
 use crate::ids::TurnId;
@@ -105,6 +106,8 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
             let ask = calling.callbacks.get(n)?.ask.clone();
             Some(Effect::Answer { turn: calling.turn.clone(), n: u32::try_from(n).ok()?, ask })
         }
+        Phase::Merging => Some(merge::owed(run, visit)),
+        Phase::Applying => merge::apply_owed(visit),
         Phase::Asking { .. } | Phase::Children => None,
     }
 }

@@ -253,6 +253,10 @@ pub enum Phase {
     Children,
     /// What a function asked for is done.
     Answering,
+    /// What the branches changed is being brought together.
+    Merging,
+    /// What that came to is being written.
+    Applying,
     /// A person decides about an interrupted turn.
     Asking {
         turn: TurnId,

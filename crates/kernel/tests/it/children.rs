@@ -1,13 +1,14 @@
-//! What a scenario says of a child: how it ends, or why it stands still.
+//! What a scenario says of a child: how it ends, or why it stands still; and of what all changed.
 
 use botpipe_kernel::run::{
-    ChildEnd, Effect, Input, Question, QuestionKind, Rest, Run, Spent, Stop, Verdict, outstanding,
+    ChildEnd, Effect, Input, Merge, MergedBranch, Question, QuestionKind, Rest, Run, SnapshotId,
+    Spent, Stop, Verdict, outstanding,
 };
 
 use crate::world::hold;
 
-/// Reads `BRANCH accepted`, `BRANCH waits what?`, `BRANCH stopped` (by a signal), `BRANCH broken why`, each with `turns=N` and
-/// `steps=N` that it took in all.
+/// Reads `BRANCH accepted`, `BRANCH waits what?`, `BRANCH stopped` (by a signal), `BRANCH broken why`, each
+/// with `turns=N` and `steps=N` that it took in all, and `tree=ID` that it leaves.
 pub(crate) fn child(run: &Run, line: &str) -> Result<Input, String> {
     let (branch, rest) = line.split_once(' ').ok_or("a branch, and what became of it")?;
     let owed = outstanding(run).into_iter().find_map(|effect| match effect {
@@ -32,7 +33,9 @@ pub(crate) fn child(run: &Run, line: &str) -> Result<Input, String> {
         _ => None,
     };
     if verdict.is_some() || what == "cancelled" {
-        let end = ChildEnd { verdict, tag: None, output: None, spent, steps };
+        let tree = words.iter().find_map(|word| word.strip_prefix("tree="));
+        let tree = tree.map(|tree| SnapshotId(tree.to_owned()));
+        let end = ChildEnd { verdict, tag: None, output: None, spent, steps, tree };
         return Ok(Input::ChildEnded { which, end });
     }
     let rest = match what {
@@ -56,4 +59,41 @@ pub(crate) fn child(run: &Run, line: &str) -> Result<Input, String> {
         _ => return Err(format!("`{what}` does not become of a child")),
     };
     Ok(Input::ChildRested { which, rest, spent, steps })
+}
+
+/// Reads what becomes of the branches' files: `merged FOUND TREE BRANCH BRANCH!file,file`, where a branch
+/// with files is one that conflicts; `merge_applied`, `merge_refused file …`.
+pub(crate) fn merge(run: &Run, word: &str, words: &[&str]) -> Result<Option<Input>, String> {
+    let visit = match (word, outstanding(run).into_iter().next()) {
+        ("merged", Some(Effect::Merge { visit, .. }))
+        | ("merge_applied" | "merge_refused", Some(Effect::ApplyMerge { visit, .. })) => visit,
+        ("merged" | "merge_applied" | "merge_refused", _) => {
+            return Err("no merge is owed".to_owned());
+        }
+        _ => return Ok(None),
+    };
+    let id = |text: &str| SnapshotId(text.to_owned());
+    Ok(Some(match (word, words) {
+        ("merged", [found, tree, branches @ ..]) => {
+            let (found, tree) = (id(found), id(tree));
+            let branches = branches.iter().map(|word| merged(word)).collect();
+            Input::Merged { visit, merge: Merge { found, ours: None, tree, branches } }
+        }
+        ("merge_applied", [tree]) => {
+            Input::MergeApplied { visit, tree: id(tree), kept: id("kept") }
+        }
+        ("merge_refused", [tree, changed @ ..]) => {
+            let changed = changed.iter().map(|&path| path.to_owned()).collect();
+            Input::MergeRefused { visit, tree: id(tree), changed }
+        }
+        _ => return Err("`merged FOUND TREE …`, `merge_applied TREE`, …".to_owned()),
+    }))
+}
+
+fn merged(word: &str) -> MergedBranch {
+    let (branch, conflicts) = word.split_once('!').unwrap_or((word, ""));
+    let conflicts = conflicts.split(',').filter(|path| !path.is_empty());
+    let conflicts: Vec<String> = conflicts.map(str::to_owned).collect();
+    let folder = (!conflicts.is_empty()).then(|| format!("folder-of-{branch}"));
+    MergedBranch { branch: branch.parse().unwrap(), changed: 1, conflicts, folder }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::{BranchId, Role, RouteTag, RunId, TurnId, VisitId};
 use botpipe_kernel::plan::{
-    Action, Children, Code, Continuity, Join, OnInterrupt, Over, Plan, Settle, Step, Target,
-    Visibility, WaitFor, Work,
+    Action, Children, Code, Continuity, Isolation, Join, OnInterrupt, Over, Plan, Settle, Step,
+    Target, Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::{
     ChildPhase, Control, Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run,
@@ -107,6 +107,8 @@ struct Laws {
     planned: BTreeMap<(VisitId, BranchId), RunId>,
     children_owed: BTreeSet<RunId>,
     children_ended: BTreeSet<RunId>,
+    /// The visits whose merge is written.
+    merged: BTreeSet<VisitId>,
     came: BTreeSet<String>,
     taken: BTreeSet<String>,
     /// The routes whose `when` the last outcome made true.
@@ -196,6 +198,11 @@ impl Laws {
                 assert!(!self.children_ended.contains(&which.run), "{which:?} would run again");
                 assert!(self.children_owed.contains(&which.run), "{which:?} is not owed");
             }
+            if let Effect::ApplyMerge { visit, merge } = effect {
+                assert!(!self.merged.contains(visit), "{visit} is merged and would be again");
+                let run = run.visit.as_ref().and_then(|it| it.children.as_ref());
+                assert_eq!(run.and_then(|it| it.merge.as_ref()), Some(merge), "not recorded");
+            }
             if let Effect::RunTurn { turn, .. } = effect {
                 assert!(!self.ended.contains(turn), "{turn} has an end and would start again");
                 assert!(self.open.contains(turn), "{turn} would start before it is owed");
@@ -222,6 +229,21 @@ impl Laws {
             Event::ChildEnded { visit, branch, .. } | Event::ChildSkipped { visit, branch } => {
                 let run = self.planned[&(visit.clone(), branch.clone())].clone();
                 assert!(self.children_ended.insert(run), "a child ends once");
+            }
+            Event::MergeApplied { visit, .. } => {
+                assert!(self.merged.insert(visit.clone()), "{visit} is merged once");
+            }
+            Event::ChildrenJoined { visit, tag } => {
+                let step = run.plan.step(&visit.step).unwrap();
+                let children = run.visit.as_ref().and_then(|it| it.children.as_ref()).unwrap();
+                let apart = step.group().unwrap().isolation == Isolation::Worktree;
+                let merged = self.merged.contains(visit);
+                assert_eq!(merged, apart && !children.plans.is_empty());
+                let all = step.group().unwrap().join == Join::AllDone;
+                let conflict =
+                    children.plans.iter().any(|it| !children.conflicts(&it.branch).is_empty());
+                let done = tag.as_ref().is_some_and(|tag| tag.as_str() == "done");
+                assert!(!(all && conflict && done), "a conflict was passed over");
             }
             Event::TurnOwed { turn, .. } => {
                 let starts = self.owed.entry(turn.path()).or_default();
@@ -433,6 +455,7 @@ fn any_group(draw: &mut Draw<'_>) -> Work {
     group.concurrency = 1 + u32::try_from(draw.below(3)).unwrap();
     group.settle = [Settle::All, Settle::FailFast][draw.below(2)];
     group.join = [Join::AllDone, Join::AllSettled, Join::AnyDone][draw.below(3)];
+    group.isolation = [Isolation::Shared, Isolation::Worktree][draw.below(2)];
     group.fan_in = draw.one_in(2).then(|| turn(&["notes"]));
     Work::Group { group: Box::new(group) }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Ask, Budget, Check, Children, Code, Continuity, Join, OnInterrupt, OnLimit, Plan,
-    Program, Route, Settle, Step, Target, Visibility, WaitFor, Work,
+    Action, Ask, Budget, Check, Children, Code, Continuity, Isolation, Join, OnInterrupt, OnLimit,
+    Plan, Program, Route, Settle, Step, Target, Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -60,6 +60,7 @@ fn children(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
         ("settle", "fail_fast") => group.settle = Settle::FailFast,
         ("join", "all_settled") => group.join = Join::AllSettled,
         ("join", "any_done") => group.join = Join::AnyDone,
+        ("isolation", "worktree") => group.isolation = Isolation::Worktree,
         ("fan_in", "-") => group.fan_in = Some(plans::turn(&[])),
         _ => return Err(format!("`{key} {rest}`?")),
     }
@@ -73,7 +74,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
         "prompt" => step.work = plans::prompt(&words),
         "parallel" => step.work = group(plans::branches(&words)),
         "workflow" => step.work = group(Children::Workflow { child: plans::child() }),
-        "concurrency" | "settle" | "join" | "fan_in" => children(step, key, rest)?,
+        "concurrency" | "settle" | "join" | "isolation" | "fan_in" => children(step, key, rest)?,
         "run" => {
             let program = Program { command: Code::Command(plans::digest(2)), writes: names() };
             step.work = Work::Run { program };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
     Action, Artifact, Ask, Branch, Call, Check, Child, Children, Choice, Clocks, Code, Continuity,
-    Format, Group, Hooks, Input, ItemSource, Join, Limits, OnInterrupt, Output, OutputSource, Plan,
-    Program, Route, Settle, Step, Target, TurnPlan, Visibility, Work, Worklist,
+    Format, Group, Hooks, Input, Isolation, ItemSource, Join, Limits, OnInterrupt, Output,
+    OutputSource, Plan, Program, Route, Settle, Step, Target, TurnPlan, Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -133,7 +133,8 @@ pub(crate) fn produce_verify(produces: &[&str], checks: &[&str], verifies: &[&st
 /// Children of other plans, side by side.
 pub(crate) fn group(of: Children) -> Group {
     let concurrency = Group::DEFAULT_CONCURRENCY;
-    Group { of, concurrency, settle: Settle::All, join: Join::AllDone, fan_in: None }
+    let (settle, join, isolation) = (Settle::All, Join::AllDone, Isolation::Shared);
+    Group { of, concurrency, settle, join, isolation, fan_in: None }
 }
 
 pub(crate) fn branches(names: &[&str]) -> Children {

@@ -1,9 +1,10 @@
-//! What persons, clocks and signals say in a scenario to a step that waits for them.
+//! What persons, clocks and signals say in a scenario to a step that waits for them; and of merges.
 
 use botpipe_kernel::run::{
     Effect, Finding, FindingState, Input, Lifecycle, Ref, Run, Signal, outstanding,
 };
 
+use crate::children::merge;
 use crate::plans::digest;
 use crate::said::{findings, number, only, value};
 use crate::world::text;
@@ -45,7 +46,12 @@ pub(crate) fn input(run: &Run, word: &str, rest: &str) -> Result<Option<Input>, 
         "answer" => answer(rest, shown(run, None)),
         // Somebody wrote to what was shown.
         "answer_after_a_change" => answer(rest, shown(run, Some(9))),
-        _ => return crate::said_calls::input(run, word, rest),
+        _ => {
+            return match merge(run, word, &words)? {
+                Some(input) => Ok(Some(input)),
+                None => crate::said_calls::input(run, word, rest),
+            };
+        }
     }))
 }
 

@@ -209,6 +209,14 @@ fn owed(effect: &Effect) -> String {
             line + if *cancel { ", to its end" } else { "" }
         }
         Effect::WriteStatus { status, .. } => format!("{id}: {}", status.as_str()),
+        Effect::Merge { base, branches, before, .. } => {
+            let base = base.as_ref().map_or("nothing", |base| &base.0);
+            let all = branches.iter().map(|(branch, tree)| format!("{branch} {}", tree.0));
+            let all = all.collect::<Vec<_>>().join(", ");
+            let before = before.as_ref().map(|it| format!(", after {}", it.tree.0));
+            format!("{id}: of {base}: {all}{}", before.unwrap_or_default())
+        }
+        Effect::ApplyMerge { merge, .. } => format!("{id}: if it is {}", merge.found.0),
         Effect::Restore { to, expected, .. } => match expected {
             Some(expected) => format!("{id}: to {} if it is {}", to.0, expected.0),
             None => format!("{id}: to {} whatever is there", to.0),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId, WorklistName};
+use botpipe_kernel::ids::{ArtifactName, BranchId, RouteTag, TurnId, VisitId, WorklistName};
 use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
     AskedQuestion, Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Control,
     Drift, Effect, Event, Evidence, Exit, FailureClass, Finding, FindingState, Grant, Hold, Input,
-    Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Question, QuestionKind, Raise, Ref,
-    Refusal, Rest, Returned, Run, Signal, SnapshotId, StateChange, Stop, TurnResult, Usage,
-    Verdict, WorklistChange, decide, outstanding,
+    Item, ItemStatus, Judged, Lifecycle, Merge, MergedBranch, Outcome, Process, Question,
+    QuestionKind, Raise, Ref, Refusal, Rest, Returned, Run, Signal, SnapshotId, StateChange, Stop,
+    TurnResult, Usage, Verdict, WorklistChange, decide, outstanding,
 };
 
 use crate::plans::{digest, target_of};
@@ -178,6 +178,8 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Pose { visit, .. } => vec![posed(run, visit, draw)],
         Effect::Arm { visit } => vec![Input::Armed { until: timed(run).then_some(5_000), visit }],
         Effect::AwaitDue { visit, .. } => vec![Input::Due { visit }],
+        Effect::Merge { visit, branches, .. } => vec![merged(visit, branches, draw)],
+        Effect::ApplyMerge { visit, .. } => vec![applied(visit, draw)],
         Effect::Restore { turn, .. } => vec![restored(turn, draw)],
         Effect::Answer { turn, n, .. } => {
             let change = changes(draw).pop();
@@ -276,6 +278,26 @@ fn restored(turn: TurnId, draw: &mut Draw<'_>) -> Input {
     Input::TreeRestored { turn, kept: SnapshotId("t3".to_owned()) }
 }
 
+/// The branches that go together, and at times one that does not.
+fn merged(visit: VisitId, branches: Vec<(BranchId, SnapshotId)>, draw: &mut Draw<'_>) -> Input {
+    let branches = branches.into_iter().map(|(branch, _)| {
+        let conflicts = if draw.one_in(4) { vec!["a.txt".to_owned()] } else { Vec::new() };
+        MergedBranch { branch, changed: 1, conflicts, folder: None }
+    });
+    let branches = branches.collect();
+    let (found, tree) = (SnapshotId("t5".to_owned()), SnapshotId("t6".to_owned()));
+    let ours = draw.one_in(3).then(|| SnapshotId("t7".to_owned()));
+    Input::Merged { visit, merge: Merge { found, ours, tree, branches } }
+}
+
+fn applied(visit: VisitId, draw: &mut Draw<'_>) -> Input {
+    let tree = SnapshotId("t6".to_owned());
+    if draw.one_in(3) {
+        return Input::MergeRefused { visit, tree, changed: vec!["a.txt".to_owned()] };
+    }
+    Input::MergeApplied { visit, tree, kept: SnapshotId("t5".to_owned()) }
+}
+
 /// Whether the wait at hand ends by itself.
 fn timed(run: &Run) -> bool {
     match run.current_step().map(|step| &step.work) {
@@ -303,7 +325,8 @@ fn lived(run: &Run, which: ChildRun, grant: &Grant, cancel: bool, draw: &mut Dra
         n => {
             let verdict = [Verdict::Accepted, Verdict::None, Verdict::Rejected][n % 3];
             let verdict = (!cancel).then_some(verdict);
-            let end = ChildEnd { verdict, tag: None, output: None, spent, steps };
+            let tree = Some(SnapshotId(format!("of-{}", which.branch)));
+            let end = ChildEnd { verdict, tag: None, output: None, spent, steps, tree };
             return Input::ChildEnded { which, end };
         }
     };
@@ -325,7 +348,7 @@ pub(crate) fn wants(branch: &str) -> ChildWanted {
     ChildWanted { branch, message: None, input: None, params: None, context: None }
 }
 
-fn asked(visit: &botpipe_kernel::ids::VisitId) -> Question {
+fn asked(visit: &VisitId) -> Question {
     let kind = QuestionKind::Route { visit: visit.clone() };
     Question {
         kind,
@@ -337,7 +360,7 @@ fn asked(visit: &botpipe_kernel::ids::VisitId) -> Question {
     }
 }
 
-fn posed(run: &Run, visit: botpipe_kernel::ids::VisitId, draw: &mut Draw<'_>) -> Input {
+fn posed(run: &Run, visit: VisitId, draw: &mut Draw<'_>) -> Input {
     let (mut findings, mut timed) = (Vec::new(), false);
     if let Some(Work::Ask { ask }) = run.current_step().map(|step| &step.work) {
         timed = ask.timeout_ms.is_some();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::ArtifactName;
-use botpipe_kernel::plan::{Format, OnInterrupt, Step, Target, WaitFor, Work};
+use botpipe_kernel::plan::{Format, Isolation, OnInterrupt, Step, Target, WaitFor, Work};
 use serde_json::Value as Json;
 
 use super::names::{known_artifact, step_names};
@@ -28,7 +28,7 @@ fn one(document: &Document, step: &StepDecl, group: &GroupDecl, report: &mut Rep
         outcomes(step, group, report);
     }
     for branch in group.branches() {
-        check_branch(document, branch, report);
+        check_branch(document, branch, group.isolation, report);
     }
     match &group.children {
         ChildrenDecl::Workflow(child) => {
@@ -80,18 +80,23 @@ fn outcomes(step: &StepDecl, group: &GroupDecl, report: &mut Report<'_>) {
     }
 }
 
-fn check_branch(document: &Document, branch: &BranchDecl, report: &mut Report<'_>) {
+fn check_branch(
+    document: &Document,
+    branch: &BranchDecl,
+    isolation: Isolation,
+    report: &mut Report<'_>,
+) {
     let step = &branch.step;
     let id = &step.id;
     if let WorkDecl::Ask { .. } | WorkDecl::Wait { what: WaitDecl::Signal { .. } } = step.work {
         not_below(id.span, format!("branch `{}` waits for a person or a signal", id.value), report);
     }
-    if step.on_interrupt == OnInterrupt::Restart {
+    if step.on_interrupt == OnInterrupt::Restart && isolation == Isolation::Shared {
         let message = format!("branch `{}` would be restarted among others", id.value);
-        report.push(
-            Problem::new(Code::NotBelow, id.span, message)
-                .help("`on_interrupt: resume` or `ask` leave the files as they are"),
-        );
+        report.push(Problem::new(Code::NotBelow, id.span, message).help(
+            "`on_interrupt: resume` or `ask` leave the files as they are; with \
+                     `isolation: worktree` each has its own",
+        ));
     }
     step_names(document, step, report);
     super::routes::check_step(document, step, report);

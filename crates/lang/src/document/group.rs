@@ -1,7 +1,7 @@
 //! Steps that start runs below their own: `workflow`, `parallel`, `fan_out`.
 
 use botpipe_kernel::ids::{ArtifactName, RouteTag, StepId, WorklistName};
-use botpipe_kernel::plan::{Group, Join, Plan, Settle};
+use botpipe_kernel::plan::{Group, Isolation, Join, Plan, Settle};
 use serde_json::Value as Json;
 
 use super::Reader;
@@ -23,6 +23,7 @@ pub(crate) struct GroupDecl {
     pub(crate) concurrency: u32,
     pub(crate) settle: Settle,
     pub(crate) join: Join,
+    pub(crate) isolation: Isolation,
     pub(crate) fan_in: Option<TurnDecl>,
 }
 
@@ -129,6 +130,7 @@ impl Reader<'_, '_> {
             concurrency: Group::DEFAULT_CONCURRENCY,
             settle: Settle::All,
             join: Join::AllDone,
+            isolation: Isolation::Shared,
             fan_in: None,
         };
         if let Some(entry) = fields.get("concurrency") {
@@ -146,6 +148,10 @@ impl Reader<'_, '_> {
                 ("any_done", Join::AnyDone),
             ];
             group.join = choice(entry, &words, &[], self.report).unwrap_or_default();
+        }
+        if let Some(entry) = fields.get("isolation") {
+            let words = [("shared", Isolation::Shared), ("worktree", Isolation::Worktree)];
+            group.isolation = choice(entry, &words, &[], self.report).unwrap_or_default();
         }
         if let Some(entry) = fields.get("fan_in") {
             group.fan_in = Some(self.fan_in(entry, &id.value));

@@ -45,7 +45,7 @@ const OF_AGENTS: [Kind; 4] = [Kind::Prompt, Kind::ProduceVerify, Kind::Classify,
 const OF_BRANCHES: [Kind; 2] = [Kind::Parallel, Kind::FanOut];
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, &[Kind]); 24] = [
+const OWNED_KEYS: [(&str, &str, &[Kind]); 25] = [
     ("writes", "`prompt`, `run` and `call`", &[Kind::Prompt, Kind::Run, Kind::Call]),
     ("session", "`prompt`, `produce`, `llm` and `classify`", &OF_AGENTS),
     ("verifier_session", "`produce` + `verify`", &[Kind::ProduceVerify]),
@@ -68,6 +68,7 @@ const OWNED_KEYS: [(&str, &str, &[Kind]); 24] = [
     ("branch", "`fan_out`", &[Kind::FanOut]),
     ("concurrency", "`parallel` and `fan_out`", &OF_BRANCHES),
     ("settle", "`parallel` and `fan_out`", &OF_BRANCHES),
+    ("isolation", "`parallel` and `fan_out`", &OF_BRANCHES),
     ("join", "`parallel` and `fan_out`", &OF_BRANCHES),
     ("fan_in", "`parallel` and `fan_out`", &OF_BRANCHES),
 ];

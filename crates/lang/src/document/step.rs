@@ -56,7 +56,7 @@ pub(crate) struct InBranch {
 }
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 4] = ["limits", "budget", "provider", "isolation"];
+const LATER: [&str; 3] = ["limits", "budget", "provider"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];

@@ -1,5 +1,6 @@
 //! The kill proof: runs cut off at chosen moments, resumed, and judged by what lies outside Botpipe.
 
+mod aim;
 pub mod children;
 pub mod cuts;
 mod ground;
@@ -10,6 +11,7 @@ mod report;
 mod trace;
 mod trial;
 
+pub use aim::killed_at;
 pub use ground::{Ground, GroundError, Programs};
 pub use proof::{Proof, Size, prove};
 pub use report::markdown;

@@ -1,6 +1,9 @@
 //! Snapshots of the workspace tree in a private git repository.
 
 mod apply;
+mod checkout;
+mod lent;
+mod merge;
 mod objects;
 mod restore;
 mod rules;
@@ -9,6 +12,9 @@ mod stat_cache;
 mod store;
 mod surroundings;
 mod tree;
+mod worktree;
 
+pub use merge::{Merged, Side};
 pub use restore::Restored;
 pub use store::Snapshots;
+pub use worktree::Worktree;

@@ -59,6 +59,14 @@ impl Snapshots {
     /// else writes to the tree meanwhile. [`Error::Io`] when a place cannot be written.
     pub fn restore(&mut self, to: &SnapshotId) -> Result<Restored, Error> {
         let before = self.take()?;
+        self.restore_over(before, to)
+    }
+
+    /// The same over the snapshot that was taken last: what came since is left, or an error.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn restore_over(&mut self, before: SnapshotId, to: &SnapshotId) -> Result<Restored, Error> {
         if before == *to {
             return Ok(Restored { kept: before.clone(), tree: before, left: Vec::new() });
         }
@@ -164,7 +172,7 @@ impl Snapshots {
     /// Writes all that is to be put in place, so that a damaged object or a full disk is met before
     /// anything is touched.
     fn stage(&self, plan: &Plan<'_>) -> Result<PathBuf, Error> {
-        let folder = self.folder.join("restoring");
+        let folder = self.own.join("restoring");
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("clear", folder)(error));
@@ -294,7 +302,18 @@ impl Snapshots {
             }
             self.repository.reference(&format!("refs/kept/{}", last + 1), id, false, "kept")
         };
-        write().map(|_| ()).map_err(Error::git("name the tree that is kept"))
+        // Another tree of this workspace may be kept at the same moment, under the same number.
+        let taken = |error: &git2::Error| {
+            matches!(error.code(), git2::ErrorCode::Exists | git2::ErrorCode::Locked)
+        };
+        let mut written = write();
+        for _ in 0..TRIES {
+            match &written {
+                Err(error) if taken(error) => written = write(),
+                _ => break,
+            }
+        }
+        written.map(|_| ()).map_err(Error::git("name the tree that is kept"))
     }
 
     fn apply(
@@ -390,12 +409,15 @@ impl Snapshots {
     }
 }
 
+/// How often a number that was taken meanwhile is replaced by the next.
+const TRIES: usize = 100;
+
 fn disturbed(plan: &Plan<'_>, kept: &SnapshotId, paths: Vec<String>) -> Error {
     Error::NotRestored { snapshot: plan.to.0.clone(), kept: kept.0.clone(), paths }
 }
 
 /// Writes the trees of a whole list of paths.
-fn write_paths(objects: &Objects<'_>, paths: &Paths) -> Result<Oid, Error> {
+pub(super) fn write_paths(objects: &Objects<'_>, paths: &Paths) -> Result<Oid, Error> {
     let mut folders: std::collections::BTreeMap<&[u8], Vec<tree::Entry>> =
         std::iter::once((&b""[..], Vec::new())).collect();
     for (path, leaf) in paths {
@@ -426,7 +448,7 @@ fn write_paths(objects: &Objects<'_>, paths: &Paths) -> Result<Oid, Error> {
 }
 
 /// Makes sure that a power cut finds what was written.
-fn sync(place: &OwnedFd) {
+pub(super) fn sync(place: &OwnedFd) {
     #[cfg(target_os = "linux")]
     let _unsupported = rustix::fs::syncfs(place);
     #[cfg(not(target_os = "linux"))]

@@ -35,6 +35,8 @@ pub struct Snapshots {
     pub(super) root: PathBuf,
     /// `snapshots.git` itself.
     pub(super) folder: PathBuf,
+    /// What belongs to this tree alone: what is known of its files, what is about to be restored.
+    pub(super) own: PathBuf,
     pub(super) repository: Repository,
     pub(super) scan: Scan,
     /// Object folders: our own, then the one borrowed from.
@@ -64,24 +66,20 @@ impl Snapshots {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_beside(layout: &Layout) -> Result<Self, Error> {
-        layout.create()?;
-        let folder = layout.snapshots();
-        let around = Surroundings::find(layout.root());
-        if !folder.join("botpipe-ready").exists() {
-            create(&folder)?;
-        }
-        borrow(&folder, around.objects.as_deref())?;
-        let repository =
-            Repository::open_bare(&folder).map_err(Error::git("open what is stored"))?;
-        let (outer, prefix) = rules::from_outside(layout.root(), &around);
-        let places: Vec<PathBuf> =
-            std::iter::once(folder.join("objects")).chain(around.objects).collect();
+        let around = Surroundings::find(layout.home());
+        let Stored { folder, repository, places } = Stored::open(layout, &around)?;
+        // A copy of the files is ignored by the rules it was made with.
+        let (outer, prefix) = rules::from_outside(layout.home(), &around);
+        let own = match layout.own_folder() {
+            Some(own) => own,
+            None => folder.clone(),
+        };
         let known = {
             let odb = repository.odb().map_err(Error::git("open the objects"))?;
-            stat_cache::load(&folder.join(stat_cache::NAME), &Objects::new(odb, &places))
+            stat_cache::load(&own.join(stat_cache::NAME), &Objects::new(odb, &places))
         };
         let scan = Scan::new(layout.root(), &folder, outer, prefix, known)?;
-        Ok(Self { root: layout.root().to_owned(), folder, repository, scan, places })
+        Ok(Self { root: layout.root().to_owned(), folder, own, repository, scan, places })
     }
 
     pub(super) fn objects(&self) -> Result<Objects<'_>, Error> {
@@ -155,8 +153,35 @@ impl Snapshots {
     /// Writes down what is known of the files, so that the next process need not read them again.
     fn save(&mut self) {
         // Only a cache: failing to write it costs time later, nothing else.
-        let _not_saved = stat_cache::save(&self.folder.join(stat_cache::NAME), &self.scan.known);
+        let _not_saved = stat_cache::save(&self.own.join(stat_cache::NAME), &self.scan.known);
         self.scan.saved();
+    }
+}
+
+/// The private repository, opened, and where objects are.
+pub(super) struct Stored {
+    folder: PathBuf,
+    repository: Repository,
+    places: Vec<PathBuf>,
+}
+
+impl Stored {
+    pub(super) fn open(layout: &Layout, around: &Surroundings) -> Result<Self, Error> {
+        layout.create()?;
+        let folder = layout.snapshots();
+        if !folder.join("botpipe-ready").exists() {
+            create(&folder)?;
+        }
+        borrow(&folder, around.objects.as_deref())?;
+        let repository =
+            Repository::open_bare(&folder).map_err(Error::git("open what is stored"))?;
+        let lent = around.objects.iter().cloned();
+        let places = std::iter::once(folder.join("objects")).chain(lent).collect();
+        Ok(Self { folder, repository, places })
+    }
+
+    pub(super) fn objects(&self) -> Result<Objects<'_>, Error> {
+        objects(&self.repository, &self.places)
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) struct Surroundings {
     pub(super) top: Option<PathBuf>,
     /// The object folder to borrow from.
     pub(super) objects: Option<PathBuf>,
+    /// Where its head and index are, and where all else is.
+    pub(super) git: Option<(PathBuf, PathBuf)>,
     /// The repository's own ignore file.
     pub(super) exclude: Option<PathBuf>,
 }
@@ -22,7 +24,7 @@ impl Surroundings {
             let Some(git) = git_folder(top) else { continue };
             let common = match fs::read_to_string(git.join("commondir")) {
                 Ok(text) => git.join(text.trim_end()),
-                Err(_) => git,
+                Err(_) => git.clone(),
             };
             let objects = common.join("objects");
             let borrowable = objects.is_dir() && !is_sha256(&common);
@@ -30,6 +32,7 @@ impl Surroundings {
                 top: Some(top.to_owned()),
                 objects: borrowable.then(|| objects.canonicalize().ok()).flatten(),
                 exclude: Some(common.join("info/exclude")),
+                git: Some((git, common)),
             };
         }
         Self::default()

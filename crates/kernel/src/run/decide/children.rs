@@ -2,14 +2,15 @@
 
 use super::{Batch, command, onward};
 use crate::ids::{BranchId, StepId, VisitId};
-use crate::plan::{Budget, Children as Planned, Group, Join};
+use crate::plan::{Budget, Children as Planned, Group, Isolation, Join};
 use crate::run::children::{
     ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Rest,
 };
 use crate::run::event::Event;
-use crate::run::facts::{Question, QuestionKind, Stop};
+use crate::run::facts::{Question, QuestionKind, SnapshotId, Stop};
 use crate::run::hold::{self, Spent};
 use crate::run::input::ChildWanted;
+use crate::run::merge::Merge;
 use crate::run::state::{Lifecycle, Phase, Run};
 
 /// The children were read off the step: each gets its name, and the first begin.
@@ -53,6 +54,23 @@ pub(super) fn ended(batch: &mut Batch, which: ChildRun, end: ChildEnd) {
         batch.push(Event::ChildEnded { visit, branch, end });
         onward::go_on(batch);
     }
+}
+
+/// What the branches changed was brought together.
+pub(super) fn merged(batch: &mut Batch, visit: VisitId, merge: Merge) {
+    if batch.phase_of(&visit) == Some(&Phase::Merging) {
+        batch.push(Event::BranchesMerged { visit, merge });
+    }
+}
+
+/// What the branches changed is in the files.
+pub(super) fn applied(batch: &mut Batch, visit: VisitId, tree: SnapshotId, kept: SnapshotId) {
+    if batch.phase_of(&visit) != Some(&Phase::Applying) {
+        return;
+    }
+    let Some(group) = group_of(&batch.run) else { return };
+    batch.push(Event::MergeApplied { visit, tree, kept });
+    join(batch, &group);
 }
 
 fn is_owed(batch: &Batch, which: &ChildRun) -> bool {
@@ -114,6 +132,13 @@ pub(super) fn go_on(batch: &mut Batch) {
     }
     match (at_limit, group) {
         (Some(stop), _) => batch.push(Event::RunStopped { stop }),
+        (None, Some(group))
+            if group.isolation == Isolation::Worktree && !children.plans.is_empty() =>
+        {
+            if let Some(visit) = batch.run.visit.as_ref().map(|visit| visit.id.clone()) {
+                batch.push(Event::MergeOwed { visit });
+            }
+        }
         (None, Some(group)) => join(batch, &group),
         (None, None) => super::calls::child_answered(batch),
     }
@@ -193,7 +218,7 @@ pub(super) fn outcome(run: &Run, group: &Group) -> &'static str {
     let good = children.iter().filter(|(plan, state)| match &state.phase {
         ChildPhase::Ended(end) => {
             let routes = group.child(&plan.branch).map(|(_, routes)| routes);
-            end.succeeded(routes.unwrap_or_default())
+            end.succeeded(routes.unwrap_or_default()) && children.conflicts(&plan.branch).is_empty()
         }
         _ => false,
     });

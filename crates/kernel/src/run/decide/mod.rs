@@ -153,6 +153,13 @@ fn answered(batch: &mut Batch, input: Input) {
             children::rested(batch, which, rest, spent, steps);
         }
         Input::ChildEnded { which, end } => children::ended(batch, which, end),
+        Input::Merged { visit, merge } => children::merged(batch, visit, merge),
+        Input::MergeApplied { visit, tree, kept } => children::applied(batch, visit, tree, kept),
+        Input::MergeRefused { visit, tree, changed } => {
+            if batch.phase_of(&visit) == Some(&Phase::Applying) {
+                batch.push(Event::MergeRefused { visit, tree, changed });
+            }
+        }
         Input::Start { .. }
         | Input::Answer { .. }
         | Input::Resume { .. }

@@ -4,6 +4,7 @@ use crate::ids::{BranchId, Role, RouteTag};
 use crate::run::children::{ChildEnd, ChildPhase, ChildPlan, ChildState, Children, Grant, Rest};
 use crate::run::facts::{Raise, Ref, Verdict};
 use crate::run::hold::Spent;
+use crate::run::merge::Merge;
 use crate::run::state::{Phase, Run};
 
 impl Run {
@@ -64,6 +65,11 @@ impl Run {
                 None => Phase::first_of(&visit.id, Role::Worker),
             };
         });
+    }
+
+    pub(super) fn branches_merged(&mut self, merge: &Merge) {
+        self.with_children(|children| children.merge = Some(Box::new(merge.clone())));
+        self.with_visit(|visit| visit.phase = Phase::Applying);
     }
 
     /// The answer goes to the child that asked.

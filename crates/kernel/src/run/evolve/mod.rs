@@ -62,7 +62,7 @@ impl Run {
             Event::ChecksEnded { checks, findings, .. } => self.checks_ended(checks, findings),
             Event::Sealed { tree, .. } => self.sealed(tree.as_ref()),
             Event::AttemptRejected { turn, feedback } => self.attempt_rejected(turn, feedback),
-            Event::ArtifactsAccepted { .. } => {}
+            Event::ArtifactsAccepted { .. } | Event::MergeApplied { .. } => {}
             Event::QuestionAsked { question } => {
                 self.lifecycle = Lifecycle::Waiting(question.clone());
             }
@@ -102,6 +102,10 @@ impl Run {
             Event::ChildEnded { branch, end, .. } => self.child_ended(branch, end),
             Event::ChildSkipped { branch, .. } => self.child_skipped(branch),
             Event::ChildrenJoined { tag, .. } => self.children_joined(tag.as_ref()),
+            Event::MergeOwed { .. } | Event::MergeRefused { .. } => {
+                self.with_visit(|visit| visit.phase = Phase::Merging);
+            }
+            Event::BranchesMerged { merge, .. } => self.branches_merged(merge),
             Event::RunCancelled => {
                 self.lifecycle = Lifecycle::Cancelled;
                 self.visit = None;

@@ -112,11 +112,21 @@ impl Format {
             Tree::List(_) => "array",
             Tree::Map(_) => "object",
         };
-        let mut forms = forms.iter().map(|form| self.resolve(form, tree));
+        let forms: Vec<_> = forms.iter().map(|form| self.resolve(form, tree)).collect();
         let fits = |form: &&Json| {
             form["type"] == kind
                 || (kind == "string" && (form["enum"].is_array() || form["const"].is_string()))
         };
-        forms.find(fits).unwrap_or(&Json::Null)
+        // Of several maps, the one whose keys are there.
+        let has_all = |form: &&Json| match tree {
+            Tree::Map(entries) => form["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .all(|key| entries.iter().any(|(name, _)| key.as_str() == Some(name.as_str()))),
+            _ => true,
+        };
+        let whole = forms.iter().copied().find(|form| fits(form) && has_all(form));
+        whole.or_else(|| forms.iter().copied().find(fits)).unwrap_or(&Json::Null)
     }
 }

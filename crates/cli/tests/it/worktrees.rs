@@ -1,0 +1,459 @@
+//! Branches with files of their own: what each sees, what is merged of it, and what a kill leaves.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use botpipe_testkit::kills::killed_at;
+use serde_json::Value;
+
+use crate::faults::nothing_is_left;
+use crate::place::{Place, kill_once, tree, until};
+
+/// A workflow whose branches run these commands.
+fn flow(branches: &[(&str, &str)]) -> Place {
+    let place = Place::new();
+    let mut text = "\
+sop: 1
+name: side
+steps:
+  - id: sides
+    isolation: worktree
+    routes: { done: FINISH, partial: { to: FINISH, verdict: rejected }, failed: FAIL }
+    parallel:
+"
+    .to_owned();
+    for (id, command) in branches {
+        let command = serde_json::to_string(command).unwrap();
+        writeln!(
+            text,
+            "      - {{ id: {id}, run: {command}, routes: {{ done: FINISH, failed: FAIL }} }}"
+        )
+        .unwrap();
+    }
+    place.write("workflows/side.sop.yaml", &text);
+    place
+}
+
+fn run(place: &Place) -> crate::place::Said {
+    place.say(&["run", "side", "--task", "t"])
+}
+
+/// What the journal says, of one kind.
+fn events(place: &Place, kind: &str) -> Vec<Value> {
+    let said = place.say(&["logs", "side", "t", "--events"]).ends(0).out;
+    said.lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take())
+        .filter(|event| event["kind"] == kind)
+        .collect()
+}
+
+fn read(place: &Place, path: &str) -> String {
+    fs::read_to_string(place.path().join(path)).unwrap()
+}
+
+fn lines(changes: &[(usize, &str)]) -> String {
+    let line = |n: usize| {
+        let change = changes.iter().find(|(at, _)| *at == n);
+        format!("{}\n", change.map_or(n.to_string(), |(_, text)| (*text).to_owned()))
+    };
+    (1..=9).map(line).collect()
+}
+
+fn git(place: &Path, args: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=A", "-c", "user.email=a@example.org"]).args(args);
+    let out = command.current_dir(place).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
+    assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// The folders of branches that are there.
+fn folders(place: &Place) -> Vec<PathBuf> {
+    let all = fs::read_dir(place.path().join(".botpipe/worktrees"));
+    let mut all: Vec<_> = all.into_iter().flatten().map(|it| it.unwrap().path()).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn what_branches_change_is_merged_file_by_file_and_line_by_line() {
+    let place = flow(&[
+        ("one", "sed -i s/1/ONE/ shared; echo new > made-by-one; test ! -e made-by-two"),
+        ("two", "sed -i s/9/NINE/ shared; echo new > made-by-two; test ! -e made-by-one"),
+    ]);
+    place.write("shared", &lines(&[]));
+    run(&place).ends(0);
+    assert_eq!(read(&place, "shared"), lines(&[(1, "ONE"), (9, "NINE")]));
+    assert_eq!(read(&place, "made-by-one") + &read(&place, "made-by-two"), "new\nnew\n");
+    assert!(folders(&place).is_empty(), "{:?}", folders(&place));
+    assert_eq!(events(&place, "merge_applied").len(), 1);
+}
+
+#[test]
+fn a_conflict_leaves_a_branch_out_whole_and_keeps_its_folder() {
+    let place = flow(&[
+        ("one", "sed -i s/5/ONE/ shared; echo 1 > kept"),
+        ("two", "sed -i s/5/TWO/ shared; echo 2 > left-out"),
+    ]);
+    place.write("shared", &lines(&[]));
+    let said = run(&place).ends(4);
+    assert_eq!(
+        read(&place, "shared"),
+        lines(&[(5, "ONE")]),
+        "no markers, and nothing of the other"
+    );
+    assert!(place.path().join("kept").exists() && !place.path().join("left-out").exists());
+    let merge = &events(&place, "branches_merged")[0]["merge"];
+    let left = &merge["branches"][1];
+    assert_eq!(left["branch"], "two");
+    assert_eq!(left["conflicts"], serde_json::json!(["shared"]));
+    let folder = left["folder"].as_str().unwrap();
+    assert!(said.err.contains(folder), "{}", said.err);
+    assert_eq!(read(&place, &format!("{folder}/shared")), lines(&[(5, "TWO")]));
+    let shown = place.say(&["runs", "show", "side", "t"]).ends(0).json();
+    let branches = &shown["merges"][0]["branches"];
+    assert_eq!((&branches[0]["merged"], &branches[1]["merged"]), (&true.into(), &false.into()));
+    assert_eq!(branches[1]["folder"], folder);
+    assert_eq!(events(&place, "children_joined")[0]["tag"], "partial");
+    assert_eq!(folders(&place).len(), 1);
+}
+
+#[test]
+fn nothing_of_a_branch_that_failed_is_merged_and_its_files_are_recorded() {
+    let place = flow(&[("good", "echo 1 > good"), ("bad", "echo 2 > bad; rm shared; exit 3")]);
+    place.write("shared", "here\n");
+    run(&place).ends(4);
+    assert_eq!(read(&place, "shared"), "here\n");
+    assert!(place.path().join("good").exists() && !place.path().join("bad").exists());
+    let ends = events(&place, "child_ended");
+    let bad = ends.iter().find(|it| it["branch"] == "bad").unwrap();
+    let file = format!("{}:bad", bad["end"]["tree"].as_str().unwrap());
+    let tree = &bad["end"]["tree"];
+    let manifest = read(
+        &place,
+        &format!(".botpipe/tasks/t/wf_side/runs/{}/run.json", {
+            let shown = place.say(&["runs", "show", "side", "t"]).ends(0).json();
+            shown["run"].as_str().unwrap().to_owned()
+        }),
+    );
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["merges"][0]["branches"][1]["tree"], *tree);
+    let show = ["--git-dir", ".botpipe/snapshots.git", "show", &file];
+    assert_eq!(git(place.path(), &show), "2\n");
+    assert!(folders(&place).is_empty());
+}
+
+#[test]
+fn renamed_removed_executable_linked_and_binary_files_are_merged_as_git_does() {
+    let place = flow(&[
+        (
+            "one",
+            "mv long renamed; rm gone; chmod +x tool; ln -s tool link; printf 'b\\0b' > bin-one",
+        ),
+        ("two", "sed -i s/9/NINE/ long; printf 'new\\0' > bin; rm -r folder; echo x > folder"),
+        ("three", "printf 'other\\0' > bin; ln -sfn elsewhere old-link"),
+    ]);
+    place.write("long", &(lines(&[]) + &"more of it\n".repeat(20)));
+    place.write("gone", "gone\n");
+    place.write("tool", "#!/bin/sh\n");
+    place.write("folder/file", "in a folder\n");
+    fs::write(place.path().join("bin"), b"old\0").unwrap();
+    symlink("tool", place.path().join("old-link")).unwrap();
+    run(&place).ends(4);
+    let at = |name: &str| place.path().join(name);
+    assert_eq!(read(&place, "renamed"), lines(&[(9, "NINE")]) + &"more of it\n".repeat(20));
+    assert!(!at("long").exists() && !at("gone").exists());
+    assert_eq!(fs::metadata(at("tool")).unwrap().permissions().mode() & 0o111, 0o111);
+    assert_eq!(fs::read_link(at("link")).unwrap(), Path::new("tool"));
+    assert_eq!(fs::read(at("bin-one")).unwrap(), b"b\0b");
+    assert_eq!(fs::read(at("bin")).unwrap(), b"new\0");
+    assert_eq!(read(&place, "folder"), "x\n");
+    // The third changed the same binary file: nothing of it is there.
+    assert_eq!(fs::read_link(at("old-link")).unwrap(), Path::new("tool"));
+    let merge = &events(&place, "branches_merged")[0]["merge"];
+    assert_eq!(merge["branches"][2]["conflicts"], serde_json::json!(["bin"]));
+}
+
+#[test]
+fn a_branch_stands_in_a_repository_of_its_own_and_the_users_is_as_it_was() {
+    let place = flow(&[
+        (
+            "one",
+            "git status --porcelain > ../../../../status; git log --format=%s >> ../../../../status; \
+             echo more >> committed; git add -A; git commit -qm mine; git stash list; git branch x; \
+             test ! -e ignored/file",
+        ),
+        (
+            "two",
+            "test ! -d .git/hooks; git diff --stat | grep committed; rm -rf .git; ! git status || exit 9; echo 2 > two",
+        ),
+    ]);
+    place.write("committed", &lines(&[]));
+    place.write("staged", "staged\n");
+    place.write(".gitignore", "ignored/\nstatus\n");
+    place.write("ignored/file", "not copied\n");
+    place.write("sub/inner", "of another repository\n");
+    git(place.path(), &["init", "-qb", "main"]);
+    git(place.path(), &["config", "user.name", "A"]);
+    git(place.path(), &["config", "user.email", "a@example.org"]);
+    git(place.path(), &["add", "committed", ".gitignore"]);
+    git(place.path(), &["commit", "-qm", "first"]);
+    git(&place.path().join("sub"), &["init", "-q"]);
+    git(place.path(), &["add", "staged"]);
+    place.write("committed", &lines(&[(1, "changed")]));
+    fs::write(place.path().join(".git/hooks/pre-commit"), "#!/bin/sh\nexit 1\n").unwrap();
+    let hook = place.path().join(".git/hooks/pre-commit");
+    fs::set_permissions(hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let before = tree(&place.path().join(".git"), &[]);
+    run(&place).ends(0);
+    let after = tree(&place.path().join(".git"), &[]);
+    assert!(before == after, "the user's repository was changed");
+    assert_eq!(read(&place, "committed"), lines(&[(1, "changed")]) + "more\n");
+    assert_eq!(read(&place, "two"), "2\n");
+    let status = read(&place, "status");
+    assert_eq!(status, " M committed\nA  staged\n?? workflows/\nfirst\n", "as in the user's own");
+    assert_eq!(git(place.path(), &["worktree", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn a_workspace_within_a_repository_is_as_deep_in_the_copy() {
+    let outer = tempfile::tempdir().unwrap();
+    let place = outer.path().join("outer/inner");
+    fs::create_dir_all(place.join("workflows")).unwrap();
+    fs::write(outer.path().join("outer/above"), "above\n").unwrap();
+    fs::write(place.join("file"), "file\n").unwrap();
+    let flow =
+        flow(&[("one", "git status --porcelain > seen; git rev-parse --show-prefix >> seen")]);
+    let text = read(&flow, "workflows/side.sop.yaml");
+    fs::write(place.join("workflows/side.sop.yaml"), text).unwrap();
+    git(&outer.path().join("outer"), &["init", "-qb", "main"]);
+    git(&outer.path().join("outer"), &["add", "."]);
+    git(&outer.path().join("outer"), &["commit", "-qm", "first"]);
+    let mut command = flow.command(&["run", "side", "--task", "t"]);
+    let out = command.current_dir(&place).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(fs::read_to_string(place.join("seen")).unwrap(), "?? inner/seen\ninner/\n");
+}
+
+#[test]
+fn what_a_person_changes_meanwhile_is_a_side_of_the_merge() {
+    let slow = "until [ -e $GO ]; do sleep 0.02; done";
+    let place = flow(&[
+        ("one", &format!("{slow}; sed -i s/1/ONE/ shared; echo 1 > one")),
+        ("two", &format!("{slow}; sed -i s/5/TWO/ shared; echo 2 > two")),
+    ]);
+    let outside = tempfile::tempdir().unwrap();
+    let go = outside.path().join("go");
+    let text = read(&place, "workflows/side.sop.yaml").replace("$GO", go.to_str().unwrap());
+    place.write("workflows/side.sop.yaml", &text);
+    place.write("shared", &lines(&[]));
+    place.write("removed", "by the person\n");
+    let mut command = place.command(&["run", "side", "--task", "t"]);
+    let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the copies", || folders(&place).len() == 2);
+    place.write("shared", &lines(&[(5, "MINE")]));
+    place.write("by-hand", "a new file\n");
+    fs::remove_file(place.path().join("removed")).unwrap();
+    until("the branches", || events(&place, "child_owed").len() == 2);
+    fs::write(&go, "").unwrap();
+    assert_eq!(run.wait_with_output().unwrap().status.code(), Some(4));
+    assert_eq!(read(&place, "shared"), lines(&[(1, "ONE"), (5, "MINE")]));
+    assert_eq!(read(&place, "by-hand"), "a new file\n");
+    assert!(!place.path().join("removed").exists() && !place.path().join("two").exists());
+    assert_eq!(read(&place, "one"), "1\n");
+}
+
+#[test]
+fn branches_that_ended_never_run_again_and_one_cut_off_goes_on_in_its_folder() {
+    let outside = tempfile::tempdir().unwrap();
+    let (ledger, go) = (outside.path().join("ledger"), outside.path().join("go"));
+    let (noted, gone) = (ledger.display(), go.display());
+    let place = flow(&[
+        ("one", &format!("echo one >> {noted}; echo 1 > one")),
+        (
+            "slow",
+            &format!(
+                "echo slow >> {noted}; echo half >> half; touch {noted}-begun; \
+                 until [ -e {gone} ]; do sleep 0.02; done; rm half; echo 2 > slow"
+            ),
+        ),
+    ]);
+    let mut command = place.command(&["run", "side", "--task", "t"]);
+    let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the end of one", || ledger.exists() && events(&place, "child_ended").len() == 1);
+    kill_once(run, &outside.path().join("ledger-begun"), place.path());
+    assert!(!place.path().join("one").exists() && !place.path().join("half").exists());
+    fs::write(&go, "").unwrap();
+    place.say(&["resume", "side", "t"]).ends(0);
+    nothing_is_left(&place);
+    let mut told: Vec<_> =
+        fs::read_to_string(&ledger).unwrap().lines().map(str::to_owned).collect();
+    told.sort();
+    assert_eq!(told, ["one", "slow", "slow"]);
+    assert_eq!(read(&place, "one") + &read(&place, "slow"), "1\n2\n");
+    assert!(!place.path().join("half").exists() && folders(&place).is_empty());
+}
+
+/// Whether this is the moment; told with the workspace's name.
+type Aim = fn(&str, &str) -> bool;
+
+/// Whether a file is moved into its place.
+fn put(moment: &str, when: &str, file: &str) -> bool {
+    moment.starts_with(&format!("{when} rename")) && moment.ends_with(file)
+}
+
+/// Two branches that change many files, and a run of theirs killed where `aim` says.
+fn killed(aim: Aim) -> Place {
+    let place = flow(&[
+        ("one", "for n in $(seq 300); do echo one >> many-$n; done; sed -i s/1/ONE/ shared"),
+        ("two", "sed -i s/9/NINE/ shared; rm old-*"),
+    ]);
+    place.write("shared", &lines(&[]));
+    for n in 0..50 {
+        place.write(&format!("old-{n}"), "old\n");
+        place.write(&format!("many-{n}"), "before\n");
+    }
+    let name = place.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let mut command = place.command(&["run", "side", "--task", "t"]);
+    let struck = killed_at(&mut command, &mut |moment| aim(moment, &name)).unwrap();
+    assert!(struck, "the moment never came");
+    nothing_is_left(&place);
+    place
+}
+
+#[test]
+fn killed_between_any_two_deeds_the_merge_is_written_once() {
+    let aims: [(&str, Aim); 8] = [
+        ("a copy is half made", |it, _| it.ends_with("/.new/many-3")),
+        ("a copy is not there", |it, name| put(it, "before", &format!("/{name}"))),
+        ("a copy is there", |it, name| put(it, "after", &format!("/{name}"))),
+        ("nothing is removed", |it, _| it == "before unlinkat old-0"),
+        ("nothing is written", |it, _| put(it, "before", " many-1")),
+        ("half is written", |it, _| put(it, "after", " many-200")),
+        ("all is written", |it, _| put(it, "after", " shared")),
+        ("a copy is half removed", |it, _| it == "before unlinkat many-200"),
+    ];
+    for (what, aim) in aims {
+        let place = killed(aim);
+        // A person sees some of it, and goes on with what they have.
+        let begun = read(&place, "shared");
+        place.write("shared", &begun.replace('5', "MINE"));
+        place.write("by-hand", "mine\n");
+        place.say(&["resume", "side", "t"]).ends(0);
+        let merged = lines(&[(1, "ONE"), (5, "MINE"), (9, "NINE")]);
+        assert_eq!(read(&place, "shared"), merged, "{what}");
+        assert_eq!(read(&place, "many-7"), "before\none\n", "{what}");
+        assert_eq!(read(&place, "many-300"), "one\n", "{what}");
+        assert_eq!(read(&place, "by-hand"), "mine\n", "{what}");
+        assert!(!place.path().join("old-1").exists(), "{what}");
+        assert_eq!(events(&place, "merge_applied").len(), 1, "{what}");
+        assert!(folders(&place).is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn half_a_merge_that_a_person_makes_impossible_is_taken_back() {
+    let place = killed(|it, _| put(it, "after", " many-200"));
+    assert_eq!(read(&place, "many-1"), "before\none\n", "half of it is written");
+    // The line that a branch changed as well.
+    place.write("shared", &lines(&[(1, "MINE")]));
+    place.say(&["resume", "side", "t"]).ends(4);
+    assert_eq!(read(&place, "shared"), lines(&[(1, "MINE"), (9, "NINE")]));
+    assert_eq!(read(&place, "many-1"), "before\n");
+    assert!(!place.path().join("many-100").exists() && !place.path().join("old-1").exists());
+    assert_eq!(events(&place, "merge_refused").len(), 1);
+    let merge = &events(&place, "branches_merged")[1]["merge"];
+    assert_eq!(merge["branches"][0]["conflicts"], serde_json::json!(["shared"]));
+    assert_eq!(folders(&place).len(), 1);
+}
+
+#[test]
+fn a_branch_that_is_put_back_puts_back_its_own_files_alone() {
+    let outside = tempfile::tempdir().unwrap();
+    let begun = outside.path().join("begun");
+    let place = flow(&[(
+        "one",
+        &format!(
+            "test ! -e half; echo half > half; if [ ! -e {0} ]; then touch {0}; sleep 60; fi; \
+             echo 1 > one",
+            begun.display()
+        ),
+    )]);
+    let text = read(&place, "workflows/side.sop.yaml");
+    place.write(
+        "workflows/side.sop.yaml",
+        &text.replace("{ id: one,", "{ id: one, on_interrupt: restart,"),
+    );
+    let mut command = place.command(&["run", "side", "--task", "t"]);
+    let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    kill_once(run, &begun, place.path());
+    place.write("by-hand", "stays\n");
+    place.say(&["resume", "side", "t"]).ends(0);
+    assert_eq!(read(&place, "by-hand") + &read(&place, "one"), "stays\n1\n");
+}
+
+#[test]
+fn branches_of_a_workflow_in_a_branch_are_merged_into_its_files_first() {
+    let place = flow(&[]);
+    let text = read(&place, "workflows/side.sop.yaml");
+    place.write(
+        "workflows/side.sop.yaml",
+        &(text
+            + "      - { id: below, workflow: inner }\n      - { id: beside, run: 'sed -i s/5/FIVE/ shared' }\n"),
+    );
+    place.write(
+        "workflows/inner.sop.yaml",
+        "\
+sop: 1
+name: inner
+steps:
+  - id: sides
+    isolation: worktree
+    parallel:
+      - { id: one, run: 'sed -i s/1/ONE/ shared' }
+      - { id: two, run: 'sed -i s/9/NINE/ shared' }
+    routes: { done: both, failed: FAIL }
+  - id: both
+    run: 'grep ONE shared && grep NINE shared && ! grep FIVE shared'
+",
+    );
+    place.write("shared", &lines(&[]));
+    run(&place).ends(0);
+    assert_eq!(read(&place, "shared"), lines(&[(1, "ONE"), (5, "FIVE"), (9, "NINE")]));
+    assert!(folders(&place).is_empty());
+}
+
+#[test]
+fn artifacts_of_a_branch_are_where_they_always_are() {
+    let place = Place::with(
+        "side",
+        "\
+sop: 1
+name: side
+artifacts:
+  before: { md: before.md, required: true }
+  note: { md: 'notes/{{ branch.key }}.md', required: true }
+steps:
+  - id: first
+    run: echo before > {{ artifacts.before }}
+    writes: [before]
+  - id: each
+    isolation: worktree
+    fan_out: \"['a', 'b']\"
+    branch:
+      requires: [before]
+      run: 'mkdir -p {{ workflow.folder }}/notes; cat {{ artifacts.before }} > {{ artifacts.note }}'
+      writes: [note]
+    routes: { done: FINISH, failed: FAIL }
+",
+    );
+    run(&place).ends(0);
+    for name in ["1", "2"] {
+        let path = format!(".botpipe/tasks/t/wf_side/notes/{name}.md");
+        assert_eq!(read(&place, &path), "before\n");
+    }
+    assert!(folders(&place).is_empty());
+}

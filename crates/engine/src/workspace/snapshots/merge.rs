@@ -1,0 +1,157 @@
+//! Brings trees together: three sides, file by file and line by line, with git's own merge.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+
+use botpipe_kernel::run::SnapshotId;
+use git2::{IndexConflict, MergeOptions, ObjectType};
+
+use super::restore::{sync, write_paths};
+use super::store::Snapshots;
+use super::tree;
+use crate::workspace::Error;
+
+/// What several trees came to together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    pub tree: SnapshotId,
+    /// For each, in order.
+    pub sides: Vec<Side>,
+}
+
+/// What became of one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// Files it changed.
+    pub changed: usize,
+    /// Files that the trees before it changed as well, at the same place: nothing of it was taken then.
+    pub conflicts: Vec<String>,
+}
+
+impl Snapshots {
+    /// Puts what each of `sides` changed since `base` on top of `ours`, one after the other. A side
+    /// that does not go together with those before it is left out, whole. Only snapshots are read and
+    /// written.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a snapshot is not whole, [`Error::Git`] when git cannot merge.
+    pub fn merge(
+        &self,
+        base: &SnapshotId,
+        ours: &SnapshotId,
+        sides: &[SnapshotId],
+    ) -> Result<Merged, Error> {
+        let mut merged = Merged { tree: ours.clone(), sides: Vec::with_capacity(sides.len()) };
+        for side in sides {
+            let changed = self.proven(base, side)?;
+            let (tree, conflicts) = if changed == 0 {
+                (merged.tree.clone(), Vec::new())
+            } else {
+                self.proven(base, &merged.tree)?;
+                self.merge_one(base, &merged.tree, side)?
+            };
+            merged.tree = tree;
+            merged.sides.push(Side { changed, conflicts });
+        }
+        self.settle()?;
+        Ok(merged)
+    }
+
+    /// The tree `now` with all that was written on the way from `ours` to one of `written` taken back.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a snapshot is not whole.
+    pub fn without(
+        &self,
+        now: &SnapshotId,
+        ours: &SnapshotId,
+        written: [&SnapshotId; 2],
+    ) -> Result<SnapshotId, Error> {
+        let objects = self.objects()?;
+        let mut paths = tree::flatten(&objects, now)?;
+        let before = tree::flatten(&objects, ours)?;
+        for written in written {
+            let after = tree::flatten(&objects, written)?;
+            for path in tree::differences(&objects, ours, written)? {
+                if paths.get(&path) != after.get(&path) {
+                    continue;
+                }
+                match before.get(&path) {
+                    Some(leaf) => paths.insert(path, *leaf),
+                    None => paths.remove(&path),
+                };
+            }
+        }
+        let id = write_paths(&objects, &paths)?;
+        Ok(SnapshotId(id.to_string()))
+    }
+
+    /// The paths at which `now` is neither what `one` has nor what `other` has.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a snapshot is not whole.
+    pub fn of_neither(
+        &self,
+        now: &SnapshotId,
+        one: &SnapshotId,
+        other: &SnapshotId,
+    ) -> Result<Vec<String>, Error> {
+        let objects = self.objects()?;
+        let from_one: BTreeSet<_> = tree::differences(&objects, one, now)?.into_iter().collect();
+        let from_other = tree::differences(&objects, other, now)?;
+        let neither = from_other.iter().filter(|path| from_one.contains(*path));
+        Ok(neither.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+
+    /// Reads, and so proves, all that git will read of two trees; at how many paths they differ.
+    fn proven(&self, base: &SnapshotId, side: &SnapshotId) -> Result<usize, Error> {
+        let objects = self.objects()?;
+        let different = tree::differences(&objects, base, side)?;
+        for snapshot in [base, side] {
+            let paths = tree::flatten(&objects, snapshot)?;
+            for path in &different {
+                let Some(leaf) = paths.get(path) else { continue };
+                objects.read(leaf.id, ObjectType::Blob).map_err(|broken| {
+                    let path = String::from_utf8_lossy(path);
+                    tree::damaged(snapshot, format!("its `{path}`: {}", broken.0))
+                })?;
+            }
+        }
+        Ok(different.len())
+    }
+
+    fn merge_one(
+        &self,
+        base: &SnapshotId,
+        ours: &SnapshotId,
+        side: &SnapshotId,
+    ) -> Result<(SnapshotId, Vec<String>), Error> {
+        let ids = [tree::id_of(base)?, tree::id_of(ours)?, tree::id_of(side)?];
+        let merge = || {
+            let [base, ours, side] = ids.map(|id| self.repository.find_tree(id));
+            let mut index =
+                self.repository.merge_trees(&base?, &ours?, &side?, Some(&MergeOptions::new()))?;
+            if !index.has_conflicts() {
+                return Ok((Some(index.write_tree_to(&self.repository)?), BTreeSet::new()));
+            }
+            let mut paths = BTreeSet::new();
+            for conflict in index.conflicts()? {
+                let IndexConflict { ancestor, our, their } = conflict?;
+                let entry = ancestor.or(our).or(their);
+                paths.extend(entry.map(|it| String::from_utf8_lossy(&it.path).into_owned()));
+            }
+            Ok((None, paths))
+        };
+        let (tree, conflicts) = merge().map_err(Error::git("merge what branches changed"))?;
+        let tree = tree.map_or_else(|| ours.clone(), |id| SnapshotId(id.to_string()));
+        Ok((tree, conflicts.into_iter().collect()))
+    }
+
+    /// Has what was written on the disk: events will cite it.
+    fn settle(&self) -> Result<(), Error> {
+        let objects = self.folder.join("objects");
+        let folder = std::fs::File::open(&objects).map_err(Error::io("open", objects))?;
+        sync(&OwnedFd::from(folder));
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! A branch's own copy of the files: where it lies, how it is made, and how it goes.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::ids::{RunId, TaskId};
+use botpipe_kernel::run::SnapshotId;
+
+use super::checkout::checkout;
+use super::lent::{self, Lent};
+use super::restore::sync;
+use super::store::Stored;
+use super::surroundings::Surroundings;
+use crate::workspace::layout::{Layout, WorkspacePath};
+use crate::workspace::{Error, files};
+
+/// The files of one run, apart from those of the run that started it.
+///
+/// # Shape
+/// ```text
+/// .botpipe/worktrees/<run>/<name>/             as the folder it is a copy of is called
+///   .git/                                      where that is a repository: its own, see `lent`
+///   …                                          the files, as a snapshot has them
+///   .botpipe/tasks/<task>                      leads to the workspace's: artifacts are there
+/// .botpipe/worktrees/<run>/index               what is known of the files
+/// ```
+/// Where the workspace is a folder within a repository, `<name>` is the repository's, and the files
+/// are as deep below it.
+#[derive(Debug)]
+pub struct Worktree {
+    folder: WorkspacePath,
+    /// The copy of the repository's top folder, or of the workspace.
+    top: PathBuf,
+    /// The workspace's path below it.
+    prefix: PathBuf,
+    /// Of what it is a copy.
+    of: Layout,
+    layout: Layout,
+}
+
+impl Worktree {
+    /// That of a run below one that works in `of`. Nothing is made.
+    pub fn of(of: &Layout, run: &RunId) -> Self {
+        let folder = of.worktree(run);
+        let around = Surroundings::find(of.root());
+        let top = around.top.unwrap_or_else(|| of.root().to_owned());
+        let prefix = of.root().strip_prefix(&top).map(Path::to_owned).unwrap_or_default();
+        let name = top.file_name().unwrap_or("files".as_ref());
+        let top = folder.absolute.join(name);
+        let layout = of.with_root(top.join(&prefix));
+        Self { folder, top, prefix, of: of.clone(), layout }
+    }
+
+    /// The places of whoever works in it.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The folder with the files, from the workspace on.
+    pub fn relative(&self) -> String {
+        let below = self.layout.root().strip_prefix(&self.folder.absolute);
+        let below = below.map(|it| format!("/{}", it.display())).unwrap_or_default();
+        format!("{}{below}", self.folder.relative)
+    }
+
+    pub fn is_there(&self) -> bool {
+        self.layout.root().is_dir()
+    }
+
+    /// Makes it with the files of a snapshot; all of it is there, or nothing. What is there already stays.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the snapshot is not whole, [`Error::Io`] when a place cannot be
+    /// written.
+    pub fn make(&self, snapshot: &SnapshotId) -> Result<(), Error> {
+        if self.is_there() {
+            return Ok(());
+        }
+        let new = self.folder.absolute.join(".new");
+        // Left by one who was killed.
+        remove(&new)?;
+        let root = new.join(&self.prefix);
+        fs::create_dir_all(&root).map_err(Error::io("make", &root))?;
+        let stored = Stored::open(&self.of, &Surroundings::find(self.of.home()))?;
+        let files = checkout(&stored.objects()?, snapshot, &root)?;
+        let around = Surroundings::find(self.of.root());
+        if around.top.is_some() {
+            let lent = Lent { around: &around, prefix: &self.prefix, files: &files };
+            lent.make(&new.join(".git"))?;
+        }
+        let folder = fs::File::open(&new).map_err(Error::io("open", &new))?;
+        sync(&folder.into());
+        fs::rename(&new, &self.top).map_err(Error::io("put in place", &self.top))
+    }
+
+    /// Leads it to the artifacts of a task and to the objects it borrows, wherever the workspace is now.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a place cannot be written.
+    pub fn lead(&self, task: &TaskId) -> Result<(), Error> {
+        let here = self.layout.root().join(Layout::FOLDER);
+        let to = self.layout.task(task);
+        let tasks = here.join("tasks");
+        let lead = || {
+            fs::create_dir_all(&to)?;
+            // Whatever stands there by now leads nowhere else.
+            for folder in [&here, &tasks] {
+                if !lent::is_folder(folder) {
+                    put_away(folder)?;
+                    fs::create_dir(folder)?;
+                }
+            }
+            files::replace(&here.join(".gitignore"), b"*\n", 0o644)?;
+            let link = tasks.join(task.as_str());
+            if fs::read_link(&link).is_ok_and(|is| is == to) {
+                return Ok(());
+            }
+            put_away(&link)?;
+            symlink(&to, &link)
+        };
+        lead().map_err(Error::io("lead to the artifacts from", &here))?;
+        let git = self.top.join(".git");
+        match Surroundings::find(self.of.root()).objects {
+            Some(objects) => lent::borrow(&git, &objects).map_err(Error::io("write to", git)),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes it, with all that is in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when something in it cannot be removed.
+    pub fn remove(&self) -> Result<(), Error> {
+        remove(&self.folder.absolute)
+    }
+}
+
+/// Removes a file or link, where one is.
+fn put_away(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("remove", folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
