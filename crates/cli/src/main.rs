@@ -1,6 +1,7 @@
 //! The `botpipe` command; keeps rules out: no workflow decision is taken in a face.
 
 mod cli;
+mod rpc;
 mod signals;
 mod term;
 

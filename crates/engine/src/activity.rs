@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use botpipe_kernel::ids::{Digest, Role, TurnId};
+use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::run::{Run, Usage};
 use botpipe_providers::{Asked, Codec};
 use serde::Deserialize;
@@ -114,8 +114,7 @@ impl Engine {
     pub fn words(&self, run: &Run, turn: &TurnId) -> Words {
         let agent = run.provider.as_ref().and_then(Kind::of);
         let step = run.plan.step(&turn.visit.step);
-        let (Some((kind, harness)), Some(step), true) = (agent, step, turn.role != Role::Script)
-        else {
+        let (Some((kind, harness)), Some(step), true) = (agent, step, !turn.role.is_code()) else {
             return Words { codec: None };
         };
         let root = self.workspace();

@@ -6,17 +6,19 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
-use botpipe_kernel::ids::{Digest, RunId, TaskId, WorkflowName};
+use botpipe_kernel::ids::{Digest, FunctionName, RunId, TaskId, WorkflowName};
+use botpipe_kernel::plan::{Code, Plan, Step};
 use botpipe_kernel::run::{Ref, Run, outstanding};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
 use crate::driver::{Driver, now};
 use crate::error::{Error, ErrorKind};
+use crate::host::Host;
 use crate::inbox::Inbox;
 use crate::owner::{Ears, attend};
 use crate::parts::Parts;
-use crate::perform::{About, Agent, Desk};
+use crate::perform::{self, About, Agent, Desk};
 use crate::process::StopSwitch;
 use crate::projection::{self, View};
 use crate::recording;
@@ -54,6 +56,17 @@ impl Engine {
         Ok(Self::of(layout, journal))
     }
 
+    /// Opens a workspace whose runs may call the functions of a host.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_hosted(workspace: &Path, host: Arc<dyn Host>) -> Result<Self, Error> {
+        let layout = Layout::open(workspace)?;
+        layout.create()?;
+        let journal = Journal::open(&layout.botpipe())?;
+        Ok(Self::with(layout, journal, Some(host)))
+    }
+
     /// Opens a workspace that has runs; `None`, and nothing made, when it has none.
     ///
     /// # Errors
@@ -65,8 +78,29 @@ impl Engine {
     }
 
     fn of(layout: Layout, journal: Journal) -> Self {
+        Self::with(layout, journal, None)
+    }
+
+    fn with(layout: Layout, journal: Journal, host: Option<Arc<dyn Host>>) -> Self {
         let objects = Objects::open(&layout.botpipe());
-        Self { parts: Arc::new(Parts { layout, journal, objects, stage1: None }) }
+        Self { parts: Arc::new(Parts { layout, journal, objects, stage1: None, host }) }
+    }
+
+    /// Whether every function that a run may call is there.
+    fn can_call(&self, plan: &Plan) -> Result<(), Error> {
+        let text = |digest: &Digest| self.parts.text_of(digest).ok();
+        self.can_call_all(&start::family_by(plan, text))
+    }
+
+    fn can_call_all(&self, plans: &[Plan]) -> Result<(), Error> {
+        let host = self.parts.host.as_ref();
+        let codes = plans.iter().flat_map(|plan| &plan.steps).flat_map(Step::codes);
+        let mut functions = codes.filter_map(Code::function);
+        let lacks = |name: &&FunctionName| host.is_none_or(|host| !host.has(name));
+        match functions.find(lacks) {
+            Some(name) => Err(Error::Host { message: perform::no_host(host.is_some(), name) }),
+            None => Ok(()),
+        }
     }
 
     /// The workspace's absolute path.
@@ -86,6 +120,9 @@ impl Engine {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
+        if let Some(plan) = &compiled.plan {
+            self.can_call_all(&start::family(compiled, plan))?;
+        }
         let record = request.record.clone();
         let new = start::prepare(&self.parts, compiled, request)?;
         for text in &new.notes {
@@ -129,6 +166,7 @@ impl Engine {
             self.project(&row, &run, seq, progress)?;
             return Ok(self.end_of(&row, run));
         }
+        self.can_call(&run.plan)?;
         let lease = self.parts.journal.acquire(&row.run, &owner("resume"))?;
         // Folded again under the lease: the last owner may have written until just now.
         let (run, seq) = self.parts.fold(&row.run)?;
@@ -150,6 +188,8 @@ impl Engine {
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
         let row = self.find_root(which)?;
+        let (run, _) = self.parts.fold(&row.run)?;
+        self.can_call(&run.plan)?;
         let lease = self.parts.journal.acquire(&row.run, &owner("answer"))?;
         let (run, seq) = self.parts.fold(&row.run)?;
         let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;

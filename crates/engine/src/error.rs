@@ -55,6 +55,8 @@ pub enum Error {
     #[error("`{}` is there already, and is left as it is; choose another name", path.display())]
     Taken { path: PathBuf },
     #[error("{message}")]
+    Host { message: String },
+    #[error("{message}")]
     Policy { message: String },
     #[error(
         "a budget of `{key}` cannot be kept: `{provider}` does not report it; bound {instead}, which it \
@@ -142,6 +144,7 @@ impl Error {
             | Self::Taken { .. }
             | Self::Harness { .. }
             | Self::Policy { .. }
+            | Self::Host { .. }
             | Self::Secret { .. }
             | Self::Budget { .. }
             | Self::NoSignal { .. }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use botpipe_kernel::ids::Role;
 use botpipe_kernel::run::{Effect, Input, outstanding};
 
 use crate::driver::Driver;
@@ -19,7 +18,7 @@ impl Driver<'_> {
         let next = outstanding(&self.run).into_iter().next();
         let asks = match &next {
             Some(Effect::Prepare { turn, .. } | Effect::RunTurn { turn, .. }) => {
-                turn.role != Role::Script
+                !turn.role.is_code()
             }
             _ => false,
         };

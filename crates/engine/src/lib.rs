@@ -14,6 +14,7 @@ pub mod explain;
 mod found;
 pub mod graph;
 pub mod harness;
+pub mod host;
 mod inbox;
 mod limits;
 mod owner;

@@ -10,6 +10,7 @@ use botpipe_kernel::run::{Event, Ref, Run};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::host::Host;
 use crate::workspace::layout::Layout;
 
 /// What every run of a workspace shares.
@@ -19,6 +20,8 @@ pub(crate) struct Parts {
     pub(crate) objects: Objects,
     /// The binary that becomes stage 1; without one, the running binary.
     pub(crate) stage1: Option<PathBuf>,
+    /// The program whose functions runs may call.
+    pub(crate) host: Option<Arc<dyn Host>>,
 }
 
 impl Parts {

@@ -54,7 +54,7 @@ fn lexical(path: &Path) -> String {
     resolved.display().to_string()
 }
 
-fn resolved(plan: &Plan, step: &Step) -> Policy {
+pub(crate) fn resolved(plan: &Plan, step: &Step) -> Policy {
     let outer = plan.policy.clone().unwrap_or_default();
     step.policy.clone().unwrap_or_default().over(&outer)
 }
@@ -62,7 +62,9 @@ fn resolved(plan: &Plan, step: &Step) -> Policy {
 /// What of the workflow's policies nobody enforces with this provider, as one sentence with the line
 /// that would permit the run.
 pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String> {
-    let agents = plan.steps.iter().filter(|step| step.asks_agent());
+    // A function may ask an agent too.
+    let calls = |step: &Step| step.codes().any(|code| code.function().is_some());
+    let agents = plan.steps.iter().filter(|step| step.asks_agent() || calls(step));
     agents.into_iter().find_map(|step| {
         let Policy { sandbox_mode, network, .. } = resolved(plan, step);
         let confined = sandbox_mode.filter(|mode| *mode != SandboxMode::DangerFullAccess);

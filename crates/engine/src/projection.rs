@@ -62,8 +62,9 @@ pub(crate) fn detail(run: &Run) -> String {
                 | Phase::Handing { .. }
                 | Phase::Posing { .. }
                 | Phase::Planning
+                | Phase::Answering
                 | Phase::Arming => visit.id.to_string(),
-                Phase::Children => match &visit.children {
+                Phase::Children => match visit.moving_children() {
                     Some(children) => format!("{}: {}", visit.id, of_children(children)),
                     None => visit.id.to_string(),
                 },

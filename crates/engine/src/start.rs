@@ -127,6 +127,14 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
 
 /// A plan and those of all runs that may be started below it.
 pub(crate) fn family(compiled: &Compiled, plan: &plan::Plan) -> Vec<plan::Plan> {
+    family_by(plan, |digest| compiled.texts.get(digest).cloned())
+}
+
+/// The same, with the texts of plans from anywhere.
+pub(crate) fn family_by(
+    plan: &plan::Plan,
+    text: impl Fn(&Digest) -> Option<String>,
+) -> Vec<plan::Plan> {
     let mut all = vec![plan.clone()];
     let mut seen = BTreeSet::new();
     let mut at = 0;
@@ -134,8 +142,7 @@ pub(crate) fn family(compiled: &Compiled, plan: &plan::Plan) -> Vec<plan::Plan> 
         let groups = plan.steps.iter().filter_map(plan::Step::group);
         let children: Vec<Digest> = groups.flat_map(plan::Group::plans).cloned().collect();
         for digest in children {
-            let text = compiled.texts.get(&digest);
-            let child = text.and_then(|text| serde_json::from_str(text).ok());
+            let child = text(&digest).and_then(|text| serde_json::from_str(&text).ok());
             if seen.insert(digest) {
                 all.extend(child);
             }

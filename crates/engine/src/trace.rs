@@ -100,7 +100,7 @@ impl Engine {
         let (prompt, contract) = parts_of(&text);
         Ok(Trace {
             turn: turn.clone(),
-            agent: agent.filter(|_| turn.role != botpipe_kernel::ids::Role::Script).cloned(),
+            agent: agent.filter(|_| !turn.role.is_code()).cloned(),
             prompt: prompt.to_owned(),
             contract: contract.map(str::to_owned),
             request: request.clone(),

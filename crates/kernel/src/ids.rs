@@ -141,6 +141,10 @@ text_id!(
     SignalName, "signal name", name_safe, NAME_RULE
 );
 text_id!(
+    /// A function of the program that hosts a run.
+    FunctionName, "function name", folder_safe, FOLDER_RULE
+);
+text_id!(
     /// A check's name within its step.
     CheckName, "check name", name_safe, NAME_RULE
 );
@@ -153,6 +157,14 @@ impl RunId {
     /// on. `None`: nested so deep that the name would be too long for a folder.
     pub fn child(&self, visit: u32, index: u32) -> Option<Self> {
         format!("{self}.{visit}-{index}").parse().ok()
+    }
+
+    /// The id of the run that a function asked for as the visit's so many-th; counts from 0.
+    ///
+    /// # Shape
+    /// `r1.4-c0`; otherwise as [`RunId::child`].
+    pub fn asked_child(&self, visit: u32, index: u32) -> Option<Self> {
+        format!("{self}.{visit}-c{index}").parse().ok()
     }
 
     /// The id of the run that nobody else started: the one that is resumed, answered and cancelled.
@@ -302,13 +314,56 @@ pub enum Role {
     Producer,
     /// Its second, which picks the route.
     Verifier,
-    /// The program of a `run` or `validate` step.
+    /// The code of a `run`, `call` or `validate` step.
     Script,
     /// Nobody of ours: a person, a time or a signal that a step waits for.
     Outside,
+    /// The hook before a step's work.
+    Before,
+    /// The hook before the first turn of the producer in a visit.
+    BeforeProducer,
+    /// The hook after a turn of the producer, before the engine's checks.
+    AfterProducer,
+    /// The hook before the first turn of the verifier in a visit.
+    BeforeVerifier,
+    /// The hook after the verifier's outcome was accepted.
+    AfterVerifier,
+    /// The hook after an outcome was accepted.
+    After,
+    /// The hook of the route that is taken.
+    OnTaken,
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 12] = [
+        Self::Worker,
+        Self::Producer,
+        Self::Verifier,
+        Self::Script,
+        Self::Outside,
+        Self::Before,
+        Self::BeforeProducer,
+        Self::AfterProducer,
+        Self::BeforeVerifier,
+        Self::AfterVerifier,
+        Self::After,
+        Self::OnTaken,
+    ];
+
+    /// Whether it is code that speaks, and no agent nor anybody outside.
+    pub fn is_code(self) -> bool {
+        self == Self::Script || self.is_hook()
+    }
+
+    /// Whether it is a hook.
+    pub fn is_hook(self) -> bool {
+        !matches!(
+            self,
+            Self::Worker | Self::Producer | Self::Verifier | Self::Script | Self::Outside
+        )
+    }
+
     /// The word used in turn ids.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -317,6 +372,13 @@ impl Role {
             Self::Verifier => "verifier",
             Self::Script => "script",
             Self::Outside => "outside",
+            Self::Before => "before",
+            Self::BeforeProducer => "before_producer",
+            Self::AfterProducer => "after_producer",
+            Self::BeforeVerifier => "before_verifier",
+            Self::AfterVerifier => "after_verifier",
+            Self::After => "after",
+            Self::OnTaken => "on_taken",
         }
     }
 }
@@ -376,14 +438,7 @@ impl FromStr for TurnId {
         };
         let (rest, n) = path.rsplit_once('/').ok_or_else(fail)?;
         let (visit, role) = rest.rsplit_once('/').ok_or_else(fail)?;
-        let role = match role {
-            "worker" => Role::Worker,
-            "producer" => Role::Producer,
-            "verifier" => Role::Verifier,
-            "script" => Role::Script,
-            "outside" => Role::Outside,
-            _ => return Err(fail()),
-        };
+        let role = Role::ALL.into_iter().find(|known| known.as_str() == role).ok_or_else(fail)?;
         Ok(Self {
             visit: visit.parse().map_err(|_| fail())?,
             role,

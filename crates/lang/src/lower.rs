@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, WorklistName};
 use botpipe_kernel::plan::{
-    Artifact, Ask, Assignment, Branch, Budget, Check, Child, Children, Choice, Clocks, Continuity,
-    Group, Input, ItemSource, Limits, Output, OutputSource, Over, Plan, Program, Route, Selection,
-    Step, TurnPlan, WaitFor, Work, Worklist,
+    Artifact, Ask, Assignment, Branch, Budget, Call, Check, Child, Children, Choice, Clocks, Code,
+    Continuity, Group, Hooks, Input, ItemSource, Limits, Output, OutputSource, Over, Plan, Program,
+    Route, Selection, Step, TurnPlan, WaitFor, Work, Worklist,
 };
 use serde_json::Value as Json;
 
 use crate::canonical::{canonical_json, canonical_plan, digest_of};
 use crate::check::Checked;
 use crate::document::{
-    ArtifactDecl, AssignmentDecl, BranchDecl, CheckDecl, ChildDecl, ChildrenDecl, ContinuityDecl,
-    Document, GroupDecl, OutputDecl, OutputFrom, OverDecl, RouteDecl, SchemaDecl, SourceDecl,
-    StepDecl, TextDecl, TurnDecl, WaitDecl, WorkDecl, WorklistDecl,
+    ArtifactDecl, AssignmentDecl, BranchDecl, CallDecl, CheckDecl, ChildDecl, ChildrenDecl,
+    CodeDecl, ContinuityDecl, Document, GroupDecl, HooksDecl, OutputDecl, OutputFrom, OverDecl,
+    RouteDecl, SchemaDecl, SourceDecl, StepDecl, TextDecl, TurnDecl, WaitDecl, WorkDecl,
+    WorklistDecl,
 };
 use crate::source::Spanned;
 
@@ -153,11 +154,11 @@ impl TextStore {
                 verifier: self.turn(verifier),
             },
             WorkDecl::Run { command, writes } => Work::Run {
-                program: Program { command: self.text(command), writes: plain(writes) },
+                program: Program { command: self.code(command), writes: plain(writes) },
             },
             WorkDecl::Group(group) => Work::Group { group: Box::new(self.group(group, frame)?) },
             WorkDecl::Validate { command, validates, feedback: [feedback] } => Work::Validate {
-                command: self.text(command),
+                command: self.code(command),
                 validates: validates.value.clone(),
                 feedback: feedback.value.clone(),
             },
@@ -219,8 +220,31 @@ impl TextStore {
             policy: decl.policy.clone(),
             state: decl.step_state.schema().map(|state| self.schema(state)),
             protect: decl.protect.clone(),
+            hooks: self.hooks(&decl.hooks),
             item_state: decl.item_state.schema().map(|state| self.schema(state)),
         })
+    }
+
+    fn code(&mut self, decl: &CodeDecl) -> Code {
+        match decl {
+            CodeDecl::Command(command) => Code::Command(self.text(command)),
+            CodeDecl::Call(CallDecl { function, with, .. }) => Code::Call(Call {
+                function: function.value.clone(),
+                with: with.as_ref().map(|with| self.keep(canonical_json(with))),
+            }),
+        }
+    }
+
+    fn hooks(&mut self, decl: &HooksDecl) -> Hooks {
+        let mut hook = |hook: &Option<CodeDecl>| hook.as_ref().map(|hook| self.code(hook));
+        Hooks {
+            before: hook(&decl.before),
+            before_producer: hook(&decl.before_producer),
+            after_producer: hook(&decl.after_producer),
+            before_verifier: hook(&decl.before_verifier),
+            after_verifier: hook(&decl.after_verifier),
+            after: hook(&decl.after),
+        }
     }
 
     fn group(&mut self, decl: &GroupDecl, frame: &Plan) -> Option<Group> {
@@ -342,6 +366,7 @@ impl TextStore {
             visibility: decl.visibility.unwrap_or_default(),
             route_fields: decl.route_fields.as_ref().map(|schema| self.schema(schema)),
             inherited: decl.inherited,
+            on_taken: decl.on_taken.as_ref().map(|hook| self.code(hook)),
             set: decl.set.iter().map(|set| self.assignment(set)).collect(),
         })
     }

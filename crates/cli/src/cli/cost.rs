@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use botpipe_engine::engine::RunView;
-use botpipe_kernel::ids::{Role, TurnId};
+use botpipe_kernel::ids::TurnId;
 use botpipe_kernel::plan::Spending;
 use botpipe_kernel::run::{Event, Run, Usage};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ impl Args {
 
 fn turns(view: &RunView) -> Vec<Turn<'_>> {
     let ended = view.events.iter().filter_map(|stored| match &stored.event {
-        Event::TurnEnded { turn, usage, took_ms, .. } if turn.role != Role::Script => {
+        Event::TurnEnded { turn, usage, took_ms, .. } if !turn.role.is_code() => {
             Some(Turn { id: turn, usage: usage.as_ref(), took_ms: *took_ms })
         }
         _ => None,

@@ -20,6 +20,7 @@ mod logs;
 mod options;
 mod record;
 mod resume;
+mod rpc;
 mod run;
 mod runs;
 mod say;
@@ -76,6 +77,7 @@ enum Command {
     #[command(subcommand)]
     Init(init::Command),
     Completions(completions::Args),
+    Rpc(rpc::Args),
     Demo(demo::Args),
 }
 
@@ -132,6 +134,7 @@ impl Command {
             Self::Doctor(args) => args.run(),
             Self::Init(command) => command.run(),
             Self::Completions(args) => Ok(args.run(&mut Cli::command())),
+            Self::Rpc(args) => args.run(),
             Self::Demo(args) => args.run(),
         }
     }
@@ -158,7 +161,11 @@ impl Command {
             Self::Doctor(args) => Some(args.json()),
             Self::Init(command) => Some(command.json()),
             Self::Demo(args) => Some(args.json()),
-            Self::Logs(_) | Self::Graph(_) | Self::Schema(_) | Self::Completions(_) => None,
+            Self::Logs(_)
+            | Self::Graph(_)
+            | Self::Schema(_)
+            | Self::Rpc(_)
+            | Self::Completions(_) => None,
         }
     }
 }

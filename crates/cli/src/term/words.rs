@@ -4,7 +4,7 @@ use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
     CheckStatus, Event, Feedback, FindingState, InterruptCause, Ref, Rest, ResumeCause, Run,
-    StateChange, TurnResult, Verdict, WorklistState,
+    StateChange, TurnResult, Verdict, WorklistChange, WorklistState,
 };
 
 use super::agent::agent;
@@ -89,7 +89,13 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         | Event::ChildEnded { .. }
         | Event::ChildSkipped { .. }
         | Event::ChildrenJoined { .. } => below(event)?,
-        Event::BaselineTaken { .. }
+        Event::CallbackOwed { .. } | Event::WorklistChanged { .. } | Event::Redirected { .. } => {
+            by_code(event)?
+        }
+        Event::CallbackAnswered { .. }
+        | Event::HookEnded { .. }
+        | Event::ExitPicked { .. }
+        | Event::BaselineTaken { .. }
         | Event::TurnStarted { .. }
         | Event::SessionKnown { .. }
         | Event::Sealed { .. }
@@ -114,6 +120,31 @@ fn restored(event: &Event) -> Option<String> {
         ),
         Event::RestoreRefused { changed, .. } => {
             format!("files left as they are, somebody changed {}", changed.join(", "))
+        }
+        _ => return None,
+    })
+}
+
+/// What functions and hooks ask for, and do.
+fn by_code(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::CallbackOwed { ask, .. } => match ask {
+            Ref::Inline(ask) => {
+                let ask: serde_json::Value = serde_json::from_str(ask).unwrap_or_default();
+                let method = ask["method"].as_str().unwrap_or_default();
+                format!("the function asks: {method} {}", ask["params"])
+            }
+            Ref::Object(_) => "the function asks for something".to_owned(),
+        },
+        Event::WorklistChanged { worklist, change } => match change {
+            WorklistChange::Complete { item } => format!("item {item} of {worklist} completed"),
+            WorklistChange::Reset { item } => format!("item {item} of {worklist} opened again"),
+            WorklistChange::Advance => format!("the current item of {worklist} left behind"),
+            WorklistChange::Refresh => format!("{worklist} is to be read again"),
+        },
+        Event::Redirected { turn, to, why, .. } => {
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{} leads on to {}{why}", speaker(turn), target(to))
         }
         _ => return None,
     })
@@ -239,6 +270,13 @@ fn speaker(turn: &TurnId) -> String {
         Role::Verifier => "verifier",
         Role::Script => "script",
         Role::Outside => "who is outside",
+        Role::Before => "hook before",
+        Role::BeforeProducer => "hook before_producer",
+        Role::AfterProducer => "hook after_producer",
+        Role::BeforeVerifier => "hook before_verifier",
+        Role::AfterVerifier => "hook after_verifier",
+        Role::After => "hook after",
+        Role::OnTaken => "hook on_taken",
     };
     format!("{who}{again}")
 }

@@ -3,23 +3,40 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use botpipe_testkit::kills::{Programs, Size, cuts, markdown, prove};
+use botpipe_testkit::kills::{Programs, Size, children, cuts, markdown, prove};
 use botpipe_testkit::programs;
 
 #[test]
 fn a_run_cut_off_anywhere_is_finished_by_one_resume() {
-    let testkit = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("testkit");
-    let programs = Programs {
-        botpipe: PathBuf::from(env!("CARGO_BIN_EXE_botpipe")),
-        agent: programs::find("fake-agent").unwrap(),
-        script: testkit.join("scripts").join("kills.json"),
-    };
+    let programs = with_script("kills.json");
     let scratch = tempfile::tempdir().unwrap();
     let size = Size { timed: 3, aimed: 6, resumes: 3, early: 1 };
     let mut told = Vec::new();
     let proof = prove(&programs, scratch.path(), size, 7, &mut |line| told.push(line.to_owned()));
     let proof = proof.unwrap_or_else(|error| panic!("{error:?}\n{}", told.join("\n")));
     assert_eq!(proof.faulty(), 0, "{}", markdown(&proof, "now", ""));
+}
+
+#[test]
+fn runs_below_a_run_and_pauses_cut_off_anywhere_are_gone_on_with() {
+    let scratch = tempfile::tempdir().unwrap();
+    let size = children::Size { timed: 2, aimed: 2, pauses: 3, again: 3 };
+    let mut told = Vec::new();
+    let mut tell = |line: &str| told.push(line.to_owned());
+    let programs = with_script("children/agent.json");
+    let proof = children::prove(&programs, scratch.path(), size, 7, &mut tell);
+    let proof = proof.unwrap_or_else(|error| panic!("{error:?}\n{}", told.join("\n")));
+    assert_eq!(proof.faulty(), 0, "{}", children::markdown(&proof, "now", ""));
+}
+
+/// The programs, the agent with a script of the testkit.
+fn with_script(script: &str) -> Programs {
+    let testkit = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("testkit");
+    Programs {
+        botpipe: PathBuf::from(env!("CARGO_BIN_EXE_botpipe")),
+        agent: programs::find("fake-agent").unwrap(),
+        script: testkit.join("scripts").join(script),
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use botpipe_journal::{Lease, NewRun};
 use botpipe_kernel::ids::{ArtifactName, CheckName, Role, StepId, TaskId, WorklistName};
-use botpipe_kernel::plan::{Format, ItemSource, Plan, Step, Work};
+use botpipe_kernel::plan::{Format, ItemSource, Plan, Step};
 use botpipe_kernel::run::{
     CheckResult, CheckStatus, Effect, Evidence, Input, Item, Ref, Run, TurnResult, outstanding,
 };
@@ -108,7 +108,7 @@ fn names<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 fn role_of(step: &Step, wanted: Option<Role>) -> Result<Role, ExplainError> {
-    let is_script = matches!(step.work, Work::Run { .. });
+    let is_script = step.code().is_some();
     let has = |role: Role| step.turn(role).is_some() || (is_script && role == Role::Script);
     let role = wanted.unwrap_or_else(|| step.first_role());
     if has(role) {
@@ -249,8 +249,10 @@ impl Way<'_, '_> {
             let input = match effect {
                 Effect::RunTurn { turn, .. } => {
                     self.lay_out(self.step.writes_of(turn.role))?;
-                    let text = Ref::Inline("Done.".to_owned());
-                    let result = TurnResult::Completed { text, exit: None };
+                    // A function or a hook that has nothing against it.
+                    let code = turn.role.is_code();
+                    let text = Ref::Inline(if code { "null" } else { "Done." }.to_owned());
+                    let result = TurnResult::Completed { text, exit: code.then_some(0) };
                     Input::TurnEnded { turn, result, evidence: Evidence::default(), pause: None }
                 }
                 Effect::RunChecks { visit, checks } => {

@@ -217,7 +217,7 @@ fn task_of(
     cancel: bool,
 ) -> Result<Task, Trouble> {
     let run = &driver.run;
-    let children = run.visit.as_ref().and_then(|visit| visit.children.as_ref());
+    let children = run.visit.as_ref().and_then(|visit| visit.moving_children());
     let planned = children.and_then(|all| all.iter().find(|(plan, _)| plan.run == which.run));
     let Some((child, _)) = planned else {
         return Err(Trouble::stuck(format!("there is no child {}", which.run)));
@@ -369,7 +369,7 @@ impl Task {
 /// Cancels the children of a run that no thread moves: a run is cancelled with all below it.
 pub(crate) fn cancel(driver: &mut Driver<'_>) -> Result<(), Error> {
     let Some(visit) = driver.run.visit.clone() else { return Ok(()) };
-    for (child, state) in visit.children.iter().flat_map(|children| children.iter()) {
+    for (child, state) in visit.moving_children().into_iter().flat_map(Children::iter) {
         let over = |phase: &ChildPhase| {
             matches!(phase, ChildPhase::Planned | ChildPhase::Ended(_) | ChildPhase::Skipped)
         };

@@ -25,7 +25,7 @@ impl Clocks {
     /// The clocks of a turn that starts now; a `harness` is never waited for without end.
     pub(crate) fn of(run: &Run, step: &Step, role: Role, harness: bool) -> Self {
         let own = step.clocks.wall_ms.map(Duration::from_millis);
-        let wall = if role == Role::Script { own } else { sooner(own, wall_left(run)) };
+        let wall = if role.is_code() { own } else { sooner(own, wall_left(run)) };
         let idle = step.clocks.idle_ms.map(Duration::from_millis);
         if !harness {
             return Self { wall, opening: None, idle, idle_busy: None, stall: None };

@@ -131,6 +131,8 @@ pub(crate) struct Desk {
     pub(crate) proven: Vec<Access>,
     /// The policies of this owner's turns that are kept.
     pub(crate) policies: Vec<(Access, Ref)>,
+    /// The function that runs while what it asked for is done.
+    pub(crate) parked: Option<super::Parked>,
     /// Records the turns, when the run is recorded.
     pub(crate) recorder: Option<Recorder>,
     /// An object on its way to the disk beside the event that cites it.
@@ -173,6 +175,7 @@ impl Desk {
             has_looked: false,
             proven: Vec::new(),
             policies: Vec::new(),
+            parked: None,
             object: Beside::default(),
             file: Beside::default(),
             texts: BTreeMap::new(),

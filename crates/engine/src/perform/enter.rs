@@ -58,12 +58,18 @@ pub(crate) fn findings(driver: &mut Driver<'_>, role: Role) -> Result<Vec<Findin
     let entry = visit.entry_files.clone().unwrap_or_default();
     let here = visit.baseline.files.clone();
     let mut findings = Vec::new();
-    for name in step.writes_of(role) {
+    // A hook answers for the whole step.
+    let names: Vec<_> = if role.is_hook() {
+        step.writes().collect()
+    } else {
+        step.writes_of(role).iter().collect()
+    };
+    for name in names {
         // What a judge writes must be new in this visit; what is produced, since the step was
         // entered from elsewhere.
         let baseline = match role {
             Role::Verifier => here.get(name),
-            Role::Worker | Role::Producer | Role::Script | Role::Outside => entry.get(name),
+            _ => entry.get(name),
         };
         findings.push(driver.find(name, baseline)?);
     }

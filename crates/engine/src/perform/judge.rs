@@ -21,6 +21,9 @@ pub(super) fn judge(
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
     let text = driver.text_of(text)?;
+    if super::code::returns(&step, turn.role) {
+        return super::code::judge(driver, turn, offered, &text, exit);
+    }
     let envelope = match exit {
         Some(exit) if matches!(step.work, Work::Validate { .. }) => {
             super::validate::verdict(driver, &step, &text, exit)?
@@ -78,7 +81,7 @@ pub(super) fn came(
     Ok(Input::Judged { turn, judged })
 }
 
-fn accept(
+pub(super) fn accept(
     driver: &mut Driver<'_>,
     step: &Step,
     role: Role,
@@ -107,7 +110,9 @@ fn accept(
     if let Err(why) = fits_fields(driver, route, &envelope)? {
         return Ok(Judged::Malformed { why });
     }
-    if asks(route) && step.turn(role).is_some() {
+    // Code may leave it to the route to say what is asked.
+    let by_code = role.is_code() && envelope.fields.contains_key("question");
+    if asks(route) && (step.turn(role).is_some() || by_code) {
         match asked(driver, route, &envelope)? {
             Ok(question) => outcome.exit.question = Some(question),
             Err(why) => return Ok(Judged::Malformed { why }),
@@ -289,7 +294,7 @@ fn keep_json(driver: &Driver<'_>, value: &Value) -> Result<Option<Ref>, Trouble>
     driver.keep(&value.to_string()).map(Some)
 }
 
-fn last_lines(text: &str) -> String {
+pub(super) fn last_lines(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>();
     let last = lines[lines.len().saturating_sub(5)..].join("\n");
     if last.is_empty() { String::new() } else { format!(": {last}") }

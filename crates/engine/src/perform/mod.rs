@@ -2,9 +2,12 @@
 
 mod ask;
 mod beside;
+mod call;
+mod callbacks;
 mod checks;
 pub(crate) mod children;
 mod clocks;
+mod code;
 mod desk;
 mod earlier;
 mod enter;
@@ -25,6 +28,7 @@ mod turn;
 mod validate;
 
 pub(crate) use ask::{codec_of, surroundings};
+pub(crate) use call::{Parked, no_host};
 pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk};
 pub(crate) use enter::findings;
@@ -93,6 +97,7 @@ pub(crate) fn perform(driver: &mut Driver<'_>, effect: Effect) -> Result<Input, 
         Effect::PlanChildren { visit } => plan_children::plan(driver, visit),
         // Several at a time: see `children::run`.
         Effect::RunChild { .. } => Err(Trouble::stuck("a child was to be moved alone")),
+        Effect::Answer { turn, n, ask } => callbacks::answer(driver, turn, n, &ask),
         Effect::Restore { turn, to, expected } => {
             restore::restore(driver, turn, &to, expected.as_ref())
         }

@@ -126,11 +126,11 @@ fn in_branch(
 }
 
 /// Kept as what a run is given always is: without the secrets in it.
-fn kept(driver: &Driver<'_>, value: Value) -> Result<Ref, Trouble> {
+pub(super) fn kept(driver: &Driver<'_>, value: Value) -> Result<Ref, Trouble> {
     driver.keep(&driver.desk.redactor.redact_json(value).to_string())
 }
 
-fn kept_text(driver: &Driver<'_>, text: &str) -> Result<Ref, Trouble> {
+pub(super) fn kept_text(driver: &Driver<'_>, text: &str) -> Result<Ref, Trouble> {
     driver.keep(&driver.desk.redactor.redact(text))
 }
 
@@ -194,7 +194,7 @@ fn branch_of(plan: &Plan) -> BranchId {
 
 /// A JSON value with its texts rendered. A text that is one expression in braces and nothing else is the
 /// value of that expression, whatever its type.
-fn render(
+pub(super) fn render(
     driver: &mut Driver<'_>,
     roots: &Roots,
     what: &str,

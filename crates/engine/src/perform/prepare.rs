@@ -6,7 +6,7 @@ use botpipe_kernel::plan::{Action, Choice, Route, Step, Target, Work};
 use botpipe_kernel::run::{CheckStatus, Feedback, Input, Ref, Said, SessionUse, TurnCause};
 
 use super::session::{Found, find};
-use super::{Agent, Trouble, earlier};
+use super::{Agent, Trouble, code, earlier};
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
@@ -25,9 +25,8 @@ pub(super) fn prepare(
     said: &[Said],
 ) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
-    if let Some(command) = step.command() {
-        let command = driver.render(command, &format!("command of step `{}`", step.id))?;
-        let prompt = driver.keep(&command)?;
+    if turn.role.is_code() {
+        let prompt = code::prepare(driver, &step, &turn)?;
         let policy = Some(policy(driver, &step)?);
         return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session, said: 0 });
     }

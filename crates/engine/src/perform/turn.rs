@@ -1,5 +1,6 @@
 //! Running a turn to its end: an agent's program, a script, or a recording.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -30,11 +31,17 @@ pub(super) fn run(
     session: Option<SessionUse>,
 ) -> Result<Input, Trouble> {
     driver.desk.settle().map_err(Trouble::Fatal)?;
-    let prompt = driver.text_of(prompt)?;
-    if turn.role == Role::Script {
+    if turn.role.is_code() {
+        let step = driver.current_step()?;
+        let (code, _) = super::code::of_turn(driver, &step, &turn)?;
+        if code.function().is_some() {
+            return super::call::run(driver, turn, prompt);
+        }
+        let prompt = driver.text_of(prompt)?;
         let argv = vec!["sh".to_owned(), "-c".to_owned(), prompt];
         return run_program(driver, turn, &argv, Vec::new());
     }
+    let prompt = driver.text_of(prompt)?;
     driver.begin_recording(&turn);
     let ended = ask_agent(driver, turn.clone(), &prompt, session)?;
     driver.end_recording(&turn, &prompt, &ended);
@@ -125,7 +132,7 @@ fn result_of(
 ) -> Result<TurnResult, Trouble> {
     let end = match end_of(&ended.how) {
         // A script's exit code picks its route.
-        Some(ProgramEnd::Exited(_)) if turn.role == Role::Script => ProgramEnd::Exited(0),
+        Some(ProgramEnd::Exited(_)) if turn.role.is_code() => ProgramEnd::Exited(0),
         Some(end) => end,
         None => return Err(Trouble::Stopped),
     };
@@ -134,11 +141,14 @@ fn result_of(
         return Ok(TurnResult::Failed { class, message });
     }
     let step = driver.current_step()?;
-    let text = super::validate::printed(&driver.run.plan, &step, ended);
+    let text = match turn.role {
+        Role::Script => super::validate::printed(&driver.run.plan, &step, ended),
+        _ => Cow::Borrowed(ended.stdout.text.as_str()),
+    };
     let text = driver.desk.redactor.redact(&text).into_owned();
     let text = driver.keep(&text)?;
     let exit = match ended.how {
-        How::Exited(code) if turn.role == Role::Script => Some(code),
+        How::Exited(code) if turn.role.is_code() => Some(code),
         _ => None,
     };
     Ok(TurnResult::Completed { text, exit })

@@ -214,7 +214,7 @@ impl Contract {
             Role::Verifier => {
                 "- Role: verifier; judge what is there, mend nothing, write only the files below\n"
             }
-            Role::Script | Role::Outside => "- Role: script\n",
+            _ => "- Role: script\n",
         };
         out
     }
@@ -287,7 +287,7 @@ impl Contract {
                     "No outcome is needed in your answer: when the work is done, say in a few \
                      words what you did. A verifier decides what comes next.\n"
                 }
-                Role::Worker | Role::Verifier | Role::Script | Role::Outside => return,
+                _ => return,
             };
             return section(out, "Answer", text);
         }

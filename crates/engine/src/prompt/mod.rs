@@ -1,6 +1,7 @@
 //! What an agent is told and what it answers: texts in, texts out; no files, no processes.
 
 mod contract;
+mod control;
 mod feedback;
 mod inputs;
 mod listed;
@@ -16,6 +17,7 @@ pub use contract::{
     AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
     Recalls, Wanted, WriteLine, parts_of, without_interruption,
 };
+pub use control::{Change, Return, Way, printed_return, read_return, worklist_change};
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, fill_defaults, run_input};
 pub use outcome::{Envelope, read, script_outcome};
@@ -27,4 +29,4 @@ pub use roots::{
 };
 pub use schema::Validators;
 pub use template::{RenderError, Templates, evaluate, render};
-pub(crate) use text::one_line;
+pub(crate) use text::{did_you_mean, one_line};

@@ -171,6 +171,11 @@ impl Roots {
         roots
     }
 
+    /// The roots as JSON, for code that runs elsewhere. An artifact is its path.
+    pub fn as_json(&self) -> Value {
+        serde_json::to_value(self.context()).unwrap_or(Value::Null)
+    }
+
     fn request(&self) -> &str {
         if self.message.is_empty() {
             self.input.get("request").and_then(Value::as_str).unwrap_or_default()

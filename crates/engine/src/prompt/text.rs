@@ -1,7 +1,7 @@
 //! Small pieces of text: what was perhaps meant, excerpts, fences.
 
 /// "; did you mean `x`?", or, when nothing is near, "; known here: …"; empty without names.
-pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     let near = known
         .iter()

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use botpipe_journal::Stored;
-use botpipe_kernel::ids::{Role, TurnId};
+use botpipe_kernel::ids::TurnId;
 use serde_json::Value;
 
 /// The events of a run as lines that are the same whenever the same is played.
@@ -100,8 +100,7 @@ fn line(kind: &str, event: &Value) -> String {
 fn word(key: &str, value: &Value) -> String {
     let Value::Array(items) = value else {
         let text = plain(value);
-        let turn =
-            text.parse::<TurnId>().ok().filter(|turn| key == "turn" && turn.role != Role::Script);
+        let turn = text.parse::<TurnId>().ok().filter(|turn| key == "turn" && !turn.role.is_code());
         return turn.map_or(text, |turn| turn.path());
     };
     items.iter().map(|item| plain(&item["id"])).collect::<Vec<_>>().join(",")

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use botpipe_journal::Stored;
-use botpipe_kernel::ids::{Role, RunId, TaskId, WorkflowName};
+use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::{Event, Lifecycle, Provider};
 use botpipe_providers::Cassette;
 
@@ -105,7 +105,7 @@ fn cassette(
     for stored in &stored {
         let Event::TurnEnded { turn, .. } = &stored.event else { continue };
         let path = turn.path();
-        if turn.role == Role::Script || cassette.turns.iter().any(|(known, _)| *known == path) {
+        if turn.role.is_code() || cassette.turns.iter().any(|(known, _)| *known == path) {
             continue;
         }
         let file = folder.join(turn::file_name(turn));

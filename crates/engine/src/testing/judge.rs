@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use botpipe_kernel::ids::Role;
 use botpipe_kernel::run::{Event, Lifecycle};
 use serde_json::Value;
 
@@ -237,7 +236,7 @@ impl Came<'_> {
 /// Turns of agents that ended.
 pub(super) fn turns(view: &RunView) -> u32 {
     let ended = view.events.iter().filter(
-        |stored| matches!(&stored.event, Event::TurnEnded { turn, .. } if turn.role != Role::Script),
+        |stored| matches!(&stored.event, Event::TurnEnded { turn, .. } if !turn.role.is_code()),
     );
     u32::try_from(ended.count()).unwrap_or(u32::MAX)
 }

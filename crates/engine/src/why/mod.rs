@@ -187,6 +187,7 @@ fn at(run: &Run) -> Option<TurnId> {
         | Phase::Handing { .. }
         | Phase::Planning
         | Phase::Children
+        | Phase::Answering
         | Phase::Posing { .. }
         | Phase::Arming => None,
     }

@@ -90,7 +90,7 @@ fn heard(path: &PathBuf) -> Option<u64> {
 
 fn deadlines(run: &Run, role: Role, since: u64, last_sign: u64) -> Vec<Deadline> {
     let Some(step) = run.current_step() else { return Vec::new() };
-    let harness = run.provider.as_ref().and_then(Kind::of).is_some() && role != Role::Script;
+    let harness = run.provider.as_ref().and_then(Kind::of).is_some() && !role.is_code();
     let Clocks { wall, opening, idle, idle_busy, stall } = Clocks::of(run, step, role, harness);
     let after = |from: u64, span: Duration| {
         from.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
@@ -137,7 +137,8 @@ fn doing(run: &Run) -> String {
         Phase::Posing { .. } => format!("puts the question of visit {}", visit.id),
         Phase::Arming => format!("sees what visit {} waits for", visit.id),
         Phase::Planning => format!("reads which runs visit {} starts", visit.id),
-        Phase::Children => match &visit.children {
+        Phase::Answering => format!("does what the function of visit {} asked for", visit.id),
+        Phase::Children => match visit.moving_children() {
             Some(children) => format!("moves the runs below: {}", of_children(children)),
             None => format!("moves the runs of visit {}", visit.id),
         },

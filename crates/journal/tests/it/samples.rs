@@ -1,19 +1,19 @@
 //! One event of every kind, with every field filled that it may have.
 
-use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
+use botpipe_kernel::ids::{ArtifactName, Digest, Role, StepId, TurnId, VisitId};
 use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
-    Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
-    Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
-    Item, ItemStatus, McpServer, Parent, Process, Provider, Question, QuestionKind, Raise, Ref,
-    Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId, Spent, StateChange, Stop,
-    TurnResult, Usage, Verdict, Wait,
+    AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event,
+    FailureClass, Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface,
+    InterruptCause, Item, ItemStatus, McpServer, Parent, Process, Provider, Question, QuestionKind,
+    Raise, Ref, Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId, Spent,
+    StateChange, Stop, TurnResult, Usage, Verdict, Wait, WorklistChange,
 };
 
 use crate::scratch::id;
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 48;
+pub(crate) const KINDS: usize = 54;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -67,6 +67,12 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::WaitEnded { .. } => 45,
         Event::SourceDrifted { .. } => 46,
         Event::OutputSet { .. } => 47,
+        Event::CallbackOwed { .. } => 48,
+        Event::CallbackAnswered { .. } => 49,
+        Event::WorklistChanged { .. } => 50,
+        Event::HookEnded { .. } => 51,
+        Event::ExitPicked { .. } => 52,
+        Event::Redirected { .. } => 53,
     }
 }
 
@@ -76,7 +82,57 @@ pub(crate) fn samples() -> Vec<Event> {
     all.extend(of_turns());
     all.extend(of_outcomes());
     all.extend(of_children());
+    all.extend(of_code());
     all
+}
+
+fn of_code() -> Vec<Event> {
+    let turn = |text: &str| text.parse().unwrap();
+    vec![
+        Event::CallbackOwed {
+            turn: turn("score/1/script/1"),
+            n: 0,
+            key: digest('5'),
+            ask: text("{\"method\":\"llm\",\"params\":{\"prompt\":\"How many?\"}}"),
+            child: Some(Box::new(ChildPlan {
+                branch: id("call-0"),
+                run: id("r1.1-c0"),
+                plan: digest('6'),
+                message: Some(text("How many?")),
+                input: Some(text("{}")),
+                params: Some(text("{}")),
+                context: None,
+            })),
+        },
+        Event::CallbackAnswered {
+            turn: turn("score/1/script/1"),
+            n: 1,
+            answer: Some(text("{\"ok\":7}")),
+        },
+        Event::WorklistChanged {
+            worklist: id("item"),
+            change: WorklistChange::Complete { item: id("item-2") },
+        },
+        Event::HookEnded { turn: turn("score/1/before/1") },
+        Event::ExitPicked {
+            visit: visit(),
+            tag: id("accepted"),
+            handoff: Some(text("Mind the gap.")),
+            question: Some(AskedQuestion {
+                text: "Which?".to_owned(),
+                choices: vec!["a".to_owned(), "b".to_owned()],
+                schema: Some(text("{}")),
+            }),
+            changes: vec![StateChange { place: "state.n".parse().unwrap(), value: text("2") }],
+            hook: Role::After,
+        },
+        Event::Redirected {
+            turn: turn("score/1/on_taken/1"),
+            to: Target::Step(id("plan")),
+            handoff: Some(text("It went stale.")),
+            why: Some("it went stale".to_owned()),
+        },
+    ]
 }
 
 fn of_children() -> Vec<Event> {

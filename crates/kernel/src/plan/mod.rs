@@ -1,6 +1,7 @@
 //! A checked workflow: immutable, hashed, nothing in it can be wrong.
 
 mod budget;
+mod code;
 mod group;
 mod output;
 mod outside;
@@ -12,6 +13,7 @@ mod workflow;
 mod worklist;
 
 pub use budget::{Budget, Spending};
+pub use code::{Call, Code, Hooks};
 pub use group::{Branch, Child, Children, Group, Join, Over, Settle};
 pub use output::{Output, OutputSource};
 pub use outside::{Ask, WaitFor};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Assignment;
+use super::{Assignment, Code};
 use crate::ids::{ArtifactName, CheckName, Digest, RouteTag, StepId};
 use crate::run::Verdict;
 
@@ -46,6 +46,9 @@ pub struct Route {
     /// Not the step's own: a helper, or one of the workflow's `global_routes`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherited: bool,
+    /// Run when it is taken, before the run goes where it leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_taken: Option<Code>,
 }
 
 /// To whom a route is offered.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Group, Policy, Route, WaitFor};
+use super::{Ask, Code, Group, Hooks, Policy, Route, WaitFor};
 use crate::ids::{
     ArtifactName, CheckName, Digest, Role, RouteTag, SessionName, StepId, WorklistName,
 };
@@ -47,6 +47,8 @@ pub struct Step {
     /// Files and folders of the workspace that its producer must leave as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protect: Vec<String>,
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
 }
 
 /// What a run does when a limit of the account is reached.
@@ -123,13 +125,38 @@ impl Step {
         }
     }
 
-    /// Template of the command of a step that runs a script, by digest.
-    pub fn command(&self) -> Option<&Digest> {
+    /// The code that its work is.
+    pub fn code(&self) -> Option<&Code> {
         match &self.work {
             Work::Run { program } => Some(&program.command),
             Work::Validate { command, .. } => Some(command),
             _ => None,
         }
+    }
+
+    /// The code that a role runs; that of a route's hook stands with the route.
+    pub fn code_of(&self, role: Role) -> Option<&Code> {
+        if role == Role::Script { self.code() } else { self.hooks.of(role) }
+    }
+
+    /// All code it may run.
+    pub fn codes(&self) -> impl Iterator<Item = &Code> {
+        let of_routes = self.routes.iter().filter_map(|route| route.on_taken.as_ref());
+        self.code().into_iter().chain(self.hooks.iter()).chain(of_routes)
+    }
+
+    /// The hook that comes next when the step is left by a route, after that of a role; `None`: the
+    /// first.
+    pub fn leaving_hook(&self, after: Option<Role>, tag: &RouteTag) -> Option<Role> {
+        const ORDER: [Role; 3] = [Role::AfterVerifier, Role::After, Role::OnTaken];
+        // Whoever came before the outcome spoke instead of the step's work.
+        let from = after.map_or(0, |role| {
+            ORDER.iter().position(|it| *it == role).map_or(ORDER.len() - 1, |at| at + 1)
+        });
+        ORDER[from..].iter().copied().find(|role| match role {
+            Role::OnTaken => self.route(tag).is_some_and(|route| route.on_taken.is_some()),
+            role => self.hooks.of(*role).is_some(),
+        })
     }
 
     /// Whether any turn of it is an agent's.
@@ -142,6 +169,7 @@ impl Step {
         match self.work {
             Work::Prompt { .. } => "prompt",
             Work::ProduceVerify { .. } => "produce + verify",
+            Work::Run { ref program } if program.command.function().is_some() => "call",
             Work::Run { .. } => "run",
             Work::Validate { .. } => "validate",
             Work::Ask { .. } => "ask",
@@ -205,15 +233,15 @@ pub enum Work {
     Prompt { turn: TurnPlan },
     /// A producer turn, checks run by the engine, then a verifier turn that picks the route.
     ProduceVerify { producer: TurnPlan, checks: Vec<Check>, verifier: TurnPlan },
-    /// A program; its exit code or printed outcome picks the route.
+    /// A program, whose exit code or printed outcome picks the route; or a function of the host, whose
+    /// return does.
     Run { program: Program },
     /// Runs below this one; their ends, or a turn after them, pick the route.
     Group { group: Box<Group> },
-    /// A program that judges an artifact: with exit code 0 it is `valid`; else what was printed becomes
+    /// Code that judges an artifact: with exit code 0 it is `valid`; else what was printed becomes
     /// the feedback artifact, and it is `invalid`.
     Validate {
-        /// Template of a shell command, by digest; run with `sh -c`.
-        command: Digest,
+        command: Code,
         /// Also one of the step's `requires`.
         validates: ArtifactName,
         feedback: ArtifactName,
@@ -257,12 +285,11 @@ pub struct TurnPlan {
     pub reads: Vec<ArtifactName>,
 }
 
-/// The program of a `run` step.
+/// The program of a `run` step, or the function of a `call` step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
-    /// Template of a shell command, by digest; run with `sh -c`.
-    pub command: Digest,
+    pub command: Code,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<ArtifactName>,
 }

@@ -149,6 +149,13 @@ impl Children {
         }
     }
 
+    /// One more, that has not begun.
+    pub(super) fn add(&mut self, plan: ChildPlan) {
+        let more = Self::of(vec![plan]);
+        Arc::make_mut(&mut self.plans).extend(more.plans.iter().cloned());
+        self.states.extend(more.states);
+    }
+
     /// Every child and how far it is.
     pub fn iter(&self) -> impl Iterator<Item = (&ChildPlan, &ChildState)> {
         self.plans.iter().zip(&self.states)

@@ -87,6 +87,8 @@ pub enum Effect {
     Arm { visit: VisitId },
     /// Wait for a step until this time, in milliseconds since the epoch.
     AwaitDue { visit: VisitId, until: u64 },
+    /// Do what a function asked for.
+    Answer { turn: TurnId, n: u32, ask: Ref },
 }
 
 /// Why a turn is asked.
@@ -124,6 +126,7 @@ impl Effect {
             Self::Pose { visit, .. } => format!("{visit}/pose"),
             Self::Arm { visit } => format!("{visit}/arm"),
             Self::AwaitDue { visit, until } => format!("{visit}/due/{until}"),
+            Self::Answer { turn, n, .. } => format!("{turn}/answer/{n}"),
         }
     }
 
@@ -148,6 +151,7 @@ impl Effect {
             | Self::AwaitTime { .. }
             | Self::RunChild { .. }
             | Self::AwaitDue { .. }
+            | Self::Answer { .. }
             | Self::Restore { .. } => false,
         }
     }

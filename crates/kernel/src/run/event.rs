@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::calls::WorklistChange;
 use super::children::{ChildEnd, ChildPlan, Grant, Parent, Rest};
 use super::facts::{
     Attached, Baseline, CheckResult, Feedback, FileStamp, Finding, InterruptCause, Item,
@@ -12,10 +13,11 @@ use super::facts::{
 };
 use super::harness::{FailureClass, Usage};
 use super::hold::{Hold, Spent};
+use super::input::AskedQuestion;
 use super::outside::{Signal, Wait};
 use super::values::StateChange;
 use crate::ids::{
-    ArtifactName, BranchId, Digest, ItemId, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
+    ArtifactName, BranchId, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorkflowName, WorklistName,
 };
 use crate::plan::{Budget, OnInterrupt, OnLimit, Target};
@@ -305,6 +307,55 @@ pub enum Event {
         source: Digest,
         drift: String,
     },
+    /// The function that runs asked for something; what answers it has not begun before this is durable.
+    CallbackOwed {
+        turn: TurnId,
+        /// Counts from 0.
+        n: u32,
+        /// Digest of what it asked.
+        key: Digest,
+        /// JSON.
+        ask: Ref,
+        /// The run that answers it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child: Option<Box<ChildPlan>>,
+    },
+    /// It was answered; started again, the function is told the same.
+    CallbackAnswered {
+        turn: TurnId,
+        n: u32,
+        /// JSON; absent: the end of the run that answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Ref>,
+    },
+    /// A function or a hook changed a worklist.
+    WorklistChanged { worklist: WorklistName, change: WorklistChange },
+    /// A hook ended and let the run go on.
+    HookEnded { turn: TurnId },
+    /// A way out of the visit was picked; hooks are run before it is gone.
+    ExitPicked {
+        visit: VisitId,
+        tag: RouteTag,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handoff: Option<Ref>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<AskedQuestion>,
+        /// What it puts into the state when it is gone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<StateChange>,
+        /// The hook that comes first.
+        hook: Role,
+    },
+    /// A function or a hook led the run on, past the routes of its step.
+    Redirected {
+        turn: TurnId,
+        to: Target,
+        /// Text for the next visit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handoff: Option<Ref>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
 }
 
 impl Event {
@@ -362,6 +413,12 @@ impl Event {
             Self::StateSet { .. } => "state_set",
             Self::OutputSet { .. } => "output_set",
             Self::SourceDrifted { .. } => "source_drifted",
+            Self::CallbackOwed { .. } => "callback_owed",
+            Self::CallbackAnswered { .. } => "callback_answered",
+            Self::WorklistChanged { .. } => "worklist_changed",
+            Self::HookEnded { .. } => "hook_ended",
+            Self::ExitPicked { .. } => "exit_picked",
+            Self::Redirected { .. } => "redirected",
         }
     }
 }

@@ -332,6 +332,8 @@ pub enum QuestionKind {
     Child { visit: VisitId, branch: BranchId },
     /// An `ask` step.
     Step { visit: VisitId },
+    /// A function or a hook, which is run again with the answer.
+    Code { turn: TurnId },
 }
 
 /// What a finished run says of its work.

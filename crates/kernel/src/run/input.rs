@@ -1,5 +1,8 @@
 //! What the world tells the kernel.
 
+use serde::{Deserialize, Serialize};
+
+use super::calls::{Returned, WorklistChange};
 use super::children::{ChildEnd, ChildRun, Parent, Rest};
 use super::facts::{
     Attached, Baseline, CheckResult, Evidence, FileStamp, Finding, InterruptCause, Item,
@@ -79,6 +82,24 @@ pub enum Input {
     TurnStarted { turn: TurnId, process: Process },
     /// The provider named the conversation.
     SessionKnown { turn: TurnId, token: String },
+    /// The function that runs asks for something, for the so many-th time; counts from 0.
+    CallbackAsked {
+        turn: TurnId,
+        n: u32,
+        key: Digest,
+        /// JSON.
+        ask: Ref,
+        /// The plan and the start of the run that answers it.
+        child: Option<Box<(Digest, ChildWanted)>>,
+    },
+    /// Answer to [`Effect::Answer`](super::Effect::Answer).
+    CallbackAnswered {
+        turn: TurnId,
+        n: u32,
+        /// JSON.
+        answer: Ref,
+        change: Option<(WorklistName, WorklistChange)>,
+    },
     /// Answer to [`Effect::RunTurn`](super::Effect::RunTurn).
     TurnEnded {
         turn: TurnId,
@@ -186,8 +207,10 @@ pub enum Judged {
     Outcome(Box<Outcome>),
     /// No outcome could be read, or it breaks a schema; the text is the exact error.
     Malformed { why: String },
-    /// A script failed and its step has no route for that.
+    /// Code failed and its step has no route for that.
     ScriptFailed { why: String },
+    /// A function or a hook came to its end.
+    Returned(Box<Returned>),
 }
 
 /// A provider's answer, read and validated against its schemas.
@@ -226,10 +249,13 @@ pub struct ChildWanted {
     pub context: Option<Ref>,
 }
 
-/// A question as the provider put it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A question as it was put.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AskedQuestion {
     pub text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Ref>,
 }

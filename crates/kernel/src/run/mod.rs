@@ -1,5 +1,6 @@
 //! A run in motion: inputs become events, events become state, state owes effects.
 
+mod calls;
 mod children;
 mod conversation;
 mod decide;
@@ -18,6 +19,7 @@ mod tally;
 mod values;
 mod worklists;
 
+pub use calls::{Callback, Calling, Control, Leaving, Returned, WorklistChange};
 pub use children::{
     ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Parent, Rest,
 };

@@ -4,7 +4,7 @@ use super::children::{ChildPhase, ChildRun};
 use super::effect::Effect;
 use super::outside::Wait;
 use super::state::{Lifecycle, Phase, Run, Visit};
-use crate::ids::{Role, TurnId};
+use crate::ids::TurnId;
 use crate::plan::{ItemSource, OnLimit};
 
 /// The work that is owed now. Empty when the run ended, stands still, or waits for a person.
@@ -17,7 +17,7 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
     if !running && !waiting {
         return Vec::new();
     }
-    if let Some((worklist, item, status)) = &run.status_owed {
+    if let Some((worklist, item, status)) = run.status_owed.front() {
         return vec![Effect::WriteStatus {
             worklist: worklist.clone(),
             item: item.clone(),
@@ -62,7 +62,7 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
             let session =
                 run.plan.step(&id.step).and_then(|step| run.session_of(step, &id, turn.role));
             let told = visit.told_again(session.as_ref());
-            let said = told.iter().chain(&run.said).filter(|_| turn.role != Role::Script);
+            let said = told.iter().chain(&run.said).filter(|_| !turn.role.is_code());
             Some(Effect::Prepare {
                 turn: turn.clone(),
                 cause: cause.clone(),
@@ -99,13 +99,19 @@ fn of_visit(run: &Run, visit: &Visit) -> Option<Effect> {
             Some(Effect::Restore { turn: turn.clone(), to: to.clone(), expected: expected.clone() })
         }
         Phase::Planning => Some(Effect::PlanChildren { visit: id }),
+        Phase::Answering => {
+            let calling = visit.calling.as_ref()?;
+            let n = calling.callbacks.len().checked_sub(1)?;
+            let ask = calling.callbacks.get(n)?.ask.clone();
+            Some(Effect::Answer { turn: calling.turn.clone(), n: u32::try_from(n).ok()?, ask })
+        }
         Phase::Asking { .. } | Phase::Children => None,
     }
 }
 
 /// The children that are to run or run.
 fn of_children(visit: &Visit) -> Vec<Effect> {
-    let Some(children) = &visit.children else { return Vec::new() };
+    let Some(children) = visit.moving_children() else { return Vec::new() };
     let owed = children.iter().filter_map(|(plan, state)| {
         let ChildPhase::Owed { answer } = &state.phase else { return None };
         Some(Effect::RunChild {
@@ -126,6 +132,9 @@ fn of_children(visit: &Visit) -> Vec<Effect> {
 
 /// The routes a turn may pick; none when its role picks none.
 fn offered(run: &Run, turn: &TurnId) -> Vec<crate::ids::RouteTag> {
+    if turn.role.is_hook() {
+        return run.of_code().into_iter().map(|route| route.tag.clone()).collect();
+    }
     let decides = run.current_step().is_some_and(|step| step.deciding_role() == turn.role);
     if decides {
         run.offered().into_iter().map(|route| route.tag.clone()).collect()

@@ -1,10 +1,11 @@
 //! A run's state, folded from its events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::calls::{Calling, Leaving};
 use super::children::{Children, Parent};
 use super::conversation::{Checkpoint, Conversation};
 use super::effect::TurnCause;
@@ -62,8 +63,8 @@ pub struct Run {
     pub next: Option<Entry>,
     /// How the run ends, when it was led to its end.
     pub ending: Option<Verdict>,
-    /// A status that its source file has not been told.
-    pub status_owed: Option<(WorklistName, ItemId, ItemStatus)>,
+    /// Statuses that their source files have not been told, oldest first.
+    pub status_owed: VecDeque<(WorklistName, ItemId, ItemStatus)>,
     /// Whether a judging step has accepted or rejected anything.
     pub judged: bool,
     /// The operator's word on limits of the account.
@@ -203,6 +204,12 @@ pub struct Visit {
     pub outcome: Option<Accepted>,
     /// The conversation of each role's last turn.
     pub keys: BTreeMap<Role, SessionKey>,
+    /// The function that is called, once it has asked for something.
+    pub calling: Option<Box<Calling>>,
+    /// Runs that functions of this visit have asked for so far.
+    pub asked_children: u32,
+    /// The way out that hooks hold up.
+    pub leaving: Option<Box<Leaving>>,
 }
 
 /// Where a visit stands.
@@ -242,8 +249,10 @@ pub enum Phase {
     },
     /// Which children there are is being read off the step.
     Planning,
-    /// Children run.
+    /// Children run; those of a function, while one is called.
     Children,
+    /// What a function asked for is done.
+    Answering,
     /// A person decides about an interrupted turn.
     Asking {
         turn: TurnId,
@@ -301,7 +310,7 @@ impl Run {
             visit: None,
             next: None,
             ending: None,
-            status_owed: None,
+            status_owed: VecDeque::new(),
             judged: false,
             on_limit: None,
             said: Vec::new(),
@@ -366,6 +375,15 @@ impl Run {
         step.routes.iter().filter(offers).collect()
     }
 
+    /// The routes that code around the step's work may pick now: it is the author's, so hidden ones too.
+    pub fn of_code(&self) -> Vec<&Route> {
+        let (Some(visit), Some(step)) = (&self.visit, self.current_step()) else {
+            return Vec::new();
+        };
+        let open = |it: &&Route| it.when.is_none() && visit.allows(&self.plan, step, it);
+        step.routes.iter().filter(open).collect()
+    }
+
     /// The route by which the visit in progress is left after an outcome: the first one in file order
     /// whose `when` is true and whose obligations hold, else the outcome's own.
     pub fn way_out<'r>(
@@ -390,6 +408,12 @@ impl Run {
 }
 
 impl Visit {
+    /// The children that run now or ran last: those of the function that is called, or the step's own.
+    pub fn moving_children(&self) -> Option<&Children> {
+        let of_call = self.calling.as_ref().map(|calling| &calling.children);
+        of_call.or(self.children.as_deref())
+    }
+
     /// What of it a turn in this conversation has to be told again.
     pub(super) fn told_again(&self, session: Option<&SessionUse>) -> &[Said] {
         match session {

@@ -6,7 +6,7 @@ use botpipe_kernel::run::{
 
 use crate::world::hold;
 
-/// Reads `BRANCH accepted`, `BRANCH waits what?`, `BRANCH stopped signal`, each with `turns=N` and
+/// Reads `BRANCH accepted`, `BRANCH waits what?`, `BRANCH stopped` (by a signal), `BRANCH broken why`, each with `turns=N` and
 /// `steps=N` that it took in all.
 pub(crate) fn child(run: &Run, line: &str) -> Result<Input, String> {
     let (branch, rest) = line.split_once(' ').ok_or("a branch, and what became of it")?;
@@ -46,6 +46,7 @@ pub(crate) fn child(run: &Run, line: &str) -> Result<Input, String> {
         }),
         "held" => Rest::Held(hold(botpipe_kernel::run::FailureClass::UsageLimit)),
         "stopped" => Rest::Stopped(Stop::Signal { signal: 2 }),
+        "broken" => Rest::Stopped(Stop::Error { message: more.to_owned() }),
         "out_of_steps" => Rest::Stopped(Stop::MaxSteps { limit: grant.max_steps }),
         "out_of_turns" => Rest::Stopped(Stop::Budget {
             of: botpipe_kernel::plan::Spending::Turns,

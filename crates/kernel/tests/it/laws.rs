@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{BranchId, RouteTag, RunId, TurnId, VisitId};
+use botpipe_kernel::ids::{BranchId, Role, RouteTag, RunId, TurnId, VisitId};
 use botpipe_kernel::plan::{
-    Action, Children, Continuity, Join, OnInterrupt, Over, Plan, Settle, Step, Target, Visibility,
-    WaitFor, Work,
+    Action, Children, Code, Continuity, Join, OnInterrupt, Over, Plan, Settle, Step, Target,
+    Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::{
-    ChildPhase, Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run, Signal,
-    SnapshotId, TurnCause, Verdict, outstanding,
+    ChildPhase, Control, Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run,
+    Signal, SnapshotId, TurnCause, Verdict, outstanding,
 };
 use proptest::prelude::*;
 
 use crate::plans::{
-    ask, branches, child, classify, digest, group, output, plan, produce_verify, prompt, ralph,
-    route, script, step, target_of, turn, validate,
+    ask, branches, call, child, classify, digest, function, group, output, plan, produce_verify,
+    prompt, ralph, route, script, step, target_of, turn, validate,
 };
 use crate::world::{Draw, World, answer, nudge, text};
 
@@ -134,6 +134,11 @@ impl Laws {
             Input::Judged { judged: Judged::Outcome(outcome), .. } => {
                 self.truths.clone_from(&outcome.exit.whens);
             }
+            Input::Judged { judged: Judged::Returned(returned), .. } => {
+                if let Control::Outcome(outcome) = &returned.control {
+                    self.truths.clone_from(&outcome.exit.whens);
+                }
+            }
             _ => {}
         }
     }
@@ -159,7 +164,7 @@ impl Laws {
             }
             Lifecycle::Finished(_) | Lifecycle::Cancelled => {
                 assert!(effects.is_empty(), "an ended run owes nothing");
-                assert!(run.status_owed.is_none(), "it finished with a status unwritten");
+                assert!(run.status_owed.is_empty(), "it finished with a status unwritten");
             }
             Lifecycle::Unstarted => panic!("the run was started"),
         }
@@ -210,6 +215,10 @@ impl Laws {
                     assert!(self.planned.insert(key, child.run.clone()).is_none());
                 }
             }
+            Event::CallbackOwed { turn, child: Some(child), .. } => {
+                let key = (turn.visit.clone(), child.branch.clone());
+                assert!(self.planned.insert(key, child.run.clone()).is_none());
+            }
             Event::ChildEnded { visit, branch, .. } | Event::ChildSkipped { visit, branch } => {
                 let run = self.planned[&(visit.clone(), branch.clone())].clone();
                 assert!(self.children_ended.insert(run), "a child ends once");
@@ -221,13 +230,28 @@ impl Laws {
                 assert!(self.open.is_empty(), "one turn at a time");
                 self.open.insert(turn.clone());
             }
+            Event::CallbackOwed { turn, .. } | Event::CallbackAnswered { turn, .. } => {
+                assert!(self.open.contains(turn), "{turn} asked for something and is not open");
+            }
+            Event::ExitPicked { visit, tag, hook, .. } => {
+                let step = run.plan.step(&visit.step).unwrap();
+                assert!(step.route(tag).is_some());
+                assert!(hook.is_hook());
+            }
+            Event::HookEnded { turn } => {
+                let step = run.plan.step(&turn.visit.step).unwrap();
+                let of_route = turn.role == Role::OnTaken;
+                assert!(of_route || step.hooks.of(turn.role).is_some(), "{turn} is no hook");
+                assert!(self.ended.contains(turn), "{turn} has its say before its end");
+            }
             Event::TurnStarted { turn, .. } => {
                 self.started.insert(turn.clone());
             }
             // What was owed to another conversation, and never started, is asked as another turn.
             Event::WorkspaceMoved { .. } => {
                 assert!(self.open.is_disjoint(&self.started), "a running turn was given up");
-                self.open.clear();
+                // Code has no conversation.
+                self.open.retain(|turn| turn.role.is_code());
             }
             Event::TurnEnded { turn, .. } => {
                 assert!(self.open.remove(turn), "{turn} ended without being owed");
@@ -278,17 +302,17 @@ impl Laws {
 
 /// What children were granted is never more than there is, and no more run than may.
 fn children_are_bounded(run: &Run) {
-    let Some(children) = run.visit.as_ref().and_then(|visit| visit.children.as_ref()) else {
-        return;
-    };
-    let group = run.current_step().and_then(|step| step.group()).unwrap();
+    let Some(visit) = &run.visit else { return };
+    let Some(children) = visit.moving_children() else { return };
+    let group = run.current_step().and_then(|step| step.group());
+    let concurrency = group.filter(|_| visit.calling.is_none()).map_or(1, |it| it.concurrency);
     let running = children.iter().filter(|(_, it)| matches!(it.phase, ChildPhase::Owed { .. }));
     let (mut count, mut granted) = (0, run.steps_taken);
     for (_, child) in running {
         count += 1;
         granted += child.grant.max_steps - child.steps;
     }
-    assert!(count <= group.concurrency);
+    assert!(count <= concurrency);
     assert!(granted <= run.max_steps, "{granted} granted of {}", run.max_steps);
 }
 
@@ -304,7 +328,8 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
 
 fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     let timeout = draw.one_in(2).then_some(5);
-    let work = match draw.below(12) {
+    let work = match draw.below(13) {
+        12 => call(),
         10 | 11 => any_group(draw),
         0 => prompt(&["notes"]),
         1 => produce_verify(&["work"], &["tests"], &["review"]),
@@ -364,11 +389,32 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
             _ => {}
         }
     }
+    hook(&mut step, draw);
     step.scope = scoped.then(|| "item".parse().unwrap());
     step.max_visits = 1 + u32::try_from(draw.below(5)).unwrap();
     step.on_interrupt =
         [OnInterrupt::Resume, OnInterrupt::Restart, OnInterrupt::Ask][draw.below(3)];
     step
+}
+
+/// Hooks at some of the places where there may be any.
+fn hook(step: &mut Step, draw: &mut Draw<'_>) {
+    let mut any = || match draw.below(6) {
+        4 => Some(Code::Command(digest(2))),
+        5 => Some(function()),
+        _ => None,
+    };
+    step.hooks.before = any();
+    step.hooks.after = any();
+    if matches!(step.work, Work::ProduceVerify { .. }) {
+        step.hooks.before_producer = any();
+        step.hooks.after_producer = any();
+        step.hooks.before_verifier = any();
+        step.hooks.after_verifier = any();
+    }
+    for route in &mut step.routes {
+        route.on_taken = any();
+    }
 }
 
 fn any_group(draw: &mut Draw<'_>) -> Work {

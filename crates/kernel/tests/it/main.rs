@@ -6,6 +6,7 @@ mod laws;
 mod planned;
 mod plans;
 mod said;
+mod said_calls;
 mod said_outside;
 mod scenarios;
 mod world;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
-    Action, Ask, Budget, Check, Children, Continuity, Join, OnInterrupt, OnLimit, Plan, Program,
-    Route, Settle, Step, Target, Visibility, WaitFor, Work,
+    Action, Ask, Budget, Check, Children, Code, Continuity, Join, OnInterrupt, OnLimit, Plan,
+    Program, Route, Settle, Step, Target, Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -75,8 +75,24 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
         "workflow" => step.work = group(Children::Workflow { child: plans::child() }),
         "concurrency" | "settle" | "join" | "fan_in" => children(step, key, rest)?,
         "run" => {
-            let program = Program { command: plans::digest(2), writes: names() };
+            let program = Program { command: Code::Command(plans::digest(2)), writes: names() };
             step.work = Work::Run { program };
+        }
+        "call" => step.work = plans::call(),
+        "hooks" => {
+            for hook in &words {
+                let of = &mut step.hooks;
+                let hook = match *hook {
+                    "before" => &mut of.before,
+                    "before_producer" => &mut of.before_producer,
+                    "after_producer" => &mut of.after_producer,
+                    "before_verifier" => &mut of.before_verifier,
+                    "after_verifier" => &mut of.after_verifier,
+                    "after" => &mut of.after,
+                    _ => return Err(format!("`{hook}` is no hook")),
+                };
+                *hook = Some(plans::function());
+            }
         }
         "validate" => match words.as_slice() {
             [validates, feedback] => step.work = plans::validate(validates, feedback),
@@ -150,7 +166,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
 
 /// `accepted -> TARGET [, completes | advances | refreshes, else TARGET]
 /// [, completes_current | resets] [, checks a b] [, writes a b] [, verdict rejected]
-/// [, when] [, hidden | interactive] [, inherited]`.
+/// [, when] [, hidden | interactive] [, inherited] [, hooked]`.
 fn route(text: &str) -> Result<Route, String> {
     let mut parts = text.split(", ");
     let (tag, target) =
@@ -190,6 +206,7 @@ fn route(text: &str) -> Result<Route, String> {
             "hidden" => route.visibility = Visibility::Hidden,
             "interactive" => route.visibility = Visibility::InteractiveOnly,
             "inherited" => route.inherited = true,
+            "hooked" => route.on_taken = Some(plans::function()),
             "when" => route.when = Some(plans::digest(7)),
             _ => return Err(format!("no route has `{part}`")),
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::{
-    Action, Artifact, Ask, Branch, Check, Child, Children, Choice, Clocks, Continuity, Format,
-    Group, Input, ItemSource, Join, Limits, OnInterrupt, Output, OutputSource, Plan, Program,
-    Route, Settle, Step, Target, TurnPlan, Visibility, Work, Worklist,
+    Action, Artifact, Ask, Branch, Call, Check, Child, Children, Choice, Clocks, Code, Continuity,
+    Format, Group, Hooks, Input, ItemSource, Join, Limits, OnInterrupt, Output, OutputSource, Plan,
+    Program, Route, Settle, Step, Target, TurnPlan, Visibility, Work, Worklist,
 };
 
 pub(crate) fn digest(n: u8) -> Digest {
@@ -41,6 +41,7 @@ pub(crate) fn route(tag: &str, action: Action) -> Route {
         visibility: Visibility::Provider,
         route_fields: None,
         inherited: false,
+        on_taken: None,
     }
 }
 
@@ -76,6 +77,7 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         state: None,
         item_state: None,
         protect: Vec::new(),
+        hooks: Hooks::default(),
     }
 }
 
@@ -84,12 +86,21 @@ pub(crate) fn prompt(writes: &[&str]) -> Work {
 }
 
 pub(crate) fn script() -> Work {
-    Work::Run { program: Program { command: digest(2), writes: Vec::new() } }
+    Work::Run { program: Program { command: Code::Command(digest(2)), writes: Vec::new() } }
+}
+
+/// A step that calls a function.
+pub(crate) fn call() -> Work {
+    Work::Run { program: Program { command: function(), writes: Vec::new() } }
+}
+
+pub(crate) fn function() -> Code {
+    Code::Call(Call { function: "score".parse().unwrap(), with: None })
 }
 
 pub(crate) fn validate(validates: &str, feedback: &str) -> Work {
     let (validates, feedback) = (validates.parse().unwrap(), feedback.parse().unwrap());
-    Work::Validate { command: digest(2), validates, feedback }
+    Work::Validate { command: Code::Command(digest(2)), validates, feedback }
 }
 
 pub(crate) fn classify(choices: &[&str]) -> Work {

@@ -334,7 +334,7 @@ pub(crate) fn findings(words: &[&str], others: &[&str]) -> Result<Vec<Finding>, 
 
 /// `tag [artifact=state …] [hands=what] [asks=what] [choices=a,b] [true=tag,tag] [set=state.x:1]`; `_`
 /// is a blank.
-fn outcome(words: &[&str]) -> Result<Outcome, String> {
+pub(crate) fn outcome(words: &[&str]) -> Result<Outcome, String> {
     let (tag, rest) = words.split_first().ok_or("which outcome?")?;
     let question = value(rest, "asks").map(|asks| AskedQuestion {
         text: asks.replace('_', " "),
@@ -354,7 +354,7 @@ fn outcome(words: &[&str]) -> Result<Outcome, String> {
 }
 
 /// `state.round:2`
-fn change(word: &str) -> Result<StateChange, String> {
+pub(crate) fn change(word: &str) -> Result<StateChange, String> {
     let (place, value) = word.split_once(':').ok_or("`set=state.x:1`")?;
     Ok(StateChange { place: place.parse()?, value: text(value) })
 }

@@ -45,7 +45,7 @@ pub(crate) fn input(run: &Run, word: &str, rest: &str) -> Result<Option<Input>, 
         "answer" => answer(rest, shown(run, None)),
         // Somebody wrote to what was shown.
         "answer_after_a_change" => answer(rest, shown(run, Some(9))),
-        _ => return Ok(None),
+        _ => return crate::said_calls::input(run, word, rest),
     }))
 }
 

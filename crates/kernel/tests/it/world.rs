@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
+use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId, WorklistName};
 use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
-    Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Drift, Effect, Event,
-    Evidence, Exit, FailureClass, Finding, FindingState, Grant, Hold, Input, Item, ItemStatus,
-    Judged, Lifecycle, Outcome, Process, Question, QuestionKind, Raise, Ref, Refusal, Rest, Run,
-    Signal, SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict, decide, outstanding,
+    AskedQuestion, Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Control,
+    Drift, Effect, Event, Evidence, Exit, FailureClass, Finding, FindingState, Grant, Hold, Input,
+    Item, ItemStatus, Judged, Lifecycle, Outcome, Process, Question, QuestionKind, Raise, Ref,
+    Refusal, Rest, Returned, Run, Signal, SnapshotId, StateChange, Stop, TurnResult, Usage,
+    Verdict, WorklistChange, decide, outstanding,
 };
 
-use crate::plans::digest;
+use crate::plans::{digest, target_of};
+use crate::said_calls::asked as asks_for;
 use crate::said_outside::shown;
 
 pub(crate) fn text(text: &str) -> Ref {
@@ -134,6 +136,9 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
             session,
             said: u32::try_from(said.len()).unwrap(),
         }],
+        Effect::RunTurn { turn, .. } if turn.role.is_code() && draw.one_in(3) => {
+            vec![asks_for(run, turn, "something", draw.one_in(2))]
+        }
         Effect::RunTurn { turn, .. } => ran(turn, draw),
         Effect::RunChecks { visit, checks } => vec![Input::ChecksEnded {
             checks: checks
@@ -155,31 +160,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Seal { visit } => {
             vec![Input::Sealed { visit, tree: Some(SnapshotId("t1".to_owned())) }]
         }
-        Effect::Judge { turn, tag: Some(tag), .. } => {
-            let judged = match draw.below(9) {
-                8 => Judged::Malformed { why: "the payload does not fit".to_owned() },
-                _ => outcome(tag.as_str(), Vec::new()),
-            };
-            vec![Input::Judged { turn, judged }]
-        }
-        Effect::Judge { turn, offered, .. } => {
-            let judged = match draw.below(8) {
-                7 => Judged::Malformed { why: "no JSON".to_owned() },
-                6 => Judged::ScriptFailed { why: "exit 3".to_owned() },
-                5 => outcome("no_such_route", Vec::new()),
-                n => Judged::Outcome(Box::new(Outcome {
-                    tag: offered
-                        .get(n % offered.len().max(1))
-                        .map_or("none", RouteTag::as_str)
-                        .to_owned(),
-                    payload: None,
-                    fields: None,
-                    findings: findings(run, turn.role, draw),
-                    exit: exit(run, draw),
-                })),
-            };
-            vec![Input::Judged { turn, judged }]
-        }
+        Effect::Judge { turn, offered, tag, .. } => vec![judged(run, turn, &offered, tag, draw)],
         Effect::Hand { visit, .. } => {
             vec![Input::HandoffRendered { visit, exit: exit(run, draw) }]
         }
@@ -198,7 +179,93 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::Arm { visit } => vec![Input::Armed { until: timed(run).then_some(5_000), visit }],
         Effect::AwaitDue { visit, .. } => vec![Input::Due { visit }],
         Effect::Restore { turn, .. } => vec![restored(turn, draw)],
+        Effect::Answer { turn, n, .. } => {
+            let change = changes(draw).pop();
+            vec![Input::CallbackAnswered { turn, n, answer: text("5"), change }]
+        }
     }
+}
+
+/// What is made of what a turn came to.
+fn judged(
+    run: &Run,
+    turn: TurnId,
+    offered: &[RouteTag],
+    tag: Option<RouteTag>,
+    draw: &mut Draw<'_>,
+) -> Input {
+    let judged = match tag {
+        Some(tag) => match draw.below(9) {
+            8 => Judged::Malformed { why: "the payload does not fit".to_owned() },
+            _ => outcome(tag.as_str(), Vec::new()),
+        },
+        None if turn.role.is_hook() || draw.one_in(6) => {
+            Judged::Returned(Box::new(returned(run, &turn, offered, draw)))
+        }
+        None => match draw.below(8) {
+            7 => Judged::Malformed { why: "no JSON".to_owned() },
+            6 => Judged::ScriptFailed { why: "exit 3".to_owned() },
+            5 => outcome("no_such_route", Vec::new()),
+            n => Judged::Outcome(Box::new(Outcome {
+                tag: offered
+                    .get(n % offered.len().max(1))
+                    .map_or("none", RouteTag::as_str)
+                    .to_owned(),
+                payload: None,
+                fields: None,
+                findings: findings(run, turn.role, draw),
+                exit: exit(run, draw),
+            })),
+        },
+    };
+    Input::Judged { turn, judged }
+}
+
+/// What code comes to.
+fn returned(run: &Run, turn: &TurnId, offered: &[RouteTag], draw: &mut Draw<'_>) -> Returned {
+    let control = match draw.below(10) {
+        9 => Control::Fail { why: "it is too late".to_owned() },
+        8 => Control::Ask(AskedQuestion {
+            text: "which?".to_owned(),
+            choices: Vec::new(),
+            schema: None,
+        }),
+        7 => {
+            let steps = run.plan.steps.iter().map(|step| step.id.as_str());
+            let all: Vec<&str> = steps.chain(["FINISH", "FAIL", "SELF", "nowhere"]).collect();
+            let to = target_of(all[draw.below(all.len())]);
+            Control::Goto { to, handoff: None, why: None }
+        }
+        n @ (5 | 6) => Control::Outcome(Box::new(Outcome {
+            tag: offered.get(n % offered.len().max(1)).map_or("none", RouteTag::as_str).to_owned(),
+            payload: None,
+            fields: None,
+            findings: findings(run, turn.role, draw),
+            exit: exit(run, draw),
+        })),
+        // A function that returns nothing is done.
+        _ if !turn.role.is_hook() => match outcome("done", Vec::new()) {
+            Judged::Outcome(outcome) => Control::Outcome(outcome),
+            _ => unreachable!(),
+        },
+        _ => Control::Go,
+    };
+    Returned { control, changes: exit(run, draw).changes, worklists: changes(draw) }
+}
+
+fn changes(draw: &mut Draw<'_>) -> Vec<(WorklistName, WorklistChange)> {
+    let count = draw.below(3);
+    let mut any = |_| {
+        let item = item(draw.below(4)).id;
+        let change = match draw.below(4) {
+            0 => WorklistChange::Complete { item },
+            1 => WorklistChange::Reset { item },
+            2 => WorklistChange::Advance,
+            _ => WorklistChange::Refresh,
+        };
+        ("item".parse().unwrap(), change)
+    };
+    (0..count).map(&mut any).collect()
 }
 
 fn restored(turn: TurnId, draw: &mut Draw<'_>) -> Input {
@@ -219,8 +286,10 @@ fn timed(run: &Run) -> bool {
 
 /// What became of a child that was moved.
 fn lived(run: &Run, which: ChildRun, grant: &Grant, cancel: bool, draw: &mut Draw<'_>) -> Input {
-    let before = run.visit.iter().filter_map(|visit| visit.children.as_ref());
-    let state = before.flat_map(|it| it.iter()).find(|(plan, _)| plan.run == which.run);
+    let before = run.visit.iter().filter_map(|visit| visit.moving_children());
+    let state = before
+        .flat_map(botpipe_kernel::run::Children::iter)
+        .find(|(plan, _)| plan.run == which.run);
     let (mut spent, steps) = state.map(|(_, it)| (it.spent.clone(), it.steps)).unwrap();
     let steps = steps + u32::from(steps < grant.max_steps);
     if grant.budget.turns.is_none_or(|turns| spent.turns < turns) {

@@ -7,8 +7,8 @@ use minijinja::Environment;
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{
-    ChildrenDecl, ContinuityDecl, Document, GroupDecl, OutputFrom, OverDecl, SourceDecl, StepDecl,
-    TextDecl, WaitDecl, WorkDecl,
+    ChildrenDecl, CodeDecl, ContinuityDecl, Document, GroupDecl, OutputFrom, OverDecl, SourceDecl,
+    StepDecl, TextDecl, WaitDecl, WorkDecl,
 };
 use crate::source::Span;
 
@@ -59,8 +59,12 @@ impl Rule<'_, '_> {
                 self.template(key, place);
             }
         }
-        if let WorkDecl::Run { command, .. } | WorkDecl::Validate { command, .. } = &step.work {
-            self.template(command, place);
+        let early = step.work.code().into_iter().chain(step.hooks.early());
+        for text in early.flat_map(CodeDecl::templates) {
+            self.template(text, place);
+        }
+        for text in step.hooks.late().flat_map(CodeDecl::templates) {
+            self.template(text, Place::Exit(step));
         }
         match &step.work {
             WorkDecl::Ask { question: text, .. }
@@ -83,6 +87,9 @@ impl Rule<'_, '_> {
             }
             for set in &route.set {
                 self.expression(&set.value, place);
+            }
+            for text in route.on_taken.iter().flat_map(CodeDecl::templates) {
+                self.template(text, place);
             }
         }
     }

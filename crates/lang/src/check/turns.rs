@@ -1,7 +1,8 @@
 //! The most provider turns a run may take.
 
 use super::Checked;
-use crate::document::{ChildrenDecl, StepDecl, WorkDecl};
+use crate::document::{ChildrenDecl, CodeDecl, StepDecl, WorkDecl};
+use botpipe_kernel::plan::Step;
 
 /// The most turns a run may take, before anybody raises a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -36,11 +37,28 @@ pub(crate) fn worst_case(checked: &Checked) -> WorstCase {
             worst.per_item += per_item * visits;
         }
     }
+    // What a function asks for are runs, and each of their steps counts.
+    let calls = document.steps.iter().any(calls);
+    if calls {
+        dearest = dearest.max(u64::from(Step::DEFAULT_MAX_ATTEMPTS));
+    }
     worst.most = dearest * u64::from(document.max_steps);
-    if worst.per_item == 0 {
+    if worst.per_item == 0 && !calls {
         worst.most = worst.most.min(worst.fixed);
     }
     worst
+}
+
+/// Whether a step, or a branch of it, calls a function.
+fn calls(step: &StepDecl) -> bool {
+    let hooks = step.hooks.early().chain(step.hooks.late());
+    let of_routes = step.routes.iter().filter_map(|route| route.on_taken.as_ref());
+    let own = step.work.code().into_iter().chain(hooks).chain(of_routes).any(CodeDecl::calls);
+    let below = match &step.work {
+        WorkDecl::Group(group) => group.branches().any(|branch| calls(&branch.step)),
+        _ => false,
+    };
+    own || below
 }
 
 /// The turns of one visit, attempts included.

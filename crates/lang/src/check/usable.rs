@@ -3,7 +3,7 @@
 use botpipe_kernel::plan::Visibility;
 
 use crate::diagnostic::{Code, Problem, Report};
-use crate::document::{Document, StepDecl};
+use crate::document::{CodeDecl, Document, StepDecl};
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     // Where nobody has a say in it, `outcomes` looks for the routes there must be.
@@ -17,7 +17,8 @@ fn check_step(step: &StepDecl, report: &mut Report<'_>) {
     let id = &step.id.value;
     let agent = step.work.asks_agent();
     let own = || step.routes.iter().filter(|route| !route.inherited);
-    for route in own().filter(|_| agent) {
+    // A hook may pick any.
+    for route in own().filter(|_| agent && !step.hooks.any()) {
         if route.visibility == Some(Visibility::Hidden) && route.when.is_none() {
             report.push(
                 Problem::new(
@@ -33,7 +34,12 @@ fn check_step(step: &StepDecl, report: &mut Report<'_>) {
         !agent || visibility.unwrap_or_default() == Visibility::Provider
     };
     if !own().any(|route| route.when.is_none() && sure(route.visibility)) {
-        let who = if agent { "the agent" } else { "the script" };
+        let calls = step.work.code().is_some_and(CodeDecl::calls);
+        let who = match (agent, calls) {
+            (true, _) => "the agent",
+            (false, true) => "the function",
+            (false, false) => "the script",
+        };
         report.push(
             Problem::new(
                 Code::NothingOffered,

@@ -60,7 +60,7 @@ codes! {
     PolicyNotEnforced "BP0207" "policy is not enforced yet", "A protection that nobody enforces is refused, never ignored.";
     BadName "BP0208" "not a valid name", "Names stand in paths, tags and messages, so few characters are allowed.";
     ReservedName "BP0209" "reserved name", "The name means something else already.";
-    StepKind "BP0210" "a step has exactly one kind", "One of `prompt`, `produce` with `verify`, `llm`, `classify`, `run`, `validate`, `ask` or `wait` says what a step does.";
+    StepKind "BP0210" "a step has exactly one kind", "One of `prompt`, `produce` with `verify`, `llm`, `classify`, `run`, `call`, `validate`, `ask`, `wait`, `workflow`, `parallel` or `fan_out` says what a step does.";
     WrongKind "BP0211" "key of another kind of step", "The key exists, but not for this kind of step.";
     Duration "BP0212" "not a duration", "Durations are a number and a unit: `500ms`, `30s`, `20m`, `2h`.";
     Range "BP0213" "number out of range", "The number is too small or too large to mean anything.";

@@ -15,7 +15,6 @@ pub struct Fields<'n> {
     place: Span,
     entries: &'n [Entry],
     asked: Vec<&'static str>,
-    forgiving: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -27,7 +26,7 @@ impl<'n> Fields<'n> {
         report: &mut Report<'_>,
     ) -> Option<Self> {
         if let Value::Map(entries) = &node.value {
-            return Some(Self { what, place, entries, asked: Vec::new(), forgiving: false });
+            return Some(Self { what, place, entries, asked: Vec::new() });
         }
         wrong_type(node, place, &format!("{what} as a map"), report);
         None
@@ -59,11 +58,6 @@ impl<'n> Fields<'n> {
         entry
     }
 
-    /// Says nothing of unknown keys: they may belong to something this version does not know.
-    pub(crate) fn forgive_unknown(&mut self) {
-        self.forgiving = true;
-    }
-
     /// Reports what was not asked for; `later` are keys of the language that this version lacks.
     pub fn close(self, later: &[&'static str], report: &mut Report<'_>) {
         self.close_with(later, not_yet, report);
@@ -90,7 +84,7 @@ impl<'n> Fields<'n> {
                 report.push(not_enforced(key, entry.key_span));
             } else if later.contains(&key) {
                 report.push(problem(key, entry.key_span));
-            } else if !self.forgiving {
+            } else {
                 let known = self.asked.iter().copied();
                 report.push(
                     Problem::new(

@@ -311,7 +311,7 @@ impl Reader<'_, '_> {
 }
 
 /// Every text in a JSON value, as a template at the value's place.
-fn texts_of(json: &Json, span: Span, found: &mut Vec<TextDecl>) {
+pub(super) fn texts_of(json: &Json, span: Span, found: &mut Vec<TextDecl>) {
     match json {
         Json::String(text) => found.push(TextDecl { text: text.clone(), span, file: None }),
         Json::Array(items) => items.iter().for_each(|item| texts_of(item, span, found)),

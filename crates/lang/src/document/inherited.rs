@@ -106,7 +106,7 @@ impl Reader<'_, '_> {
     pub(super) fn control_routes(&mut self, entry: &Entry, step: &mut StepDecl) {
         let fields = Fields::of(&entry.value, "`control_routes`", entry.key_span, self.report);
         let Some(mut fields) = fields else { return };
-        if !step.work.asks_agent() {
+        if !step.work.asks_agent() && !matches!(step.work, WorkDecl::Unknown) {
             self.report.push(
                 Problem::new(
                     Code::WrongKind,

@@ -2,7 +2,6 @@
 
 use super::Reader;
 use super::field::Fields;
-use super::step::LATER_KINDS;
 use crate::diagnostic::{Code, Problem};
 use crate::source::Span;
 use crate::yaml::Entry;
@@ -13,6 +12,7 @@ pub(super) enum Kind {
     Prompt,
     ProduceVerify,
     Run,
+    Call,
     Validate,
     Ask,
     Wait,
@@ -24,11 +24,12 @@ pub(super) enum Kind {
 }
 
 /// The keys that say what a step does. `produce` and `verify` are one kind.
-const KINDS: [(&str, Kind); 12] = [
+const KINDS: [(&str, Kind); 13] = [
     ("prompt", Kind::Prompt),
     ("produce", Kind::ProduceVerify),
     ("verify", Kind::ProduceVerify),
     ("run", Kind::Run),
+    ("call", Kind::Call),
     ("validate", Kind::Validate),
     ("ask", Kind::Ask),
     ("wait", Kind::Wait),
@@ -45,7 +46,7 @@ const OF_BRANCHES: [Kind; 2] = [Kind::Parallel, Kind::FanOut];
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
 const OWNED_KEYS: [(&str, &str, &[Kind]); 24] = [
-    ("writes", "`prompt` and `run`", &[Kind::Prompt, Kind::Run]),
+    ("writes", "`prompt`, `run` and `call`", &[Kind::Prompt, Kind::Run, Kind::Call]),
     ("session", "`prompt`, `produce`, `llm` and `classify`", &OF_AGENTS),
     ("verifier_session", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("producer_writes", "`produce` + `verify`", &[Kind::ProduceVerify]),
@@ -61,7 +62,7 @@ const OWNED_KEYS: [(&str, &str, &[Kind]); 24] = [
     ("into", "`llm`, `classify` and `ask`", &[Kind::Llm, Kind::Classify, Kind::Ask]),
     ("answer", "`ask`", &[Kind::Ask]),
     ("shows", "`ask`", &[Kind::Ask]),
-    ("with", "`workflow`", &[Kind::Workflow]),
+    ("with", "`workflow` and `call`", &[Kind::Workflow, Kind::Call]),
     ("params", "`workflow`", &[Kind::Workflow]),
     ("message", "`workflow`", &[Kind::Workflow]),
     ("branch", "`fan_out`", &[Kind::FanOut]),
@@ -83,7 +84,6 @@ impl Reader<'_, '_> {
             }
         }
         let owned = OWNED_KEYS.map(|(key, ..)| fields.get(key));
-        let later = LATER_KINDS.iter().any(|kind| fields.peek(kind).is_some());
         match written.as_slice() {
             [(_, kind)] => {
                 self.check_owned(&owned, *kind);
@@ -97,17 +97,12 @@ impl Reader<'_, '_> {
                 )
                 .also(first.key_span, "the first kind"),
             ),
-            // The key of a kind that comes later is reported as such.
-            [] if later => {}
             [] => {
                 self.report.push(Problem::new(Code::StepKind, id, "this step does nothing").help(
-                    "add one of `prompt`, `produce` with `verify`, `llm`, `classify`, `run`, \
+                    "add one of `prompt`, `produce` with `verify`, `llm`, `classify`, `run`, `call`, \
                      `validate`, `ask`, `wait`, `workflow`, `parallel` or `fan_out`",
                 ));
             }
-        }
-        if later {
-            fields.forgive_unknown();
         }
         None
     }

@@ -2,6 +2,7 @@
 
 mod action;
 mod artifact;
+mod code;
 pub(crate) mod field;
 mod group;
 mod inherited;
@@ -27,6 +28,7 @@ use botpipe_kernel::plan::{Budget, Policy, Provider};
 
 pub(crate) use action::{ActionDecl, Form};
 pub(crate) use artifact::ArtifactDecl;
+pub(crate) use code::{CallDecl, CodeDecl, HooksDecl};
 pub(crate) use group::{BranchDecl, ChildDecl, ChildrenDecl, GroupDecl, OverDecl};
 pub(crate) use inherited::GlobalRoutes;
 pub(crate) use output::{OutputDecl, OutputFrom};

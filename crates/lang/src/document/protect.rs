@@ -4,6 +4,7 @@ use super::Reader;
 use super::field::{list, text_of};
 use super::schema::SchemaDecl;
 use super::step::StepDecl;
+use super::work::WorkDecl;
 use crate::diagnostic::{Code, Problem};
 use crate::files::stays_inside;
 use crate::yaml::Entry;
@@ -32,7 +33,7 @@ impl Reader<'_, '_> {
 
     /// `control_schema:` of a step: what the payload has to fit on its routes that say nothing else.
     pub(super) fn control_schema(&mut self, entry: &Entry, step: &StepDecl) -> Option<SchemaDecl> {
-        if !step.work.has_say() {
+        if !step.work.has_say() && !matches!(step.work, WorkDecl::Unknown) {
             let message = "`control_schema` belongs to steps where an agent or a script says what comes of it";
             self.report.push(
                 Problem::new(Code::WrongKind, entry.key_span, message)

@@ -5,6 +5,7 @@ use botpipe_kernel::plan::{Target, Visibility};
 use botpipe_kernel::run::Verdict;
 
 use super::action::ActionDecl;
+use super::code::CodeDecl;
 use super::field::{Fields, choice, name, names, text_of, wrong_type};
 use super::schema::SchemaDecl;
 use super::state::AssignmentDecl;
@@ -37,10 +38,8 @@ pub(crate) struct RouteDecl {
     pub(crate) route_fields: Option<SchemaDecl>,
     /// Not the step's own.
     pub(crate) inherited: bool,
+    pub(crate) on_taken: Option<CodeDecl>,
 }
-
-/// Keys of routes that this version does not run.
-const LATER: [&str; 1] = ["on_taken"];
 
 impl RouteDecl {
     pub(super) fn bare(tag: Spanned<RouteTag>, action: ActionDecl) -> Self {
@@ -59,6 +58,7 @@ impl RouteDecl {
             visibility: None,
             route_fields: None,
             inherited: false,
+            on_taken: None,
         }
     }
 }
@@ -132,7 +132,10 @@ impl Reader<'_, '_> {
         if let Some(set) = fields.get("set") {
             route.set = self.assignments(set);
         }
-        fields.close(&LATER, self.report);
+        if let Some(hook) = fields.get("on_taken") {
+            route.on_taken = self.code(hook, "a hook");
+        }
+        fields.close(&[], self.report);
         Some(route)
     }
 

@@ -4,6 +4,7 @@ use botpipe_kernel::ids::{ArtifactName, StepId, WorklistName};
 use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
 
 use super::Reader;
+use super::code::HooksDecl;
 use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
 use super::inherited::Inheritance;
 use super::route::RouteDecl;
@@ -40,6 +41,7 @@ pub(crate) struct StepDecl {
     pub(crate) protect: Vec<String>,
     /// Where the payload of its outcome is put.
     pub(crate) into: Option<AssignmentDecl>,
+    pub(crate) hooks: HooksDecl,
     /// For a branch: what its templates know beside what those of other steps do.
     pub(crate) branch: Option<InBranch>,
 }
@@ -53,22 +55,8 @@ pub(crate) struct InBranch {
     pub(crate) scope: Option<Spanned<WorklistName>>,
 }
 
-/// Keys of the language that this version does not run, but for the kinds of step.
-const LATER: [&str; 10] = [
-    "before",
-    "after",
-    "before_producer",
-    "after_producer",
-    "before_verifier",
-    "after_verifier",
-    "limits",
-    "budget",
-    "provider",
-    "isolation",
-];
-
-/// Kinds of step that this version does not run.
-pub(super) const LATER_KINDS: [&str; 1] = ["call"];
+/// Keys of the language that this version does not run.
+const LATER: [&str; 4] = ["limits", "budget", "provider", "isolation"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
@@ -150,10 +138,13 @@ impl Reader<'_, '_> {
             item_state: self.state(fields.get("item_state")),
             inheritance: Inheritance::default(),
             into: None,
+            hooks: HooksDecl::default(),
             control_schema: None,
             protect: Vec::new(),
         };
         step.into = self.into(fields.get("into"));
+        let has_two = matches!(step.work, WorkDecl::ProduceVerify { .. } | WorkDecl::Unknown);
+        step.hooks = self.hooks(&mut fields, has_two);
         if let Some(entry) = fields.get("control_schema") {
             step.control_schema = self.control_schema(entry, &step);
         }
@@ -178,8 +169,7 @@ impl Reader<'_, '_> {
             self.routes(routes, &mut step);
         }
         self.bounds(&mut fields, &mut step);
-        let later: Vec<&'static str> = LATER.iter().chain(&LATER_KINDS).copied().collect();
-        fields.close(&later, self.report);
+        fields.close(&LATER, self.report);
         known.then_some(step)
     }
 

@@ -1,25 +1,14 @@
-//! A `validate` step: a script that judges an artifact, and where its words go.
+//! A `validate` step: code that judges an artifact, and where its words go.
 
 use botpipe_kernel::ids::{ArtifactName, StepId};
 use botpipe_kernel::plan::Target;
 
-use super::field::{Fields, name, not_yet, text_of};
+use super::field::{Fields, name, text_of};
 use super::{Document, Reader, WorkDecl};
 
 impl Reader<'_, '_> {
     pub(super) fn validate(&mut self, fields: &mut Fields<'_>, owner: &StepId) -> WorkDecl {
-        let mut command = None;
-        if let Some(entry) = fields.get("validate")
-            && let Some(mut how) =
-                Fields::of(&entry.value, "a validator", entry.key_span, self.report)
-        {
-            if let Some(host) = how.get("host") {
-                self.report.push(not_yet("host", host.key_span));
-            } else if let Some(run) = how.need("run", self.report) {
-                command = self.inline_text(&run.value, run.key_span);
-            }
-            how.close(&[], self.report);
-        }
+        let command = fields.get("validate").and_then(|entry| self.code(entry, "a validator"));
         let validates = fields.need("validates", self.report).and_then(|entry| {
             let written = text_of(&entry.value, entry.key_span, self.report)?;
             name(written.value, written.span, self.report)

@@ -3,6 +3,7 @@
 use botpipe_kernel::ids::{ArtifactName, CheckName, StepId, WorklistName};
 
 use super::Reader;
+use super::code::CodeDecl;
 use super::field::{Fields, duration, name, names, wrong_type};
 use super::group::GroupDecl;
 use super::kind::Kind;
@@ -28,13 +29,13 @@ pub(crate) enum WorkDecl {
         verifier: TurnDecl,
     },
     Run {
-        command: TextDecl,
+        command: CodeDecl,
         writes: Vec<Spanned<ArtifactName>>,
     },
     /// Runs below this one.
     Group(Box<GroupDecl>),
     Validate {
-        command: TextDecl,
+        command: CodeDecl,
         validates: Spanned<ArtifactName>,
         feedback: [Spanned<ArtifactName>; 1],
     },
@@ -108,6 +109,14 @@ impl WorkDecl {
         self.asks_agent() || matches!(self, Self::Run { .. })
     }
 
+    /// The code that it is.
+    pub(crate) fn code(&self) -> Option<&CodeDecl> {
+        match self {
+            Self::Run { command, .. } | Self::Validate { command, .. } => Some(command),
+            _ => None,
+        }
+    }
+
     pub(crate) fn checks(&self) -> &[CheckDecl] {
         match self {
             Self::ProduceVerify { checks, .. } => checks,
@@ -148,13 +157,22 @@ impl Reader<'_, '_> {
             Some(Kind::Run) => match fields.get("run") {
                 Some(run) => {
                     let command = self.inline_text(&run.value, run.key_span);
+                    let command = command.unwrap_or_else(|| TextDecl::missing(run.value.span));
                     WorkDecl::Run {
-                        command: command.unwrap_or_else(|| TextDecl::missing(run.value.span)),
+                        command: CodeDecl::Command(command),
                         writes: self.writes(fields.get("writes"), &id.value),
                     }
                 }
                 None => WorkDecl::Unknown,
             },
+            Some(Kind::Call) => {
+                let writes = self.writes(fields.get("writes"), &id.value);
+                let call = fields.get("call").and_then(|it| self.call(it, fields.get("with")));
+                match call {
+                    Some(call) => WorkDecl::Run { command: CodeDecl::Call(call), writes },
+                    None => WorkDecl::Unknown,
+                }
+            }
             Some(Kind::Validate) => self.validate(fields, &id.value),
             Some(Kind::Ask) => self.ask(fields),
             Some(Kind::Wait) => self.wait(fields),

@@ -2,7 +2,7 @@
 //!
 //! After a wanted change: `UPDATE_SNAPSHOTS=1 cargo test -p botpipe-lang`, then read the difference.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use botpipe_lang::{Code, Compiled, FileProblem, Files, Folder, Severity, SourceFile, compile};
@@ -99,6 +99,63 @@ fn every_code_has_a_bad_file() {
     let of_workflows = Code::ALL.iter().filter(|code| code.as_str() < "BP0600");
     let missing: Vec<_> = of_workflows.filter(|code| !shown.contains(code)).collect();
     assert!(missing.is_empty(), "no file in tests/corpus/bad shows {missing:?}");
+}
+
+#[test]
+fn the_corpus_is_large_enough() {
+    let bad = workflows("bad");
+    let errors = |(path, text): &(PathBuf, String)| {
+        let found = compiled(path, text).diagnostics;
+        found.iter().filter(|it| it.severity == Severity::Error).count()
+    };
+    assert!(workflows("ok").len() >= 60, "{} files are right", workflows("ok").len());
+    assert!(bad.len() >= 120, "{} files are wrong", bad.len());
+    let several = bad.iter().filter(|file| errors(file) >= 3).count();
+    assert!(several >= 30, "{several} files have three errors or more");
+}
+
+#[test]
+fn every_code_has_bad_files_of_different_shape() {
+    let mut shapes: BTreeMap<Code, BTreeSet<(String, String)>> = BTreeMap::new();
+    let mut files: BTreeMap<Code, BTreeSet<PathBuf>> = BTreeMap::new();
+    for (path, text) in workflows("bad") {
+        for found in compiled(&path, &text).diagnostics {
+            let line = text.lines().nth(found.labels[0].line - 1).unwrap_or_default();
+            let shape = (without_names(&found.message), without_names(line));
+            shapes.entry(found.code).or_default().insert(shape);
+            files.entry(found.code).or_default().insert(path.clone());
+        }
+    }
+    let of_workflows = Code::ALL.iter().filter(|code| code.as_str() < "BP0600");
+    let few = of_workflows.filter(|code| {
+        shapes.get(code).map_or(0, BTreeSet::len) < 2
+            || files.get(code).map_or(0, BTreeSet::len) < 2
+    });
+    let few: Vec<String> =
+        few.map(|code| format!("{code} {}: {:?}", code.title(), shapes.get(code))).collect();
+    assert!(few.is_empty(), "fewer than two files, or of one shape:\n{}", few.join("\n"));
+}
+
+/// A line with what authors call things taken out: the keys and the words around stay.
+fn without_names(line: &str) -> String {
+    let mut out = String::new();
+    let mut quoted = false;
+    for part in line.trim().split('`') {
+        if !quoted {
+            out += part;
+        }
+        quoted = !quoted;
+    }
+    out
+}
+
+#[test]
+fn every_code_is_documented() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/diagnostics.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for code in Code::ALL {
+        assert!(page.contains(code.as_str()) && page.contains(code.explanation()), "{code}");
+    }
 }
 
 #[test]

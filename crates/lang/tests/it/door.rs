@@ -101,7 +101,7 @@ fn a_diagnostic_is_json() {
 
 #[test]
 fn only_policy_is_refused_as_a_protection() {
-    let text = "sop: 1\nname: x\npolicy: { deny_read: [.env] }\nsteps:\n- id: a\n  prompt: Go.\n  before: x\n";
+    let text = "sop: 1\nname: x\npolicy: { deny_read: [.env] }\nsteps:\n- id: a\n  prompt: Go.\n  limits: x\n";
     let found = inline(text).diagnostics;
     let refused: Vec<_> = found.iter().map(|it| (it.code.as_str(), it.refused)).collect();
     assert_eq!(refused, [("BP0207", true), ("BP0206", false)]);

@@ -4,5 +4,6 @@
 mod corpus;
 mod door;
 mod files;
+mod mutants;
 mod mutations;
 mod render;

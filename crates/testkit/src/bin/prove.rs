@@ -1,17 +1,20 @@
-//! Runs a proof whole and writes its page: `prove kills`, `prove harness-kills`.
+//! Runs a proof whole and writes its page: `prove kills`, `prove children-kills`, `prove harness-kills`.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use botpipe_testkit::kills::{self, Programs, Size, cuts};
+use botpipe_testkit::kills::{self, Programs, Size, children, cuts};
 use tempfile::TempDir;
 
-const USAGE: &str =
-    "usage: prove kills|harness-kills --out FILE --date DATE [--trials N] [--seed N] [--about TEXT]
+const USAGE: &str = "usage: prove kills|children-kills|harness-kills --out FILE --date DATE
+    [--trials N] [--seed N] [--about TEXT]
 
 kills: kills 200 runs (or N), half of them at times spread evenly over the run, half between two
 deeds of Botpipe; resumes each; judges by the agent's ledger and the tree.
+children-kills: kills Botpipe in 150 runs (or N) with branches, nested workflows, questions and waits, a
+third at times spread evenly over the run, a third between any two deeds, a third between two deeds
+around a pause; a person goes on; judges by the agent's ledger and the tree.
 harness-kills: kills Botpipe inside 15 turns (or N) of the real Codex CLI and as many of Claude Code,
 which must be installed; resumes each; judges by the log of the loopback model and the tree.
 `botpipe` and `fake-agent` are taken from this program's own folder.";
@@ -46,6 +49,7 @@ fn prove() -> Result<usize, String> {
     let wanted = || Wanted::read(words);
     match proof.as_str() {
         "kills" => of_kills(&wanted()?),
+        "children-kills" => of_children_kills(&wanted()?),
         "harness-kills" => of_harness_kills(&wanted()?),
         _ => Err(USAGE.to_owned()),
     }
@@ -90,8 +94,7 @@ impl Wanted {
 }
 
 fn of_kills(wanted: &Wanted) -> Result<usize, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join("kills.json");
-    let programs = Programs { botpipe: sibling("botpipe")?, agent: sibling("fake-agent")?, script };
+    let programs = programs("kills.json")?;
     let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
     let trials = wanted.trials.unwrap_or(200);
     let size = Size {
@@ -106,6 +109,22 @@ fn of_kills(wanted: &Wanted) -> Result<usize, String> {
     wanted.write(&page, proof.trials.len(), proof.faulty(), scratch)
 }
 
+fn of_children_kills(wanted: &Wanted) -> Result<usize, String> {
+    let programs = programs("children/agent.json")?;
+    let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let trials = wanted.trials.unwrap_or(150);
+    let size = children::Size {
+        timed: trials / 3,
+        aimed: trials / 3,
+        pauses: trials - trials / 3 * 2,
+        again: trials / 3,
+    };
+    let proof = children::prove(&programs, scratch.path(), size, wanted.seed, &mut say);
+    let proof = proof.map_err(|error| in_full(&error))?;
+    let page = children::markdown(&proof, &wanted.date, &wanted.about);
+    wanted.write(&page, proof.count(), proof.faulty(), scratch)
+}
+
 fn of_harness_kills(wanted: &Wanted) -> Result<usize, String> {
     let botpipe = sibling("botpipe")?;
     // Beside the programs: under the temporary directory Codex's own sandbox does not work.
@@ -117,6 +136,12 @@ fn of_harness_kills(wanted: &Wanted) -> Result<usize, String> {
     let proof = proof.map_err(|error| in_full(&error))?;
     let page = cuts::markdown(&proof, &wanted.date, &wanted.about);
     wanted.write(&page, proof.count(), proof.faulty(), scratch)
+}
+
+/// The programs beside this one, the agent with this script.
+fn programs(script: &str) -> Result<Programs, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script);
+    Ok(Programs { botpipe: sibling("botpipe")?, agent: sibling("fake-agent")?, script })
 }
 
 fn sibling(name: &str) -> Result<PathBuf, String> {

@@ -112,27 +112,42 @@ impl Ground {
     }
 
     /// The events that are recorded, as JSON lines; none when there is no run.
-    ///
-    /// Asked of a copy, so that looking changes nothing.
     pub(super) fn events(&self, botpipe: &Path) -> Result<Option<String>, GroundError> {
+        self.beside(|look| look.say(botpipe, &["logs", "ralph_loop", TASK, "--events"]))
+    }
+
+    /// Looks at what is recorded in a copy, so that looking changes nothing; nothing where nothing is.
+    pub(super) fn beside<T>(
+        &self,
+        look: impl FnOnce(&Self) -> Result<Option<T>, GroundError>,
+    ) -> Result<Option<T>, GroundError> {
         if !self.workspace().join(".botpipe").exists() {
             return Ok(None);
         }
-        let look = Self { folder: self.folder.join("look") };
-        remove(&look.folder)?;
-        fs::create_dir_all(look.workspace()).map_err(|source| error(&look.folder, source))?;
+        let copied = Self { folder: self.folder.join("look") };
+        remove(&copied.folder)?;
+        fs::create_dir_all(copied.workspace()).map_err(|source| error(&copied.folder, source))?;
         let mut copy = Command::new("cp");
-        copy.arg("-a").arg(self.workspace().join(".botpipe")).arg(look.workspace());
+        copy.arg("-a").arg(self.workspace().join(".botpipe")).arg(copied.workspace());
         run(&mut copy)?;
-        let mut logs = look.botpipe(botpipe, &["logs", "ralph_loop", TASK, "--events"]);
-        let output = logs.output().map_err(|source| error(botpipe, source))?;
-        let found = match output.status.code() {
-            Some(0) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
-            Some(NOT_FOUND) => None,
-            _ => return Err(refused(&logs, &output)),
-        };
-        remove(&look.folder)?;
+        let found = look(&copied)?;
+        remove(&copied.folder)?;
         Ok(found)
+    }
+
+    /// What a `botpipe` that only looks prints; nothing when what it looks for is not there.
+    pub(super) fn say(
+        &self,
+        botpipe: &Path,
+        words: &[&str],
+    ) -> Result<Option<String>, GroundError> {
+        let mut command = self.botpipe(botpipe, words);
+        let output = command.output().map_err(|source| error(botpipe, source))?;
+        match output.status.code() {
+            Some(0) => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),
+            Some(NOT_FOUND) => Ok(None),
+            _ => Err(refused(&command, &output)),
+        }
     }
 
     /// All that the run leaves to its users: the workspace with `.git`, and of `.botpipe` the artifacts.
@@ -180,7 +195,8 @@ impl Ground {
         command
     }
 
-    fn write(&self, relative: &str, text: &str) -> Result<(), GroundError> {
+    /// Writes a file of the workspace.
+    pub(super) fn write(&self, relative: &str, text: &str) -> Result<(), GroundError> {
         let path = self.workspace().join(relative);
         let folder = path.parent().unwrap_or(&path);
         let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));

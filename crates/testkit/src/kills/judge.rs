@@ -31,13 +31,16 @@ pub struct Judgement {
 
 /// The turns the agent was asked for, in order.
 pub(super) fn begun(ground: &Ground) -> Result<Vec<String>, GroundError> {
-    let ledger = ground.ledger();
-    let entries = ledger.entries().map_err(|problem| match problem {
+    let turn = |entry| if let Entry::Began { turn, .. } = entry { Some(turn) } else { None };
+    Ok(entries(ground)?.into_iter().filter_map(turn).collect())
+}
+
+/// The ledger of a ground.
+pub(super) fn entries(ground: &Ground) -> Result<Vec<Entry>, GroundError> {
+    ground.ledger().entries().map_err(|problem| match problem {
         LedgerError::File { path, source } => error(&path, source),
         LedgerError::Line { path, source, .. } => error(&path, source.into()),
-    })?;
-    let turn = |entry| if let Entry::Began { turn, .. } = entry { Some(turn) } else { None };
-    Ok(entries.into_iter().filter_map(turn).collect())
+    })
 }
 
 /// The turns whose end is recorded, without their `~n`.
@@ -45,12 +48,16 @@ pub(super) fn ended(events: &str) -> BTreeSet<String> {
     turns(events, "turn_ended").iter().map(|turn| path(turn).to_owned()).collect()
 }
 
+/// The turns whose interruption is recorded.
+pub(super) fn interrupted(events: &str) -> BTreeSet<String> {
+    turns(events, "turn_interrupted").into_iter().collect()
+}
+
 /// Judges the ledger against what was durable at each cut.
 ///
 /// Of our own records it takes two things: which ends were durable when a kill fell, and that an
 /// interruption stands before each repeat.
-pub(super) fn judge(begun: &[String], cuts: &[Cut], events: &str) -> Judgement {
-    let interrupted: BTreeSet<String> = turns(events, "turn_interrupted").into_iter().collect();
+pub(super) fn judge(begun: &[String], cuts: &[Cut], interrupted: &BTreeSet<String>) -> Judgement {
     let mut faults = Vec::new();
     let mut seen = BTreeMap::new();
     let mut repeats = 0;
@@ -86,6 +93,7 @@ pub(super) fn differences(wanted: &Tree, found: &Tree) -> Vec<String> {
     paths.into_iter().filter(differs).map(|path| format!("{path} {}", word(path))).collect()
 }
 
+/// The turns that events of this kind name.
 fn turns(events: &str, kind: &str) -> Vec<String> {
     let event = |line: &str| {
         let event = serde_json::from_str::<Value>(line).ok()?["event"].take();
@@ -94,7 +102,8 @@ fn turns(events: &str, kind: &str) -> Vec<String> {
     events.lines().filter_map(event).collect()
 }
 
-fn path(turn: &str) -> &str {
+/// A turn without its `~n`.
+pub(super) fn path(turn: &str) -> &str {
     turn.split('~').next().unwrap_or(turn)
 }
 
@@ -108,7 +117,7 @@ mod tests {
     fn faults(begun: &[&str], cut: Option<(usize, &str)>, events: &str) -> Vec<String> {
         let begun: Vec<String> = begun.iter().map(|turn| (*turn).to_owned()).collect();
         let cut = cut.map(|(begun, turn)| Cut { begun, ended: BTreeSet::from([turn.to_owned()]) });
-        judge(&begun, &cut.into_iter().collect::<Vec<_>>(), events).faults
+        judge(&begun, &cut.into_iter().collect::<Vec<_>>(), &interrupted(events)).faults
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The kill proof: runs cut off at chosen moments, resumed, and judged by what lies outside Botpipe.
 
+pub mod children;
 pub mod cuts;
 mod ground;
 mod judge;

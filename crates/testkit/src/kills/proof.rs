@@ -115,7 +115,7 @@ pub fn prove(
 }
 
 /// Shows that the agent does escape where nobody holds it.
-fn control(programs: &Programs, ground: &Ground) -> Result<(), GroundError> {
+pub(super) fn control(programs: &Programs, ground: &Ground) -> Result<(), GroundError> {
     let mut agent = Command::new(&programs.agent);
     agent.arg("--script").arg(&programs.script).arg("--ledger").arg(ground.ledger().path());
     agent.arg("--escape").arg(ground.beats()).current_dir(ground.workspace());
@@ -289,12 +289,12 @@ impl Draw {
     clippy::cast_sign_loss,
     reason = "a share of a small number"
 )]
-fn index(length: usize, share: f64) -> usize {
+pub(super) fn index(length: usize, share: f64) -> usize {
     (length as f64 * share) as usize
 }
 
 /// Whether the n-th of `total` is one of `chosen` that are spread evenly.
-fn spread(n: usize, chosen: usize, total: usize) -> bool {
+pub(super) fn spread(n: usize, chosen: usize, total: usize) -> bool {
     (n + 1) * chosen / total > n * chosen / total
 }
 

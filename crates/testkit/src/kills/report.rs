@@ -40,11 +40,7 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
             out += &format!("- {} {}: {fault}\n", trial.victim, struck.places.join(", then "));
         }
     }
-    out += "\n## Where the aimed kills fell\n\n| deed | before | after |\n|---|--:|--:|\n";
-    for (deed, [before, after]) in deeds(all()) {
-        out += &format!("| {deed} | {before} | {after} |\n");
-    }
-    out
+    out + &deeds(all().flat_map(|(_, struck)| &struck.places))
 }
 
 fn row<'a>(kind: &str, victim: &str, of: impl Iterator<Item = &'a (Trial, Struck)>) -> String {
@@ -67,10 +63,10 @@ fn row<'a>(kind: &str, victim: &str, of: impl Iterator<Item = &'a (Trial, Struck
     format!("| {kind} | {victim} | {} |\n", counts.join(" | "))
 }
 
-/// Counts by system call and the kind of file it was done to.
-fn deeds<'a>(of: impl Iterator<Item = &'a (Trial, Struck)>) -> BTreeMap<String, [usize; 2]> {
+/// The table of the places where aimed kills fell: by system call and the kind of file it was done to.
+pub(super) fn deeds<'a>(places: impl Iterator<Item = &'a String>) -> String {
     let mut deeds = BTreeMap::new();
-    for place in of.flat_map(|(_, struck)| &struck.places) {
+    for place in places {
         let mut words = place.splitn(3, ' ');
         let (moment, call, target) = (words.next(), words.next(), words.next().unwrap_or(""));
         let index = match moment {
@@ -81,7 +77,12 @@ fn deeds<'a>(of: impl Iterator<Item = &'a (Trial, Struck)>) -> BTreeMap<String, 
         let deed = format!("{} {}", call.unwrap_or(""), kind_of(target));
         deeds.entry(deed).or_insert([0; 2])[index] += 1;
     }
-    deeds
+    let mut out =
+        "\n## Where the aimed kills fell\n\n| deed | before | after |\n|---|--:|--:|\n".to_owned();
+    for (deed, [before, after]) in deeds {
+        out += &format!("| {deed} | {before} | {after} |\n");
+    }
+    out
 }
 
 fn kind_of(target: &str) -> &'static str {

@@ -106,14 +106,14 @@ pub(super) fn perform(
         faults.push(fault);
     }
     let events = ground.events(&programs.botpipe)?.unwrap_or_default();
-    let mut judgement = judge::judge(&judge::begun(ground)?, &cuts, &events);
+    let mut judgement = judge::judge(&judge::begun(ground)?, &cuts, &judge::interrupted(&events));
     judgement.faults.extend(faults);
     judgement.faults.extend(judge::differences(&reference.tree, &ground.tree()?));
     Ok(Some(Struck { places, recorded, judgement }))
 }
 
 /// Runs a command until the kill falls, and on to its end; where it fell, if it did.
-fn cut(
+pub(super) fn cut(
     command: &mut Command,
     ground: &Ground,
     when: When,
@@ -190,7 +190,7 @@ pub(super) fn survivors(ground: &Ground) -> Vec<String> {
 }
 
 /// Whether somebody still writes to the file of beats.
-fn heartbeat(ground: &Ground) -> Option<String> {
+pub(super) fn heartbeat(ground: &Ground) -> Option<String> {
     let length = || fs::metadata(ground.beats()).map_or(0, |meta| meta.len());
     let before = length();
     thread::sleep(BEATS);

@@ -34,6 +34,7 @@ pub(super) fn turn_ended(
     };
     let session = batch.run.visit.as_ref().and_then(Visit::session);
     let continued = session.is_some_and(|session| session.token.is_some());
+    let role = turn.role;
     let Evidence { activity, transcript, checkpoint, usage, took_ms, leftover } = evidence;
     batch.push(Event::TurnEnded {
         turn,
@@ -47,6 +48,7 @@ pub(super) fn turn_ended(
     });
     let Some((class, message)) = failure else { return };
     let stop = match class.remedy() {
+        _ if role.is_hook() => true,
         Remedy::Again => exhausted(&batch.run),
         Remedy::Afresh => !continued,
         // No time brings this limit back, but another provider may have room.
@@ -113,6 +115,11 @@ pub(super) fn reject(batch: &mut Batch, turn: TurnId, feedback: Feedback) {
     let message = format!("turn {turn}: {}", say(&feedback));
     // Who is outside is not asked again for the same.
     if turn.role == Role::Outside {
+        return super::command::stand(batch, Stop::Error { message });
+    }
+    // What an author's code says is not asked for again by itself.
+    if turn.role.is_code() {
+        batch.push(Event::AttemptRejected { turn, feedback });
         return super::command::stand(batch, Stop::Error { message });
     }
     let in_vain = matches!(feedback, Feedback::Outcome { .. }) && was_to_repair(&batch.run);

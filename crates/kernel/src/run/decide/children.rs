@@ -1,7 +1,7 @@
 //! The children of a visit: who may begin, what each may spend, and what their ends come to.
 
 use super::{Batch, command, onward};
-use crate::ids::{StepId, VisitId};
+use crate::ids::{BranchId, StepId, VisitId};
 use crate::plan::{Budget, Children as Planned, Group, Join};
 use crate::run::children::{
     ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Rest,
@@ -71,7 +71,9 @@ pub(super) fn go_on(batch: &mut Batch) {
     if batch.run.lifecycle != Lifecycle::Running {
         return;
     }
-    let Some(group) = group_of(&batch.run) else { return };
+    let calling = batch.run.visit.as_ref().is_some_and(|visit| visit.calling.is_some());
+    let group = group_of(&batch.run).filter(|_| !calling);
+    let concurrency = group.as_ref().map_or(1, |group| group.concurrency as usize);
     let mut at_limit = None;
     loop {
         let (Some(children), Some(visit)) = (children_of(&batch.run), batch.run.visit.as_ref())
@@ -86,7 +88,7 @@ pub(super) fn go_on(batch: &mut Batch) {
             batch.push(Event::ChildSkipped { visit, branch });
             continue;
         }
-        if children.running() >= group.concurrency as usize {
+        if children.running() >= concurrency {
             break;
         }
         if children.failed_fast {
@@ -95,7 +97,7 @@ pub(super) fn go_on(batch: &mut Batch) {
             batch.push(Event::ChildOwed { visit, branch, grant });
             continue;
         }
-        match grant(&batch.run, children, next, &group) {
+        match grant(&batch.run, children, next, concurrency) {
             Ok(grant) => batch.push(Event::ChildOwed { visit, branch, grant }),
             Err(stop) => {
                 at_limit = Some(stop);
@@ -110,9 +112,10 @@ pub(super) fn go_on(batch: &mut Batch) {
     if let Some(event) = resting(&batch.run, children) {
         return batch.push(event);
     }
-    match at_limit {
-        Some(stop) => batch.push(Event::RunStopped { stop }),
-        None => join(batch, &group),
+    match (at_limit, group) {
+        (Some(stop), _) => batch.push(Event::RunStopped { stop }),
+        (None, Some(group)) => join(batch, &group),
+        (None, None) => super::calls::child_answered(batch),
     }
 }
 
@@ -140,11 +143,27 @@ fn resting(run: &Run, children: &Children) -> Option<Event> {
         let kind = QuestionKind::Child { visit, branch };
         return Some(Event::QuestionAsked { question: Question { kind, ..asked } });
     }
-    resting.into_iter().find_map(|(_, rest)| match rest {
-        Rest::Stopped(stop) => Some(Event::RunStopped { stop: stop.clone() }),
+    resting.into_iter().find_map(|(plan, rest)| match rest {
+        Rest::Stopped(stop) => {
+            Some(Event::RunStopped { stop: in_branch(&plan.branch, stop.clone()) })
+        }
         Rest::Held(hold) => Some(Event::RunHeld { hold: hold.clone() }),
         Rest::Waiting(_) => None,
     })
+}
+
+/// Why a child stopped, as its parent says it: steps of branches are named like their parent's.
+fn in_branch(branch: &BranchId, mut stop: Stop) -> Stop {
+    match &mut stop {
+        Stop::Policy { message } | Stop::Provider { message, .. } | Stop::Error { message } => {
+            message.insert_str(0, &format!("in `{branch}`: "));
+        }
+        Stop::MaxSteps { .. }
+        | Stop::MaxVisits { .. }
+        | Stop::Budget { .. }
+        | Stop::Signal { .. } => {}
+    }
+    stop
 }
 
 /// All are over: a turn is asked about them, or their ends pick the route.
@@ -190,12 +209,12 @@ pub(super) fn outcome(run: &Run, group: &Group) -> &'static str {
 }
 
 /// What a child may spend: an even part of what is left beside what others were granted.
-fn grant(run: &Run, children: &Children, at: usize, group: &Group) -> Result<Grant, Stop> {
+fn grant(run: &Run, children: &Children, at: usize, concurrency: usize) -> Result<Grant, Stop> {
     let child = &children.states[at];
     if let Some(stop) = hold::reached(&run.budget, &run.spent) {
         return Err(stop);
     }
-    let room = (group.concurrency as usize).saturating_sub(children.running());
+    let room = concurrency.saturating_sub(children.running());
     let open = children.states[at..].iter().filter(|it| it.may_begin()).count();
     let slots = room.min(open).max(1) as u64;
     let owed = |of: &dyn Fn(&ChildState) -> u64| -> u64 {
@@ -241,7 +260,7 @@ fn budget(run: &Run, child: &ChildState, slots: u64, owed: &Owed<'_>) -> Result<
 }
 
 fn children_of(run: &Run) -> Option<&Children> {
-    run.visit.as_ref()?.children.as_deref()
+    run.visit.as_ref()?.moving_children()
 }
 
 fn group_of(run: &Run) -> Option<Group> {

@@ -88,7 +88,9 @@ pub(super) fn answer(
             outside::answered(batch, visit, &question.shown, answer, &text, findings);
             return Ok(());
         }
-        QuestionKind::Route { .. } | QuestionKind::Child { .. } => answer,
+        QuestionKind::Route { .. } | QuestionKind::Child { .. } | QuestionKind::Code { .. } => {
+            answer
+        }
         QuestionKind::Interrupted { .. } | QuestionKind::Edited { .. } => Batch::answer_text(text),
     };
     batch.push(Event::AnswerAccepted { answer, tag: None });

@@ -1,6 +1,7 @@
 //! Input to events: every rule of how a run moves, and nothing else.
 
 mod attempt;
+mod calls;
 mod children;
 mod command;
 mod onward;
@@ -66,7 +67,7 @@ pub fn decide(run: &Run, input: Input) -> Result<Vec<Event>, Refusal> {
 fn answered(batch: &mut Batch, input: Input) {
     match input {
         Input::StatusWritten { worklist, item, status, stamp, drift } => {
-            if batch.run.status_owed == Some((worklist.clone(), item.clone(), status)) {
+            if batch.run.status_owed.front() == Some(&(worklist.clone(), item.clone(), status)) {
                 batch.push(Event::StatusWritten { worklist, item, status, stamp, drift });
                 onward::go_on(batch);
             }
@@ -100,6 +101,12 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::TurnEnded { .. }
         | Input::SaidDelivered { .. }
         | Input::TurnHeld { .. }) => of_a_turn(batch, of_turn),
+        Input::CallbackAsked { turn, n, key, ask, child } => {
+            calls::asked(batch, turn, n, key, ask, child.map(|child| *child));
+        }
+        Input::CallbackAnswered { turn, n, answer, change } => {
+            calls::answered(batch, turn, n, answer, change);
+        }
         Input::Posed { visit, text, findings, until } => {
             outside::posed(batch, visit, text, &findings, until);
         }
@@ -123,7 +130,7 @@ fn answered(batch: &mut Batch, input: Input) {
         Input::HandoffRendered { visit, exit } => {
             if let Some(Phase::Handing { tag }) = batch.phase_of(&visit) {
                 let tag = tag.clone();
-                route::take(batch, &tag, exit, &[]);
+                route::take(batch, None, &tag, exit, &[]);
             }
         }
         Input::TreeRestored { turn, kept } => {
@@ -167,7 +174,7 @@ fn of_a_turn(batch: &mut Batch, input: Input) {
         {
             let policy = policy.filter(|it| batch.run.policy.as_ref() != Some(it));
             let reached = hold::reached(&batch.run.budget, &batch.run.spent);
-            if let Some(stop) = reached.filter(|_| turn.role != Role::Script) {
+            if let Some(stop) = reached.filter(|_| !turn.role.is_code()) {
                 return command::stand(batch, stop);
             }
             // What was told before stands in the prompt as well, and is not owed any more.
@@ -236,6 +243,7 @@ fn judge(batch: &mut Batch, turn: TurnId, judged: Judged) {
         Judged::Malformed { why } => {
             attempt::reject(batch, turn, super::facts::Feedback::Outcome { why });
         }
+        Judged::Returned(returned) => calls::returned(batch, turn, *returned),
         Judged::ScriptFailed { why } => {
             // Whoever resumes has mended something, so it is run again.
             let feedback = super::facts::Feedback::Outcome { why: why.clone() };

@@ -13,7 +13,7 @@ pub(super) fn go_on(batch: &mut Batch) {
     // Each round either ends the run, enters a step, or passes an exhausted step on to another;
     // a cycle of exhausted steps ends at the bound of rounds.
     for _ in 0..=batch.run.plan.steps.len() {
-        if batch.run.lifecycle != Lifecycle::Running || batch.run.status_owed.is_some() {
+        if batch.run.lifecycle != Lifecycle::Running || !batch.run.status_owed.is_empty() {
             return;
         }
         if let Some(question) = command::pending_question(batch) {

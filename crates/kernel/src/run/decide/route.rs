@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Batch, attempt, onward};
-use crate::ids::{RouteTag, TurnId};
+use crate::ids::{Role, RouteTag, TurnId};
 use crate::plan::{Target, Work};
+use crate::run::calls::Leaving;
 use crate::run::event::Event;
 use crate::run::facts::{Feedback, Finding, FindingState, Question, QuestionKind, Ref};
 use crate::run::input::{AskedQuestion, Exit, Outcome};
@@ -17,7 +18,8 @@ pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
     else {
         return;
     };
-    let offered = batch.run.offered();
+    let role = turn.role;
+    let offered = if role.is_hook() { batch.run.of_code() } else { batch.run.offered() };
     let route = step.route_of(&outcome.tag).filter(|route| offered.contains(route)).cloned();
     let Some(route) = route else {
         let (what, legal): (_, Vec<&str>) = match &step.work {
@@ -54,7 +56,8 @@ pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
     if !artifacts.is_empty() {
         batch.push(Event::ArtifactsAccepted { visit: visit.id, artifacts });
     }
-    take(batch, &route.tag, outcome.exit, &outcome.findings);
+    let after = Some(role).filter(|role| role.is_hook());
+    take(batch, after, &route.tag, outcome.exit, &outcome.findings);
 }
 
 fn accepted<'a>(
@@ -70,15 +73,38 @@ fn accepted<'a>(
         .collect()
 }
 
-/// Leaves the visit in progress after an outcome of that tag.
-pub(super) fn take(batch: &mut Batch, tag: &RouteTag, exit: Exit, findings: &[Finding]) {
+/// Leaves the visit in progress after an outcome of that tag, once the hooks that come after this one
+/// have had their say; `None`: all of them.
+pub(super) fn take(
+    batch: &mut Batch,
+    after: Option<Role>,
+    tag: &RouteTag,
+    exit: Exit,
+    findings: &[Finding],
+) {
     let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
     else {
         return;
     };
     let Exit { whens, handoff, question: asked, changes } = exit;
     let tag = &batch.run.way_out(tag, &whens, findings).clone();
-    let Some(route) = step.route(tag) else { return };
+    if step.route(tag).is_none() {
+        return;
+    }
+    let leaving = Leaving { tag: tag.clone(), handoff, question: asked, changes };
+    let Some(hook) = step.leaving_hook(after, tag) else { return leave(batch, leaving) };
+    let Leaving { tag, handoff, question, changes } = leaving;
+    batch.push(Event::ExitPicked { visit: visit.id, tag, handoff, question, changes, hook });
+}
+
+/// Takes a route: nothing holds it up any more.
+pub(super) fn leave(batch: &mut Batch, leaving: Leaving) {
+    let Leaving { tag, handoff, question: asked, changes } = leaving;
+    let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
+    else {
+        return;
+    };
+    let Some(route) = step.route(&tag) else { return };
     if !changes.is_empty() {
         batch.push(Event::StateSet { visit: visit.id.clone(), changes });
     }

@@ -41,7 +41,9 @@ impl Run {
         self.count_child(branch, &end.spent, end.steps);
         // What a child accepted was judged.
         self.judged |= end.verdict == Some(Verdict::Accepted);
-        let group = self.current_step().and_then(|step| step.group());
+        // Whoever asked for a run decides what its end means.
+        let asked = self.visit.as_ref().is_some_and(|visit| visit.calling.is_some());
+        let group = self.current_step().and_then(|step| step.group()).filter(|_| !asked);
         let success = group
             .and_then(|group| group.child(branch))
             .is_some_and(|(_, success)| end.succeeded(success));
@@ -109,7 +111,8 @@ impl Run {
 
     fn with_children(&mut self, change: impl FnOnce(&mut Children)) {
         self.with_visit(|visit| {
-            if let Some(children) = &mut visit.children {
+            let of_call = visit.calling.as_mut().map(|calling| &mut calling.children);
+            if let Some(children) = of_call.or(visit.children.as_deref_mut()) {
                 change(children);
             }
         });

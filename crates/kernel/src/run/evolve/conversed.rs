@@ -51,7 +51,9 @@ impl Run {
     pub(super) fn begin_anew(&mut self) {
         self.lose_conversations();
         self.with_visit(|visit| {
-            if let Phase::Turning { turn, process: None, .. } = &visit.phase {
+            if let Phase::Turning { turn, process: None, .. } = &visit.phase
+                && !turn.role.is_code()
+            {
                 visit.phase = Phase::retry_of(turn);
             }
         });

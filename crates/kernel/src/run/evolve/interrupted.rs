@@ -74,7 +74,14 @@ impl Run {
         else {
             return;
         };
+        if let QuestionKind::Code { turn } = &question.kind {
+            return self.with_visit(|visit| {
+                visit.answer = Some(answer.clone());
+                visit.phase = visit.next_of(turn.role);
+            });
+        }
         if let QuestionKind::Child { branch, .. } = &question.kind {
+            self.call_cut();
             return self.child_answered(branch, answer);
         }
         if matches!(question.kind, QuestionKind::Route { .. }) {

@@ -1,5 +1,6 @@
 //! Event to state: total, infallible, and calls nothing.
 
+mod calls;
 mod children;
 mod conversed;
 mod interrupted;
@@ -9,7 +10,7 @@ mod routes;
 use std::collections::BTreeMap;
 
 use crate::ids::{Role, TurnId, VisitId};
-use crate::plan::{OnLimit, Work};
+use crate::plan::OnLimit;
 use crate::run::conversation::Conversation;
 use crate::run::effect::TurnCause;
 use crate::run::event::Event;
@@ -35,7 +36,13 @@ impl Run {
             | Event::StateSet { .. }
             | Event::OutputSet { .. }
             | Event::SourceDrifted { .. }
+            | Event::WorklistChanged { .. }
             | Event::StatusWritten { .. } => self.routed(event),
+            Event::CallbackOwed { .. }
+            | Event::CallbackAnswered { .. }
+            | Event::HookEnded { .. }
+            | Event::ExitPicked { .. }
+            | Event::Redirected { .. } => self.called(event),
             Event::VisitEntered { visit, again, handoff, answer } => {
                 self.visit_entered(visit, *again, handoff.clone(), answer.clone());
             }
@@ -53,7 +60,7 @@ impl Run {
             Event::TreeRestored { .. } => self.tree_restored(),
             Event::RestoreRefused { turn, changed, .. } => self.restore_refused(turn, changed),
             Event::ChecksEnded { checks, findings, .. } => self.checks_ended(checks, findings),
-            Event::Sealed { tree, visit } => self.sealed(visit, tree.as_ref()),
+            Event::Sealed { tree, .. } => self.sealed(tree.as_ref()),
             Event::AttemptRejected { turn, feedback } => self.attempt_rejected(turn, feedback),
             Event::ArtifactsAccepted { .. } => {}
             Event::QuestionAsked { question } => {
@@ -99,7 +106,7 @@ impl Run {
                 self.lifecycle = Lifecycle::Cancelled;
                 self.visit = None;
                 self.next = None;
-                self.status_owed = None;
+                self.status_owed.clear();
                 self.output_owed = false;
             }
         }
@@ -199,17 +206,14 @@ impl Run {
             children: None,
             outcome: None,
             keys: BTreeMap::new(),
+            calling: None,
+            asked_children: 0,
+            leaving: None,
         });
     }
 
     fn baseline_taken(&mut self, baseline: &Baseline) {
-        let Some(step) = self.current_step() else { return };
-        let (role, group) = (step.first_role(), step.group().is_some());
-        let outside = match step.work {
-            Work::Ask { .. } => Some(Phase::Posing { changed: Vec::new(), until: None }),
-            Work::Wait { .. } => Some(Phase::Arming),
-            _ => None,
-        };
+        let Some(step) = self.current_step().cloned() else { return };
         self.note_checkpoints();
         self.with_visit(|visit| {
             visit.baseline = baseline.clone();
@@ -217,14 +221,12 @@ impl Run {
             if visit.entry_files.is_none() || (restarting.is_some() && !visit.again) {
                 visit.entry_files = Some(baseline.files.clone());
             }
-            visit.phase = match (outside, restarting) {
-                (Some(phase), _) => phase,
-                (None, Some((turn, cause))) => Phase::Preparing {
+            visit.phase = match restarting {
+                Some((turn, cause)) => Phase::Preparing {
                     turn: TurnId { start: turn.start + 1, ..turn },
                     cause: TurnCause::Restarted { cause },
                 },
-                (None, None) if group => Phase::Planning,
-                (None, None) => Phase::first_of(&visit.id, role),
+                None => visit.before_work(&step, None),
             };
         });
     }
@@ -234,7 +236,7 @@ impl Run {
             return;
         };
         self.tell(usize::try_from(*said).unwrap_or(usize::MAX));
-        if turn.role != Role::Script {
+        if !turn.role.is_code() {
             self.attached.clear();
         }
         if policy.is_some() {
@@ -282,16 +284,22 @@ impl Run {
         usage: Option<&Usage>,
         took_ms: u64,
     ) {
-        if turn.role != Role::Script {
+        if !turn.role.is_code() {
             self.spent.add(usage, took_ms);
         }
+        let hooked = self.current_step().is_some_and(|it| it.hooks.after_producer.is_some());
+        self.with_visit(|visit| visit.calling = None);
         self.with_visit(|visit| match result {
             TurnResult::Completed { .. } if turn.role == Role::Producer => {
-                visit.phase = Phase::Checking;
+                visit.phase =
+                    if hooked { visit.next_of(Role::AfterProducer) } else { Phase::Checking };
             }
             TurnResult::Completed { text, exit } => {
                 let (turn, text) = (turn.clone(), text.clone());
                 visit.phase = Phase::Judging { turn, text, exit: *exit, tag: None };
+            }
+            TurnResult::Failed { .. } if turn.role.is_hook() => {
+                visit.phase = Phase::retry_of(turn);
             }
             TurnResult::Failed { class, message } => {
                 // Neither a limit nor a lost conversation is the agent's fault.
@@ -312,23 +320,24 @@ impl Run {
         });
     }
 
-    fn sealed(&mut self, id: &VisitId, tree: Option<&SnapshotId>) {
+    fn sealed(&mut self, tree: Option<&SnapshotId>) {
         self.note_checkpoints();
+        let hooked = self.current_step().is_some_and(|it| it.hooks.before_verifier.is_some());
         self.with_visit(|visit| {
             visit.sealed = tree.cloned();
             visit.attempts = 0;
             visit.feedback.clear();
-            visit.phase = Phase::Preparing {
-                turn: TurnId { visit: id.clone(), role: Role::Verifier, n: 1, start: 1 },
-                cause: TurnCause::First,
-            };
+            visit.phase = visit.next_of(if hooked { Role::BeforeVerifier } else { Role::Verifier });
         });
     }
 
+    /// What is wrong with a hook is nothing that an agent is told.
     fn attempt_rejected(&mut self, turn: &TurnId, feedback: &Feedback) {
         self.with_visit(|visit| {
-            visit.attempts += 1;
-            visit.feedback.push(feedback.clone());
+            if !turn.role.is_hook() {
+                visit.attempts += 1;
+                visit.feedback.push(feedback.clone());
+            }
             visit.phase = Phase::retry_of(turn);
         });
     }
@@ -343,6 +352,7 @@ impl Run {
         if let Some(max_steps) = raise.max_steps {
             self.max_steps = max_steps;
         }
+        self.call_cut();
         self.children_resumed(raise);
         self.raised_visits.extend(raise.max_visits.clone());
         self.budget = raise.budget.clone().or(&self.budget);

@@ -60,6 +60,7 @@ impl Run {
                 self.output_owed = false;
             }
             Event::StateSet { visit, changes } => self.values.set(visit, changes),
+            Event::WorklistChanged { worklist, change } => self.worklist_changed(worklist, change),
             Event::StatusWritten { worklist, stamp, .. } => {
                 self.status_written(worklist, stamp.as_ref());
             }
@@ -120,8 +121,7 @@ impl Run {
         action: &Action,
         completed: Option<&ItemId>,
     ) {
-        let told = self.plan.worklists.get(worklist);
-        let told = told.is_some_and(|list| list.status.is_some() && list.artifact().is_some());
+        let told = self.is_told(worklist);
         let Some(state) = self.worklists.get_mut(worklist) else { return };
         let item = completed.or(state.item().map(|item| &item.id)).cloned();
         let mut owed = None;
@@ -147,12 +147,18 @@ impl Run {
             (Action::To(_), _) | (_, None) => {}
         }
         if let (Some(status), Some(item), true) = (owed, item, told) {
-            self.status_owed = Some((worklist.clone(), item, status));
+            self.owe_status(worklist, item, status);
         }
     }
 
+    /// Whether the file a list was read from is told of its items' statuses.
+    pub(super) fn is_told(&self, worklist: &WorklistName) -> bool {
+        let list = self.plan.worklists.get(worklist);
+        list.is_some_and(|list| list.status.is_some() && list.artifact().is_some())
+    }
+
     /// Notes where the run goes from a step.
-    fn lead(
+    pub(super) fn lead(
         &mut self,
         from: &Step,
         to: &Target,
@@ -188,7 +194,7 @@ impl Run {
     }
 
     fn status_written(&mut self, worklist: &WorklistName, stamp: Option<&FileStamp>) {
-        self.status_owed = None;
+        self.status_owed.pop_front();
         if let (Some(state), Some(stamp)) = (self.worklists.get_mut(worklist), stamp) {
             state.source = stamp.digest.clone();
         }

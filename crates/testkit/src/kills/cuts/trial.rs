@@ -111,7 +111,7 @@ pub(super) fn perform(
     let cuts = marks.into_iter().zip(durable).map(|(begun, ended)| Cut { begun, ended });
     let cuts: Vec<Cut> = cuts.collect();
     let events = bench.events()?.unwrap_or_default();
-    let mut judgement = judge::judge(&begun, &cuts, &events);
+    let mut judgement = judge::judge(&begun, &cuts, &judge::interrupted(&events));
     judgement.faults.extend(faults);
     let mut found = bench.ground.tree()?;
     let placeholders = placeholders(trial.kind, wanted, &mut found);
