@@ -1,6 +1,7 @@
 //! One workspace's runs.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use botpipe_engine::Engine;
 use botpipe_engine::config::{Agent, Config, Layer, Setting};
@@ -8,8 +9,8 @@ use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
 use botpipe_kernel::run::Event;
 
 use crate::{
-    CancelResult, Error, Events, Harness, Progress, Provider, Resume, RunEnd, RunRef, RunSummary,
-    RunView, Running, Signal, SignalResult, Silent, Start, StopSwitch, Workflow,
+    CancelResult, Error, Events, Functions, Harness, Progress, Provider, Resume, RunEnd, RunRef,
+    RunSummary, RunView, Running, Signal, SignalResult, Silent, Start, StopSwitch, Workflow,
 };
 
 /// One workspace's runs. Cheap to clone.
@@ -27,6 +28,15 @@ impl Client {
     /// A workspace that does not exist, a folder that cannot be written, a damaged or newer journal.
     pub fn open(workspace: impl AsRef<Path>) -> Result<Self, Error> {
         Ok(Self { engine: Engine::open(workspace.as_ref())?, fills: false })
+    }
+
+    /// The same, for workflows that call functions of this program.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub fn open_with(workspace: impl AsRef<Path>, functions: Functions) -> Result<Self, Error> {
+        let engine = Engine::open_hosted(workspace.as_ref(), Arc::new(functions))?;
+        Ok(Self { engine, fills: false })
     }
 
     /// The workspace's absolute path.

@@ -21,11 +21,13 @@
 //! Everything a run does is in the workspace's `.botpipe` folder, the same as the `botpipe` command's: a
 //! run begun here can be resumed there, and the other way round. Calls that move a run return when it
 //! ends, stops or waits for a person. [`build`] has workflows written in Rust; [`Client::llm`] and
-//! [`Client::classify`] are single turns for typed values.
+//! [`Client::classify`] are single turns for typed values; [`Functions`] are functions of this program that
+//! workflows call.
 
 pub mod build;
 mod client;
 mod events;
+mod functions;
 mod running;
 mod value;
 mod workflow;
@@ -46,6 +48,7 @@ pub use botpipe_lang::{Diagnostic, Severity};
 
 pub use client::Client;
 pub use events::Events;
+pub use functions::{Called, Functions};
 pub use running::Running;
 pub use value::NoValue;
 pub use workflow::{NotRunnable, Workflow};

@@ -111,6 +111,7 @@ fn the_schema_of_workflows_has_the_keys_that_are_read() {
             "/definitions/route",
             "steps: [{ id: s, prompt: x, routes: { a: { to: FINISH, ZZ: 1 } } }]",
         ),
+        ("/definitions/code", "steps: [{ id: s, prompt: x, before: { run: x, ZZ: 1 } }]"),
         ("/definitions/global_route", "global_routes: { a: { to: FINISH, ZZ: 1 } }"),
         ("/definitions/step/properties/wait", "steps: [{ id: s, wait: { for: 1s, ZZ: 1 } }]"),
     ];

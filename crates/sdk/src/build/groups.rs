@@ -43,12 +43,6 @@ impl Step<Child> {
         step
     }
 
-    /// A field of its input. Texts are templates; one that is an expression alone keeps its type.
-    pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.keys.push_below("with", name, value.into());
-        self
-    }
-
     /// A parameter of it, as [`Step::with`].
     pub fn param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.keys.push_below("params", name, value.into());

@@ -21,7 +21,10 @@ pub trait Writes: Kind {}
 /// Kinds whose answer can be put `into` the state.
 pub trait Answers: Kind {}
 
-/// Kinds where an agent or a script says what comes of them: `control_schema`, and inherited routes.
+/// Kinds that are given values: `with`.
+pub trait Given: Kind {}
+
+/// Kinds where an agent or code says what comes of them: `control_schema`, and inherited routes.
 pub trait Says: Kind {}
 
 /// Kinds where an agent picks the route: `control_routes`.
@@ -52,7 +55,9 @@ kinds! {
     Classify: Runs Bound Timed Talks Answers;
     /// `run`: a script.
     Run: Runs Timed Writes Says;
-    /// `validate`: a script that judges an artifact.
+    /// `call`: a function of the host.
+    Call: Runs Timed Writes Given Says;
+    /// `validate`: code that judges an artifact.
     Validate: Runs Timed;
     /// `ask`: a person's answer picks the route.
     Ask: Timed Answers;
@@ -61,7 +66,7 @@ kinds! {
     /// `wait` for a signal.
     Signal:;
     /// `workflow`: another workflow.
-    Child: Runs Bound Timed;
+    Child: Runs Bound Timed Given;
     /// `parallel`: branches side by side.
     Parallel: Runs Bound Timed Says Picks Branches;
     /// `fan_out`: a branch for each item.

@@ -25,6 +25,7 @@
 mod artifact;
 mod beside;
 mod bounds;
+mod code;
 mod groups;
 pub mod kind;
 mod output;
@@ -47,6 +48,7 @@ pub use botpipe_kernel::run::Verdict;
 
 pub use artifact::{Artifact, Json, Plain, Write};
 pub use bounds::{Budget, Limits, Policy, Provider, Retry};
+pub use code::{Call, Code};
 pub use groups::{Branch, Over, Reference};
 pub use output::{Expression, Output};
 pub use route::{Control, GlobalRoute, Helper, Route, Target};

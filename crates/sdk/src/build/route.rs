@@ -3,6 +3,7 @@
 use botpipe_kernel::plan::Visibility;
 use botpipe_kernel::run::Verdict;
 
+use super::code::Code;
 use super::output::Expression;
 use super::schema::{Shape, WholeSchema};
 use super::tree::{Map, Node, texts, word};
@@ -134,6 +135,11 @@ impl Route {
     pub fn set(mut self, place: impl Into<String>, value: impl Into<Expression>) -> Self {
         self.keys.push_below("set", place, value.into());
         self
+    }
+
+    /// Code that is run as it is taken.
+    pub fn on_taken(self, code: impl Into<Code>) -> Self {
+        self.with("on_taken", code.into())
     }
 
     fn form(key: &str, target: impl Into<Target>) -> Self {

@@ -1,9 +1,9 @@
-//! Steps that run no agent: `run` and `validate`.
+//! Steps that run no agent: `run`, `call` and `validate`.
 
 use super::artifact::Write;
-use super::kind::{Run, Validate};
+use super::code::Code;
+use super::kind::{Call, Run, Validate};
 use super::step::Step;
-use super::tree::Map;
 
 impl Step<Run> {
     /// A shell command, a template; its exit code or printed outcome picks the route.
@@ -12,9 +12,16 @@ impl Step<Run> {
     }
 }
 
+impl Step<Call> {
+    /// A function of the host; what it returns picks the route.
+    pub fn call(id: impl Into<String>, function: impl Into<String>) -> Self {
+        Self::of(id, "call", function.into())
+    }
+}
+
 impl Step<Validate> {
-    /// A shell command that judges an artifact. When it is invalid, what was printed is written to
-    /// `feedback`, and the run goes back to the step that writes the artifact.
+    /// Code that judges an artifact. When it is invalid, what is said of it is written to `feedback`, and the
+    /// run goes back to the step that writes the artifact.
     ///
     /// ```
     /// use botpipe::build::{Artifact, Step};
@@ -25,11 +32,11 @@ impl Step<Validate> {
     /// ```
     pub fn validate(
         id: impl Into<String>,
-        command: impl Into<String>,
+        code: impl Into<Code>,
         validates: impl Into<String>,
         feedback: impl Into<Write>,
     ) -> Self {
-        Self::of(id, "validate", Map::of("run", command.into()))
+        Self::of(id, "validate", code.into())
             .put("validates", validates.into())
             .put("feedback", feedback.into())
     }

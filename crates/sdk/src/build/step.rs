@@ -4,10 +4,12 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use botpipe_kernel::plan::{OnInterrupt, OnLimit};
+use serde_json::Value;
 
 use super::artifact::{Write, writes};
 use super::bounds::{Policy, Retry};
-use super::kind::{Answers, Bound, Picks, Runs, Says, Talks, Timed, Writes};
+use super::code::Code;
+use super::kind::{Answers, Bound, Given, Picks, Runs, Says, Talks, Timed, Writes};
 use super::route::{Control, Helper, Route};
 use super::schema::{Shape, WholeSchema};
 use super::tree::{Map, Node, duration, texts, word};
@@ -15,7 +17,7 @@ use super::turn::Session;
 use crate::Workflow;
 
 /// A step. What it does is said by the function that makes it: [`Step::prompt`], [`Step::produce`],
-/// [`Step::llm`], [`Step::classify`], [`Step::run`], [`Step::validate`], [`Step::ask`],
+/// [`Step::llm`], [`Step::classify`], [`Step::run`], [`Step::call`], [`Step::validate`], [`Step::ask`],
 /// [`Step::wait_for`], [`Step::wait_until`], [`Step::wait_signal`], [`Step::workflow`],
 /// [`Step::parallel`], [`Step::fan_out`].
 ///
@@ -98,6 +100,16 @@ impl<K> Step<K> {
         self.put("step_state", fields.into())
     }
 
+    /// Code before its work; it may pick a route itself.
+    pub fn before(self, code: impl Into<Code>) -> Self {
+        self.put("before", code.into())
+    }
+
+    /// Code after its outcome, which it may change.
+    pub fn after(self, code: impl Into<Code>) -> Self {
+        self.put("after", code.into())
+    }
+
     /// What is kept for this step and each item.
     pub fn item_state(self, fields: impl Into<Shape>) -> Self {
         self.put("item_state", fields.into())
@@ -160,6 +172,15 @@ impl<K: Writes> Step<K> {
     /// ```
     pub fn writes(self, artifacts: impl IntoIterator<Item: Into<Write>>) -> Self {
         self.more("writes", writes(artifacts))
+    }
+}
+
+impl<K: Given> Step<K> {
+    /// A value it is given: a field of the other workflow's input, or what the function is called with. Texts
+    /// are templates; one that is an expression alone keeps its type.
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.keys.push_below("with", name, value.into());
+        self
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::artifact::{Write, writes};
+use super::code::Code;
 use super::kind::{Classify, Llm, Produce, Prompt};
 use super::schema::Shape;
 use super::step::Step;
@@ -64,6 +65,26 @@ impl Step<Produce> {
         let mut map = Map::default();
         map.push(name, check.keys);
         self.more("checks", [map])
+    }
+
+    /// Code before the producer's turn.
+    pub fn before_producer(self, code: impl Into<Code>) -> Self {
+        self.put("before_producer", code.into())
+    }
+
+    /// Code after the producer's turn.
+    pub fn after_producer(self, code: impl Into<Code>) -> Self {
+        self.put("after_producer", code.into())
+    }
+
+    /// Code before the verifier's turn.
+    pub fn before_verifier(self, code: impl Into<Code>) -> Self {
+        self.put("before_verifier", code.into())
+    }
+
+    /// Code after the verifier's turn.
+    pub fn after_verifier(self, code: impl Into<Code>) -> Self {
+        self.put("after_verifier", code.into())
     }
 
     /// Files and folders of the workspace that the producer must leave alone.

@@ -148,7 +148,7 @@ fn scalar(text: &str, place: Place) -> String {
     };
     let word = matches!(text.to_ascii_lowercase().as_str(), "null" | "true" | "false");
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if begins && !word && text.chars().all(plain) && !text.ends_with(' ') {
+    if (begins || is_duration(text)) && !word && text.chars().all(plain) && !text.ends_with(' ') {
         return text.to_owned();
     }
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -167,6 +167,12 @@ fn scalar(text: &str, place: Place) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// `20m` and the like are no numbers to YAML.
+fn is_duration(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    unit.len() < text.len() && matches!(unit, "ms" | "s" | "m" | "h")
 }
 
 /// Whether a character may stand in a file as it is, and is no end of a line to anybody.
@@ -283,6 +289,14 @@ mod tests {
             ",",
             "=",
             "<<",
+            "a, b",
+            "Is it (so)?",
+            "don't; do!",
+            "a ,",
+            "20m",
+            "500ms",
+            "1e",
+            "0x",
         ];
         for text in texts {
             read_back(&json!(text));

@@ -6,6 +6,7 @@ mod building;
 mod conformance;
 mod examples;
 mod following;
+mod functions;
 
 use std::fs;
 use std::io::Write as _;

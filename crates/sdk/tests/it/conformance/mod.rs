@@ -2,6 +2,7 @@
 
 mod agents;
 mod basics;
+mod code;
 mod groups;
 mod items;
 mod shipped;
@@ -60,7 +61,8 @@ impl Files for Beside {
 type Table = Vec<(&'static str, fn() -> WorkflowBuilder)>;
 
 fn cases() -> Vec<Case> {
-    let of_corpus: Table = [basics::all(), agents::all(), groups::all(), items::all()].concat();
+    let of_corpus: Table =
+        [basics::all(), agents::all(), groups::all(), items::all(), code::all()].concat();
     let of_corpus = of_corpus.into_iter().map(|(name, built)| {
         let file = corpus().join(name).with_extension("sop.yaml");
         Case { built: built().folder(file.parent().unwrap()), file }
