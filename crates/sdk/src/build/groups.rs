@@ -1,6 +1,6 @@
 //! Steps with runs below them: `workflow`, `parallel`, `fan_out`.
 
-use botpipe_kernel::plan::{Join, Settle};
+use botpipe_kernel::plan::{Isolation, Join, Settle};
 use serde_json::Value;
 
 use super::kind::{Branches, Child, FanOut, Parallel};
@@ -175,6 +175,11 @@ impl<K: Branches> Step<K> {
     /// Which ends of the branches are `done`.
     pub fn join(self, join: Join) -> Self {
         self.put("join", word(join))
+    }
+
+    /// The files that the branches work on: those of the run, or a copy for each.
+    pub fn isolation(self, isolation: Isolation) -> Self {
+        self.put("isolation", word(isolation))
     }
 
     /// The turn that is told what the branches came to, and picks the route.

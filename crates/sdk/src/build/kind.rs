@@ -30,7 +30,7 @@ pub trait Says: Kind {}
 /// Kinds where an agent picks the route: `control_routes`.
 pub trait Picks: Kind {}
 
-/// Kinds with branches: `concurrency`, `settle`, `join`, `fan_in`.
+/// Kinds with branches: `concurrency`, `settle`, `join`, `isolation`, `fan_in`.
 pub trait Branches: Kind {}
 
 macro_rules! kinds {

@@ -42,7 +42,7 @@ mod worklist;
 mod yaml;
 
 pub use botpipe_kernel::plan::{
-    Join, NetworkMode, OnInterrupt, OnLimit, SandboxMode, Settle, Visibility,
+    Isolation, Join, NetworkMode, OnInterrupt, OnLimit, SandboxMode, Settle, Visibility,
 };
 pub use botpipe_kernel::run::Verdict;
 

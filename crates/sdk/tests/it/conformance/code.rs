@@ -18,7 +18,7 @@ fn calls() -> WorkflowBuilder {
     Workflow::builder("triage")
         .input([("request", Schema::string())])
         .params([("threshold", Schema::integer().default(3))])
-        .state(Schema::object().property("severity", Schema::integer().default(0)))
+        .state([("severity", Schema::integer().default(0))])
         .artifact("report", Artifact::json("report.json").schema(Schema::object()).required())
         .step(
             Step::call("collect", "sources.collect")
@@ -54,7 +54,7 @@ fn calls() -> WorkflowBuilder {
 
 fn hooks() -> WorkflowBuilder {
     Workflow::builder("hooked")
-        .state(Schema::object().property("rounds", Schema::integer().default(0)))
+        .state([("rounds", Schema::integer().default(0))])
         .artifact("change", Artifact::md("change.md").required())
         .step(
             Step::produce("build", "Write {{ artifacts.change }}.")
@@ -86,8 +86,6 @@ fn hooks() -> WorkflowBuilder {
                 .branch(Step::run("notes", "make notes").before(Call::new("may_publish")))
                 .branch(Step::run("site", "make site"))
                 .route("done", Target::Finish)
-                .route("failed", Route::to(Target::Fail).on_taken("make clean".to_owned()))
-                .route("postponed", Target::Finish)
-                .after(Call::new("decide")),
+                .route("failed", Route::to(Target::Fail).on_taken("make clean".to_owned())),
         )
 }

@@ -2,8 +2,8 @@
 
 use botpipe::Workflow;
 use botpipe::build::{
-    Artifact, Branch, Continuity, FanIn, Join, Over, Route, Schema, Settle, Step, Target,
-    WorkflowBuilder, Worklist,
+    Artifact, Branch, Continuity, FanIn, Isolation, Join, OnInterrupt, Over, Route, Schema, Settle,
+    Step, Target, WorkflowBuilder, Worklist,
 };
 
 use super::{Table, greet};
@@ -15,6 +15,7 @@ pub(super) fn all() -> Table {
         ("parallel", parallel),
         ("parallel_done", parallel_done),
         ("workflow", workflow),
+        ("worktrees", worktrees),
     ]
 }
 
@@ -60,6 +61,29 @@ fn fan_out() -> WorkflowBuilder {
             .route("done", Target::Finish)
             .route("failed", Target::Fail),
         )
+}
+
+fn worktrees() -> WorkflowBuilder {
+    let greet = greet().build().unwrap();
+    let each = |id: &str, isolation, then: Target| {
+        Step::fan_out(id, "{{ input.files }}", Step::run(id, "echo {{ branch.item }}"))
+            .isolation(isolation)
+            .route("done", then)
+            .route("failed", Target::Fail)
+    };
+    Workflow::builder("worktrees")
+        .input([("files", Schema::array(Schema::string()))])
+        .step(
+            Step::parallel("sides")
+                .isolation(Isolation::Worktree)
+                .branch(Step::prompt("left", "Do the left.").on_interrupt(OnInterrupt::Restart))
+                .branch(Step::workflow("right", &greet).with("who", "me"))
+                .route("done", "each")
+                .route("partial", "each")
+                .route("failed", Target::Fail),
+        )
+        .step(each("each", Isolation::Shared, "again".into()))
+        .step(each("again", Isolation::Worktree, Target::Finish))
 }
 
 fn parallel() -> WorkflowBuilder {

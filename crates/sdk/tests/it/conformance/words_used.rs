@@ -117,7 +117,10 @@ impl Walk<'_> {
             return self.may_be(value, to);
         }
         match here["type"].as_str() {
-            Some("object") => value.is_object(),
+            Some("object") => {
+                let mut required = here["required"].as_array().into_iter().flatten();
+                value.is_object() && required.all(|key| !value[key.as_str().unwrap()].is_null())
+            }
             Some("array") => value.is_array(),
             Some("string") => value.is_string(),
             _ => here["enum"].as_array().is_none_or(|choices| choices.contains(value)),
