@@ -414,14 +414,18 @@ steps:
     isolation: worktree
     parallel:
       - { id: one, run: 'sed -i s/1/ONE/ shared' }
-      - { id: two, run: 'sed -i s/9/NINE/ shared' }
+      - { id: two, run: 'git diff --exit-code && sed -i s/9/NINE/ shared' }
     routes: { done: both, failed: FAIL }
   - id: both
     run: 'grep ONE shared && grep NINE shared && ! grep FIVE shared'
 ",
     );
     place.write("shared", &lines(&[]));
+    git(place.path(), &["init", "-qb", "main"]);
+    git(place.path(), &["add", "."]);
+    git(place.path(), &["commit", "-qm", "first"]);
     run(&place).ends(0);
+    assert_eq!(git(place.path(), &["status", "--porcelain"]), " M shared\n");
     assert_eq!(read(&place, "shared"), lines(&[(1, "ONE"), (5, "FIVE"), (9, "NINE")]));
     assert!(folders(&place).is_empty());
 }
@@ -456,4 +460,39 @@ steps:
         assert_eq!(read(&place, &path), "before\n");
     }
     assert!(folders(&place).is_empty());
+}
+
+#[test]
+fn a_file_that_a_rule_hides_is_not_written_over() {
+    let place = flow(&[
+        ("one", "echo 1 > one"),
+        ("two", "test ! -e local; : > .gitignore; echo theirs > local; echo theirs > new"),
+    ]);
+    place.write(".gitignore", "local\n");
+    place.write("local", "mine\n");
+    run(&place).ends(4);
+    assert_eq!(read(&place, "local"), "mine\n");
+    assert!(place.path().join("one").exists() && !place.path().join("new").exists());
+    let merge = &events(&place, "branches_merged")[0]["merge"];
+    assert_eq!(merge["branches"][1]["conflicts"], serde_json::json!(["local"]));
+}
+
+#[test]
+fn a_branch_that_is_ended_because_another_failed_leaves_its_files_recorded() {
+    let place = flow(&[
+        ("bad", "until [ -n \"$(find ../.. -name half)\" ]; do sleep 0.02; done; exit 3"),
+        ("slow", "echo half > half; sleep 60"),
+    ]);
+    let text = read(&place, "workflows/side.sop.yaml");
+    let text =
+        text.replace("isolation: worktree\n", "isolation: worktree\n    settle: fail_fast\n");
+    place.write("workflows/side.sop.yaml", &text);
+    run(&place).ends(4);
+    let ends = events(&place, "child_ended");
+    let slow = ends.iter().find(|it| it["branch"] == "slow").unwrap();
+    assert!(slow["end"]["verdict"].is_null(), "it was cancelled: {slow}");
+    let file = format!("{}:half", slow["end"]["tree"].as_str().unwrap());
+    let show = ["--git-dir", ".botpipe/snapshots.git", "show", &file];
+    assert_eq!(git(place.path(), &show), "half\n");
+    assert!(!place.path().join("half").exists() && folders(&place).is_empty());
 }

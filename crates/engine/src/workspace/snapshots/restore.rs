@@ -256,7 +256,7 @@ impl Snapshots {
     }
 
     /// Whether a path holds what the snapshot wants, though the rules may ignore it.
-    fn is_as_wanted(&self, path: &[u8], wanted: &Leaf) -> bool {
+    pub(super) fn is_as_wanted(&self, path: &[u8], wanted: &Leaf) -> bool {
         self.read_leaf(path).is_ok_and(|(mode, bytes)| {
             let id = Oid::hash_object(ObjectType::Blob, &bytes);
             mode == wanted.mode && id.is_ok_and(|id| id == wanted.id)

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::{RunId, TaskId};
@@ -137,6 +137,16 @@ impl Worktree {
     }
 }
 
+/// Lets us remove what is in a folder and those below it; what cannot be changed stays as it is.
+fn open_up(folder: &Path) {
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        let _not_ours = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        open.extend(entries.map(|it| it.path()).filter(|path| lent::is_folder(path)));
+    }
+}
+
 /// Removes a file or link, where one is.
 fn put_away(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -146,7 +156,13 @@ fn put_away(path: &Path) -> io::Result<()> {
 }
 
 fn remove(folder: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(folder) {
+    let mut removed = fs::remove_dir_all(folder);
+    if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        // Some tools leave folders behind in which nothing may be removed.
+        open_up(folder);
+        removed = fs::remove_dir_all(folder);
+    }
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::io("remove", folder)(error))
         }
