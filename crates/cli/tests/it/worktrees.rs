@@ -182,7 +182,7 @@ fn a_branch_stands_in_a_repository_of_its_own_and_the_users_is_as_it_was() {
     let place = flow(&[
         (
             "one",
-            "git status --porcelain > ../../../../status; git log --format=%s >> ../../../../status; \
+            "git status --porcelain > ../../../../../status; git log --format=%s >> ../../../../../status; \
              echo more >> committed; git add -A; git commit -qm mine; git stash list; git branch x; \
              test ! -e ignored/file",
         ),
@@ -327,7 +327,7 @@ fn killed(aim: Aim) -> Place {
 #[test]
 fn killed_between_any_two_deeds_the_merge_is_written_once() {
     let aims: [(&str, Aim); 8] = [
-        ("a copy is half made", |it, _| it.ends_with("/.new/many-3")),
+        ("a copy is half made", |it, _| it.ends_with("/new/many-3")),
         ("a copy is not there", |it, name| put(it, "before", &format!("/{name}"))),
         ("a copy is there", |it, name| put(it, "after", &format!("/{name}"))),
         ("nothing is removed", |it, _| it == "before unlinkat old-0"),
@@ -480,7 +480,7 @@ fn a_file_that_a_rule_hides_is_not_written_over() {
 #[test]
 fn a_branch_that_is_ended_because_another_failed_leaves_its_files_recorded() {
     let place = flow(&[
-        ("bad", "until [ -n \"$(find ../.. -name half)\" ]; do sleep 0.02; done; exit 3"),
+        ("bad", "until [ -n \"$(find ../../.. -name half)\" ]; do sleep 0.02; done; exit 3"),
         ("slow", "echo half > half; sleep 60"),
     ]);
     let text = read(&place, "workflows/side.sop.yaml");

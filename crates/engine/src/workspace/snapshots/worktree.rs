@@ -20,11 +20,11 @@ use crate::workspace::{Error, files};
 ///
 /// # Shape
 /// ```text
-/// .botpipe/worktrees/<run>/<name>/             as the folder it is a copy of is called
-///   .git/                                      where that is a repository: its own, see `lent`
-///   …                                          the files, as a snapshot has them
-///   .botpipe/tasks/<task>                      leads to the workspace's: artifacts are there
-/// .botpipe/worktrees/<run>/index               what is known of the files
+/// .botpipe/worktrees/<run>/files/<name>/   as the folder it is a copy of is called
+///   .git/                                  where that is a repository: its own, see `lent`
+///   …                                      the files, as a snapshot has them
+///   .botpipe/tasks/<task>                  leads to the workspace's: artifacts are there
+/// .botpipe/worktrees/<run>/index           what is known of the files
 /// ```
 /// Where the workspace is a folder within a repository, `<name>` is the repository's, and the files
 /// are as deep below it.
@@ -47,8 +47,11 @@ impl Worktree {
         let around = Surroundings::find(of.root());
         let top = around.top.unwrap_or_else(|| of.root().to_owned());
         let prefix = of.root().strip_prefix(&top).map(Path::to_owned).unwrap_or_default();
-        let name = top.file_name().unwrap_or("files".as_ref());
-        let top = folder.absolute.join(name);
+        let files = folder.absolute.join("files");
+        // Its name stays, also when the workspace is called otherwise by now.
+        let made = fs::read_dir(&files).into_iter().flatten().flatten().next();
+        let name = top.file_name().unwrap_or("workspace".as_ref());
+        let top = made.map_or_else(|| files.join(name), |made| made.path());
         let layout = of.with_root(top.join(&prefix));
         Self { folder, top, prefix, of: of.clone(), layout }
     }
@@ -78,7 +81,7 @@ impl Worktree {
         if self.is_there() {
             return Ok(());
         }
-        let new = self.folder.absolute.join(".new");
+        let new = self.folder.absolute.join("new");
         // Left by one who was killed.
         remove(&new)?;
         let root = new.join(&self.prefix);
@@ -92,7 +95,11 @@ impl Worktree {
         }
         let folder = fs::File::open(&new).map_err(Error::io("open", &new))?;
         sync(&folder.into());
-        fs::rename(&new, &self.top).map_err(Error::io("put in place", &self.top))
+        let put = || {
+            self.top.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::rename(&new, &self.top)
+        };
+        put().map_err(Error::io("put in place", &self.top))
     }
 
     /// Leads it to the artifacts of a task and to the objects it borrows, wherever the workspace is now.
