@@ -27,7 +27,7 @@ pub(super) fn merge(
         None => found.clone(),
     };
     let sides: Vec<SnapshotId> = branches.iter().map(|(_, tree)| tree.clone()).collect();
-    let merged = snapshots.merge(base, &ours, &sides)?;
+    let merged = snapshots.merge(base, (&ours, &found), &sides)?;
     let branches = branches.iter().zip(merged.sides).map(|((branch, _), side)| {
         let conflicts = side.conflicts;
         let own = worktree(driver, branch).filter(|_| !conflicts.is_empty());

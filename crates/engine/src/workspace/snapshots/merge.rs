@@ -1,7 +1,10 @@
 //! Brings trees together: three sides, file by file and line by line, with git's own merge.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 
 use botpipe_kernel::run::SnapshotId;
 use git2::{IndexConflict, MergeOptions, ObjectType};
@@ -30,7 +33,8 @@ pub struct Side {
 
 impl Snapshots {
     /// Puts what each of `sides` changed since `base` on top of `ours`, one after the other. A side
-    /// that does not go together with those before it is left out, whole. Only snapshots are read and
+    /// that does not go together with those before it is left out, whole; so is one that has a file where
+    /// the workspace has another that no rule shows (`found` is all that they show). Only snapshots are
     /// written.
     ///
     /// # Errors
@@ -38,7 +42,7 @@ impl Snapshots {
     pub fn merge(
         &self,
         base: &SnapshotId,
-        ours: &SnapshotId,
+        (ours, found): (&SnapshotId, &SnapshotId),
         sides: &[SnapshotId],
     ) -> Result<Merged, Error> {
         let mut merged = Merged { tree: ours.clone(), sides: Vec::with_capacity(sides.len()) };
@@ -48,7 +52,14 @@ impl Snapshots {
                 (merged.tree.clone(), Vec::new())
             } else {
                 self.proven(base, &merged.tree)?;
-                self.merge_one(base, &merged.tree, side)?
+                match self.merge_one(base, &merged.tree, side)? {
+                    (tree, conflicts) if conflicts.is_empty() => {
+                        let hidden = self.hidden(&tree, found)?;
+                        let tree = if hidden.is_empty() { tree } else { merged.tree.clone() };
+                        (tree, hidden)
+                    }
+                    conflicting => conflicting,
+                }
             };
             merged.tree = tree;
             merged.sides.push(Side { changed, conflicts });
@@ -120,6 +131,21 @@ impl Snapshots {
         Ok(different.len())
     }
 
+    /// The files of a tree in whose place the workspace has one that its snapshot `found` does not show.
+    fn hidden(&self, tree: &SnapshotId, found: &SnapshotId) -> Result<Vec<String>, Error> {
+        let objects = self.objects()?;
+        let shown = tree::flatten(&objects, found)?;
+        let mut paths = tree::differences(&objects, found, tree)?;
+        let wanted = tree::flatten(&objects, tree)?;
+        paths.retain(|path| {
+            let Some(leaf) = wanted.get(path) else { return false };
+            let place = self.root.join(OsStr::from_bytes(path));
+            let file = || fs::symlink_metadata(place).is_ok_and(|it| !it.is_dir());
+            !shown.contains_key(path) && file() && !self.is_as_wanted(path, leaf)
+        });
+        Ok(paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+
     fn merge_one(
         &self,
         base: &SnapshotId,
@@ -150,7 +176,7 @@ impl Snapshots {
     /// Has what was written on the disk: events will cite it.
     fn settle(&self) -> Result<(), Error> {
         let objects = self.folder.join("objects");
-        let folder = std::fs::File::open(&objects).map_err(Error::io("open", objects))?;
+        let folder = fs::File::open(&objects).map_err(Error::io("open", objects))?;
         sync(&OwnedFd::from(folder));
         Ok(())
     }

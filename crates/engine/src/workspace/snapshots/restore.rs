@@ -256,7 +256,7 @@ impl Snapshots {
     }
 
     /// Whether a path holds what the snapshot wants, though the rules may ignore it.
-    fn is_as_wanted(&self, path: &[u8], wanted: &Leaf) -> bool {
+    pub(super) fn is_as_wanted(&self, path: &[u8], wanted: &Leaf) -> bool {
         self.read_leaf(path).is_ok_and(|(mode, bytes)| {
             let id = Oid::hash_object(ObjectType::Blob, &bytes);
             mode == wanted.mode && id.is_ok_and(|id| id == wanted.id)
@@ -336,6 +336,7 @@ impl Snapshots {
             return Err(disturbed(plan, kept, touched));
         }
         for path in &plan.remove {
+            self.still(root, plan, path, kept)?;
             apply::remove(root, path)
                 .map_err(|error| Error::io("remove", place(path))(error.into()))?;
         }
@@ -346,10 +347,33 @@ impl Snapshots {
             }
         }
         for (n, path) in plan.write.iter().enumerate() {
+            self.still(root, plan, path, kept)?;
             apply::put(root, &staged.join(n.to_string()), path, plan.wanted[path].mode)
                 .map_err(Error::io("restore", place(path)))?;
         }
         Ok(())
+    }
+
+    /// An error when somebody saved that very file while others were written.
+    fn still(
+        &self,
+        root: &OwnedFd,
+        plan: &Plan<'_>,
+        path: &[u8],
+        kept: &SnapshotId,
+    ) -> Result<(), Error> {
+        let kept_so = if plan.before.contains_key(path) {
+            self.is_as_kept(root, path)
+        } else {
+            // A file that is ignored is kept as it was a moment ago.
+            plan.ignored.iter().any(|it| it == path)
+                || !matches!(self.look(root, path)?, Place::Other(_))
+        };
+        if kept_so {
+            return Ok(());
+        }
+        let path = String::from_utf8_lossy(path).into_owned();
+        Err(disturbed(plan, kept, vec![path]))
     }
 
     fn is_as_kept(&self, root: &OwnedFd, path: &[u8]) -> bool {

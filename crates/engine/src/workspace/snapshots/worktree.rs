@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::{RunId, TaskId};
@@ -20,11 +20,11 @@ use crate::workspace::{Error, files};
 ///
 /// # Shape
 /// ```text
-/// .botpipe/worktrees/<run>/<name>/             as the folder it is a copy of is called
-///   .git/                                      where that is a repository: its own, see `lent`
-///   …                                          the files, as a snapshot has them
-///   .botpipe/tasks/<task>                      leads to the workspace's: artifacts are there
-/// .botpipe/worktrees/<run>/index               what is known of the files
+/// .botpipe/worktrees/<run>/files/<name>/   as the folder it is a copy of is called
+///   .git/                                  where that is a repository: its own, see `lent`
+///   …                                      the files, as a snapshot has them
+///   .botpipe/tasks/<task>                  leads to the workspace's: artifacts are there
+/// .botpipe/worktrees/<run>/index           what is known of the files
 /// ```
 /// Where the workspace is a folder within a repository, `<name>` is the repository's, and the files
 /// are as deep below it.
@@ -47,8 +47,11 @@ impl Worktree {
         let around = Surroundings::find(of.root());
         let top = around.top.unwrap_or_else(|| of.root().to_owned());
         let prefix = of.root().strip_prefix(&top).map(Path::to_owned).unwrap_or_default();
-        let name = top.file_name().unwrap_or("files".as_ref());
-        let top = folder.absolute.join(name);
+        let files = folder.absolute.join("files");
+        // Its name stays, also when the workspace is called otherwise by now.
+        let made = fs::read_dir(&files).into_iter().flatten().flatten().next();
+        let name = top.file_name().unwrap_or("workspace".as_ref());
+        let top = made.map_or_else(|| files.join(name), |made| made.path());
         let layout = of.with_root(top.join(&prefix));
         Self { folder, top, prefix, of: of.clone(), layout }
     }
@@ -78,7 +81,7 @@ impl Worktree {
         if self.is_there() {
             return Ok(());
         }
-        let new = self.folder.absolute.join(".new");
+        let new = self.folder.absolute.join("new");
         // Left by one who was killed.
         remove(&new)?;
         let root = new.join(&self.prefix);
@@ -92,7 +95,11 @@ impl Worktree {
         }
         let folder = fs::File::open(&new).map_err(Error::io("open", &new))?;
         sync(&folder.into());
-        fs::rename(&new, &self.top).map_err(Error::io("put in place", &self.top))
+        let put = || {
+            self.top.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::rename(&new, &self.top)
+        };
+        put().map_err(Error::io("put in place", &self.top))
     }
 
     /// Leads it to the artifacts of a task and to the objects it borrows, wherever the workspace is now.
@@ -137,6 +144,16 @@ impl Worktree {
     }
 }
 
+/// Lets us remove what is in a folder and those below it; what cannot be changed stays as it is.
+fn open_up(folder: &Path) {
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        let _not_ours = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        open.extend(entries.map(|it| it.path()).filter(|path| lent::is_folder(path)));
+    }
+}
+
 /// Removes a file or link, where one is.
 fn put_away(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -146,7 +163,13 @@ fn put_away(path: &Path) -> io::Result<()> {
 }
 
 fn remove(folder: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(folder) {
+    let mut removed = fs::remove_dir_all(folder);
+    if removed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        // Some tools leave folders behind in which nothing may be removed.
+        open_up(folder);
+        removed = fs::remove_dir_all(folder);
+    }
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::io("remove", folder)(error))
         }

@@ -1,82 +1,14 @@
-//! Branches with files of their own: what each sees, what is merged of it, and what a kill leaves.
+//! What each branch sees of the files, and what is merged of them.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
-use botpipe_testkit::kills::killed_at;
 use serde_json::Value;
 
-use crate::faults::nothing_is_left;
-use crate::place::{Place, kill_once, tree, until};
-
-/// A workflow whose branches run these commands.
-fn flow(branches: &[(&str, &str)]) -> Place {
-    let place = Place::new();
-    let mut text = "\
-sop: 1
-name: side
-steps:
-  - id: sides
-    isolation: worktree
-    routes: { done: FINISH, partial: { to: FINISH, verdict: rejected }, failed: FAIL }
-    parallel:
-"
-    .to_owned();
-    for (id, command) in branches {
-        let command = serde_json::to_string(command).unwrap();
-        writeln!(
-            text,
-            "      - {{ id: {id}, run: {command}, routes: {{ done: FINISH, failed: FAIL }} }}"
-        )
-        .unwrap();
-    }
-    place.write("workflows/side.sop.yaml", &text);
-    place
-}
-
-fn run(place: &Place) -> crate::place::Said {
-    place.say(&["run", "side", "--task", "t"])
-}
-
-/// What the journal says, of one kind.
-fn events(place: &Place, kind: &str) -> Vec<Value> {
-    let said = place.say(&["logs", "side", "t", "--events"]).ends(0).out;
-    said.lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take())
-        .filter(|event| event["kind"] == kind)
-        .collect()
-}
-
-fn read(place: &Place, path: &str) -> String {
-    fs::read_to_string(place.path().join(path)).unwrap()
-}
-
-fn lines(changes: &[(usize, &str)]) -> String {
-    let line = |n: usize| {
-        let change = changes.iter().find(|(at, _)| *at == n);
-        format!("{}\n", change.map_or(n.to_string(), |(_, text)| (*text).to_owned()))
-    };
-    (1..=9).map(line).collect()
-}
-
-fn git(place: &Path, args: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command.args(["-c", "user.name=A", "-c", "user.email=a@example.org"]).args(args);
-    let out = command.current_dir(place).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
-    assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
-
-/// The folders of branches that are there.
-fn folders(place: &Place) -> Vec<PathBuf> {
-    let all = fs::read_dir(place.path().join(".botpipe/worktrees"));
-    let mut all: Vec<_> = all.into_iter().flatten().map(|it| it.unwrap().path()).collect();
-    all.sort();
-    all
-}
+use super::{events, flow, folders, git, lines, read, run};
+use crate::place::{Place, tree, until};
 
 #[test]
 fn what_branches_change_is_merged_file_by_file_and_line_by_line() {
@@ -182,7 +114,7 @@ fn a_branch_stands_in_a_repository_of_its_own_and_the_users_is_as_it_was() {
     let place = flow(&[
         (
             "one",
-            "git status --porcelain > ../../../../status; git log --format=%s >> ../../../../status; \
+            "git status --porcelain > ../../../../../status; git log --format=%s >> ../../../../../status; \
              echo more >> committed; git add -A; git commit -qm mine; git stash list; git branch x; \
              test ! -e ignored/file",
         ),
@@ -267,135 +199,6 @@ fn what_a_person_changes_meanwhile_is_a_side_of_the_merge() {
 }
 
 #[test]
-fn branches_that_ended_never_run_again_and_one_cut_off_goes_on_in_its_folder() {
-    let outside = tempfile::tempdir().unwrap();
-    let (ledger, go) = (outside.path().join("ledger"), outside.path().join("go"));
-    let (noted, gone) = (ledger.display(), go.display());
-    let place = flow(&[
-        ("one", &format!("echo one >> {noted}; echo 1 > one")),
-        (
-            "slow",
-            &format!(
-                "echo slow >> {noted}; echo half >> half; touch {noted}-begun; \
-                 until [ -e {gone} ]; do sleep 0.02; done; rm half; echo 2 > slow"
-            ),
-        ),
-    ]);
-    let mut command = place.command(&["run", "side", "--task", "t"]);
-    let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    until("the end of one", || ledger.exists() && events(&place, "child_ended").len() == 1);
-    kill_once(run, &outside.path().join("ledger-begun"), place.path());
-    assert!(!place.path().join("one").exists() && !place.path().join("half").exists());
-    fs::write(&go, "").unwrap();
-    place.say(&["resume", "side", "t"]).ends(0);
-    nothing_is_left(&place);
-    let mut told: Vec<_> =
-        fs::read_to_string(&ledger).unwrap().lines().map(str::to_owned).collect();
-    told.sort();
-    assert_eq!(told, ["one", "slow", "slow"]);
-    assert_eq!(read(&place, "one") + &read(&place, "slow"), "1\n2\n");
-    assert!(!place.path().join("half").exists() && folders(&place).is_empty());
-}
-
-/// Whether this is the moment; told with the workspace's name.
-type Aim = fn(&str, &str) -> bool;
-
-/// Whether a file is moved into its place.
-fn put(moment: &str, when: &str, file: &str) -> bool {
-    moment.starts_with(&format!("{when} rename")) && moment.ends_with(file)
-}
-
-/// Two branches that change many files, and a run of theirs killed where `aim` says.
-fn killed(aim: Aim) -> Place {
-    let place = flow(&[
-        ("one", "for n in $(seq 300); do echo one >> many-$n; done; sed -i s/1/ONE/ shared"),
-        ("two", "sed -i s/9/NINE/ shared; rm old-*"),
-    ]);
-    place.write("shared", &lines(&[]));
-    for n in 0..50 {
-        place.write(&format!("old-{n}"), "old\n");
-        place.write(&format!("many-{n}"), "before\n");
-    }
-    let name = place.path().file_name().unwrap().to_str().unwrap().to_owned();
-    let mut command = place.command(&["run", "side", "--task", "t"]);
-    let struck = killed_at(&mut command, &mut |moment| aim(moment, &name)).unwrap();
-    assert!(struck, "the moment never came");
-    nothing_is_left(&place);
-    place
-}
-
-#[test]
-fn killed_between_any_two_deeds_the_merge_is_written_once() {
-    let aims: [(&str, Aim); 8] = [
-        ("a copy is half made", |it, _| it.ends_with("/.new/many-3")),
-        ("a copy is not there", |it, name| put(it, "before", &format!("/{name}"))),
-        ("a copy is there", |it, name| put(it, "after", &format!("/{name}"))),
-        ("nothing is removed", |it, _| it == "before unlinkat old-0"),
-        ("nothing is written", |it, _| put(it, "before", " many-1")),
-        ("half is written", |it, _| put(it, "after", " many-200")),
-        ("all is written", |it, _| put(it, "after", " shared")),
-        ("a copy is half removed", |it, _| it == "before unlinkat many-200"),
-    ];
-    for (what, aim) in aims {
-        let place = killed(aim);
-        // A person sees some of it, and goes on with what they have.
-        let begun = read(&place, "shared");
-        place.write("shared", &begun.replace('5', "MINE"));
-        place.write("by-hand", "mine\n");
-        place.say(&["resume", "side", "t"]).ends(0);
-        let merged = lines(&[(1, "ONE"), (5, "MINE"), (9, "NINE")]);
-        assert_eq!(read(&place, "shared"), merged, "{what}");
-        assert_eq!(read(&place, "many-7"), "before\none\n", "{what}");
-        assert_eq!(read(&place, "many-300"), "one\n", "{what}");
-        assert_eq!(read(&place, "by-hand"), "mine\n", "{what}");
-        assert!(!place.path().join("old-1").exists(), "{what}");
-        assert_eq!(events(&place, "merge_applied").len(), 1, "{what}");
-        assert!(folders(&place).is_empty(), "{what}");
-    }
-}
-
-#[test]
-fn half_a_merge_that_a_person_makes_impossible_is_taken_back() {
-    let place = killed(|it, _| put(it, "after", " many-200"));
-    assert_eq!(read(&place, "many-1"), "before\none\n", "half of it is written");
-    // The line that a branch changed as well.
-    place.write("shared", &lines(&[(1, "MINE")]));
-    place.say(&["resume", "side", "t"]).ends(4);
-    assert_eq!(read(&place, "shared"), lines(&[(1, "MINE"), (9, "NINE")]));
-    assert_eq!(read(&place, "many-1"), "before\n");
-    assert!(!place.path().join("many-100").exists() && !place.path().join("old-1").exists());
-    assert_eq!(events(&place, "merge_refused").len(), 1);
-    let merge = &events(&place, "branches_merged")[1]["merge"];
-    assert_eq!(merge["branches"][0]["conflicts"], serde_json::json!(["shared"]));
-    assert_eq!(folders(&place).len(), 1);
-}
-
-#[test]
-fn a_branch_that_is_put_back_puts_back_its_own_files_alone() {
-    let outside = tempfile::tempdir().unwrap();
-    let begun = outside.path().join("begun");
-    let place = flow(&[(
-        "one",
-        &format!(
-            "test ! -e half; echo half > half; if [ ! -e {0} ]; then touch {0}; sleep 60; fi; \
-             echo 1 > one",
-            begun.display()
-        ),
-    )]);
-    let text = read(&place, "workflows/side.sop.yaml");
-    place.write(
-        "workflows/side.sop.yaml",
-        &text.replace("{ id: one,", "{ id: one, on_interrupt: restart,"),
-    );
-    let mut command = place.command(&["run", "side", "--task", "t"]);
-    let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    kill_once(run, &begun, place.path());
-    place.write("by-hand", "stays\n");
-    place.say(&["resume", "side", "t"]).ends(0);
-    assert_eq!(read(&place, "by-hand") + &read(&place, "one"), "stays\n1\n");
-}
-
-#[test]
 fn branches_of_a_workflow_in_a_branch_are_merged_into_its_files_first() {
     let place = flow(&[]);
     let text = read(&place, "workflows/side.sop.yaml");
@@ -414,14 +217,18 @@ steps:
     isolation: worktree
     parallel:
       - { id: one, run: 'sed -i s/1/ONE/ shared' }
-      - { id: two, run: 'sed -i s/9/NINE/ shared' }
+      - { id: two, run: 'git diff --exit-code && sed -i s/9/NINE/ shared' }
     routes: { done: both, failed: FAIL }
   - id: both
     run: 'grep ONE shared && grep NINE shared && ! grep FIVE shared'
 ",
     );
     place.write("shared", &lines(&[]));
+    git(place.path(), &["init", "-qb", "main"]);
+    git(place.path(), &["add", "."]);
+    git(place.path(), &["commit", "-qm", "first"]);
     run(&place).ends(0);
+    assert_eq!(git(place.path(), &["status", "--porcelain"]), " M shared\n");
     assert_eq!(read(&place, "shared"), lines(&[(1, "ONE"), (5, "FIVE"), (9, "NINE")]));
     assert!(folders(&place).is_empty());
 }
@@ -456,4 +263,39 @@ steps:
         assert_eq!(read(&place, &path), "before\n");
     }
     assert!(folders(&place).is_empty());
+}
+
+#[test]
+fn a_file_that_a_rule_hides_is_not_written_over() {
+    let place = flow(&[
+        ("one", "echo 1 > one"),
+        ("two", "test ! -e local; : > .gitignore; echo theirs > local; echo theirs > new"),
+    ]);
+    place.write(".gitignore", "local\n");
+    place.write("local", "mine\n");
+    run(&place).ends(4);
+    assert_eq!(read(&place, "local"), "mine\n");
+    assert!(place.path().join("one").exists() && !place.path().join("new").exists());
+    let merge = &events(&place, "branches_merged")[0]["merge"];
+    assert_eq!(merge["branches"][1]["conflicts"], serde_json::json!(["local"]));
+}
+
+#[test]
+fn a_branch_that_is_ended_because_another_failed_leaves_its_files_recorded() {
+    let place = flow(&[
+        ("bad", "until [ -n \"$(find ../../.. -name half)\" ]; do sleep 0.02; done; exit 3"),
+        ("slow", "echo half > half; sleep 60"),
+    ]);
+    let text = read(&place, "workflows/side.sop.yaml");
+    let text =
+        text.replace("isolation: worktree\n", "isolation: worktree\n    settle: fail_fast\n");
+    place.write("workflows/side.sop.yaml", &text);
+    run(&place).ends(4);
+    let ends = events(&place, "child_ended");
+    let slow = ends.iter().find(|it| it["branch"] == "slow").unwrap();
+    assert!(slow["end"]["verdict"].is_null(), "it was cancelled: {slow}");
+    let file = format!("{}:half", slow["end"]["tree"].as_str().unwrap());
+    let show = ["--git-dir", ".botpipe/snapshots.git", "show", &file];
+    assert_eq!(git(place.path(), &show), "half\n");
+    assert!(!place.path().join("half").exists() && folders(&place).is_empty());
 }
