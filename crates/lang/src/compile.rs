@@ -55,12 +55,14 @@ pub(crate) fn compile_below(source: &SourceFile, files: &dyn Files, above: &[Str
     };
     if let Some(root) = yaml::parse(&mut report) {
         compiled.meta = of_tree(&root);
-        let checked = document::read(&root, &mut report, files, above)
-            .and_then(|document| check(document, &mut report));
-        if let Some(checked) = checked {
+        let document = document::read(&root, &mut report, files, above);
+        let replays = root.get("provider").map(|it| it.value.place_of("/replay"));
+        // Of a long file the tree is large, and what follows needs room too.
+        drop(root);
+        if let Some(checked) = document.and_then(|document| check(document, &mut report)) {
             let turns = worst_case(&checked);
             if let Some((plan, texts)) = lower(checked) {
-                compiled.cassette = cassette(&plan, &root, files, &mut report);
+                compiled.cassette = cassette(&plan, replays, files, &mut report);
                 compiled.plan_digest = Some(digest_of(&canonical_plan(&plan)));
                 compiled.plan = Some(plan);
                 compiled.texts = texts;
@@ -76,7 +78,7 @@ pub(crate) fn compile_below(source: &SourceFile, files: &dyn Files, above: &[Str
 /// chosen for the run, or the recording may still have to be made.
 fn cassette(
     plan: &Plan,
-    root: &yaml::Node,
+    place: Option<Span>,
     files: &dyn Files,
     report: &mut Report<'_>,
 ) -> Option<String> {
@@ -84,8 +86,7 @@ fn cassette(
     match files.read(cassette) {
         Ok(text) => Some(text),
         Err(problem) => {
-            let span =
-                root.get("provider").map_or(Span::default(), |it| it.value.place_of("/replay"));
+            let span = place.unwrap_or_default();
             let words = match problem {
                 FileProblem::Missing => "there is no such file",
                 FileProblem::Outside => "it lies outside the workflow's folder",

@@ -82,8 +82,10 @@ impl TextStore {
             state: state.clone(),
             output: None,
         };
-        let lower = |step| self.step(step, &frame);
-        let steps = document.steps.iter().map(lower).collect::<Option<Vec<_>>>()?;
+        let mut steps = Vec::with_capacity(document.steps.len());
+        for step in &document.steps {
+            steps.push(self.step(step, &frame)?);
+        }
         let artifacts = frame.artifacts;
         let worklists = document.worklists.iter();
         let worklists = worklists.map(|list| self.worklist(list)).collect::<Option<_>>()?;

@@ -1,4 +1,11 @@
-//! A text as a template: whether it is one expression and nothing else.
+//! A text as a template: what it is parsed with, and whether it is one expression and nothing else.
+
+use std::sync::LazyLock;
+
+use minijinja::Environment;
+
+/// What every template of the language is parsed with; making one takes longer than parsing a text.
+pub(crate) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(Environment::new);
 
 /// The expression of a text that is `{{ expression }}` and nothing else: its value keeps its type.
 pub fn sole_expression(text: &str) -> Option<&str> {

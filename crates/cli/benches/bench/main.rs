@@ -7,6 +7,8 @@
 )]
 
 mod agent;
+mod branches;
+mod check;
 mod cold;
 mod items;
 mod line;
@@ -31,10 +33,25 @@ struct Asked {
 /// One part of the bench.
 type Part = fn(&Asked) -> Vec<Line>;
 
+const PARTS: [(&str, Part); 6] = [
+    ("step", step::measure),
+    ("cold", cold::measure),
+    ("check", check::measure),
+    ("branches", branches::measure),
+    ("items", items::measure),
+    ("steps", steps::measure),
+];
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == agent::WORD) {
         agent::answer();
+        return ExitCode::SUCCESS;
+    }
+    if let [word, path] = words.as_slice()
+        && word == check::WORD
+    {
+        check::answer(path);
         return ExitCode::SUCCESS;
     }
     let asked = match asked(&words) {
@@ -46,14 +63,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let parts: [(&str, Part); 4] = [
-        ("step", step::measure),
-        ("cold", cold::measure),
-        ("items", items::measure),
-        ("steps", steps::measure),
-    ];
     let mut lines = Vec::new();
-    for (name, measure) in parts {
+    for (name, measure) in PARTS {
         if asked.only.as_deref().is_none_or(|only| only == name) {
             eprintln!("bench: {name}");
             lines.extend(measure(&asked));
@@ -77,11 +88,14 @@ fn asked(words: &[String]) -> Result<Asked, String> {
             "--quick" => asked.quick = true,
             // What `cargo bench` itself adds.
             "--bench" => {}
-            "--only" => match words.next().map(String::as_str) {
-                Some(name @ ("step" | "cold" | "items" | "steps")) => {
-                    asked.only = Some(name.to_owned());
+            "--only" => match words.next() {
+                Some(name) if PARTS.iter().any(|(part, _)| part == name) => {
+                    asked.only = Some(name.clone());
                 }
-                _ => return Err("`--only` takes step, cold, items or steps".to_owned()),
+                _ => {
+                    let names = PARTS.map(|(name, _)| name).join(", ");
+                    return Err(format!("`--only` takes one of {names}"));
+                }
             },
             other => return Err(format!("`{}` is no option", other.escape_debug())),
         }

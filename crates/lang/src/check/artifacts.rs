@@ -1,26 +1,19 @@
 //! Rule: what a step requires was written before, on every way to it.
 
-use std::collections::BTreeSet;
-
 use botpipe_kernel::ids::ArtifactName;
 use botpipe_kernel::plan::Target;
 
-use super::flow::{Edge, edges, is_whole};
+use super::flow::is_whole;
+use super::written::{self, Written, ensured};
 use crate::diagnostic::{Code, Problem, Report};
-use botpipe_kernel::plan::Join;
-
-use crate::document::{
-    ActionDecl, ChildrenDecl, Document, OutputFrom, OverDecl, RouteDecl, StepDecl, WorkDecl,
-};
+use crate::document::{ChildrenDecl, Document, OutputFrom, OverDecl, StepDecl, WorkDecl};
 use crate::source::Spanned;
-
-type Names<'d> = BTreeSet<&'d ArtifactName>;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     if !is_whole(document) || !document.artifacts_known {
         return;
     }
-    let at_entry = written_before(document);
+    let at_entry = written::before(document);
     at_the_end(document, &at_entry, report);
     for (step, before) in document.steps.iter().zip(at_entry) {
         // A step that cannot be reached is reported as that.
@@ -61,7 +54,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
         }
         if let WorkDecl::ProduceVerify { producer, verifier, .. } = &step.work {
             let mut between = before.clone();
-            between.extend(producer.writes.iter().map(|name| &name.value));
+            between.add(document, producer.writes.iter().map(|name| &name.value));
             for name in &verifier.requires {
                 demand(document, step, "requires", name, &between, report);
             }
@@ -77,7 +70,7 @@ fn worklist_source(document: &Document, step: &StepDecl) -> Option<Spanned<Artif
 }
 
 /// What a run gives back is there on every way to FINISH.
-fn at_the_end(document: &Document, at_entry: &[Option<Names<'_>>], report: &mut Report<'_>) {
+fn at_the_end(document: &Document, at_entry: &[Option<Written>], report: &mut Report<'_>) {
     let output = document.output.as_ref().map(|output| &output.from);
     let Some(OutputFrom::Artifact(name)) = output else { return };
     if document.artifact(&name.value).is_none() {
@@ -87,7 +80,7 @@ fn at_the_end(document: &Document, at_entry: &[Option<Names<'_>>], report: &mut 
         let Some(before) = before else { continue };
         for route in &step.routes {
             let finishes = route.action.targets().any(|target| target.value == Target::Finish);
-            let there = before.contains(&name.value)
+            let there = before.has(document, &name.value)
                 || ensured(document, step, route).contains(&&name.value);
             if finishes && !there {
                 report.push(
@@ -109,11 +102,11 @@ fn demand(
     step: &StepDecl,
     does: &str,
     name: &Spanned<ArtifactName>,
-    before: &Names<'_>,
+    before: &Written,
     report: &mut Report<'_>,
 ) {
     let (name, span) = (&name.value, name.span);
-    if before.contains(name) || document.artifact(name).is_none() {
+    if before.has(document, name) || document.artifact(name).is_none() {
         return;
     }
     let id = &step.id.value;
@@ -138,66 +131,4 @@ fn demand(
         )),
     };
     report.push(problem);
-}
-
-/// For each step what is certainly written when it is entered; `None`: never entered.
-fn written_before(document: &Document) -> Vec<Option<Names<'_>>> {
-    let mut before: Vec<Option<Names<'_>>> = vec![None; document.steps.len()];
-    let Some(entry) = document.entry_index() else { return before };
-    before[entry] = Some(Names::new());
-    let mut open = vec![entry];
-    while let Some(from) = open.pop() {
-        let step = &document.steps[from];
-        let Some(known) = before[from].clone() else { continue };
-        for route in &step.routes {
-            let mut after = known.clone();
-            after.extend(ensured(document, step, route));
-            for edge in edges(document, from, route) {
-                let Edge::Step(to) = edge else { continue };
-                let met = match &before[to] {
-                    None => after.clone(),
-                    Some(met) => met.intersection(&after).copied().collect(),
-                };
-                if before[to].as_ref() != Some(&met) {
-                    before[to] = Some(met);
-                    open.push(to);
-                }
-            }
-        }
-    }
-    before
-}
-
-/// What a route makes sure of.
-fn ensured<'d>(
-    document: &'d Document,
-    step: &'d StepDecl,
-    route: &'d RouteDecl,
-) -> Vec<&'d ArtifactName> {
-    // A path that names the item says nothing of the next item's file.
-    let advances = matches!(route.action, ActionDecl::Items { form, .. } if form.moves());
-    let lasting = |name: &&ArtifactName| {
-        !advances || document.artifact(name).is_none_or(|it| !super::paths::names_item(it))
-    };
-    let required = |name: &&ArtifactName| document.artifact(name).is_some_and(|it| it.required);
-    if let Some(names) = &route.required_writes {
-        return names.iter().map(|name| &name.value).filter(lasting).collect();
-    }
-    let own = step.work.writes().map(|name| &name.value);
-    own.chain(by_branches(step, route)).filter(required).filter(lasting).collect()
-}
-
-/// What branches have written when all of them ended well.
-fn by_branches<'d>(step: &'d StepDecl, route: &'d RouteDecl) -> Vec<&'d ArtifactName> {
-    match &step.work {
-        WorkDecl::Group(group)
-            if group.fan_in.is_none()
-                && group.join == Join::AllDone
-                && route.tag.value.as_str() == "done"
-                && matches!(group.children, ChildrenDecl::Branches(_)) =>
-        {
-            group.branches().flat_map(|it| it.step.work.writes()).map(|it| &it.value).collect()
-        }
-        _ => Vec::new(),
-    }
 }

@@ -15,6 +15,7 @@ mod turns;
 mod usable;
 mod variables;
 mod worklists;
+mod written;
 
 pub use turns::WorstCase;
 pub(crate) use turns::worst_case;

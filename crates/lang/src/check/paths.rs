@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use botpipe_kernel::ids::ArtifactName;
-use minijinja::Environment;
 
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{ArtifactDecl, Document, StepDecl};
+use crate::template::ENVIRONMENT;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for artifact in &document.artifacts {
@@ -68,8 +68,9 @@ pub(super) fn names_branch(artifact: &ArtifactDecl) -> bool {
 }
 
 fn variables(artifact: &ArtifactDecl) -> HashSet<String> {
-    let Some((_, path)) = &artifact.file else { return HashSet::new() };
-    Environment::new()
+    let path = artifact.file.as_ref().map(|(_, path)| path).filter(|path| path.value.contains('{'));
+    let Some(path) = path else { return HashSet::new() };
+    ENVIRONMENT
         .template_from_str(&path.value)
         .map(|template| template.undeclared_variables(false))
         .unwrap_or_default()

@@ -11,34 +11,24 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     }
     let count = document.steps.len();
     let mut next = vec![Vec::new(); count];
+    let mut before = vec![Vec::new(); count];
     let mut ends = vec![false; count];
     for (from, step) in document.steps.iter().enumerate() {
         for route in &step.routes {
             for edge in edges(document, from, route) {
                 match edge {
-                    Edge::Step(to) => next[from].push(to),
+                    Edge::Step(to) => {
+                        next[from].push(to);
+                        before[to].push(from);
+                    }
                     // To give up is always there, and no way an author planned.
                     Edge::End => ends[from] |= !route.inherited,
                 }
             }
         }
     }
-    let mut reached = vec![false; count];
-    let mut open = vec![entry];
-    while let Some(at) = open.pop() {
-        if !std::mem::replace(&mut reached[at], true) {
-            open.extend(&next[at]);
-        }
-    }
-    loop {
-        let before = ends.clone();
-        for from in 0..count {
-            ends[from] |= next[from].iter().any(|to| before[*to]);
-        }
-        if ends == before {
-            break;
-        }
-    }
+    let reached = all_from(vec![entry], &next);
+    let ends = all_from((0..count).filter(|n| ends[*n]).collect(), &before);
     for (n, step) in document.steps.iter().enumerate() {
         let id = &step.id.value;
         if !reached[n] {
@@ -61,4 +51,15 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
             );
         }
     }
+}
+
+/// Every place that is open, or that some chain of edges leads to from one that is.
+fn all_from(mut open: Vec<usize>, edges: &[Vec<usize>]) -> Vec<bool> {
+    let mut reached = vec![false; edges.len()];
+    while let Some(at) = open.pop() {
+        if !std::mem::replace(&mut reached[at], true) {
+            open.extend(&edges[at]);
+        }
+    }
+    reached
 }

@@ -1,11 +1,11 @@
 //! Rule: a route sets only what a state has, to what fits there.
 
 use botpipe_kernel::plan::StateScope;
-use minijinja::Environment;
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{AssignmentDecl, Document, SchemaDecl, StateDecl, StepDecl, WorkDecl};
+use crate::template::ENVIRONMENT;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in &document.steps {
@@ -102,8 +102,7 @@ fn misfit(
     set: &AssignmentDecl,
     property: &Json,
 ) -> Option<String> {
-    let environment = Environment::new();
-    let expression = environment.compile_expression(&set.value.text).ok()?;
+    let expression = ENVIRONMENT.compile_expression(&set.value.text).ok()?;
     let variables = expression.undeclared_variables(true);
     if variables.is_empty() {
         let value = serde_json::to_value(expression.eval(()).ok()?).ok()?;

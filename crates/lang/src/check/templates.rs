@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use minijinja::Environment;
-
 use super::variables::{Fault, Place, judge};
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{
@@ -11,10 +9,10 @@ use crate::document::{
     StepDecl, TextDecl, WaitDecl, WorkDecl,
 };
 use crate::source::Span;
+use crate::template::ENVIRONMENT;
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
-    let environment = Environment::new();
-    let mut rule = Rule { document, report, environment };
+    let mut rule = Rule { document, report };
     for artifact in &document.artifacts {
         let Some((_, path)) = &artifact.file else { continue };
         let text = TextDecl { text: path.value.clone(), span: path.span, file: None };
@@ -47,7 +45,6 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
 struct Rule<'c, 's> {
     document: &'c Document,
     report: &'c mut Report<'s>,
-    environment: Environment<'static>,
 }
 
 impl Rule<'_, '_> {
@@ -116,7 +113,7 @@ impl Rule<'_, '_> {
     }
 
     fn template(&mut self, text: &TextDecl, place: Place<'_>) {
-        let variables = match self.environment.template_from_str(&text.text) {
+        let variables = match ENVIRONMENT.template_from_str(&text.text) {
             Ok(template) => template.undeclared_variables(true),
             Err(error) => return self.does_not_parse(text, &error),
         };
@@ -132,7 +129,7 @@ impl Rule<'_, '_> {
     }
 
     fn expression(&mut self, text: &TextDecl, place: Place<'_>) {
-        let variables = match self.environment.compile_expression(&text.text) {
+        let variables = match ENVIRONMENT.compile_expression(&text.text) {
             Ok(expression) => expression.undeclared_variables(true),
             Err(error) => return self.does_not_parse(text, &error),
         };
@@ -140,10 +137,9 @@ impl Rule<'_, '_> {
     }
 
     fn variables(&mut self, text: &TextDecl, variables: &BTreeSet<String>, place: Place<'_>) {
-        let functions: Vec<String> =
-            self.environment.globals().map(|(name, _)| name.to_string()).collect();
         for variable in variables {
-            if functions.contains(variable) {
+            // A function that templates may call.
+            if ENVIRONMENT.globals().any(|(name, _)| name == *variable) {
                 continue;
             }
             let Some(fault) = judge(self.document, place, variable) else { continue };

@@ -170,18 +170,17 @@ fn artifacts(
     if !document.artifacts_known {
         return None;
     }
-    let names: Vec<&str> =
-        document.artifacts.iter().map(|artifact| artifact.name.value.as_str()).collect();
     let first = rest.first()?;
-    let found = document.artifacts.iter().find(|artifact| artifact.name.value.as_str() == *first);
+    let found = document.artifacts.named(first);
     let scoped = |step: &StepDecl| {
         step.scope.is_some() || step.branch.as_ref().is_some_and(|branch| branch.scope.is_some())
     };
     if found.is_some_and(names_item) && step.is_some_and(|step| !scoped(step)) {
         return Some(Fault::NoItem);
     }
-    if !names.contains(first) {
-        return Some(field_fault(root, first, names.into_iter().map(str::to_owned).collect()));
+    if found.is_none() {
+        let names = document.artifacts.iter().map(|artifact| artifact.name.value.to_string());
+        return Some(field_fault(root, first, names.collect()));
     }
     one_of(&format!("{root}.{first}"), &rest[1..], &["path"])
 }

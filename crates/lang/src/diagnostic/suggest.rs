@@ -11,8 +11,11 @@ pub(crate) fn nearest<'a>(
         0..=2 => 0,
         length => (length / 3).clamp(1, 3),
     };
+    let length = low.chars().count();
     candidates
         .into_iter()
+        // So many letters more or less are so many changes; lower case may be longer than upper case.
+        .filter(|it| !it.is_ascii() || it.len().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::damerau_levenshtein(&low, &fold(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *candidate != written)
         .min_by_key(|(distance, candidate)| (*distance, *candidate))

@@ -195,7 +195,9 @@ impl Reader<'_, '_> {
             };
             let success = self.success_routes(&mut fields);
             let id = self.step_id(&mut fields);
-            self.document.branch_ids.extend(id.clone());
+            if let Some(id) = id.clone() {
+                self.document.branch_ids.push(id);
+            }
             match self.rest_of_step(node, fields, id, Some(inside.clone())) {
                 Some(step) => branches.push(BranchDecl { step, success_routes: success }),
                 None => self.document.steps_known = false,
@@ -217,8 +219,8 @@ impl Reader<'_, '_> {
             Some(_) => self.step_id(&mut fields),
             None => Some(Spanned::new(step.value.clone(), entry.key_span)),
         };
-        if id.as_ref().is_some_and(|id| id.value != step.value) {
-            self.document.branch_ids.extend(id.clone());
+        if let Some(id) = id.as_ref().filter(|id| id.value != step.value) {
+            self.document.branch_ids.push(id.clone());
         }
         let step = self.rest_of_step(&entry.value, fields, id, Some(inside));
         if step.is_none() {

@@ -14,7 +14,7 @@ use crate::source::Spanned;
 use crate::yaml::{Entry, Value};
 
 /// The helpers: tag, where it leads, and when it is to be picked.
-const HELPERS: [(&str, Target, &str); 3] = [
+pub(super) const HELPERS: [(&str, Target, &str); 3] = [
     ("question", Target::AwaitInput, "only a person can say how to go on"),
     ("blocked", Target::Fail, "something outside keeps the work from being done"),
     ("failed", Target::Fail, "the work cannot be done"),
@@ -164,7 +164,7 @@ fn nothing_to_disable(tag: &Spanned<RouteTag>, why: &str) -> Problem {
 
 /// Gives every step the routes it inherits.
 pub(super) fn inherit(document: &mut Document, report: &mut Report<'_>) {
-    for step in &mut document.steps {
+    for step in document.steps.iter_mut() {
         if let WorkDecl::Group(group) = &mut step.work {
             // A branch leads to no step, so it inherits none of the workflow's own.
             let GlobalRoutes { disabled, broken, .. } = &document.global;
@@ -204,6 +204,7 @@ fn inherit_of(global: &GlobalRoutes, step: &mut StepDecl, report: &mut Report<'_
             }
         }
         let own = step.routes.len();
+        step.routes.reserve_exact(candidates.len());
         for candidate in candidates {
             let tag = &candidate.tag.value;
             let declared = step.routes[..own].iter().any(|route| &route.tag.value == tag);

@@ -7,6 +7,7 @@ pub(crate) mod field;
 mod group;
 mod inherited;
 mod kind;
+mod named;
 mod output;
 mod outside;
 mod policy;
@@ -31,6 +32,7 @@ pub(crate) use artifact::ArtifactDecl;
 pub(crate) use code::{CallDecl, CodeDecl, HooksDecl};
 pub(crate) use group::{BranchDecl, ChildDecl, ChildrenDecl, GroupDecl, OverDecl};
 pub(crate) use inherited::GlobalRoutes;
+pub(crate) use named::Named;
 pub(crate) use output::{OutputDecl, OutputFrom};
 pub(crate) use outside::WaitDecl;
 pub(crate) use route::RouteDecl;
@@ -58,11 +60,11 @@ pub(crate) struct Document {
     pub(crate) input: Option<SchemaDecl>,
     /// `None`: reported.
     pub(crate) params: Option<SchemaDecl>,
-    pub(crate) artifacts: Vec<ArtifactDecl>,
+    pub(crate) artifacts: Named<ArtifactDecl>,
     pub(crate) artifacts_known: bool,
     pub(crate) worklists: Vec<WorklistDecl>,
     pub(crate) worklists_known: bool,
-    pub(crate) steps: Vec<StepDecl>,
+    pub(crate) steps: Named<StepDecl>,
     pub(crate) steps_known: bool,
     pub(crate) entry: Option<Spanned<StepId>>,
     pub(crate) max_steps: u32,
@@ -70,7 +72,7 @@ pub(crate) struct Document {
     pub(crate) policy: Option<Policy>,
     pub(crate) budget: Budget,
     /// Ids of steps that are branches.
-    pub(crate) branch_ids: Vec<Spanned<StepId>>,
+    pub(crate) branch_ids: Named<Spanned<StepId>>,
     pub(crate) state: StateDecl,
     pub(crate) global: GlobalRoutes,
     pub(crate) output: Option<OutputDecl>,
@@ -80,11 +82,11 @@ pub(crate) struct Document {
 
 impl Document {
     pub(crate) fn artifact(&self, name: &ArtifactName) -> Option<&ArtifactDecl> {
-        self.artifacts.iter().find(|artifact| &artifact.name.value == name)
+        self.artifacts.named(name.as_str())
     }
 
     pub(crate) fn step_index(&self, id: &StepId) -> Option<usize> {
-        self.steps.iter().position(|step| &step.id.value == id)
+        self.steps.index(id.as_str())
     }
 
     /// Where a run begins: the step named by `entry`, else the first.

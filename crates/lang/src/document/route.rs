@@ -7,11 +7,12 @@ use botpipe_kernel::run::Verdict;
 use super::action::ActionDecl;
 use super::code::CodeDecl;
 use super::field::{Fields, choice, name, names, text_of, wrong_type};
+use super::inherited::HELPERS;
 use super::schema::SchemaDecl;
 use super::state::AssignmentDecl;
 use super::step::StepDecl;
 use super::text::TextDecl;
-use super::validate::maker;
+use super::validate::makers;
 use super::work::WorkDecl;
 use super::{Document, Reader};
 use crate::diagnostic::{Code, Problem};
@@ -78,6 +79,8 @@ impl Reader<'_, '_> {
             );
             step.routes_known = false;
         }
+        // With room for what it inherits: routes are large, and a step has few.
+        step.routes.reserve_exact(entries.len() + HELPERS.len());
         for route in entries {
             if route.value.as_text() == Some("disabled") {
                 let tag = name(&route.key, route.key_span, self.report);
@@ -169,15 +172,12 @@ pub(super) fn fill_routes(document: &mut Document) {
             None => Target::Finish,
         })
         .collect();
-    let makers: Vec<Option<Target>> = document
-        .steps
-        .iter()
-        .map(|step| match &step.work {
-            WorkDecl::Validate { validates, .. } => maker(document, &validates.value),
+    let makers = makers(document);
+    for (step, next) in document.steps.iter_mut().zip(nexts) {
+        let maker = match &step.work {
+            WorkDecl::Validate { validates, .. } => makers.get(&validates.value).cloned(),
             _ => None,
-        })
-        .collect();
-    for ((step, next), maker) in document.steps.iter_mut().zip(nexts).zip(makers) {
+        };
         if let WorkDecl::Group(group) = &mut step.work {
             for branch in group.branches_mut() {
                 fill(&mut branch.step, Target::Finish, None);

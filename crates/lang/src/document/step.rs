@@ -73,6 +73,7 @@ impl Reader<'_, '_> {
             let message = "a workflow has at least one step";
             self.report.push(Problem::new(Code::NothingThere, entry.key_span, message));
         }
+        self.document.steps.reserve(items.len());
         for item in items {
             match self.step(item) {
                 Some(step) => self.document.steps.push(step),
@@ -185,9 +186,9 @@ impl Reader<'_, '_> {
             self.report.push(Problem::new(Code::ReservedName, written.span, message).help(help));
         }
         let id: Spanned<StepId> = name(written.value, written.span, self.report)?;
-        let steps = self.document.steps.iter().map(|step| &step.id);
-        let mut known = steps.chain(&self.document.branch_ids);
-        if let Some(first) = known.find(|known| known.value == id.value) {
+        let word = id.value.as_str();
+        let of_step = self.document.steps.named(word).map(|step| &step.id);
+        if let Some(first) = of_step.or_else(|| self.document.branch_ids.named(word)) {
             let first = first.span;
             self.report.push(
                 Problem::new(

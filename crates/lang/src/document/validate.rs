@@ -1,5 +1,7 @@
 //! A `validate` step: code that judges an artifact, and where its words go.
 
+use std::collections::HashMap;
+
 use botpipe_kernel::ids::{ArtifactName, StepId};
 use botpipe_kernel::plan::Target;
 
@@ -25,9 +27,14 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Where an artifact that was found invalid is made again: the first step that writes it.
-pub(super) fn maker(document: &Document, validates: &ArtifactName) -> Option<Target> {
-    let writes = |work: &WorkDecl| work.writes().any(|write| write.value == *validates);
-    let maker = document.steps.iter().find(|step| writes(&step.work))?;
-    Some(Target::Step(maker.id.value.clone()))
+/// Where each artifact that is found invalid is made again: the first step that writes it.
+pub(super) fn makers(document: &Document) -> HashMap<ArtifactName, Target> {
+    let mut makers = HashMap::new();
+    for step in &document.steps {
+        for write in step.work.writes() {
+            let maker = || Target::Step(step.id.value.clone());
+            makers.entry(write.value.clone()).or_insert_with(maker);
+        }
+    }
+    makers
 }

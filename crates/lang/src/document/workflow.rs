@@ -9,7 +9,7 @@ use super::inherited::{GlobalRoutes, inherit};
 use super::route::fill_routes;
 use super::schema::SchemaDecl;
 use super::state::StateDecl;
-use super::{Document, Reader};
+use super::{Document, Named, Reader};
 use crate::diagnostic::{Code, Problem, Report};
 use crate::files::{Files, stays_inside};
 use crate::source::Span;
@@ -85,18 +85,18 @@ impl Document {
             description: None,
             input: Some(SchemaDecl::default()),
             params: Some(SchemaDecl::default()),
-            artifacts: Vec::new(),
+            artifacts: Named::default(),
             artifacts_known: true,
             worklists: Vec::new(),
             worklists_known: true,
-            steps: Vec::new(),
+            steps: Named::default(),
             steps_known: true,
             entry: None,
             max_steps: Limits::DEFAULT_MAX_STEPS,
             provider: None,
             policy: None,
             budget: Budget::default(),
-            branch_ids: Vec::new(),
+            branch_ids: Named::default(),
             state: StateDecl::None,
             global: GlobalRoutes::default(),
             output: None,

@@ -1,5 +1,7 @@
 //! Text to spanned tree: never fails, reports.
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::scalar;
@@ -161,7 +163,7 @@ struct Frame {
 
 enum FrameKind {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, key: Option<Key> },
+    Map { entries: Vec<Entry>, key: Option<Key>, known: Known },
 }
 
 /// A key whose value has not come yet; `None` text: the key was reported.
@@ -196,7 +198,8 @@ impl Tree {
             }
             Event::MappingStart(anchor, tag) => {
                 refuse_marks(anchor, tag.is_some(), span, report);
-                let kind = FrameKind::Map { entries: Vec::new(), key: None };
+                let kind =
+                    FrameKind::Map { entries: Vec::new(), key: None, known: Known::default() };
                 return self.enter(span, kind, report);
             }
             Event::SequenceEnd | Event::MappingEnd => self.leave(span, report),
@@ -240,9 +243,9 @@ impl Tree {
         };
         match &mut frame.kind {
             FrameKind::List(items) => items.push(node),
-            FrameKind::Map { entries, key } => match key.take() {
+            FrameKind::Map { entries, key, known } => match key.take() {
                 None => *key = Some(read_key(node, report)),
-                Some(key) => add_entry(entries, key, node, report),
+                Some(key) => add_entry(entries, known, key, node, report),
             },
         }
     }
@@ -268,9 +271,29 @@ fn read_key(node: Node, report: &mut Report<'_>) -> Key {
     Key { text, span: node.span }
 }
 
-fn add_entry(entries: &mut Vec<Entry>, key: Key, value: Node, report: &mut Report<'_>) {
+/// Where the keys of a long map stand; a short one is looked through.
+type Known = HashMap<String, usize>;
+
+/// From how many keys on a map is long.
+const LONG: usize = 32;
+
+fn add_entry(
+    entries: &mut Vec<Entry>,
+    known: &mut Known,
+    key: Key,
+    value: Node,
+    report: &mut Report<'_>,
+) {
     let Some(text) = key.text else { return };
-    if let Some(first) = entries.iter().find(|entry| entry.key == text) {
+    if entries.len() == LONG && known.is_empty() {
+        known.extend(entries.iter().enumerate().map(|(n, entry)| (entry.key.clone(), n)));
+    }
+    let first = if known.is_empty() {
+        entries.iter().find(|entry| entry.key == text)
+    } else {
+        known.get(&text).and_then(|n| entries.get(*n))
+    };
+    if let Some(first) = first {
         report.push(
             Problem::new(
                 Code::DuplicateKey,
@@ -280,6 +303,9 @@ fn add_entry(entries: &mut Vec<Entry>, key: Key, value: Node, report: &mut Repor
             .also(first.key_span, "first here"),
         );
         return;
+    }
+    if !known.is_empty() {
+        known.insert(text.clone(), entries.len());
     }
     entries.push(Entry { key: text, key_span: key.span, value });
 }

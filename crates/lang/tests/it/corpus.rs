@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use botpipe_lang::{Code, Compiled, FileProblem, Files, Folder, Severity, SourceFile, compile};
+use botpipe_lang::{
+    Code, Compiled, FileProblem, Files, Folder, Severity, SourceFile, canonical_json,
+    canonical_plan, compile,
+};
 
 use crate::render::render_plain;
 
@@ -70,6 +73,8 @@ fn good_files_compile_to_the_plan_of_their_snapshot() {
         snapshot(&path.with_extension("plan.json"), &shown, &mut differing);
         let read: botpipe_kernel::plan::Plan = serde_json::from_str(&shown).unwrap();
         assert_eq!(read, plan, "{}: a plan reads back", path.display());
+        let canonical = canonical_json(&serde_json::to_value(&plan).unwrap());
+        assert_eq!(canonical_plan(&plan), canonical, "{}: one spelling", path.display());
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
