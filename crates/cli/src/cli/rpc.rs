@@ -12,7 +12,7 @@ use crate::term::failure::Failure;
 /// Serve a program over standard input and output, in JSON-RPC 2.0, one message a line
 ///
 /// The program starts runs and is asked to run the functions that `call` steps, validators and hooks name.
-/// docs/rpc.md has the methods, docs/schema/rpc.schema.json their shapes. When the program closes the
+/// docs/rpc.md has the methods, `botpipe schema rpc` their shapes. When the program closes the
 /// pipe, runs that move are stopped, to be resumed.
 ///
 /// Examples:

@@ -11,7 +11,7 @@ use crate::term::output::say;
 /// `workflow`, `config` and `test` are for editors that complete and check YAML; `botpipe check`, `config
 /// show` and `test` tell more. `botpipe init workflow` writes the first one beside the workflow and names it
 /// in the file's first line. `events` is a recorded event, `plan` a workflow as `workflows show --json`
-/// gives it.
+/// gives it, `rpc` a message of `botpipe rpc`.
 ///
 /// Examples:
 ///   botpipe schema workflow > workflows/sop.schema.json
@@ -19,7 +19,7 @@ use crate::term::output::say;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// Of what: a workflow, a `botpipe.yaml`, an event, a plan, a `*.test.yaml`
+    /// Of what: a workflow, a `botpipe.yaml`, an event, a plan, a message of a host, a `*.test.yaml`
     #[arg(value_name = "OF", default_value = "workflow", value_parser = PossibleValuesParser::new(schemas::ALL.map(|(name, _)| name)))]
     of: String,
 }

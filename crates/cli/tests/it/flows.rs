@@ -1,7 +1,8 @@
 //! Whole runs as text: a workflow, an agent, what a person does, and what comes of it.
 //!
 //! Each file of `tests/flows` is a workflow (`--- workflow`), a shell script as the agent (`--- agent`),
-//! other files (`--- file PATH`), and the commands of a person (`--- botpipe ARGS`). Below a command stand
+//! other files (`--- file PATH`), functions in Python (`--- host`), the commands of a person (`--- botpipe
+//! ARGS`), and what a program that hosts the functions asks for (`--- rpc METHOD PARAMS`). Below these stand
 //! its exit code, what the run's log has since, and what the agent wrote into its ledger, a file outside
 //! the workspace that it finds as `$LEDGER`. `UPDATE_FLOWS=1` writes that anew; read it before you
 //! commit it.
@@ -10,7 +11,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use crate::place::{Place, said};
+use crate::rpc;
 
 #[test]
 fn every_flow_goes_as_it_is_written() {
@@ -78,7 +82,12 @@ fn play(file: &Path) -> String {
                 assert!(shell.unwrap().success(), "{}: {rest}", file.display());
                 body.to_owned()
             }
+            "host" => {
+                flow.place.write("functions.py", body);
+                body.to_owned()
+            }
             "botpipe" => flow.command(rest),
+            "rpc" => flow.asked(rest),
             _ => panic!("{}: nobody says `--- {word}`", file.display()),
         };
         write!(text, "\n--- {head}\n{}", body.trim_end_matches('\n')).unwrap();
@@ -122,6 +131,12 @@ impl Flow {
         if let Some(at) = args.iter().position(|arg| *arg == "--task") {
             (self.task, self.logged) = (args[at + 1].to_owned(), 0);
         }
+        self.log(&mut text);
+        text
+    }
+
+    /// What the log and the ledger have since.
+    fn log(&mut self, text: &mut String) {
         let log = self.place.say(&["logs", "flow", &self.task]).out;
         let lines: Vec<_> = log.lines().filter_map(told).collect();
         for line in &lines[self.logged.min(lines.len())..] {
@@ -133,7 +148,28 @@ impl Flow {
             writeln!(text, "  agent: {}", self.plain(line)).unwrap();
         }
         self.noted = ledger.lines().count();
-        text
+    }
+
+    /// Asks as a host does, and tells what came of it.
+    fn asked(&mut self, line: &str) -> String {
+        let (method, params) = line.split_once(' ').unwrap();
+        let mut params: Value = serde_json::from_str(params).unwrap();
+        if method == "run/start" {
+            params["provider"] = json!({ "name": "command", "args": ["sh", "-c", self.agent] });
+        }
+        let said = rpc::asks(&self.place, method, &params);
+        let mut text = match said.get("error") {
+            Some(error) => format!("error {}: {}\n", error["code"], error["message"]),
+            None => format!("exits {}\n", said["exit_code"]),
+        };
+        if let Some(output) = said.get("output") {
+            writeln!(text, "output {output}").unwrap();
+        }
+        if let Some(task) = params["task"].as_str().filter(|task| *task != self.task) {
+            (self.task, self.logged) = (task.to_owned(), 0);
+        }
+        self.log(&mut text);
+        self.plain(&text)
     }
 
     /// Without what differs from run to run.

@@ -30,6 +30,7 @@ mod real_codex;
 mod real_faults;
 mod record;
 mod resumed;
+mod rpc;
 mod runs;
 mod say;
 mod scenario;

@@ -430,7 +430,9 @@ impl Task {
 /// Cancels the children of a run that no thread moves: a run is cancelled with all below it.
 pub(crate) fn cancel(driver: &mut Driver<'_>) -> Result<(), Error> {
     let Some(visit) = driver.run.visit.clone() else { return Ok(()) };
-    for (child, state) in visit.moving_children().into_iter().flat_map(|children| children.iter()) {
+    for (child, state) in
+        visit.moving_children().into_iter().flat_map(botpipe_kernel::run::Children::iter)
+    {
         let over = |phase: &ChildPhase| {
             matches!(phase, ChildPhase::Planned | ChildPhase::Ended(_) | ChildPhase::Skipped)
         };

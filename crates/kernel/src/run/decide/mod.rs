@@ -148,18 +148,12 @@ fn answered(batch: &mut Batch, input: Input) {
                 onward::go_on(batch);
             }
         }
-        Input::ChildrenPlanned { visit, children } => children::planned(batch, visit, children),
-        Input::ChildRested { which, rest, spent, steps } => {
-            children::rested(batch, which, rest, spent, steps);
-        }
-        Input::ChildEnded { which, end } => children::ended(batch, which, end),
-        Input::Merged { visit, merge } => children::merged(batch, visit, merge),
-        Input::MergeApplied { visit, tree, kept } => children::applied(batch, visit, tree, kept),
-        Input::MergeRefused { visit, tree, changed } => {
-            if batch.phase_of(&visit) == Some(&Phase::Applying) {
-                batch.push(Event::MergeRefused { visit, tree, changed });
-            }
-        }
+        of_child @ (Input::ChildrenPlanned { .. }
+        | Input::ChildRested { .. }
+        | Input::ChildEnded { .. }
+        | Input::Merged { .. }
+        | Input::MergeApplied { .. }
+        | Input::MergeRefused { .. }) => below(batch, of_child),
         Input::Start { .. }
         | Input::Answer { .. }
         | Input::Resume { .. }
@@ -170,6 +164,25 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::Stop { .. }
         | Input::Stuck { .. }
         | Input::PolicyRefused { .. } => {}
+    }
+}
+
+/// What is told of runs below this one.
+fn below(batch: &mut Batch, input: Input) {
+    match input {
+        Input::ChildrenPlanned { visit, children } => children::planned(batch, visit, children),
+        Input::ChildRested { which, rest, spent, steps } => {
+            children::rested(batch, which, rest, spent, steps);
+        }
+        Input::ChildEnded { which, end } => children::ended(batch, which, end),
+        Input::Merged { visit, merge } => children::merged(batch, visit, merge),
+        Input::MergeApplied { visit, tree, kept } => children::applied(batch, visit, tree, kept),
+        Input::MergeRefused { visit, tree, changed }
+            if batch.phase_of(&visit) == Some(&Phase::Applying) =>
+        {
+            batch.push(Event::MergeRefused { visit, tree, changed });
+        }
+        _ => {}
     }
 }
 
