@@ -48,10 +48,12 @@ impl Worktree {
         let top = around.top.unwrap_or_else(|| of.root().to_owned());
         let prefix = of.root().strip_prefix(&top).map(Path::to_owned).unwrap_or_default();
         let files = folder.absolute.join("files");
-        // Its name stays, also when the workspace is called otherwise by now.
-        let made = fs::read_dir(&files).into_iter().flatten().flatten().next();
-        let name = top.file_name().unwrap_or("workspace".as_ref());
-        let top = made.map_or_else(|| files.join(name), |made| made.path());
+        let mut top = files.join(top.file_name().unwrap_or("workspace".as_ref()));
+        if !top.exists() {
+            // Its name stays, also when the workspace is called otherwise by now.
+            let made = fs::read_dir(&files).into_iter().flatten().flatten().next();
+            top = made.map_or(top, |made| made.path());
+        }
         let layout = of.with_root(top.join(&prefix));
         Self { folder, top, prefix, of: of.clone(), layout }
     }
