@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use botpipe_kernel::ids::{ItemId, Role, RouteTag, TurnId, WorklistName};
 use botpipe_kernel::plan::{Call, Code, StatePlace, StateScope, Step, Work};
 use botpipe_kernel::run::{
-    AskedQuestion, Control, Input, Judged, Outcome, Ref, Returned, StateChange, WorklistChange,
+    AskedQuestion, Control, Input, Judged, OWN_ITEM, Outcome, Ref, Returned, StateChange,
+    WorklistChange, leaves_own,
 };
 use serde_json::{Map, Value, json};
 
@@ -255,7 +256,11 @@ pub(super) fn changes_of(
         let of_visit = visit.and_then(|visit| visit.id.item.as_ref());
         let current = of_visit.or(list.item().map(|item| &item.id)).map(ItemId::as_str);
         let known: Vec<&str> = list.items.iter().map(|item| item.id.as_str()).collect();
-        found.push((name, change.of(current, &known)?));
+        let change = change.of(current, &known)?;
+        if leaves_own(&driver.run, &name, &change) {
+            return Err(OWN_ITEM.to_owned());
+        }
+        found.push((name, change));
     }
     Ok(found)
 }

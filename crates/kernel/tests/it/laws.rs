@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use botpipe_kernel::ids::{BranchId, Role, RouteTag, RunId, TurnId, VisitId};
 use botpipe_kernel::plan::{
-    Action, Children, Code, Continuity, Isolation, Join, OnInterrupt, Over, Plan, Settle, Step,
-    Target, Visibility, WaitFor, Work,
+    Action, Children, Code, Continuity, Isolation, ItemSource, Join, OnInterrupt, Over, Plan,
+    Settle, Step, Target, Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::{
     ChildPhase, Control, Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run,
@@ -14,6 +14,7 @@ use botpipe_kernel::run::{
 };
 use proptest::prelude::*;
 
+use crate::obligations::Obligations;
 use crate::plans::{
     ask, branches, call, child, classify, digest, function, group, output, plan, produce_verify,
     prompt, ralph, route, script, step, target_of, turn, validate,
@@ -113,6 +114,7 @@ struct Laws {
     taken: BTreeSet<String>,
     /// The routes whose `when` the last outcome made true.
     truths: Vec<RouteTag>,
+    obligations: Obligations,
     /// Of the last turn that was interrupted: how it is to be told.
     fate: Fate,
 }
@@ -131,6 +133,7 @@ enum Fate {
 impl Laws {
     /// Notes what the world says of conditions.
     fn heard(&mut self, input: &Input) {
+        self.obligations.heard(input);
         match input {
             Input::HandoffRendered { exit, .. } => self.truths.clone_from(&exit.whens),
             Input::Judged { judged: Judged::Outcome(outcome), .. } => {
@@ -174,7 +177,9 @@ impl Laws {
         children_are_bounded(run);
         for event in &world.events[self.seen..] {
             self.event(run, event);
+            self.obligations.event(run, event);
         }
+        self.obligations.check(run, &effects);
         self.seen = world.events.len();
         for effect in &effects {
             if let Effect::Prepare { cause: TurnCause::Restarted { .. }, session, .. } = effect {
@@ -344,6 +349,17 @@ fn any_plan(draw: &mut Draw<'_>) -> Plan {
     let steps = (0..n).map(|at| any_step(names[at], &names[..n], draw)).collect();
     let mut plan = plan(steps);
     plan.output = draw.one_in(2).then(|| output("n"));
+    let from = match draw.below(6) {
+        0 => ItemSource::Param("list".to_owned()),
+        1 => ItemSource::State("list".to_owned()),
+        2 => ItemSource::Script(digest(2)),
+        _ => ItemSource::Artifact("work".parse().unwrap()),
+    };
+    plan.worklists.values_mut().for_each(|list| list.from = from.clone());
+    if draw.one_in(4) {
+        plan.budget.turns = Some(2 + u32::try_from(draw.below(9)).unwrap());
+        plan.budget.tokens = draw.one_in(2).then_some(700);
+    }
     plan.limits.max_steps = 5 + u32::try_from(draw.below(30)).unwrap();
     plan
 }
@@ -395,11 +411,17 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
         enough.when = Some(digest(7));
         routes.push(enough);
     }
-    if draw.one_in(2) {
-        let mut question = route("question", Action::To(target_of("AWAIT_INPUT")));
-        (question.inherited, question.required_writes) = (true, Some(Vec::new()));
-        question.visibility = Visibility::InteractiveOnly;
-        routes.push(question);
+    for (tag, target, visibility) in HELPERS {
+        if draw.one_in(2) {
+            let mut helper = route(tag, Action::To(target_of(target)));
+            (helper.inherited, helper.required_writes) = (true, Some(Vec::new()));
+            helper.visibility = visibility;
+            routes.push(helper);
+        }
+    }
+    if asked && draw.one_in(3) {
+        let visibility = [Visibility::Hidden, Visibility::InteractiveOnly][draw.below(2)];
+        routes[1].visibility = visibility;
     }
     let mut step = step(name, work, routes);
     if draw.one_in(2) {
@@ -438,6 +460,13 @@ fn hook(step: &mut Step, draw: &mut Draw<'_>) {
         route.on_taken = any();
     }
 }
+
+/// What a step inherits.
+const HELPERS: [(&str, &str, Visibility); 3] = [
+    ("question", "AWAIT_INPUT", Visibility::InteractiveOnly),
+    ("blocked", "FAIL", Visibility::Provider),
+    ("given_up", "FAIL", Visibility::Hidden),
+];
 
 fn any_group(draw: &mut Draw<'_>) -> Work {
     let of = match draw.below(3) {

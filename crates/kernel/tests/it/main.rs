@@ -3,6 +3,7 @@
 
 mod children;
 mod laws;
+mod obligations;
 mod planned;
 mod plans;
 mod said;

@@ -439,8 +439,14 @@ fn exit(run: &Run, draw: &mut Draw<'_>) -> Exit {
 
 fn findings(run: &Run, role: botpipe_kernel::ids::Role, draw: &mut Draw<'_>) -> Vec<Finding> {
     let Some(step) = run.current_step() else { return Vec::new() };
-    step.writes_of(role)
-        .iter()
+    // A hook answers for the whole step.
+    let names: Vec<_> = if role.is_hook() {
+        step.writes().collect()
+    } else {
+        step.writes_of(role).iter().collect()
+    };
+    names
+        .into_iter()
         .map(|name| {
             let state = match draw.below(6) {
                 5 => FindingState::Missing,
