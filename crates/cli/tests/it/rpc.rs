@@ -35,7 +35,7 @@ fn hosted(place: &Place, method: &str, params: &Value) -> Command {
 /// What the host was told: the result, or `{"error": …}`.
 pub(crate) fn asks(place: &Place, method: &str, params: &Value) -> Value {
     let out = hosted(place, method, params).output();
-    let out = said(&out.expect("these tests need `python3`"));
+    let out = said(&out.unwrap_or_else(|error| panic!("these tests need `python3`: {error}")));
     serde_json::from_str(&out.out).unwrap_or_else(|error| panic!("{error}: {out:?}"))
 }
 
@@ -313,7 +313,7 @@ fn a_function_whose_caller_was_killed_is_told_again_what_it_was_told() {
     let start = json!({ "workflow": "flow", "task": "t", "provider": provider });
     let begin = |method: &str, params: &Value| {
         let mut command = hosted(&place, method, params);
-        command.stdout(Stdio::piped()).spawn().expect("these tests need `python3`")
+        command.stdout(Stdio::piped()).spawn().unwrap()
     };
     let which = json!({ "workflow": "flow", "task": "t" });
 

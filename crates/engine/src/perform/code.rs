@@ -117,7 +117,10 @@ pub(super) fn judge(
         Ok(Input::Judged { turn: turn.clone(), judged: Judged::ScriptFailed { why } })
     };
     let said = match &code {
-        Code::Call(Call { function, .. }) => format!("function `{function}` ({what})"),
+        Code::Call(Call { function, .. }) if turn.role == Role::Script => {
+            format!("function `{function}` of step `{}`", step.id)
+        }
+        Code::Call(Call { function, .. }) => format!("function `{function}`, the {what},"),
         Code::Command(_) => what,
     };
     if let Some(exit) = exit.filter(|exit| *exit != 0) {

@@ -1,6 +1,7 @@
 //! The kernel's behaviour, in laws and in scenarios.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
+mod any_plan;
 mod children;
 mod laws;
 mod obligations;
