@@ -40,6 +40,7 @@ mod sessions;
 mod signals;
 mod spending;
 mod testing;
+mod turns;
 mod validate;
 mod value;
 mod wait;
