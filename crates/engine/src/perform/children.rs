@@ -362,10 +362,13 @@ impl Task {
         } else {
             let mut max_visits = self.raise.max_visits.clone();
             max_visits.retain(|step, _| driver.run.plan.step(step).is_some());
+            let mut step_budgets = self.raise.step_budgets.clone();
+            step_budgets.retain(|step, _| driver.run.plan.step(step).is_some());
             let raise = Raise {
                 max_steps: Some(self.grant.max_steps.max(driver.run.max_steps)),
                 max_visits,
                 budget: self.grant.budget.clone(),
+                step_budgets,
             };
             match driver.take_up(raise, row.gone_by) {
                 // What it stands at was not raised: it stands there still.
