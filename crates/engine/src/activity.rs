@@ -112,7 +112,8 @@ impl Engine {
 
     /// The words of a turn that runs, given the run inside it.
     pub fn words(&self, run: &Run, turn: &TurnId) -> Words {
-        let agent = run.provider.as_ref().and_then(Kind::of);
+        let provider = run.provider_of_turn(turn);
+        let agent = provider.as_ref().and_then(Kind::of);
         let step = run.plan.step(&turn.visit.step);
         let (Some((kind, harness)), Some(step), true) = (agent, step, !turn.role.is_code()) else {
             return Words { codec: None };

@@ -87,7 +87,7 @@ impl Engine {
         let about = About::of(&self.parts, &row, &view.state)?;
         let layout = self.parts.layout.where_recorded(view.state.workspace.as_deref());
         let mut desk = Desk::set_up_in(&self.parts, about, layout)?;
-        if let Some((kind, harness)) = view.state.provider.as_ref().and_then(Kind::of) {
+        if let Some((kind, harness)) = view.state.holder(&conversation.session).and_then(Kind::of) {
             harness::prepare(kind, harness, desk.layout.root())
                 .map_err(|message| Error::Attach { message })?;
         }
@@ -122,16 +122,17 @@ impl Engine {
 
     fn pick(&self, view: &RunView, pick: &Pick) -> Result<Conversation, Error> {
         let run = &view.state;
-        let (kind, harness) = match &run.provider {
-            Some(provider @ (Provider::Codex(_) | Provider::Claude(_))) => Kind::of(provider),
-            _ => None,
-        }
-        .ok_or_else(|| Error::Attach { message: why_not(run.provider.as_ref()) })?;
         if let Some(Phase::Turning { turn, .. }) = run.visit.as_ref().map(|visit| &visit.phase) {
             let message = format!(
                 "turn {turn} was cut off and nobody has settled that yet; `resume` the run first"
             );
             return Err(Error::Attach { message });
+        }
+        // Where nobody has any, it is said why.
+        let has_some = |it: &Provider| matches!(it, Provider::Codex(_) | Provider::Claude(_));
+        let mut cast = run.provider.iter().chain(run.providers.values());
+        if !cast.any(has_some) {
+            return Err(Error::Attach { message: why_not(run.provider.as_ref()) });
         }
         let all = conversations(view);
         let found = all.iter().rev().find(|(turn, key, token)| {
@@ -142,6 +143,11 @@ impl Engine {
         let (turn, session, token) = found.cloned().ok_or_else(|| none(&all))?;
         let step = run.plan.step(&turn.visit.step);
         let step = step.ok_or_else(|| none(&all))?;
+        let held = run.holder(&session);
+        let (kind, harness) = held
+            .filter(|it| matches!(it, Provider::Codex(_) | Provider::Claude(_)))
+            .and_then(Kind::of)
+            .ok_or_else(|| Error::Attach { message: why_not(held) })?;
         let layout = self.parts.layout.where_recorded(run.workspace.as_deref());
         let root = layout.root();
         let cwd = root.display().to_string();

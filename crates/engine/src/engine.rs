@@ -8,7 +8,7 @@ use std::thread;
 use botpipe_journal::{Journal, Lease, NewRun, Objects, Owner, RunFilter, RunRow, Stored};
 use botpipe_kernel::ids::{Digest, FunctionName, RunId, TaskId, WorkflowName};
 use botpipe_kernel::plan::{Code, Plan, Step};
-use botpipe_kernel::run::{Ref, Run, outstanding};
+use botpipe_kernel::run::{Input, Ref, Run, outstanding};
 use botpipe_lang::Compiled;
 use serde_json::Value;
 
@@ -144,6 +144,9 @@ impl Engine {
         let mut desk = Desk::set_up(&self.parts, new.about)?;
         // It was looked at when it was chosen.
         desk.has_looked = true;
+        if let Input::Start { providers, .. } = &new.input {
+            desk.looked_at.extend(providers.keys().cloned());
+        }
         self.own(&lease, run, 0, desk, progress, stop, |driver| driver.tell(new.input).map(drop))
     }
 

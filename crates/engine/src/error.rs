@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use botpipe_kernel::ids::{RunId, SignalName, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::ids::{RunId, SignalName, StepId, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::run::Refusal;
 
 use crate::prompt::InputProblem;
@@ -63,6 +63,11 @@ pub enum Error {
          does"
     )]
     Budget { key: &'static str, provider: &'static str, instead: &'static str },
+    #[error(
+        "step `{step}` asks for provider `{name}`, which the run was not started with; start the workflow \
+         itself, so that it is looked for"
+    )]
+    NotNamed { step: StepId, name: String },
     #[error(
         "the provider's settings hold {secret}, and they are recorded with the run; leave it out, and let \
          the agent read it from its environment: `--pass-env NAME`"
@@ -147,6 +152,7 @@ impl Error {
             | Self::Host { .. }
             | Self::Secret { .. }
             | Self::Budget { .. }
+            | Self::NotNamed { .. }
             | Self::NoSignal { .. }
             | Self::Cassette { .. } => ErrorKind::Usage,
             Self::Record { .. } => ErrorKind::Damaged,

@@ -16,17 +16,25 @@ impl Driver<'_> {
     /// A program that does not tell its version, or an old one, stops the run before it is asked.
     pub(crate) fn look_first(&mut self) -> Result<(), Error> {
         let next = outstanding(&self.run).into_iter().next();
-        let asks = match &next {
-            Some(Effect::Prepare { turn, .. } | Effect::RunTurn { turn, .. }) => {
-                !turn.role.is_code()
-            }
-            _ => false,
+        let (Some(Effect::Prepare { turn, .. } | Effect::RunTurn { turn, .. }), Some(step)) =
+            (next, self.run.current_step().cloned())
+        else {
+            return Ok(());
         };
-        let Some(Agent::Harness { kind, harness }) = self.desk.agent.clone() else { return Ok(()) };
-        if self.desk.has_looked || !asks {
+        let of = self.run.own_provider(&turn);
+        let known = match &of {
+            Some(name) => self.desk.looked_at.contains(name),
+            None => self.desk.has_looked,
+        };
+        if known || turn.role.is_code() {
             return Ok(());
         }
-        self.desk.has_looked = true;
+        let agent = self.agent_of(&step, turn.role)?;
+        let Some(Agent::Harness { kind, harness }) = agent else { return Ok(()) };
+        match &of {
+            Some(name) => drop(self.desk.looked_at.insert(name.clone())),
+            None => self.desk.has_looked = true,
+        }
         let program = Path::new(&harness.program);
         let version = match kind {
             // It tells its version only when it is spoken to.
@@ -51,6 +59,6 @@ impl Driver<'_> {
             }
         };
         let workspace = self.desk.layout.root().display().to_string();
-        self.tell(Input::Found { workspace, version }).map(drop)
+        self.tell(Input::Found { workspace, of, version }).map(drop)
     }
 }

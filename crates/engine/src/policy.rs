@@ -5,7 +5,7 @@ use std::path::Path;
 
 use botpipe_kernel::ids::{Role, TaskId};
 use botpipe_kernel::plan::{NetworkMode, Plan, Policy, SandboxMode, Step};
-use botpipe_kernel::run::{Harness, Interface, Provider};
+use botpipe_kernel::run::{Harness, Interface, Provider, Providers};
 use botpipe_providers::Access;
 use serde_json::json;
 
@@ -70,9 +70,9 @@ fn lexical(path: &Path) -> String {
     resolved.display().to_string()
 }
 
-/// What of the workflow's policies nobody enforces with this provider, as one sentence with the line
+/// What of the workflow's policies nobody enforces with these providers, as one sentence with the line
 /// that would permit the run.
-pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String> {
+pub(crate) fn refusal(plan: &Plan, cast: Providers<'_>) -> Option<String> {
     // A function may ask an agent too.
     let calls = |step: &Step| step.codes().any(|code| code.function().is_some());
     let roles = |step: &Step| step.agents().chain(calls(step).then_some(Role::Script)).collect();
@@ -86,7 +86,7 @@ pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String
         let who = if own { format!("the {role} of step") } else { "step".to_owned() };
         let confined = sandbox_mode.filter(|mode| *mode != SandboxMode::DangerFullAccess);
         let offline = network.filter(|network| *network == NetworkMode::None);
-        let (what, permit) = match provider? {
+        let (what, permit) = match &cast.of(step, role)? {
             // Nothing is run.
             Provider::Replay { .. } => return None,
             Provider::Command { .. } | Provider::Acp(_) => match (confined, offline) {

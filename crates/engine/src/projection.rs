@@ -125,6 +125,7 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         "events": view.seq,
         "steps_taken": run.steps_taken,
         "provider": run.provider,
+        "providers": run.providers,
         "visits": run.visits,
     });
     let stored = parts.journal.read_after(view.id, 0)?;

@@ -1,5 +1,6 @@
 //! What a face asks of the engine, and what it gets back.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use botpipe_journal::Owner;
@@ -25,6 +26,8 @@ pub struct StartRequest {
     pub params: Vec<(String, String)>,
     /// The agent program; without one, the workflow's own.
     pub provider: Option<ProviderChoice>,
+    /// The harnesses that steps and turns name, by that name: `claude`, `claude:opus`.
+    pub providers: BTreeMap<String, Chosen>,
     /// Harnesses that are asked one after the other when a limit is met.
     pub fallbacks: Vec<Chosen>,
     /// Environment variables that processes may see beside the built-in ones.
@@ -58,6 +61,8 @@ pub struct Preview {
     pub input: Value,
     pub params: Value,
     pub provider: Option<Provider>,
+    /// The harnesses that steps and turns name, by that name.
+    pub providers: BTreeMap<String, Provider>,
     pub fallbacks: Vec<Provider>,
     /// What would bind the turns of each step, in file order.
     pub bound: Vec<Bound>,

@@ -1,13 +1,13 @@
 //! A new run: its input checked, its provider chosen, its texts kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use botpipe_kernel::ids::{Digest, Role, RunId, TaskId};
-use botpipe_kernel::plan::{self, Budget, Step};
-use botpipe_kernel::run::{Input, Provider};
+use botpipe_kernel::plan::{self, Budget, Step, TurnProvider};
+use botpipe_kernel::run::{Input, Provider, Providers};
 use botpipe_lang::{Compiled, canonical_plan, digest_of};
 use botpipe_providers::Cassette;
 
@@ -40,6 +40,7 @@ struct Fitting {
     input: serde_json::Value,
     params: serde_json::Value,
     agent: Option<Agent>,
+    providers: BTreeMap<String, Provider>,
     fallbacks: Vec<Provider>,
     /// What the person should know.
     notes: Vec<String>,
@@ -95,14 +96,17 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     let fallbacks: Vec<_> = request.fallbacks.iter().map(|it| it.provider.clone()).collect();
     let budget = request.budget.clone().or(&plan.budget);
     let plans = family(compiled, &plan);
-    for provider in provider.iter().chain(&fallbacks) {
+    let plays = matches!(provider, Some(Provider::Replay { .. }));
+    let named = request.providers.iter().filter(|_| !plays);
+    let providers: BTreeMap<_, _> =
+        named.map(|(name, chosen)| (name.clone(), chosen.provider.clone())).collect();
+    for provider in provider.iter().chain(&fallbacks).chain(providers.values()) {
         can_be_recorded(provider)?;
+    }
+    for of_run in provider.iter().chain(&fallbacks).map(Some).chain([provider.as_ref()]) {
+        let cast = Providers { of_run, named: &providers };
         for plan in &plans {
-            can_be_kept(&budget, Some(provider))?;
-            budgets_can_be_kept(plan, Some(provider))?;
-            if let Some(message) = policy::refusal(plan, Some(provider)) {
-                return Err(Error::Policy { message });
-            }
+            fits_cast(plan, &budget, cast)?;
         }
     }
     if provider.is_none() && plans.iter().any(needs_agent) {
@@ -123,7 +127,10 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
                 .to_owned(),
         );
     }
-    Ok(Fitting { plan, message, input, params, agent, fallbacks, notes })
+    if !plays {
+        notes.extend(request.providers.values().flat_map(|chosen| chosen.notes.clone()));
+    }
+    Ok(Fitting { plan, message, input, params, agent, providers, fallbacks, notes })
 }
 
 /// A plan and those of all runs that may be started below it.
@@ -162,14 +169,17 @@ pub fn preview(
     request: &StartRequest,
     workspace: &Path,
 ) -> Result<Preview, Error> {
-    let Fitting { plan, input, params, agent, fallbacks, mut notes, .. } = fit(compiled, request)?;
+    let Fitting { plan, input, params, agent, providers, fallbacks, mut notes, .. } =
+        fit(compiled, request)?;
     let provider = agent.as_ref().map(Agent::provider);
     if let Some(Agent::Ready { notes: more, .. }) = agent {
         notes.extend(more);
     }
     let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
-    let by = provider.as_ref().and_then(Kind::of);
+    let cast = Providers { of_run: provider.as_ref(), named: &providers };
     let in_force = |step: &Step, role: Role| {
+        let who = cast.of(step, role);
+        let by = who.as_ref().and_then(Kind::of);
         let access = match by.filter(|_| step.asks_agent()) {
             None => policy::UNCONFINED,
             Some(by) => policy::access(plan.policy_of(step, role), by, &root),
@@ -186,7 +196,7 @@ pub fn preview(
     let bound = bound.collect();
     let budget = request.budget.clone().or(&plan.budget);
     let worst = compiled.turns;
-    Ok(Preview { plan, input, params, provider, fallbacks, bound, budget, worst, notes })
+    Ok(Preview { plan, input, params, provider, providers, fallbacks, bound, budget, worst, notes })
 }
 
 /// Checks a request against its workflow and keeps the texts the run will need.
@@ -195,7 +205,7 @@ pub(crate) fn prepare(
     compiled: &Compiled,
     request: StartRequest,
 ) -> Result<NewRun, Error> {
-    let Fitting { plan, message, input, params, agent, fallbacks, mut notes } =
+    let Fitting { plan, message, input, params, agent, providers, fallbacks, mut notes } =
         fit(compiled, &request)?;
     let provider = agent.as_ref().map(Agent::provider);
     match agent {
@@ -220,6 +230,7 @@ pub(crate) fn prepare(
         input: parts.keep(&input.to_string())?,
         params: parts.keep(&params.to_string())?,
         provider: provider.clone(),
+        providers,
         fallbacks,
         pass_env: request.pass_env,
         workspace: Some(parts.layout.root().display().to_string()),
@@ -259,23 +270,42 @@ fn can_be_recorded(provider: &Provider) -> Result<(), Error> {
     }
 }
 
-/// The budgets of a workflow and of its steps: what the provider does not report is refused.
-pub(crate) fn budgets_can_be_kept(
+/// Whether those that do a workflow's turns are known, report what its budgets bound, and enforce its policies.
+pub(crate) fn fits_cast(
     plan: &plan::Plan,
-    provider: Option<&Provider>,
+    budget: &Budget,
+    cast: Providers<'_>,
 ) -> Result<(), Error> {
-    let of_steps = plan.steps.iter().map(|step| &step.budget);
-    of_steps.chain([&plan.budget]).try_for_each(|budget| can_be_kept(budget, provider))
+    for step in &plan.steps {
+        let named = step.agents().filter_map(|role| cast.own(step, role));
+        if let Some(named) = named.into_iter().find(|it| {
+            matches!(it, TurnProvider::Harness { .. }) && !cast.named.contains_key(&it.name())
+        }) {
+            return Err(Error::NotNamed { step: step.id.clone(), name: named.name() });
+        }
+        // What is started below may be done by any of them.
+        let below = step.group().is_some() || step.codes().any(|code| code.function().is_some());
+        let all = cast.of_run.into_iter().chain(cast.named.values()).filter(|_| below).cloned();
+        for provider in step.agents().filter_map(|role| cast.of(step, role)).chain(all) {
+            can_be_kept(&step.budget, &provider)?;
+            can_be_kept(budget, &provider)?;
+            can_be_kept(&plan.budget, &provider)?;
+        }
+    }
+    match policy::refusal(plan, cast) {
+        Some(message) => Err(Error::Policy { message }),
+        None => Ok(()),
+    }
 }
 
 /// A bound on what a provider does not report is refused: unknown is not nothing.
-fn can_be_kept(budget: &Budget, provider: Option<&Provider>) -> Result<(), Error> {
+fn can_be_kept(budget: &Budget, provider: &Provider) -> Result<(), Error> {
     let (provider, tokens, cost) = match provider {
-        Some(Provider::Codex(_)) => ("codex", true, false),
-        Some(Provider::Command { .. }) => ("command", false, false),
-        Some(Provider::Acp(_)) => ("acp", false, false),
-        Some(Provider::Replay { .. }) => ("replay", false, false),
-        Some(Provider::Claude(_)) | None => return Ok(()),
+        Provider::Codex(_) => ("codex", true, false),
+        Provider::Command { .. } => ("command", false, false),
+        Provider::Acp(_) => ("acp", false, false),
+        Provider::Replay { .. } => ("replay", false, false),
+        Provider::Claude(_) => return Ok(()),
     };
     let instead = if tokens { "`tokens`, `turns` or `wall`" } else { "`turns` or `wall`" };
     if budget.cost.is_some() && !cost {
@@ -287,9 +317,10 @@ fn can_be_kept(budget: &Budget, provider: Option<&Provider>) -> Result<(), Error
     Ok(())
 }
 
-/// Whether any step asks an agent.
+/// Whether any turn is to be done by the run's own provider.
 pub(crate) fn needs_agent(plan: &plan::Plan) -> bool {
-    plan.steps.iter().any(Step::asks_agent)
+    let own = |step: &Step| step.agents().any(|role| step.provider_of(role).is_none());
+    plan.steps.iter().any(own)
 }
 
 /// The operator's choice, else the workflow's own.

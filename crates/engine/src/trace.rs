@@ -61,6 +61,9 @@ impl Engine {
                     // A turn without one has that of the turn before.
                     policy = now.clone().or(policy);
                     if only.is_none_or(|only| only == turn) {
+                        let own = view.state.own_provider(turn);
+                        let own = own.and_then(|_| view.state.provider_of_turn(turn));
+                        let agent = own.or_else(|| agent.clone());
                         traces.push(self.owed(&stored.event, agent.as_ref(), policy.as_ref())?);
                     }
                 }

@@ -221,6 +221,7 @@ impl TextStore {
             clocks,
             policy: decl.policy.clone(),
             budget: decl.budget.clone(),
+            provider: decl.provider.clone(),
             state: decl.step_state.schema().map(|state| self.schema(state)),
             protect: decl.protect.clone(),
             hooks: self.hooks(&decl.hooks),
@@ -317,6 +318,7 @@ impl TextStore {
             },
             slot: decl.session.value.slot.clone(),
             policy: decl.policy.clone(),
+            provider: decl.provider.clone(),
         }
     }
 

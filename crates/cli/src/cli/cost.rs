@@ -74,8 +74,9 @@ fn text(turns: &[Turn<'_>], run: &Run) -> String {
         let count =
             |n: fn(&Usage) -> u64| turn.usage.map_or("?".to_owned(), |it| n(it).to_string());
         let least = if turn.usage.is_some_and(|it| it.at_least) { "≥ " } else { "" };
+        let by = run.own_provider(turn.id).map(|name| format!(" by {name}")).unwrap_or_default();
         [
-            turn.id.to_string(),
+            format!("{}{by}", turn.id),
             format!("{least}{}", count(|it| it.input)),
             count(|it| it.cached),
             count(|it| it.output),
@@ -138,8 +139,9 @@ fn money(millionths: u64) -> String {
 
 /// # Shape
 /// `{"run", "task", "workflow", "total": {"turns", "turns_unknown", "turns_unpriced", "usage", "usd",
-/// "wall_ms"}, "steps": {STEP: {"turns", "usage"}}, "turns": [{"turn", "usage", "usd", "took_ms"}],
-/// "budget", "step_budgets": {STEP or STEP[ITEM]: {"budget", "spent"}}}`; `usd` is a number of dollars, `null` where it is not known.
+/// "wall_ms"}, "steps": {STEP: {"turns", "usage"}}, "turns": [{"turn", "by", "usage", "usd", "took_ms"}],
+/// "budget", "step_budgets": {STEP or STEP[ITEM]: {"budget", "spent"}}}`; `usd` is a number of dollars, `null` where it is not known;
+/// `by` the name of a turn's own provider, `null` for the run's.
 fn full(turns: &[Turn<'_>], view: &RunView) -> Value {
     let spent = &view.state.spent;
     let mut steps: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
@@ -158,6 +160,7 @@ fn full(turns: &[Turn<'_>], view: &RunView) -> Value {
     let each = turns.iter().map(|turn| {
         json!({
             "turn": turn.id,
+            "by": view.state.own_provider(turn.id),
             "usage": turn.usage,
             "usd": turn.usage.and_then(|it| it.cost).map(dollars),
             "took_ms": turn.took_ms,

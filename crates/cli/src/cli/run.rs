@@ -1,5 +1,6 @@
 //! `botpipe run`: starts a run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
@@ -143,6 +144,7 @@ impl Args {
         let fallbacks = self.fallbacks(config)?;
         Ok(StartRequest {
             provider: self.recording()?,
+            providers: BTreeMap::new(),
             fallbacks,
             task: self.task,
             message: self.message.or(self.message_option),

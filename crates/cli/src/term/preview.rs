@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 
 use botpipe_engine::request::{Bound, Preview};
+use botpipe_kernel::ids::Role;
+use botpipe_kernel::plan::TurnProvider;
+use botpipe_kernel::run::{Provider, Providers};
 use botpipe_lang::WorstCase;
 use serde_json::{Value, json};
 
@@ -15,6 +18,10 @@ pub(crate) fn text(preview: &Preview) -> String {
     let mut text = format!("workflow {} would run; nothing was started\n", plan.name);
     let provider = preview.provider.as_ref().map_or_else(|| "none is needed".to_owned(), agent);
     let _ = writeln!(text, "  agent: {provider}");
+    for (whose, named, own) in named(preview) {
+        let who = own.as_ref().map_or_else(|| named.name(), agent);
+        let _ = writeln!(text, "  agent of {whose}: {who}");
+    }
     for fallback in &preview.fallbacks {
         let _ = writeln!(text, "  at a limit: {}", agent(fallback));
     }
@@ -58,6 +65,21 @@ pub(crate) fn text(preview: &Preview) -> String {
     text
 }
 
+/// The turns that another agent does than the run's: whose they are, and who does them.
+fn named(preview: &Preview) -> Vec<(String, &TurnProvider, Option<Provider>)> {
+    let cast = Providers { of_run: preview.provider.as_ref(), named: &preview.providers };
+    let steps = preview.plan.steps.iter();
+    let turns = steps.flat_map(|step| step.agents().map(move |role| (step, role)));
+    let named = turns.filter_map(|(step, role)| {
+        let whose = match role {
+            Role::Worker => format!("`{}`", step.id),
+            role => format!("the {role} of `{}`", step.id),
+        };
+        Some((whose, cast.own(step, role)?, cast.of(step, role)))
+    });
+    named.collect()
+}
+
 fn row(step: String, kind: String, most: String, policy: &Value) -> [String; 6] {
     let word = |key: &str| policy[key].as_str().unwrap_or_default().to_owned();
     let by = policy["enforced_by"].as_str().unwrap_or("nobody").to_owned();
@@ -77,8 +99,9 @@ fn worst(worst: WorstCase) -> String {
 }
 
 /// # Shape
-/// `{"dry_run": true, "workflow", "input", "params", "provider", "fallbacks", "steps": [{"id", "kind", "scope"?,
-/// "max_visits", "policy", "policies"?: {ROLE: …}, "budget"?}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
+/// `{"dry_run": true, "workflow", "input", "params", "provider", "providers", "fallbacks", "steps": [{"id", "kind", "scope"?,
+/// "max_visits", "policy", "policies"?: {ROLE: …}, "budget"?,
+/// "providers"?: {ROLE: NAME}}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
 pub(crate) fn view(preview: &Preview) -> Value {
     let plan = &preview.plan;
     let steps = plan.steps.iter().zip(&preview.bound).map(|(step, Bound { policy, others })| {
@@ -92,6 +115,10 @@ pub(crate) fn view(preview: &Preview) -> Value {
         if !step.budget.is_none() {
             shown["budget"] = json!(step.budget);
         }
+        let cast = Providers { of_run: preview.provider.as_ref(), named: &preview.providers };
+        for (role, own) in step.agents().filter_map(|role| Some((role, cast.own(step, role)?))) {
+            shown["providers"][role.as_str()] = json!(own.name());
+        }
         for (role, policy) in others {
             shown["policies"][role.as_str()] = policy.clone();
         }
@@ -103,6 +130,7 @@ pub(crate) fn view(preview: &Preview) -> Value {
         "input": preview.input,
         "params": preview.params,
         "provider": preview.provider,
+        "providers": preview.providers,
         "fallbacks": preview.fallbacks,
         "steps": steps.collect::<Vec<_>>(),
         "worst_case": preview.worst,

@@ -72,8 +72,8 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         Event::WorkspaceMoved { to } => format!(
             "the workspace is {to} now: conversations held where it was before are not gone on with"
         ),
-        Event::HarnessChanged { version } => {
-            let who = run.provider.as_ref().map(agent).unwrap_or_default();
+        Event::HarnessChanged { version, of } => {
+            let who = run.provider_named(of.as_deref()).map(agent).unwrap_or_default();
             format!("the harness is version {version} now: {who}")
         }
         Event::HoldEnded => "the time has come, on it goes".to_owned(),

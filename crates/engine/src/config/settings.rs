@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use botpipe_kernel::plan::{Budget, OnLimit, Plan, Spending};
+use botpipe_kernel::plan::{self, Budget, OnLimit, Plan, Spending, TurnProvider};
 use botpipe_lang::Compiled;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -116,11 +116,38 @@ impl Settings {
         if request.provider.is_none() && (open || self.options_choose()) {
             request.provider = self.choice(workspace, None)?;
         }
+        let plays = match (&request.provider, &plan.provider) {
+            (Some(chosen), _) => matches!(chosen, ProviderChoice::Replay { .. }),
+            (None, own) => matches!(own, Some(plan::Provider::Replay { .. })),
+        };
+        if !plays {
+            self.fill_named(&family(compiled, plan), workspace, &mut request)?;
+        }
         request.max_steps = request.max_steps.or_else(|| self.bound(plan));
         request.budget = self.within(request.budget, &plan.budget);
         request.full_auto |= self.full_auto().is_some_and(|it| it.value);
         request.on_limit = request.on_limit.or_else(|| self.on_limit().map(|it| it.value));
         Ok(request)
+    }
+
+    /// Looks for the harnesses that steps and turns name: each as files and the environment say, since options
+    /// speak of the run's own provider.
+    fn fill_named(
+        &self,
+        plans: &[Plan],
+        workspace: &Path,
+        request: &mut StartRequest,
+    ) -> Result<(), Error> {
+        let without_options = Self::of(self.layers.iter().skip(1).cloned().collect());
+        for (name, kind, model) in plans.iter().flat_map(named) {
+            if request.providers.contains_key(&name) {
+                continue;
+            }
+            let set = without_options.wanted(kind);
+            let wanted = Wanted { model: model.or(set.model.clone()), ..set };
+            request.providers.insert(name, harness::choose(wanted, workspace, None)?);
+        }
+        Ok(())
     }
 
     fn bound(&self, plan: &Plan) -> Option<u32> {
@@ -231,6 +258,19 @@ impl Settings {
         lines.push(line("runtime.on_limit", self.on_limit(), |it| json!(it)));
         lines
     }
+}
+
+/// The harnesses that a workflow's steps and turns name, and the models that they name with them.
+fn named(plan: &Plan) -> Vec<(String, Kind, Option<String>)> {
+    let turns = plan.steps.iter().flat_map(|step| step.agents().map(move |role| (step, role)));
+    let named = turns.filter_map(|(step, role)| match step.provider_of(role)? {
+        own @ TurnProvider::Harness { name, model } => {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name)?;
+            Some((own.name(), kind, model.clone()))
+        }
+        TurnProvider::Command { .. } => None,
+    });
+    named.collect()
 }
 
 /// An amount as a file would say it.

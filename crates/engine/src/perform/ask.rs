@@ -113,7 +113,8 @@ fn prove(
     harness: &Harness,
     access: &Access,
 ) -> Result<(), String> {
-    if driver.desk.proven.contains(access) {
+    let proof = (harness.program.clone(), access.clone());
+    if driver.desk.proven.contains(&proof) {
         return Ok(());
     }
     let (root, stage1) = (driver.desk.layout.root(), driver.parts.stage1.as_ref());
@@ -124,7 +125,7 @@ fn prove(
             access.sandbox.as_str()
         )
     })?;
-    driver.desk.proven.push(access.clone());
+    driver.desk.proven.push(proof);
     Ok(())
 }
 

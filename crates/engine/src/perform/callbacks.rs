@@ -17,7 +17,6 @@ use super::{Trouble, code};
 use crate::catalog;
 use crate::driver::Driver;
 use crate::host::Told;
-use crate::policy;
 use crate::prompt::{did_you_mean, run_input, worklist_change};
 use crate::start;
 use crate::workspace::files;
@@ -170,12 +169,10 @@ fn workflow(driver: &mut Driver<'_>, given: &Value) -> Result<Wanted, Trouble> {
     let (Some(digest), Some(plan)) = (keep_plan(driver, &compiled)?, &compiled.plan) else {
         return Ok(Err(said(&compiled)));
     };
-    let provider = driver.run.provider.as_ref();
-    if let Some(why) = policy::refusal(plan, provider) {
-        return Ok(Err(why));
-    }
-    if let Err(error) = start::budgets_can_be_kept(plan, provider) {
-        return Ok(Err(error.to_string()));
+    for plan in start::family(&compiled, plan) {
+        if let Err(error) = start::fits_cast(&plan, &plan.budget, driver.run.cast()) {
+            return Ok(Err(error.to_string()));
+        }
     }
     let schema = |digest: &Digest| -> Value {
         let text = compiled.texts.get(digest).map_or("{}", String::as_str);

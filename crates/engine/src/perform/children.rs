@@ -271,6 +271,7 @@ fn task_of(
         input: or(&child.input, &run.input),
         params: or(&child.params, &run.params),
         provider: run.provider.clone(),
+        providers: run.providers.clone(),
         fallbacks: run.fallbacks.clone(),
         pass_env: run.pass_env.clone(),
         max_steps: Some(grant.max_steps),

@@ -1,15 +1,17 @@
 //! What an owner has at hand for one run: its texts, its data, its agent, its places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use botpipe_journal::RunRow;
-use botpipe_kernel::ids::{ArtifactName, Digest, RunId, TaskId, WorkflowName};
+use botpipe_kernel::ids::{ArtifactName, Digest, Role, RunId, TaskId, WorkflowName};
+use botpipe_kernel::plan::Step;
 use botpipe_kernel::run::{Harness, Provider, Ref, Run};
 use botpipe_providers::{Access, Cassette};
 use serde_json::{Map, Value};
 
 use super::beside::Beside;
+use crate::driver::Driver;
 use crate::error::Error;
 use crate::harness::Kind;
 use crate::parts::{INLINE_BYTES, Parts};
@@ -105,6 +107,16 @@ impl Agent {
     }
 }
 
+impl Driver<'_> {
+    /// Who does the turn of a role, ready to be asked; `None`: nobody.
+    pub(crate) fn agent_of(&self, step: &Step, role: Role) -> Result<Option<Agent>, Error> {
+        if self.run.cast().own(step, role).is_none() {
+            return Ok(self.desk.agent.clone());
+        }
+        Agent::of(self.parts, self.run.provider_of(step, role).as_ref())
+    }
+}
+
 /// What one owner works with.
 pub(crate) struct Desk {
     pub(crate) run_id: RunId,
@@ -127,10 +139,12 @@ pub(crate) struct Desk {
     pub(crate) good: BTreeMap<ArtifactName, Digest>,
     /// Whether what the run recorded of its harness is known to hold.
     pub(crate) has_looked: bool,
-    /// What a harness's sandbox was seen to hold.
-    pub(crate) proven: Vec<Access>,
+    /// The same for those that steps and turns name.
+    pub(crate) looked_at: BTreeSet<String>,
+    /// What the sandboxes of harnesses, by their programs, were seen to hold.
+    pub(crate) proven: Vec<(String, Access)>,
     /// The policies of this owner's turns that are kept.
-    pub(crate) policies: Vec<(Access, Ref)>,
+    pub(crate) policies: Vec<(Option<Kind>, Access, Ref)>,
     /// The function that runs while what it asked for is done.
     pub(crate) parked: Option<super::Parked>,
     /// Records the turns, when the run is recorded.
@@ -177,6 +191,7 @@ impl Desk {
             schemas: Validators::default(),
             good: BTreeMap::new(),
             has_looked: false,
+            looked_at: BTreeSet::new(),
             proven: Vec::new(),
             policies: Vec::new(),
             parked: None,

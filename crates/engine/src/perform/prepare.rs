@@ -35,7 +35,7 @@ pub(super) fn prepare(
     };
     let what = format!("prompt of step `{}` ({})", step.id, turn.role);
     let asked = driver.render(&planned.prompt, &what)?;
-    let Found { session, earlier } = find(driver, &planned, session, &what)?;
+    let Found { session, earlier } = find(driver, &planned, (&step, turn.role), session, &what)?;
     let mut contract = contract(driver, &step, &turn, cause, feedback, offered, session.as_ref())?;
     contract.earlier = earlier;
     for said in said {
@@ -60,7 +60,8 @@ pub(super) fn prepare(
 /// The policy in force for a turn; the same object for the same policy, so that a turn records only
 /// its name.
 fn policy(driver: &mut Driver<'_>, step: &Step, role: Role) -> Result<Ref, Trouble> {
-    let (kind, access) = match &driver.desk.agent {
+    let agent = driver.agent_of(step, role).map_err(Trouble::Fatal)?;
+    let (kind, access) = match &agent {
         Some(Agent::Harness { kind, harness }) if step.asks_agent() => {
             let asked = driver.run.plan.policy_of(step, role);
             let (layout, task) = (&driver.desk.layout, &driver.desk.task);
@@ -68,14 +69,14 @@ fn policy(driver: &mut Driver<'_>, step: &Step, role: Role) -> Result<Ref, Troub
         }
         _ => (None, policy::UNCONFINED),
     };
-    let known = driver.desk.policies.iter().find(|(of, _)| *of == access);
-    if let Some((_, kept)) = known {
+    let known = driver.desk.policies.iter().find(|(by, of, _)| (*by, of) == (kind, &access));
+    if let Some((.., kept)) = known {
         return Ok(kept.clone());
     }
     let text = policy::in_force(&driver.run.pass_env, &access, kind);
     let digest = driver.parts.objects.put(text.as_bytes());
     let kept = Ref::Object(digest.map_err(|error| Trouble::Fatal(error.into()))?);
-    driver.desk.policies.push((access, kept.clone()));
+    driver.desk.policies.push((kind, access, kept.clone()));
     Ok(kept)
 }
 

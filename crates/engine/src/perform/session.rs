@@ -1,7 +1,8 @@
 //! Conversations whose key takes evaluating: by a template, or a task's over its runs.
 
 use botpipe_journal::{RunFilter, RunRow, digest_of};
-use botpipe_kernel::plan::{Continuity, TurnPlan};
+use botpipe_kernel::ids::Role;
+use botpipe_kernel::plan::{Continuity, Step, TurnPlan};
 use botpipe_kernel::run::{Lifecycle, Provider, Run, SessionKey, SessionUse};
 
 use super::Trouble;
@@ -23,10 +24,12 @@ pub(super) struct Found {
 pub(super) fn find(
     driver: &mut Driver<'_>,
     planned: &TurnPlan,
+    (step, role): (&Step, Role),
     session: Option<SessionUse>,
     what: &str,
 ) -> Result<Found, Trouble> {
     let slot = planned.slot.as_ref().map(|slot| format!("{slot}/")).unwrap_or_default();
+    let slot = format!("{}{slot}", step.session_prefix(role));
     let key = match &planned.session {
         Continuity::Run | Continuity::WorkItem | Continuity::Fresh => {
             return Ok(Found { session, earlier: None });
@@ -72,7 +75,7 @@ fn of_task(driver: &Driver<'_>, session: SessionUse) -> Result<Found, Trouble> {
             Some("it is lost")
         } else if run.workspace != driver.run.workspace {
             Some("it was held in another folder")
-        } else if !same(run.provider.as_ref(), driver.run.provider.as_ref()) {
+        } else if !same(run.holder(&session.key), driver.run.holder(&session.key)) {
             Some("it was held with another agent program")
         } else {
             None

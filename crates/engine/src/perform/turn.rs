@@ -54,7 +54,8 @@ fn ask_agent(
     prompt: &str,
     session: Option<SessionUse>,
 ) -> Result<Input, Trouble> {
-    match driver.desk.agent.clone() {
+    let step = driver.current_step()?;
+    match driver.agent_of(&step, turn.role).map_err(Trouble::Fatal)? {
         Some(Agent::Command { program, args }) => {
             let mut argv = vec![program];
             argv.extend(args);

@@ -239,7 +239,7 @@ fn unblocks(cause: &Cause, run: &Run) -> Option<String> {
         Cause::Held { hold, attended } => time(hold.until, *attended),
         Cause::Awaits { wait: Wait { signal: Some(name), .. }, .. } => format!("signal `{name}`"),
         Cause::Awaits { wait, attended } => time(wait.until.unwrap_or_default(), *attended),
-        Cause::Stopped { stop, .. } => remedy::of_stop(stop, run.provider.as_ref()),
+        Cause::Stopped { stop, .. } => remedy::of_stop(stop, run.asked_provider().as_ref()),
         Cause::Finished { .. } | Cause::Cancelled => return None,
     })
 }

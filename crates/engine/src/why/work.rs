@@ -90,7 +90,8 @@ fn heard(path: &PathBuf) -> Option<u64> {
 
 fn deadlines(run: &Run, role: Role, since: u64, last_sign: u64) -> Vec<Deadline> {
     let Some(step) = run.current_step() else { return Vec::new() };
-    let harness = run.provider.as_ref().and_then(Kind::of).is_some() && !role.is_code();
+    let harness =
+        run.provider_of(step, role).as_ref().and_then(Kind::of).is_some() && !role.is_code();
     let Clocks { wall, opening, idle, idle_busy, stall } = Clocks::of(run, step, role, harness);
     let after = |from: u64, span: Duration| {
         from.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))

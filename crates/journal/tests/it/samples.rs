@@ -260,6 +260,7 @@ fn of_the_run() -> Vec<Event> {
             input: Ref::Object(digest('b')),
             params: text("{}"),
             provider: Some(Provider::Codex(Box::new(harness()))),
+            providers: [("claude:opus".to_owned(), Provider::Claude(Box::new(harness())))].into(),
             fallbacks: vec![Provider::Claude(Box::new(harness()))],
             pass_env: vec!["API_KEY".to_owned()],
             workspace: Some("/home/me/project".to_owned()),
@@ -312,7 +313,7 @@ fn of_the_run() -> Vec<Event> {
         },
         Event::SaidDelivered { turn: turn() },
         Event::WorkspaceMoved { to: "/home/me/elsewhere".to_owned() },
-        Event::HarnessChanged { version: "0.170.0".to_owned() },
+        Event::HarnessChanged { version: "0.170.0".to_owned(), of: Some("claude:opus".to_owned()) },
         Event::RunStopped { stop: Stop::MaxVisits { step: id("implement"), limit: 3 } },
         Event::RunResumed {
             cause: ResumeCause::Asked,

@@ -6,6 +6,7 @@ mod group;
 mod output;
 mod outside;
 mod policy;
+mod provider;
 mod route;
 mod state;
 mod step;
@@ -18,6 +19,7 @@ pub use group::{Branch, Child, Children, Group, Isolation, Join, Over, Settle};
 pub use output::{Output, OutputSource};
 pub use outside::{Ask, WaitFor};
 pub use policy::{NetworkMode, Policy, SandboxMode};
+pub use provider::TurnProvider;
 pub use route::{Action, Route, Target, Visibility};
 pub use state::{Assignment, StatePlace, StateScope};
 pub use step::{

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Budget, Code, Group, Hooks, Policy, Route, WaitFor};
+use super::{Ask, Budget, Code, Group, Hooks, Policy, Route, TurnProvider, WaitFor};
 use crate::ids::{
     ArtifactName, CheckName, Digest, Role, RouteTag, SessionName, StepId, WorklistName,
 };
@@ -41,6 +41,9 @@ pub struct Step {
     /// What its turns, and the runs it starts, may spend in all visits, per item where scoped.
     #[serde(default, skip_serializing_if = "Budget::is_none")]
     pub budget: Budget,
+    /// Who does its turns; `None`: the run's provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<TurnProvider>,
     /// JSON Schema (an object) of what is kept for this step, by digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Digest>,
@@ -126,6 +129,11 @@ impl Step {
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => Some(verifier),
             _ => None,
         }
+    }
+
+    /// Who does the turn of a role, where it is not the run's provider.
+    pub fn provider_of(&self, role: Role) -> Option<&TurnProvider> {
+        self.turn(role)?.provider.as_ref().or(self.provider.as_ref())
     }
 
     /// The roles whose turns are an agent's, in the order they are asked.
@@ -237,6 +245,7 @@ impl Step {
 /// What a step does; exactly one key of the file says which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a plan has few steps, and each is held once")]
 pub enum Work {
     /// One provider turn, which picks the route.
     Prompt { turn: TurnPlan },
@@ -295,6 +304,9 @@ pub struct TurnPlan {
     /// What it may do, over what its step says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// Who does it; `None`: as its step says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<TurnProvider>,
 }
 
 /// The program of a `run` step, or the function of a `call` step.

@@ -73,6 +73,7 @@ impl Run {
             (Continuity::Key(template), ..) => format!("key/{}", template.short()),
         };
         let key = turn.slot.as_ref().map_or(key.clone(), |slot| format!("{slot}/{key}"));
+        let key = format!("{}{key}", step.session_prefix(role));
         // A key of a template is known once a turn with it was owed.
         let evaluated = matches!(turn.session, Continuity::Key(_));
         let owed = self.visit.as_ref().filter(|now| evaluated && now.id == *visit);

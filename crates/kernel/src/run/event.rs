@@ -45,6 +45,9 @@ pub enum Event {
         params: Ref,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         provider: Option<Provider>,
+        /// The harnesses that steps and turns name, by that name: `claude`, `claude:opus`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        providers: BTreeMap<String, Provider>,
         /// Asked one after the other when a limit is met and `on_limit` says so.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         fallbacks: Vec<Provider>,
@@ -242,7 +245,12 @@ pub enum Event {
     /// The run goes on in another folder; the conversations held in the one before are not gone on with.
     WorkspaceMoved { to: String },
     /// The program of its harness is another version than the last one seen.
-    HarnessChanged { version: String },
+    HarnessChanged {
+        version: String,
+        /// Which of those that steps and turns name; `None`: the run's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
+    },
     /// The run stands still; `resume` moves it.
     RunStopped { stop: Stop },
     /// It moves again.

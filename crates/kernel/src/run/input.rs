@@ -1,5 +1,7 @@
 //! What the world tells the kernel.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::calls::{Returned, WorklistChange};
@@ -32,6 +34,8 @@ pub enum Input {
         input: Ref,
         params: Ref,
         provider: Option<Provider>,
+        /// The harnesses that steps and turns name, by that name.
+        providers: BTreeMap<String, Provider>,
         /// Asked one after the other when a limit is met and `on_limit` says so.
         fallbacks: Vec<Provider>,
         pass_env: Vec<String>,
@@ -117,7 +121,12 @@ pub enum Input {
     },
     /// What a new owner found before it asks a harness anything: the folder, and the version of the
     /// harness's program, where it tells one.
-    Found { workspace: String, version: Option<String> },
+    Found {
+        workspace: String,
+        /// Which of those that steps and turns name; `None`: the run's own.
+        of: Option<String>,
+        version: Option<String>,
+    },
     /// A person says something to the run.
     Say { said: Said },
     /// A person is about to go on in a conversation of the run.

@@ -40,6 +40,8 @@ pub struct Run {
     pub input: Option<Ref>,
     pub params: Option<Ref>,
     pub provider: Option<Provider>,
+    /// The harnesses that steps and turns name, by that name.
+    pub providers: BTreeMap<String, Provider>,
     /// What is asked next, in order, when a limit is met.
     pub fallbacks: Vec<Provider>,
     pub pass_env: Vec<String>,
@@ -313,6 +315,7 @@ impl Run {
             input: None,
             params: None,
             provider: None,
+            providers: BTreeMap::new(),
             fallbacks: Vec::new(),
             pass_env: Vec::new(),
             policy: None,

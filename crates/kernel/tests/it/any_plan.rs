@@ -2,7 +2,7 @@
 
 use botpipe_kernel::plan::{
     Action, Children, Code, Continuity, Isolation, ItemSource, Join, OnInterrupt, Over, Plan,
-    Settle, Step, Target, Visibility, WaitFor, Work,
+    Settle, Step, Target, TurnProvider, Visibility, WaitFor, Work,
 };
 
 use crate::plans::{
@@ -104,6 +104,10 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     hook(&mut step, draw);
     step.scope = scoped.then(|| "item".parse().unwrap());
     step.max_visits = 1 + u32::try_from(draw.below(5)).unwrap();
+    if draw.one_in(4) {
+        let (name, model) = ("claude".to_owned(), None);
+        step.provider = Some(TurnProvider::Harness { name, model });
+    }
     if draw.one_in(3) {
         step.budget.turns = Some(1 + u32::try_from(draw.below(6)).unwrap());
     }

@@ -63,7 +63,7 @@ fn step_once(world: &mut World, laws: &mut Laws, draw: &mut Draw<'_>) {
         }
         25 => {
             let workspace = if draw.one_in(4) { "/there" } else { "/here" }.to_owned();
-            world.tell(Input::Found { workspace, version: None }).unwrap();
+            world.tell(Input::Found { workspace, of: None, version: None }).unwrap();
         }
         _ => match world.owed(draw) {
             Some(effect) => {

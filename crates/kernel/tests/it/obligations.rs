@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use botpipe_kernel::ids::{ArtifactName, BranchId, CheckName, ItemId, Role, StepId, VisitId};
 use botpipe_kernel::plan::{
-    Action, Budget, Route, Spending, StateScope, Step, Target, Visibility, Work,
+    Action, Budget, Route, Spending, StateScope, Step, Target, TurnProvider, Visibility, Work,
 };
 use botpipe_kernel::run::{
-    CheckStatus, Control, Effect, Event, Finding, FindingState, Input, Judged, Ref, Run, Spent,
-    Usage, WorklistChange,
+    CheckStatus, Control, Effect, Event, Finding, FindingState, Input, Judged, Ref, Run,
+    SessionKey, Spent, Usage, WorklistChange,
 };
 
 /// What is known of the visit in progress, and of all values that were set.
@@ -29,6 +29,8 @@ pub(crate) struct Obligations {
     spent: BTreeMap<(StepId, Option<ItemId>), Amounts>,
     children: BTreeMap<(VisitId, BranchId), Amounts>,
     raised: BTreeMap<StepId, Budget>,
+    /// Whose each conversation is; nobody's name: the run's provider.
+    held: BTreeMap<SessionKey, Option<String>>,
 }
 
 /// An amount of each kind of spending.
@@ -97,6 +99,12 @@ impl Obligations {
                 let of = |amount: fn(&Usage) -> u64| usage.as_ref().map_or(0, amount);
                 let cost = of(|it| it.cost.unwrap_or(0));
                 self.spend(&turn.visit, [cost, of(|it| it.input + it.output), 1, *took_ms]);
+            }
+            Event::TurnOwed { turn, session: Some(session), .. } => {
+                let step = run.plan.step(&turn.visit.step).expect("a step of the plan");
+                let whose = step.provider_of(turn.role).map(TurnProvider::name);
+                let before = self.held.insert(session.key.clone(), whose.clone());
+                assert!(before.is_none_or(|it| it == whose), "{}: {whose:?}", session.key.0);
             }
             Event::ChildOwed { visit, branch, grant } => {
                 let step = run.plan.step(&visit.step).expect("a step of the plan");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use botpipe_kernel::plan::{
     Action, Ask, Budget, Check, Children, Code, Continuity, Isolation, Join, OnInterrupt, OnLimit,
-    Plan, Program, Route, Settle, Step, Target, Visibility, WaitFor, Work,
+    Plan, Program, Route, Settle, Step, Target, TurnProvider, Visibility, WaitFor, Work,
 };
 use botpipe_kernel::run::Verdict;
 
@@ -140,6 +140,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
         }
         "scope" => step.scope = Some(rest.parse().unwrap()),
         "requires" => step.requires = names(),
+        "provider" | "verifier_provider" => provider(step, key, rest)?,
         "budget" => step.budget = said::budget(&words)?,
         "max_visits" => step.max_visits = number(rest)?,
         "max_attempts" => step.max_attempts = number(rest)?,
@@ -252,6 +253,21 @@ fn wait(words: &[&str]) -> Result<WaitFor, String> {
         }
         _ => Err("`wait span=9`, `wait moment` or `wait signal=name`".to_owned()),
     }
+}
+
+fn provider(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
+    match (key, &mut step.work) {
+        ("provider", _) => step.provider = Some(named(rest)),
+        (_, Work::ProduceVerify { verifier, .. }) => verifier.provider = Some(named(rest)),
+        _ => return Err("`verifier_provider` comes after `produce`".to_owned()),
+    }
+    Ok(())
+}
+
+/// `codex`, `claude:opus`.
+fn named(text: &str) -> TurnProvider {
+    let (name, model) = text.split_once(':').map_or((text, None), |(name, it)| (name, Some(it)));
+    TurnProvider::Harness { name: name.to_owned(), model: model.map(str::to_owned) }
 }
 
 fn number(text: &str) -> Result<u32, String> {

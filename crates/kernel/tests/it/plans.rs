@@ -23,6 +23,7 @@ pub(crate) fn turn(writes: &[&str]) -> TurnPlan {
         slot: None,
         reads: Vec::new(),
         policy: None,
+        provider: None,
     }
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         requires: Vec::new(),
         reads: Vec::new(),
         routes,
+        provider: None,
         budget: botpipe_kernel::plan::Budget::default(),
         max_visits: 5,
         max_attempts: 3,

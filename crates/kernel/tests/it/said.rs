@@ -138,7 +138,9 @@ fn prepared(turn: TurnId, owed: Option<&Effect>, rest: &str, words: &[&str]) -> 
 /// What people, signals and the engine itself say, whatever is owed.
 fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, String> {
     match word {
-        "start" => only(words, &["max_steps", "fallbacks", "codex", "workspace", "full_auto"])?,
+        "start" => {
+            only(words, &["max_steps", "fallbacks", "codex", "named", "workspace", "full_auto"])?;
+        }
         "resume" => {
             let bounds = ["usd", "tokens", "turns", "wall"];
             let others = ["max_steps", "max_visits", "of_step", "tree", "edited"];
@@ -146,7 +148,7 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         }
         "stop" => only(words, &["signal", "tree"])?,
         "cancel" => only(words, &[])?,
-        "found" => only(words, &["workspace", "version"])?,
+        "found" => only(words, &["workspace", "of", "version"])?,
         _ => {}
     }
     Ok(Some(match word {
@@ -166,6 +168,14 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
                 let version = version.to_owned();
                 let harness = Harness { version, ..Harness::default() };
                 *provider = Some(Provider::Codex(Box::new(harness)));
+            }
+            // `named=claude:opus@2.1.0`
+            if let (Input::Start { providers, .. }, Some((name, version))) =
+                (&mut start, value(words, "named").and_then(|named| named.split_once('@')))
+            {
+                let version = version.to_owned();
+                let harness = Box::new(Harness { version, ..Harness::default() });
+                providers.insert(name.to_owned(), Provider::Claude(harness));
             }
             if let Input::Start { full_auto, .. } = &mut start {
                 *full_auto = value(words, "full_auto") == Some("yes");
@@ -192,6 +202,7 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         }
         "found" => Input::Found {
             workspace: value(words, "workspace").ok_or("where?")?.to_owned(),
+            of: value(words, "of").map(str::to_owned),
             version: value(words, "version").map(str::to_owned),
         },
         "attach" => {

@@ -30,6 +30,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         input: text("{}"),
         params: text("{}"),
         provider: None,
+        providers: std::collections::BTreeMap::new(),
         fallbacks: Vec::new(),
         pass_env: Vec::new(),
         workspace: None,

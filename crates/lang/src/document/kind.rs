@@ -45,9 +45,10 @@ const OF_AGENTS: [Kind; 4] = [Kind::Prompt, Kind::ProduceVerify, Kind::Classify,
 const OF_BRANCHES: [Kind; 2] = [Kind::Parallel, Kind::FanOut];
 
 /// Keys that belong to some kinds of step only, with the kinds in words.
-const OWNED_KEYS: [(&str, &str, &[Kind]); 25] = [
+const OWNED_KEYS: [(&str, &str, &[Kind]); 26] = [
     ("writes", "`prompt`, `run` and `call`", &[Kind::Prompt, Kind::Run, Kind::Call]),
     ("session", "`prompt`, `produce`, `llm` and `classify`", &OF_AGENTS),
+    ("provider", "`prompt`, `produce`, `llm` and `classify`", &OF_AGENTS),
     ("verifier_session", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("producer_writes", "`produce` + `verify`", &[Kind::ProduceVerify]),
     ("verifier_writes", "`produce` + `verify`", &[Kind::ProduceVerify]),

@@ -12,6 +12,7 @@ mod output;
 mod outside;
 mod policy;
 mod protect;
+mod provider;
 mod route;
 mod schema;
 mod session;

@@ -1,7 +1,7 @@
 //! A step: what all kinds have in common.
 
 use botpipe_kernel::ids::{ArtifactName, StepId, WorklistName};
-use botpipe_kernel::plan::{Budget, Clocks, OnInterrupt, OnLimit, Policy, Step};
+use botpipe_kernel::plan::{Budget, Clocks, OnInterrupt, OnLimit, Policy, Step, TurnProvider};
 
 use super::Reader;
 use super::code::{CodeDecl, HooksDecl};
@@ -34,6 +34,7 @@ pub(crate) struct StepDecl {
     pub(crate) clocks: Clocks,
     pub(crate) policy: Option<Policy>,
     pub(crate) budget: Budget,
+    pub(crate) provider: Option<TurnProvider>,
     pub(crate) step_state: StateDecl,
     pub(crate) item_state: StateDecl,
     pub(super) inheritance: Inheritance,
@@ -57,7 +58,7 @@ pub(crate) struct InBranch {
 }
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 2] = ["limits", "provider"];
+const LATER: [&str; 1] = ["limits"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
@@ -145,6 +146,7 @@ impl Reader<'_, '_> {
             clocks: Clocks::default(),
             policy: None,
             budget: Budget::default(),
+            provider: None,
             branch,
             step_state: self.state(fields.get("step_state")),
             item_state: self.state(fields.get("item_state")),
@@ -181,6 +183,9 @@ impl Reader<'_, '_> {
             self.routes(routes, &mut step);
         }
         self.bounds(&mut fields, &mut step);
+        if let Some(entry) = fields.get("provider") {
+            step.provider = self.turn_provider(entry);
+        }
         if let Some(entry) = fields.get("budget") {
             step.budget = self.budget_of(entry, &step);
         }

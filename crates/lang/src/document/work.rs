@@ -1,7 +1,7 @@
 //! The kind of a step and what belongs to it alone.
 
 use botpipe_kernel::ids::{ArtifactName, CheckName, StepId, WorklistName};
-use botpipe_kernel::plan::Policy;
+use botpipe_kernel::plan::{Policy, TurnProvider};
 
 use super::Reader;
 use super::code::CodeDecl;
@@ -70,6 +70,7 @@ pub(crate) struct TurnDecl {
     pub(crate) reads: Vec<Spanned<ArtifactName>>,
     pub(crate) session: Spanned<SessionDecl>,
     pub(crate) policy: Option<Policy>,
+    pub(crate) provider: Option<TurnProvider>,
 }
 
 /// A check as authored.
@@ -211,7 +212,7 @@ impl Reader<'_, '_> {
         WorkDecl::ProduceVerify { producer, checks, verifier }
     }
 
-    /// A turn: the prompt itself, or a map when it needs its own session or policy.
+    /// A turn: the prompt itself, or a map when it needs its own session, policy or provider.
     pub(super) fn turn(
         &mut self,
         entry: &Entry,
@@ -219,7 +220,7 @@ impl Reader<'_, '_> {
         session: Option<&Entry>,
         owner: &StepId,
     ) -> TurnDecl {
-        let (mut own_session, mut policy) = (None, None);
+        let (mut own_session, mut policy, mut provider) = (None, None, None);
         let prompt = if matches!(entry.value.value, Value::Map(_)) {
             let mut prompt = None;
             if let Some(mut fields) =
@@ -230,7 +231,8 @@ impl Reader<'_, '_> {
                     .map(|prompt| self.prompt_text(&prompt.value, prompt.key_span));
                 own_session = fields.get("session");
                 policy = fields.get("policy").and_then(|policy| self.policy(policy));
-                fields.close(&["provider"], self.report);
+                provider = fields.get("provider").and_then(|it| self.turn_provider(it));
+                fields.close(&[], self.report);
             }
             prompt.unwrap_or_else(|| TextDecl::missing(entry.value.span))
         } else {
@@ -257,6 +259,7 @@ impl Reader<'_, '_> {
             reads: Vec::new(),
             session,
             policy,
+            provider,
         }
     }
 

@@ -1,17 +1,15 @@
 //! The top level of the file.
 
-use botpipe_kernel::plan::{Budget, Limits, Provider};
+use botpipe_kernel::plan::{Budget, Limits};
 
-use super::field::{
-    Fields, MOST_STEPS, boolean, budget, count, list, name, text, text_of, wrong_type,
-};
+use super::field::{Fields, MOST_STEPS, budget, count, list, name, text, text_of};
 use super::inherited::{GlobalRoutes, inherit};
 use super::route::fill_routes;
 use super::schema::SchemaDecl;
 use super::state::StateDecl;
 use super::{Document, Named, Reader};
 use crate::diagnostic::{Code, Problem, Report};
-use crate::files::{Files, stays_inside};
+use crate::files::Files;
 use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
@@ -149,63 +147,5 @@ impl Reader<'_, '_> {
                 count(most, MOST_STEPS, self.report).unwrap_or(Limits::DEFAULT_MAX_STEPS);
         }
         fields.close(&[], self.report);
-    }
-
-    fn provider(&mut self, entry: &Entry) -> Option<Provider> {
-        let mut fields = Fields::of(&entry.value, "a provider", entry.key_span, self.report)?;
-        let command = fields.get("command");
-        let replay = fields.get("replay");
-        let loose = fields.get("loose");
-        fields.close(&[], self.report);
-        match (command, replay) {
-            (Some(command), None) => {
-                if let Some(loose) = loose {
-                    let message = "`loose` belongs to `replay`";
-                    self.report.push(Problem::new(Code::WrongKind, loose.key_span, message));
-                }
-                self.command(command)
-            }
-            (None, Some(replay)) => {
-                let cassette = text(replay, self.report)?;
-                if !stays_inside(cassette.value) {
-                    let message = format!("`{}` leaves the workflow's folder", cassette.value);
-                    self.report.push(Problem::new(Code::FileOutside, cassette.span, message));
-                }
-                let loose = loose.is_some_and(|it| boolean(it, self.report) == Some(true));
-                Some(Provider::Replay { cassette: cassette.value.to_owned(), loose })
-            }
-            (Some(_), Some(second)) => {
-                let message = "a provider is either a `command` or a `replay`";
-                self.report.push(Problem::new(Code::UnknownKey, second.key_span, message));
-                None
-            }
-            (None, None) => {
-                let message = "a provider needs `command: [program, args…]` or `replay: path`";
-                self.report.push(Problem::new(Code::MissingKey, entry.key_span, message));
-                None
-            }
-        }
-    }
-
-    fn command(&mut self, entry: &Entry) -> Option<Provider> {
-        if !matches!(entry.value.value, Value::List(_)) {
-            let expected = "a list: the program and its arguments";
-            wrong_type(&entry.value, entry.key_span, expected, self.report);
-            return None;
-        }
-        let mut words = Vec::new();
-        for word in list(entry, "texts", self.report) {
-            match word.as_text() {
-                Some(text) => words.push(text.to_owned()),
-                None => wrong_type(word, word.span, "text", self.report),
-            }
-        }
-        let mut words = words.into_iter();
-        let program = words.next().filter(|program| !program.is_empty());
-        if program.is_none() && !self.report.has_errors() {
-            let message = "a command begins with its program";
-            self.report.push(Problem::new(Code::NothingThere, entry.value.span, message));
-        }
-        Some(Provider::Command { program: program?, args: words.collect() })
     }
 }

@@ -161,6 +161,67 @@ impl Provider {
     }
 }
 
+/// Who does the turns of a step, or one of them: another than the run's provider.
+///
+/// ```
+/// use botpipe::build::{Step, Turn, TurnProvider};
+///
+/// let step = Step::produce("fix", "Fix it.")
+///     .verify(Turn::new("Is it fixed?").provider(TurnProvider::claude().model("opus")))
+///     .provider(TurnProvider::codex());
+/// # let _ = step;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct TurnProvider {
+    keys: Map,
+}
+
+impl TurnProvider {
+    /// Codex, as it is configured where the run is started.
+    pub fn codex() -> Harness {
+        Harness { keys: Map::of("name", "codex") }
+    }
+
+    /// Claude Code, as it is configured where the run is started.
+    pub fn claude() -> Harness {
+        Harness { keys: Map::of("name", "claude") }
+    }
+
+    /// The ACP agent that is configured where the run is started.
+    pub fn acp() -> Self {
+        Self { keys: Map::of("name", "acp") }
+    }
+
+    /// Any program and its arguments: the prompt on its standard input, the answer on its output.
+    pub fn command(words: impl IntoIterator<Item: Into<String>>) -> Self {
+        let mut keys = Map::default();
+        keys.extend_below("command", texts(words));
+        Self { keys }
+    }
+}
+
+/// A harness by its name.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Harness {
+    keys: Map,
+}
+
+impl Harness {
+    /// In the place of the configured one.
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.keys.set("model", model.into());
+        self
+    }
+}
+
+impl From<Harness> for TurnProvider {
+    fn from(harness: Harness) -> Self {
+        Self { keys: harness.keys }
+    }
+}
+
 macro_rules! as_maps {
     ($($named:ident),+) => { $(
         impl From<$named> for Node {
@@ -172,3 +233,13 @@ macro_rules! as_maps {
 }
 
 as_maps!(Budget, Limits, Retry, Policy, Provider);
+
+impl From<TurnProvider> for Node {
+    fn from(provider: TurnProvider) -> Self {
+        match provider.keys.entries.as_slice() {
+            // A name that has nothing beside it stands by itself.
+            [(key, name)] if key == "name" => name.clone(),
+            _ => provider.keys.into(),
+        }
+    }
+}

@@ -13,7 +13,7 @@ pub trait Bound: Kind {}
 /// Kinds with a `timeout` of their own.
 pub trait Timed: Kind {}
 
-/// Kinds whose turns belong to a `session` that can be chosen.
+/// Kinds whose turns belong to a `session`, and are done by a `provider`, that can be chosen.
 pub trait Talks: Kind {}
 
 /// Kinds that have `writes`.

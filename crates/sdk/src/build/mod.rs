@@ -47,7 +47,7 @@ pub use botpipe_kernel::plan::{
 pub use botpipe_kernel::run::Verdict;
 
 pub use artifact::{Artifact, Json, Plain, Write};
-pub use bounds::{Budget, Limits, Policy, Provider, Retry};
+pub use bounds::{Budget, Harness, Limits, Policy, Provider, Retry, TurnProvider};
 pub use code::{Call, Code};
 pub use groups::{Branch, Over, Reference};
 pub use output::{Expression, Output};

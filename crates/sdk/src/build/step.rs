@@ -7,7 +7,7 @@ use botpipe_kernel::plan::{OnInterrupt, OnLimit};
 use serde_json::Value;
 
 use super::artifact::{Write, writes};
-use super::bounds::{Budget, Policy, Retry};
+use super::bounds::{Budget, Policy, Retry, TurnProvider};
 use super::code::Code;
 use super::kind::{Answers, Bound, Given, Picks, Runs, Says, Talks, Timed, Writes};
 use super::route::{Control, Helper, Route};
@@ -158,6 +158,11 @@ impl<K: Timed> Step<K> {
 }
 
 impl<K: Talks> Step<K> {
+    /// Who does its turns, in the place of the run's provider.
+    pub fn provider(self, provider: impl Into<TurnProvider>) -> Self {
+        self.put("provider", provider.into())
+    }
+
     /// The conversation of its turn (of the one that does the work, where two take turns).
     pub fn session(self, session: impl Into<Session>) -> Self {
         self.put("session", session.into())

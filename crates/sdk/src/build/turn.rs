@@ -1,7 +1,7 @@
 //! Turns of an agent and the conversations they belong to.
 
 use super::artifact::{Write, writes};
-use super::bounds::Policy;
+use super::bounds::{Policy, TurnProvider};
 use super::tree::{Map, Node, texts};
 
 /// How long a conversation is kept.
@@ -94,6 +94,12 @@ impl Turn {
         self
     }
 
+    /// Who does it, in the place of whom its step names.
+    pub fn provider(mut self, provider: impl Into<TurnProvider>) -> Self {
+        self.keys.set("provider", provider.into());
+        self
+    }
+
     /// Its conversation.
     pub fn session(mut self, session: impl Into<Session>) -> Self {
         self.keys.set("session", session.into());
@@ -117,6 +123,12 @@ impl FanIn {
     /// What it may do, over what its step says.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.keys.set("policy", policy);
+        self
+    }
+
+    /// Who does it, in the place of whom its step names.
+    pub fn provider(mut self, provider: impl Into<TurnProvider>) -> Self {
+        self.keys.set("provider", provider.into());
         self
     }
 

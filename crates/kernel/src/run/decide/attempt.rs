@@ -55,7 +55,7 @@ pub(super) fn turn_ended(
         Remedy::Stop
             if class == FailureClass::Quota && on_limit(&batch.run) == OnLimit::Fallback =>
         {
-            if let Some(provider) = batch.run.fallbacks.first().cloned() {
+            if let Some(provider) = batch.run.fallback() {
                 return batch.push(Event::FellBack { provider, class, message });
             }
             true
@@ -82,7 +82,7 @@ pub(super) fn hold(batch: &mut Batch, pause: Hold) {
     let of_account = pause.class.remedy() == Remedy::Wait;
     let on_limit = match on_limit(&batch.run) {
         _ if !of_account => OnLimit::Wait,
-        OnLimit::Fallback => match batch.run.fallbacks.first().cloned() {
+        OnLimit::Fallback => match batch.run.fallback() {
             Some(provider) => {
                 let Hold { class, message, .. } = pause;
                 batch.push(Event::FellBack { provider, class, message });

@@ -23,6 +23,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         input,
         params,
         provider,
+        providers,
         fallbacks,
         pass_env,
         workspace,
@@ -54,6 +55,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         input,
         params,
         provider,
+        providers,
         fallbacks,
         pass_env,
         workspace,
@@ -174,7 +176,12 @@ pub(super) fn cancel(batch: &mut Batch) -> Result<(), Refusal> {
 }
 
 /// What a new owner found: what differs from what was recorded is noted before anything is asked.
-pub(super) fn found(batch: &mut Batch, workspace: String, version: Option<String>) {
+pub(super) fn found(
+    batch: &mut Batch,
+    workspace: String,
+    of: Option<String>,
+    version: Option<String>,
+) {
     let phase = batch.run.visit.as_ref().map(|visit| &visit.phase);
     if matches!(phase, Some(Phase::Turning { process: Some(_), .. })) {
         return;
@@ -182,10 +189,11 @@ pub(super) fn found(batch: &mut Batch, workspace: String, version: Option<String
     if batch.run.workspace.as_ref().is_some_and(|recorded| *recorded != workspace) {
         batch.push(Event::WorkspaceMoved { to: workspace });
     }
-    let harness = batch.run.provider.as_ref().and_then(Provider::harness);
+    let provider = batch.run.provider_named(of.as_deref());
+    let harness = provider.and_then(Provider::harness);
     let recorded = harness.map(|harness| harness.version.clone());
     if let Some(version) = version.filter(|it| recorded.is_some_and(|recorded| recorded != *it)) {
-        batch.push(Event::HarnessChanged { version });
+        batch.push(Event::HarnessChanged { version, of });
     }
 }
 

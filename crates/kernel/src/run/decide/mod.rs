@@ -76,7 +76,7 @@ fn answered(batch: &mut Batch, input: Input) {
         Input::TimeCame => onward::time_came(batch),
         Input::Due { visit } => outside::due(batch, visit),
         _ if !matches!(batch.run.lifecycle, Lifecycle::Running) => {}
-        Input::Found { workspace, version } => command::found(batch, workspace, version),
+        Input::Found { workspace, of, version } => command::found(batch, workspace, of, version),
         Input::ItemsRead { worklist, source, items } => {
             if batch.reads(&worklist) {
                 onward::items_read(batch, worklist, source, items);

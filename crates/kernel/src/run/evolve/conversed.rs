@@ -60,8 +60,12 @@ impl Run {
     }
 
     /// The program that is asked is another version than before.
-    pub(super) fn harness_changed(&mut self, version: &str) {
-        if let Some(harness) = self.provider.as_mut().and_then(Provider::harness_mut) {
+    pub(super) fn harness_changed(&mut self, version: &str, of: Option<&str>) {
+        let provider = match of {
+            Some(name) => self.providers.get_mut(name),
+            None => self.provider.as_mut(),
+        };
+        if let Some(harness) = provider.and_then(Provider::harness_mut) {
             version.clone_into(&mut harness.version);
         }
     }

@@ -79,7 +79,7 @@ impl Run {
                 self.workspace = Some(to.clone());
                 self.begin_anew();
             }
-            Event::HarnessChanged { version } => self.harness_changed(version),
+            Event::HarnessChanged { version, of } => self.harness_changed(version, of.as_deref()),
             Event::AnswerRefused { changed, .. } => self.answer_refused(changed),
             Event::WaitBegun { wait } => self.lifecycle = Lifecycle::Awaiting(wait.clone()),
             Event::SignalReceived { signal } => self.signal_received(signal),
@@ -120,7 +120,10 @@ impl Run {
     fn fell_back(&mut self, provider: &Provider) {
         self.provider = Some(provider.clone());
         self.fallbacks = self.fallbacks.split_off(1.min(self.fallbacks.len()));
+        // Those that others hold are not lost with it.
+        let others = self.sessions.clone();
         self.begin_anew();
+        self.sessions.extend(others.into_iter().filter(|(key, _)| key.0.starts_with('@')));
     }
 
     /// The visit's turn was told so many of the things said.
@@ -138,6 +141,7 @@ impl Run {
             input,
             params,
             provider,
+            providers,
             fallbacks,
             pass_env,
             workspace,
@@ -159,6 +163,7 @@ impl Run {
         self.input = Some(input.clone());
         self.params = Some(params.clone());
         self.provider.clone_from(provider);
+        self.providers.clone_from(providers);
         self.fallbacks.clone_from(fallbacks);
         self.pass_env.clone_from(pass_env);
         self.workspace.clone_from(workspace);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use botpipe::Workflow;
 use botpipe::build::{
     Artifact, Budget, Call, Continuity, Control, FanIn, GlobalRoute, Helper, NetworkMode, OnLimit,
-    Policy, Retry, Route, SandboxMode, Schema, Step, Target, Turn, Visibility, WorkflowBuilder,
-    Worklist,
+    Policy, Retry, Route, SandboxMode, Schema, Step, Target, Turn, TurnProvider, Visibility,
+    WorkflowBuilder, Worklist,
 };
 
 use super::Table;
@@ -19,6 +19,7 @@ pub(super) fn all() -> Table {
         ("llm_and_classify", llm_and_classify),
         ("policies_by_step", policies_by_step),
         ("protect", protect),
+        ("providers_of_turns", providers_of_turns),
         ("sessions", sessions),
     ]
 }
@@ -188,6 +189,36 @@ fn policies_by_step() -> WorkflowBuilder {
                     FanIn::new("{{ fan_in.results }}")
                         .policy(policy().sandbox_mode(SandboxMode::WorkspaceWrite)),
                 )
+                .route("done", Target::Finish),
+        )
+}
+
+fn providers_of_turns() -> WorkflowBuilder {
+    Workflow::builder("providers_of_turns")
+        .session("author", Continuity::Run)
+        .step(Step::prompt("plan", "Plan it.").session("author"))
+        .step(
+            Step::produce("make", "Make it.")
+                .verify(Turn::new("Judge it.").provider(TurnProvider::claude().model("opus")))
+                .provider(TurnProvider::codex())
+                .session("author")
+                .route("accepted", "sort")
+                .route("needs_rework", Target::SelfStep),
+        )
+        .step(Step::classify(
+            "sort",
+            Turn::new("Is it big?").provider(TurnProvider::codex()),
+            ["yes", "no"],
+        ))
+        .step(
+            Step::llm("size", "How big is it?")
+                .provider(TurnProvider::command(["local-model", "--terse"])),
+        )
+        .step(
+            Step::parallel("sides")
+                .branch(Step::prompt("one", "One.").provider(TurnProvider::acp()))
+                .branch(Step::prompt("two", "Two."))
+                .fan_in(FanIn::new("{{ fan_in.results }}").provider(TurnProvider::claude()))
                 .route("done", Target::Finish),
         )
 }
