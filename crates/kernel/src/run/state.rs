@@ -458,10 +458,11 @@ impl Visit {
 
     /// Whether a route can be taken, given the checks and the producer's artifacts.
     fn allows(&self, plan: &Plan, step: &Step, route: &Route) -> bool {
-        let failed = |name| {
-            self.checks.iter().any(|check| {
-                &check.name == name && matches!(check.status, CheckStatus::Failed { .. })
-            })
+        // A check that was not run yet is none that did not fail.
+        let passed = |name| {
+            let of_step = step.checks().iter().any(|check| &check.name == name);
+            let failed = |status: &CheckStatus| matches!(status, CheckStatus::Failed { .. });
+            !of_step || self.checks.iter().any(|it| &it.name == name && !failed(&it.status))
         };
         let produced = |name: &ArtifactName| {
             self.findings
@@ -469,8 +470,7 @@ impl Visit {
                 .find(|finding| &finding.artifact == name)
                 .is_none_or(Finding::is_good)
         };
-        !route.required_checks.iter().any(failed)
-            && required_writes(plan, step, route).all(produced)
+        route.required_checks.iter().all(passed) && required_writes(plan, step, route).all(produced)
     }
 }
 
