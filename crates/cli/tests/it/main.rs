@@ -29,6 +29,7 @@ mod real_claude;
 mod real_codex;
 mod real_faults;
 mod record;
+mod record_below;
 mod resumed;
 mod rpc;
 mod runs;

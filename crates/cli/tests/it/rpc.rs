@@ -17,7 +17,7 @@ fn host() -> PathBuf {
 }
 
 /// The Python host with the functions of `functions.py`, asking for one thing.
-fn hosted(place: &Place, method: &str, params: &Value) -> Command {
+pub(crate) fn hosted(place: &Place, method: &str, params: &Value) -> Command {
     let mut command = place.command(&[]);
     let mut host_command = Command::new("python3");
     host_command.arg(host()).arg(env!("CARGO_BIN_EXE_botpipe")).arg(place.path());
@@ -34,8 +34,8 @@ fn hosted(place: &Place, method: &str, params: &Value) -> Command {
 
 /// What the host was told: the result, or `{"error": …}`.
 pub(crate) fn asks(place: &Place, method: &str, params: &Value) -> Value {
-    let out = hosted(place, method, params).output();
-    let out = said(&out.expect("these tests need `python3`"));
+    // These tests need `python3`.
+    let out = said(&hosted(place, method, params).output().unwrap());
     serde_json::from_str(&out.out).unwrap_or_else(|error| panic!("{error}: {out:?}"))
 }
 

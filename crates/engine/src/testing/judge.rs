@@ -11,13 +11,15 @@ use super::{Case, Content, Recorded};
 use crate::engine::RunView;
 use crate::projection::word;
 use crate::prompt::{ItemRoot, Roots, WorkflowRoot, render};
-use crate::recording::facts;
+use crate::recording::{Family, facts};
 use crate::scratch;
 
 /// What a case left behind.
 pub(super) struct Came<'c> {
     pub(super) case: &'c Case,
     pub(super) view: &'c RunView,
+    /// The run, and all below it.
+    pub(super) family: &'c Family,
     pub(super) folder: &'c Path,
     pub(super) exit: u8,
     /// Answers that nothing asked for.
@@ -127,26 +129,21 @@ impl Came<'_> {
                 expected.iter().map(|(step, tag)| format!("{step}: {tag}")).collect();
             problems.extend(first_difference("route", &expected, &taken));
         }
-        let turns = turns(self.view);
+        let turns = self.family.turns();
+        let count = u32::try_from(turns.len()).unwrap_or(u32::MAX);
         if let Some(expected) = expect.turns
-            && expected != turns
+            && expected != count
         {
-            problems.push(format!("turns: expected {expected}, found {turns}"));
+            problems.push(format!("turns: expected {expected}, found {count}"));
         }
         match &self.case.agent {
             Recorded::Cassette { path, events, .. } if !events.is_empty() && !self.update => {
                 let what = format!("`{path}` tells another run; event");
-                problems.extend(first_difference(&what, events, &facts(&self.view.events)));
+                problems.extend(first_difference(&what, events, &facts(self.family)));
             }
             Recorded::Cassette { .. } => {}
             Recorded::Script(cassette) => {
-                let asked = |path: &str| {
-                    self.view.events.iter().any(|stored| match &stored.event {
-                        Event::TurnEnded { turn, .. } => turn.path() == path,
-                        _ => false,
-                    })
-                };
-                for (path, _) in cassette.turns.iter().filter(|(path, _)| !asked(path)) {
+                for (path, _) in cassette.turns.iter().filter(|(path, _)| !turns.contains(path)) {
                     problems.push(format!("turn `{path}` was never asked"));
                 }
             }
@@ -231,14 +228,6 @@ impl Came<'_> {
             }
         }
     }
-}
-
-/// Turns of agents that ended.
-pub(super) fn turns(view: &RunView) -> u32 {
-    let ended = view.events.iter().filter(
-        |stored| matches!(&stored.event, Event::TurnEnded { turn, .. } if !turn.role.is_code()),
-    );
-    u32::try_from(ended.count()).unwrap_or(u32::MAX)
 }
 
 /// Where two lists first differ.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::run::Lifecycle;
 
-use super::judge::{Came, turns};
+use super::judge::Came;
 use super::{Beside, Case, CaseResult, Options, Recorded, TestFile};
 use crate::engine::Engine;
 use crate::process::StopSwitch;
@@ -74,10 +74,12 @@ fn in_folder(
         RunRef { workflow: end.workflow.clone(), task: end.task.clone(), run: Some(end.run) };
     let view = engine.show(&which).map_err(|error| error.to_string())?;
     word(&view.state.lifecycle).clone_into(&mut result.state);
-    result.turns = turns(&view);
+    let family = engine.family(&which).map_err(|error| error.to_string())?;
+    result.turns = u32::try_from(family.turns().len()).unwrap_or(u32::MAX);
     let came = Came {
         case,
         view: &view,
+        family: &family,
         folder: &place,
         exit: (options.exit_of)(&view.state.lifecycle),
         answers_left,

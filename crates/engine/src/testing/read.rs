@@ -106,12 +106,12 @@ fn workflow(
                 }
             }
         }
-        Some(Some(path)) => at_path(beside, path, span, report)?,
+        Some(Some(path)) => at_path(workspace, beside, path, span, report)?,
         None => {
             let own = source.name.rsplit(['/', ':']).next().unwrap_or_default();
             let single = format!("{}.sop{YAML}", own.split('.').next().unwrap_or_default());
             let whole = beside.files().read("sop.yaml").is_ok();
-            at_path(beside, if whole { "sop.yaml" } else { &single }, span, report)?
+            at_path(workspace, beside, if whole { "sop.yaml" } else { &single }, span, report)?
         }
     };
     if compiled.plan.is_none() {
@@ -128,10 +128,21 @@ fn workflow(
 const YAML: &str = ".yaml";
 
 /// The workflow at a path beside the test file.
-fn at_path(beside: &Beside, path: &str, span: Span, report: &mut Report<'_>) -> Option<Compiled> {
+fn at_path(
+    workspace: &Path,
+    beside: &Beside,
+    path: &str,
+    span: Span,
+    report: &mut Report<'_>,
+) -> Option<Compiled> {
     let files = beside.files();
     if let Ok(text) = files.read(path) {
         let name = beside.place(path);
+        let folder = match beside {
+            Beside::Disk(folder) => Some(folder.clone()),
+            Beside::Shipped(_) => None,
+        };
+        let files = catalog::with_workflows(files, folder, workspace);
         return Some(compile(&SourceFile { name, text }, files.as_ref()));
     }
     let message = format!("there is no workflow file `{path}` beside this test");
