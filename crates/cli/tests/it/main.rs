@@ -41,6 +41,7 @@ mod sessions;
 mod signals;
 mod spending;
 mod testing;
+mod testing_below;
 mod validate;
 mod value;
 mod wait;

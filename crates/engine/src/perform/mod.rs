@@ -32,6 +32,7 @@ mod validate;
 
 pub(crate) use ask::{codec_of, surroundings};
 pub(crate) use call::{Parked, no_host};
+pub(crate) use callbacks::METHODS;
 pub(crate) use child::cancel;
 pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk, way};

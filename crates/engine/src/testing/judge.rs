@@ -7,6 +7,7 @@ use std::path::Path;
 use botpipe_kernel::run::{Event, Lifecycle};
 use serde_json::Value;
 
+use super::host::Scripts;
 use super::{Case, Content, Recorded};
 use crate::engine::RunView;
 use crate::projection::word;
@@ -20,6 +21,7 @@ pub(super) struct Came<'c> {
     pub(super) view: &'c RunView,
     /// The run, and all below it.
     pub(super) family: &'c Family,
+    pub(super) scripts: &'c Scripts,
     pub(super) folder: &'c Path,
     pub(super) exit: u8,
     /// Answers that nothing asked for.
@@ -64,6 +66,7 @@ impl Came<'_> {
                 Err(error) => problems.push(error.to_string()),
             }
         }
+        problems.extend(self.scripts.problems());
         problems
     }
 
@@ -135,6 +138,14 @@ impl Came<'_> {
             && expected != count
         {
             problems.push(format!("turns: expected {expected}, found {count}"));
+        }
+        for (name, expected) in &expect.calls {
+            let found = self.scripts.calls(name);
+            if *expected != found {
+                problems.push(format!(
+                    "calls of function `{name}`: expected {expected}, found {found}"
+                ));
+            }
         }
         match &self.case.agent {
             Recorded::Cassette { path, events, .. } if !events.is_empty() && !self.update => {
@@ -240,7 +251,7 @@ fn first_difference(what: &str, expected: &[String], found: &[String]) -> Option
 }
 
 /// What of `expected` is not in `found`: the first place.
-fn subset(expected: &Value, found: &Value, place: &str) -> Option<String> {
+pub(super) fn subset(expected: &Value, found: &Value, place: &str) -> Option<String> {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
             expected.iter().find_map(|(key, expected)| {

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::run::Lifecycle;
 
+use super::host::Scripts;
 use super::judge::Came;
 use super::{Beside, Case, CaseResult, Options, Recorded, TestFile};
 use crate::engine::Engine;
@@ -66,7 +68,8 @@ fn in_folder(
     fs::create_dir(&place).map_err(|error| error.to_string())?;
     lay_out(&place, &file.beside, case)?;
     let recording = folder.join("recording.json");
-    let engine = Engine::open(&place).map_err(|error| error.to_string())?;
+    let scripts = Arc::new(Scripts::of(&case.functions));
+    let engine = Engine::open_hosted(&place, scripts.clone()).map_err(|error| error.to_string())?;
     let (end, answers_left) = timed(case.timeout, stop, |stop| {
         run(&engine, file, case, options.update.then(|| recording.clone()), stop)
     })?;
@@ -80,6 +83,7 @@ fn in_folder(
         case,
         view: &view,
         family: &family,
+        scripts: &scripts,
         folder: &place,
         exit: (options.exit_of)(&view.state.lifecycle),
         answers_left,
