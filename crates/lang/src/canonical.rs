@@ -1,5 +1,7 @@
 //! The one spelling of a plan (and of any JSON), and digests of texts.
 
+use std::borrow::Cow;
+
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::Plan;
 use serde_json::Value;
@@ -52,7 +54,7 @@ impl Sorting<'_> {
         while !self.rest.is_empty() && !self.rest.starts_with('}') {
             let from = self.out.len() - start;
             let key = length_of_text(self.rest);
-            let name: String = serde_json::from_str(&self.rest[..key]).unwrap_or_default();
+            let name = name_of(&self.rest[..key]);
             // With its colon.
             self.pass(key + 1);
             self.value();
@@ -73,6 +75,15 @@ impl Sorting<'_> {
         let (passed, rest) = self.rest.split_at(length.min(self.rest.len()));
         self.out += passed;
         self.rest = rest;
+    }
+}
+
+/// What a key in quotes is called.
+fn name_of(key: &str) -> Cow<'_, str> {
+    let plain = key.strip_prefix('"').and_then(|key| key.strip_suffix('"'));
+    match plain.filter(|name| !name.contains('\\')) {
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(serde_json::from_str(key).unwrap_or_default()),
     }
 }
 

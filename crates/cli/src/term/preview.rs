@@ -78,6 +78,9 @@ fn bounds(preview: &Preview) -> Vec<(Spending, u64)> {
 fn worst(worst: WorstCase) -> String {
     match worst {
         WorstCase { most: 0, .. } => "no turn of an agent".to_owned(),
+        WorstCase { fixed, per_item: 0, most } if most > fixed => {
+            format!("{most} turns of agents, what functions ask for included")
+        }
         WorstCase { fixed, per_item: 0, .. } => format!("{fixed} turns of agents"),
         WorstCase { fixed, per_item, most } => format!(
             "{fixed} turns of agents, {per_item} more for each item ({} with 10 items), never more \

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use botpipe_kernel::ids::{ItemId, Role, RouteTag, TurnId, WorklistName};
 use botpipe_kernel::plan::{Call, Code, StatePlace, StateScope, Step, Work};
 use botpipe_kernel::run::{
-    AskedQuestion, Control, Input, Judged, Outcome, Ref, Returned, StateChange, WorklistChange,
+    AskedQuestion, Control, Input, Judged, OWN_ITEM, Outcome, Ref, Returned, StateChange,
+    WorklistChange, leaves_own,
 };
 use serde_json::{Map, Value, json};
 
@@ -116,7 +117,10 @@ pub(super) fn judge(
         Ok(Input::Judged { turn: turn.clone(), judged: Judged::ScriptFailed { why } })
     };
     let said = match &code {
-        Code::Call(Call { function, .. }) => format!("function `{function}` ({what})"),
+        Code::Call(Call { function, .. }) if turn.role == Role::Script => {
+            format!("function `{function}` of step `{}`", step.id)
+        }
+        Code::Call(Call { function, .. }) => format!("function `{function}`, the {what},"),
         Code::Command(_) => what,
     };
     if let Some(exit) = exit.filter(|exit| *exit != 0) {
@@ -255,7 +259,11 @@ pub(super) fn changes_of(
         let of_visit = visit.and_then(|visit| visit.id.item.as_ref());
         let current = of_visit.or(list.item().map(|item| &item.id)).map(ItemId::as_str);
         let known: Vec<&str> = list.items.iter().map(|item| item.id.as_str()).collect();
-        found.push((name, change.of(current, &known)?));
+        let change = change.of(current, &known)?;
+        if leaves_own(&driver.run, &name, &change) {
+            return Err(OWN_ITEM.to_owned());
+        }
+        found.push((name, change));
     }
     Ok(found)
 }

@@ -7,7 +7,7 @@ use botpipe_kernel::plan::{StatePlace, Target};
 use botpipe_kernel::run::WorklistChange;
 use serde_json::{Map, Value};
 
-use super::outcome::Envelope;
+use super::outcome::{Envelope, last_line};
 use super::schema::compile;
 use super::text::did_you_mean;
 
@@ -92,16 +92,7 @@ pub fn read_return(value: &Value) -> Result<Return, String> {
 /// # Errors
 /// What is wrong with that line.
 pub fn printed_return(stdout: &str) -> Result<Return, String> {
-    let control = stdout
-        .lines()
-        .rev()
-        .map(|line| line.trim_start_matches('\u{feff}').trim())
-        .filter(|line| line.starts_with('{') && line.contains("\"control\""))
-        .find_map(|line| match serde_json::from_str(line) {
-            Ok(Value::Object(mut object)) => object.remove("control"),
-            _ => None,
-        });
-    read_return(&control.unwrap_or(Value::Null))
+    read_return(&last_line(stdout, "control").unwrap_or(Value::Null))
 }
 
 fn is_there(object: &Map<String, Value>, key: &str) -> bool {

@@ -58,16 +58,21 @@ pub fn script_outcome(stdout: &str, exit: i32) -> Result<Envelope, String> {
     if exit != 0 {
         return Ok(plain("failed"));
     }
+    last_line(stdout, "outcome").map_or_else(|| Ok(plain("done")), |outcome| strict(&outcome))
+}
+
+/// What stands under a key in the last line that is an object with it.
+pub(super) fn last_line(stdout: &str, key: &str) -> Option<Value> {
+    let quoted = format!("\"{key}\"");
     stdout
         .lines()
         .rev()
         .map(|line| line.trim_start_matches('\u{feff}').trim())
-        .filter(|line| line.starts_with('{') && line.contains("\"outcome\""))
+        .filter(|line| line.starts_with('{') && line.contains(&quoted))
         .find_map(|line| match serde_json::from_str(line) {
-            Ok(Value::Object(mut object)) => object.remove("outcome"),
+            Ok(Value::Object(mut object)) => object.remove(key),
             _ => None,
         })
-        .map_or_else(|| Ok(plain("done")), |outcome| strict(&outcome))
 }
 
 /// The text as one JSON object that is an envelope; `None` when it is none.

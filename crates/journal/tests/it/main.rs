@@ -10,4 +10,5 @@ mod lease;
 mod list;
 mod objects;
 mod samples;
+mod samples_of_code;
 mod scratch;

@@ -1,13 +1,13 @@
 //! One event of every kind, with every field filled that it may have.
 
-use botpipe_kernel::ids::{ArtifactName, Digest, Role, StepId, TurnId, VisitId};
+use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
 use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
-    AskedQuestion, Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event,
-    FailureClass, Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface,
-    InterruptCause, Item, ItemStatus, McpServer, Merge, MergedBranch, Parent, Process, Provider,
-    Question, QuestionKind, Raise, Ref, Rest, ResumeCause, Said, SessionKey, SessionUse, Signal,
-    SnapshotId, Spent, StateChange, Stop, TurnResult, Usage, Verdict, Wait, WorklistChange,
+    Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
+    Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
+    Item, ItemStatus, McpServer, Merge, MergedBranch, Parent, Process, Provider, Question,
+    QuestionKind, Raise, Ref, Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId,
+    Spent, StateChange, Stop, TurnResult, Usage, Verdict, Wait,
 };
 
 use crate::scratch::id;
@@ -86,58 +86,9 @@ pub(crate) fn samples() -> Vec<Event> {
     all.extend(of_turns());
     all.extend(of_outcomes());
     all.extend(of_children());
-    all.extend(of_code());
+    all.extend(crate::samples_of_code::all());
     all.extend(of_merges());
     all
-}
-
-fn of_code() -> Vec<Event> {
-    let turn = |text: &str| text.parse().unwrap();
-    vec![
-        Event::CallbackOwed {
-            turn: turn("score/1/script/1"),
-            n: 0,
-            key: digest('5'),
-            ask: text("{\"method\":\"llm\",\"params\":{\"prompt\":\"How many?\"}}"),
-            child: Some(Box::new(ChildPlan {
-                branch: id("call-0"),
-                run: id("r1.1-c0"),
-                plan: digest('6'),
-                message: Some(text("How many?")),
-                input: Some(text("{}")),
-                params: Some(text("{}")),
-                context: None,
-            })),
-        },
-        Event::CallbackAnswered {
-            turn: turn("score/1/script/1"),
-            n: 1,
-            answer: Some(text("{\"ok\":7}")),
-        },
-        Event::WorklistChanged {
-            worklist: id("item"),
-            change: WorklistChange::Complete { item: id("item-2") },
-        },
-        Event::HookEnded { turn: turn("score/1/before/1") },
-        Event::ExitPicked {
-            visit: visit(),
-            tag: id("accepted"),
-            handoff: Some(text("Mind the gap.")),
-            question: Some(AskedQuestion {
-                text: "Which?".to_owned(),
-                choices: vec!["a".to_owned(), "b".to_owned()],
-                schema: Some(text("{}")),
-            }),
-            changes: vec![StateChange { place: "state.n".parse().unwrap(), value: text("2") }],
-            hook: Role::After,
-        },
-        Event::Redirected {
-            turn: turn("score/1/on_taken/1"),
-            to: Target::Step(id("plan")),
-            handoff: Some(text("It went stale.")),
-            why: Some("it went stale".to_owned()),
-        },
-    ]
 }
 
 fn of_children() -> Vec<Event> {
@@ -225,7 +176,7 @@ fn of_merges() -> Vec<Event> {
     ]
 }
 
-fn digest(digit: char) -> Digest {
+pub(crate) fn digest(digit: char) -> Digest {
     id(&digit.to_string().repeat(64))
 }
 
@@ -233,11 +184,11 @@ fn tree(digit: char) -> SnapshotId {
     SnapshotId(digit.to_string().repeat(40))
 }
 
-fn text(text: &str) -> Ref {
+pub(crate) fn text(text: &str) -> Ref {
     Ref::Inline(text.to_owned())
 }
 
-fn visit() -> VisitId {
+pub(crate) fn visit() -> VisitId {
     id("implement[item-2]/3")
 }
 

@@ -25,7 +25,7 @@ pub use children::{
     ChildEnd, ChildPhase, ChildPlan, ChildRun, ChildState, Children, Grant, Parent, Rest,
 };
 pub use conversation::{Checkpoint, Conversation};
-pub use decide::{Refusal, decide};
+pub use decide::{OWN_ITEM, Refusal, decide, leaves_own};
 pub use effect::{Effect, TurnCause};
 pub use event::Event;
 pub use facts::{

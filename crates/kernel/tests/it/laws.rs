@@ -4,20 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use botpipe_kernel::ids::{BranchId, Role, RouteTag, RunId, TurnId, VisitId};
-use botpipe_kernel::plan::{
-    Action, Children, Code, Continuity, Isolation, Join, OnInterrupt, Over, Plan, Settle, Step,
-    Target, Visibility, WaitFor, Work,
-};
+use botpipe_kernel::plan::{Isolation, Join, Plan, Visibility};
 use botpipe_kernel::run::{
     ChildPhase, Control, Effect, Event, Input, InterruptCause, Judged, Lifecycle, Raise, Run,
     Signal, SnapshotId, TurnCause, Verdict, outstanding,
 };
 use proptest::prelude::*;
 
-use crate::plans::{
-    ask, branches, call, child, classify, digest, function, group, output, plan, produce_verify,
-    prompt, ralph, route, script, step, target_of, turn, validate,
-};
+use crate::any_plan::any_plan;
+use crate::obligations::Obligations;
+use crate::plans::ralph;
 use crate::world::{Draw, World, answer, nudge, text};
 
 proptest! {
@@ -113,6 +109,9 @@ struct Laws {
     taken: BTreeSet<String>,
     /// The routes whose `when` the last outcome made true.
     truths: Vec<RouteTag>,
+    obligations: Obligations,
+    /// The way out that hooks hold up.
+    picked: Option<RouteTag>,
     /// Of the last turn that was interrupted: how it is to be told.
     fate: Fate,
 }
@@ -131,6 +130,7 @@ enum Fate {
 impl Laws {
     /// Notes what the world says of conditions.
     fn heard(&mut self, input: &Input) {
+        self.obligations.heard(input);
         match input {
             Input::HandoffRendered { exit, .. } => self.truths.clone_from(&exit.whens),
             Input::Judged { judged: Judged::Outcome(outcome), .. } => {
@@ -174,7 +174,9 @@ impl Laws {
         children_are_bounded(run);
         for event in &world.events[self.seen..] {
             self.event(run, event);
+            self.obligations.event(run, event);
         }
+        self.obligations.check(run, &effects);
         self.seen = world.events.len();
         for effect in &effects {
             if let Effect::Prepare { cause: TurnCause::Restarted { .. }, session, .. } = effect {
@@ -210,7 +212,35 @@ impl Laws {
         }
     }
 
+    /// Of functions and hooks.
+    fn of_code(&mut self, run: &Run, event: &Event) {
+        if let Event::CallbackOwed { turn, child: Some(child), .. } = event {
+            let key = (turn.visit.clone(), child.branch.clone());
+            assert!(self.planned.insert(key, child.run.clone()).is_none());
+        }
+        match event {
+            Event::CallbackOwed { turn, .. } | Event::CallbackAnswered { turn, .. } => {
+                assert!(self.open.contains(turn), "{turn} asked for something and is not open");
+            }
+            Event::ExitPicked { visit, tag, hook, .. } => {
+                let step = run.plan.step(&visit.step).unwrap();
+                let route = step.route(tag).expect("the route is the step's");
+                assert!(hook.is_hook());
+                assert!(route.when.is_none() || self.truths.contains(tag), "`{tag}` is not true");
+                self.picked = Some(tag.clone());
+            }
+            Event::HookEnded { turn } => {
+                let step = run.plan.step(&turn.visit.step).unwrap();
+                let of_route = turn.role == Role::OnTaken;
+                assert!(of_route || step.hooks.of(turn.role).is_some(), "{turn} is no hook");
+                assert!(self.ended.contains(turn), "{turn} has its say before its end");
+            }
+            _ => {}
+        }
+    }
+
     fn event(&mut self, run: &Run, event: &Event) {
+        self.of_code(run, event);
         match event {
             Event::ChildOwed { visit, branch, .. } => {
                 let planned = self.planned.get(&(visit.clone(), branch.clone()));
@@ -221,10 +251,6 @@ impl Laws {
                     let key = (visit.clone(), child.branch.clone());
                     assert!(self.planned.insert(key, child.run.clone()).is_none());
                 }
-            }
-            Event::CallbackOwed { turn, child: Some(child), .. } => {
-                let key = (turn.visit.clone(), child.branch.clone());
-                assert!(self.planned.insert(key, child.run.clone()).is_none());
             }
             Event::ChildEnded { visit, branch, .. } | Event::ChildSkipped { visit, branch } => {
                 let run = self.planned[&(visit.clone(), branch.clone())].clone();
@@ -252,20 +278,6 @@ impl Laws {
                 assert!(self.open.is_empty(), "one turn at a time");
                 self.open.insert(turn.clone());
             }
-            Event::CallbackOwed { turn, .. } | Event::CallbackAnswered { turn, .. } => {
-                assert!(self.open.contains(turn), "{turn} asked for something and is not open");
-            }
-            Event::ExitPicked { visit, tag, hook, .. } => {
-                let step = run.plan.step(&visit.step).unwrap();
-                assert!(step.route(tag).is_some());
-                assert!(hook.is_hook());
-            }
-            Event::HookEnded { turn } => {
-                let step = run.plan.step(&turn.visit.step).unwrap();
-                let of_route = turn.role == Role::OnTaken;
-                assert!(of_route || step.hooks.of(turn.role).is_some(), "{turn} is no hook");
-                assert!(self.ended.contains(turn), "{turn} has its say before its end");
-            }
             Event::TurnStarted { turn, .. } => {
                 self.started.insert(turn.clone());
             }
@@ -284,6 +296,7 @@ impl Laws {
                 self.fate = Fate::Open;
             }
             Event::VisitEntered { visit, .. } => {
+                self.picked = None;
                 let step = run.plan.step(&visit.step).unwrap();
                 assert_eq!(visit.item.is_some(), step.scope.is_some());
                 let place = visit.to_string();
@@ -296,8 +309,10 @@ impl Laws {
             Event::RouteTaken { visit, tag, to, .. } => {
                 let step = run.plan.step(&visit.step).unwrap();
                 let route = step.route(tag).expect("the route is the step's");
+                // It was true when it was picked, before hooks had their say.
+                let picked = self.picked.take().as_ref() == Some(tag);
                 assert!(
-                    route.when.is_none() || self.truths.contains(tag),
+                    route.when.is_none() || picked || self.truths.contains(tag),
                     "`{tag}` was taken and is not true"
                 );
                 self.truths.clear();
@@ -336,150 +351,4 @@ fn children_are_bounded(run: &Run) {
     }
     assert!(count <= concurrency);
     assert!(granted <= run.max_steps, "{granted} granted of {}", run.max_steps);
-}
-
-fn any_plan(draw: &mut Draw<'_>) -> Plan {
-    let names = ["a", "b", "c"];
-    let n = 1 + draw.below(3);
-    let steps = (0..n).map(|at| any_step(names[at], &names[..n], draw)).collect();
-    let mut plan = plan(steps);
-    plan.output = draw.one_in(2).then(|| output("n"));
-    plan.limits.max_steps = 5 + u32::try_from(draw.below(30)).unwrap();
-    plan
-}
-
-fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
-    let timeout = draw.one_in(2).then_some(5);
-    let work = match draw.below(13) {
-        12 => call(),
-        10 | 11 => any_group(draw),
-        0 => prompt(&["notes"]),
-        1 => produce_verify(&["work"], &["tests"], &["review"]),
-        2 => script(),
-        3 => validate("work", "notes"),
-        4 => ask(&["again", "never mind"], &["work", "notes"], timeout),
-        5 => ask(&[], &[], timeout),
-        6 => classify(&["again", "never mind"]),
-        7 => Work::Llm { turn: turn(&[]) },
-        8 => Work::Wait { until: WaitFor::Span { ms: 5 } },
-        _ => {
-            let name = "ready".parse().unwrap();
-            Work::Wait { until: WaitFor::Signal { name, timeout_ms: timeout } }
-        }
-    };
-    let scoped = draw.one_in(3);
-    let asked = match &work {
-        Work::Group { group } => group.fan_in.is_some(),
-        _ => true,
-    };
-    let mut routes = vec![
-        route("done", any_action(all, scoped, draw)),
-        route("again", any_action(all, scoped, draw)),
-    ];
-    if !asked {
-        routes.push(route("failed", any_action(all, scoped, draw)));
-    }
-    if draw.one_in(2) {
-        routes[0].required_checks = vec!["tests".parse().unwrap()];
-    }
-    if draw.one_in(2) {
-        routes[1].required_writes = Some(Vec::new());
-    }
-    if draw.one_in(8) {
-        routes[1].tag = "timed_out".parse().unwrap();
-    } else {
-        routes.push(route("timed_out", any_action(all, scoped, draw)));
-    }
-    if draw.one_in(2) {
-        let mut enough = route("enough", any_action(all, scoped, draw));
-        enough.when = Some(digest(7));
-        routes.push(enough);
-    }
-    if draw.one_in(2) {
-        let mut question = route("question", Action::To(target_of("AWAIT_INPUT")));
-        (question.inherited, question.required_writes) = (true, Some(Vec::new()));
-        question.visibility = Visibility::InteractiveOnly;
-        routes.push(question);
-    }
-    let mut step = step(name, work, routes);
-    if draw.one_in(2) {
-        match &mut step.work {
-            Work::Prompt { turn } => turn.session = Continuity::Run,
-            Work::ProduceVerify { producer, verifier, .. } => {
-                (producer.session, verifier.session) = (Continuity::Run, Continuity::Run);
-            }
-            _ => {}
-        }
-    }
-    hook(&mut step, draw);
-    step.scope = scoped.then(|| "item".parse().unwrap());
-    step.max_visits = 1 + u32::try_from(draw.below(5)).unwrap();
-    step.on_interrupt =
-        [OnInterrupt::Resume, OnInterrupt::Restart, OnInterrupt::Ask][draw.below(3)];
-    step
-}
-
-/// Hooks at some of the places where there may be any.
-fn hook(step: &mut Step, draw: &mut Draw<'_>) {
-    let mut any = || match draw.below(6) {
-        4 => Some(Code::Command(digest(2))),
-        5 => Some(function()),
-        _ => None,
-    };
-    step.hooks.before = any();
-    step.hooks.after = any();
-    if matches!(step.work, Work::ProduceVerify { .. }) {
-        step.hooks.before_producer = any();
-        step.hooks.after_producer = any();
-        step.hooks.before_verifier = any();
-        step.hooks.after_verifier = any();
-    }
-    for route in &mut step.routes {
-        route.on_taken = any();
-    }
-}
-
-fn any_group(draw: &mut Draw<'_>) -> Work {
-    let of = match draw.below(3) {
-        0 => Children::Workflow { child: child() },
-        1 => branches(&["x", "y", "z"]),
-        _ => Children::Items {
-            over: Over::Expression(digest(7)),
-            branch: match branches(&["x"]) {
-                Children::Branches { mut branches } => branches.remove(0),
-                _ => unreachable!(),
-            },
-        },
-    };
-    let mut group = group(of);
-    group.concurrency = 1 + u32::try_from(draw.below(3)).unwrap();
-    group.settle = [Settle::All, Settle::FailFast][draw.below(2)];
-    group.join = [Join::AllDone, Join::AllSettled, Join::AnyDone][draw.below(3)];
-    group.isolation = [Isolation::Shared, Isolation::Worktree][draw.below(2)];
-    group.fan_in = draw.one_in(2).then(|| turn(&["notes"]));
-    Work::Group { group: Box::new(group) }
-}
-
-fn any_action(all: &[&str], scoped: bool, draw: &mut Draw<'_>) -> Action {
-    if scoped && draw.one_in(2) {
-        let (next, exhausted) = (any_target(all, draw), any_target(all, draw));
-        return match draw.below(6) {
-            0 => Action::Advance { next, exhausted },
-            1 => Action::CompleteCurrent { next },
-            2 => Action::Refresh { next, exhausted },
-            3 => Action::Reset { next },
-            _ => Action::CompleteAndAdvance { next, exhausted },
-        };
-    }
-    Action::To(any_target(all, draw))
-}
-
-fn any_target(all: &[&str], draw: &mut Draw<'_>) -> Target {
-    match draw.below(7) {
-        0 => target_of("FINISH"),
-        1 => target_of("FAIL"),
-        2 => target_of("AWAIT_INPUT"),
-        3 => target_of("SELF"),
-        n => target_of(all[n % all.len()]),
-    }
 }

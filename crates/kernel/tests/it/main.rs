@@ -1,8 +1,10 @@
 //! The kernel's behaviour, in laws and in scenarios.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
+mod any_plan;
 mod children;
 mod laws;
+mod obligations;
 mod planned;
 mod plans;
 mod said;

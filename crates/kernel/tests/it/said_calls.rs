@@ -1,13 +1,14 @@
 //! What functions and hooks say in a scenario: what they ask for, what they are told, what they return.
 
-use botpipe_kernel::ids::TurnId;
+use botpipe_kernel::ids::{RouteTag, TurnId, WorklistName};
 use botpipe_kernel::run::{
-    AskedQuestion, Control, Effect, Input, Judged, Returned, Run, WorklistChange, outstanding,
+    AskedQuestion, Control, Effect, Input, Judged, Outcome, Returned, Run, WorklistChange,
+    outstanding,
 };
 
 use crate::plans::{digest, target_of};
 use crate::said::{change, outcome};
-use crate::world::{text, wants};
+use crate::world::{self, Draw, exit, findings, item, text, wants};
 
 /// Reads a line; `None`: it is none of these.
 pub(crate) fn input(run: &Run, word: &str, rest: &str) -> Result<Option<Input>, String> {
@@ -81,7 +82,7 @@ fn control(text: &str) -> Result<Control, String> {
     })
 }
 
-fn worklist(text: &str) -> Result<(botpipe_kernel::ids::WorklistName, WorklistChange), String> {
+fn worklist(text: &str) -> Result<(WorklistName, WorklistChange), String> {
     let (word, item) = text.split_once(' ').unwrap_or((text, ""));
     let item = || item.parse().map_err(|_| format!("`{item}` is no item"));
     let change = match word {
@@ -92,4 +93,56 @@ fn worklist(text: &str) -> Result<(botpipe_kernel::ids::WorklistName, WorklistCh
         _ => return Err(format!("nothing does `{word}` to a worklist")),
     };
     Ok(("item".parse().unwrap(), change))
+}
+
+/// What code comes to.
+pub(crate) fn returned(
+    run: &Run,
+    turn: &TurnId,
+    offered: &[RouteTag],
+    draw: &mut Draw<'_>,
+) -> Returned {
+    let control = match draw.below(10) {
+        9 => Control::Fail { why: "it is too late".to_owned() },
+        8 => Control::Ask(AskedQuestion {
+            text: "which?".to_owned(),
+            choices: Vec::new(),
+            schema: None,
+        }),
+        7 => {
+            let steps = run.plan.steps.iter().map(|step| step.id.as_str());
+            let all: Vec<&str> = steps.chain(["FINISH", "FAIL", "SELF", "nowhere"]).collect();
+            let to = target_of(all[draw.below(all.len())]);
+            Control::Goto { to, handoff: None, why: None }
+        }
+        n @ (5 | 6) => Control::Outcome(Box::new(Outcome {
+            tag: offered.get(n % offered.len().max(1)).map_or("none", RouteTag::as_str).to_owned(),
+            payload: None,
+            fields: None,
+            findings: findings(run, turn.role, draw),
+            exit: exit(run, draw),
+        })),
+        // A function that returns nothing is done.
+        _ if !turn.role.is_hook() => match world::outcome("done", findings(run, turn.role, draw)) {
+            Judged::Outcome(outcome) => Control::Outcome(outcome),
+            _ => unreachable!(),
+        },
+        _ => Control::Go,
+    };
+    Returned { control, changes: exit(run, draw).changes, worklists: changes(draw) }
+}
+
+pub(crate) fn changes(draw: &mut Draw<'_>) -> Vec<(WorklistName, WorklistChange)> {
+    let count = draw.below(3);
+    let mut any = |_| {
+        let item = item(draw.below(4)).id;
+        let change = match draw.below(4) {
+            0 => WorklistChange::Complete { item },
+            1 => WorklistChange::Reset { item },
+            2 => WorklistChange::Advance,
+            _ => WorklistChange::Refresh,
+        };
+        ("item".parse().unwrap(), change)
+    };
+    (0..count).map(&mut any).collect()
 }

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use botpipe_kernel::ids::{ArtifactName, BranchId, RouteTag, TurnId, VisitId, WorklistName};
+use botpipe_kernel::ids::{ArtifactName, BranchId, RouteTag, TurnId, VisitId};
 use botpipe_kernel::plan::{Budget, Children, OnLimit, Plan, WaitFor, Work};
 use botpipe_kernel::run::{
-    AskedQuestion, Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Control,
-    Drift, Effect, Event, Evidence, Exit, FailureClass, Finding, FindingState, Grant, Hold, Input,
-    Item, ItemStatus, Judged, Lifecycle, Merge, MergedBranch, Outcome, Process, Question,
-    QuestionKind, Raise, Ref, Refusal, Rest, Returned, Run, Signal, SnapshotId, StateChange, Stop,
-    TurnResult, Usage, Verdict, WorklistChange, decide, outstanding,
+    Baseline, CheckResult, CheckStatus, ChildEnd, ChildRun, ChildWanted, Drift, Effect, Event,
+    Evidence, Exit, FailureClass, Finding, FindingState, Grant, Hold, Input, Item, ItemStatus,
+    Judged, Lifecycle, Merge, MergedBranch, Outcome, Process, Question, QuestionKind, Raise, Ref,
+    Refusal, Rest, Run, Signal, SnapshotId, StateChange, Stop, TurnResult, Usage, Verdict, decide,
+    outstanding,
 };
 
-use crate::plans::{digest, target_of};
-use crate::said_calls::asked as asks_for;
+use crate::plans::digest;
+use crate::said_calls::{self, asked as asks_for};
 use crate::said_outside::shown;
 
 pub(crate) fn text(text: &str) -> Ref {
@@ -182,7 +182,7 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         Effect::ApplyMerge { visit, .. } => vec![applied(visit, draw)],
         Effect::Restore { turn, .. } => vec![restored(turn, draw)],
         Effect::Answer { turn, n, .. } => {
-            let change = changes(draw).pop();
+            let change = said_calls::changes(draw).pop();
             vec![Input::CallbackAnswered { turn, n, answer: text("5"), change }]
         }
     }
@@ -201,8 +201,8 @@ fn judged(
             8 => Judged::Malformed { why: "the payload does not fit".to_owned() },
             _ => outcome(tag.as_str(), Vec::new()),
         },
-        None if turn.role.is_hook() || draw.one_in(6) => {
-            Judged::Returned(Box::new(returned(run, &turn, offered, draw)))
+        None if turn.role.is_hook() || (turn.role.is_code() && draw.one_in(3)) => {
+            Judged::Returned(Box::new(said_calls::returned(run, &turn, offered, draw)))
         }
         None => match draw.below(8) {
             7 => Judged::Malformed { why: "no JSON".to_owned() },
@@ -221,53 +221,6 @@ fn judged(
         },
     };
     Input::Judged { turn, judged }
-}
-
-/// What code comes to.
-fn returned(run: &Run, turn: &TurnId, offered: &[RouteTag], draw: &mut Draw<'_>) -> Returned {
-    let control = match draw.below(10) {
-        9 => Control::Fail { why: "it is too late".to_owned() },
-        8 => Control::Ask(AskedQuestion {
-            text: "which?".to_owned(),
-            choices: Vec::new(),
-            schema: None,
-        }),
-        7 => {
-            let steps = run.plan.steps.iter().map(|step| step.id.as_str());
-            let all: Vec<&str> = steps.chain(["FINISH", "FAIL", "SELF", "nowhere"]).collect();
-            let to = target_of(all[draw.below(all.len())]);
-            Control::Goto { to, handoff: None, why: None }
-        }
-        n @ (5 | 6) => Control::Outcome(Box::new(Outcome {
-            tag: offered.get(n % offered.len().max(1)).map_or("none", RouteTag::as_str).to_owned(),
-            payload: None,
-            fields: None,
-            findings: findings(run, turn.role, draw),
-            exit: exit(run, draw),
-        })),
-        // A function that returns nothing is done.
-        _ if !turn.role.is_hook() => match outcome("done", Vec::new()) {
-            Judged::Outcome(outcome) => Control::Outcome(outcome),
-            _ => unreachable!(),
-        },
-        _ => Control::Go,
-    };
-    Returned { control, changes: exit(run, draw).changes, worklists: changes(draw) }
-}
-
-fn changes(draw: &mut Draw<'_>) -> Vec<(WorklistName, WorklistChange)> {
-    let count = draw.below(3);
-    let mut any = |_| {
-        let item = item(draw.below(4)).id;
-        let change = match draw.below(4) {
-            0 => WorklistChange::Complete { item },
-            1 => WorklistChange::Reset { item },
-            2 => WorklistChange::Advance,
-            _ => WorklistChange::Refresh,
-        };
-        ("item".parse().unwrap(), change)
-    };
-    (0..count).map(&mut any).collect()
 }
 
 fn restored(turn: TurnId, draw: &mut Draw<'_>) -> Input {
@@ -425,7 +378,7 @@ pub(crate) fn outcome(tag: &str, findings: Vec<Finding>) -> Judged {
 }
 
 /// A way out with some conditions true, and some values set.
-fn exit(run: &Run, draw: &mut Draw<'_>) -> Exit {
+pub(crate) fn exit(run: &Run, draw: &mut Draw<'_>) -> Exit {
     let routes = run.current_step().map(|step| step.routes.as_slice()).unwrap_or_default();
     let conditional = routes.iter().filter(|route| route.when.is_some());
     let whens = conditional.filter(|_| draw.one_in(2)).map(|it| it.tag.clone()).collect();
@@ -437,10 +390,20 @@ fn exit(run: &Run, draw: &mut Draw<'_>) -> Exit {
     Exit { whens, changes: changes.collect(), ..Exit::default() }
 }
 
-fn findings(run: &Run, role: botpipe_kernel::ids::Role, draw: &mut Draw<'_>) -> Vec<Finding> {
+pub(crate) fn findings(
+    run: &Run,
+    role: botpipe_kernel::ids::Role,
+    draw: &mut Draw<'_>,
+) -> Vec<Finding> {
     let Some(step) = run.current_step() else { return Vec::new() };
-    step.writes_of(role)
-        .iter()
+    // A hook answers for the whole step.
+    let names: Vec<_> = if role.is_hook() {
+        step.writes().collect()
+    } else {
+        step.writes_of(role).iter().collect()
+    };
+    names
+        .into_iter()
         .map(|name| {
             let state = match draw.below(6) {
                 5 => FindingState::Missing,

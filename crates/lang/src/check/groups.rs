@@ -10,8 +10,8 @@ use super::names::{known_artifact, step_names};
 use super::paths::names_branch;
 use crate::diagnostic::{Code, Problem, Report};
 use crate::document::{
-    ActionDecl, BranchDecl, ChildDecl, ChildrenDecl, Document, GroupDecl, OverDecl, StepDecl,
-    WaitDecl, WorkDecl,
+    ActionDecl, ArtifactDecl, BranchDecl, ChildDecl, ChildrenDecl, Document, GroupDecl, OverDecl,
+    StepDecl, WaitDecl, WorkDecl,
 };
 use crate::source::Span;
 
@@ -161,24 +161,40 @@ fn check_branch(
 
 /// Two branches with one file would write it over each other.
 fn side_by_side(document: &Document, branches: &[BranchDecl], report: &mut Report<'_>) {
-    let mut writers: BTreeMap<&ArtifactName, Span> = BTreeMap::new();
+    let mut writers: BTreeMap<String, (&ArtifactName, Span)> = BTreeMap::new();
     for branch in branches {
         for name in branch.step.work.writes() {
-            let shared = document.artifact(&name.value).is_none_or(|it| !names_branch(it));
-            match writers.insert(&name.value, name.span) {
-                Some(first) if shared => report.push(
-                    Problem::new(
-                        Code::SharedWrite,
-                        name.span,
-                        format!("two branches write `{}` at the same time", name.value),
-                    )
-                    .also(first, "the other")
-                    .help("give each its own artifact, or name `{{ branch.key }}` in the path"),
-                ),
-                _ => {}
+            let artifact = document.artifact(&name.value);
+            if artifact.is_some_and(names_branch) {
+                continue;
             }
+            let file = artifact.and_then(file_of).unwrap_or_else(|| name.value.to_string());
+            let Some((other, first)) = writers.insert(file, (&name.value, name.span)) else {
+                continue;
+            };
+            let message = if *other == name.value {
+                format!("two branches write `{}` at the same time", name.value)
+            } else {
+                format!(
+                    "two branches write one file at the same time: `{other}` and `{}`",
+                    name.value
+                )
+            };
+            report.push(
+                Problem::new(Code::SharedWrite, name.span, message).also(first, "the other").help(
+                    "give each its own artifact and path, or name `{{ branch.key }}` in the path",
+                ),
+            );
         }
     }
+}
+
+/// The file of an artifact, each file in one spelling.
+fn file_of(artifact: &ArtifactDecl) -> Option<String> {
+    let (_, path) = artifact.file.as_ref()?;
+    let parts = path.value.split('/').filter(|part| !part.is_empty() && *part != ".");
+    let folder = artifact.owner.as_ref().map(ToString::to_string).unwrap_or_default();
+    Some(parts.fold(folder, |path, part| format!("{path}/{part}")))
 }
 
 /// A branch for each item writes a file for each item.

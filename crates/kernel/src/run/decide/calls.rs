@@ -46,6 +46,16 @@ pub(super) fn asked(
     }
 }
 
+/// Why code cannot leave the item of its visit behind.
+pub const OWN_ITEM: &str =
+    "the worklist that the step works on is advanced by the step's routes, when it is left";
+
+/// Whether a change would leave the item of the visit in progress behind.
+pub fn leaves_own(run: &Run, worklist: &WorklistName, change: &WorklistChange) -> bool {
+    let scope = run.current_step().and_then(|step| step.scope.as_ref());
+    *change == WorklistChange::Advance && scope == Some(worklist)
+}
+
 /// What a function asked for was done.
 pub(super) fn answered(
     batch: &mut Batch,
@@ -59,7 +69,8 @@ pub(super) fn answered(
     if !fits || batch.phase_of(&turn.visit) != Some(&Phase::Answering) {
         return;
     }
-    if let Some((worklist, change)) = change {
+    let own = |(worklist, change): &(_, _)| leaves_own(&batch.run, worklist, change);
+    if let Some((worklist, change)) = change.filter(|it| !own(it)) {
         batch.push(Event::WorklistChanged { worklist, change });
     }
     told(batch, turn, n, Some(answer));
@@ -103,6 +114,9 @@ pub(super) fn returned(batch: &mut Batch, turn: TurnId, returned: Returned) {
     {
         let why = format!("there is no step `{id}` to go to");
         return failed(batch, turn, why);
+    }
+    if worklists.iter().any(|(worklist, change)| leaves_own(&batch.run, worklist, change)) {
+        return failed(batch, turn, OWN_ITEM.to_owned());
     }
     if !changes.is_empty() {
         batch.push(Event::StateSet { visit: turn.visit.clone(), changes });

@@ -8,6 +8,8 @@ mod onward;
 mod outside;
 mod route;
 
+pub use calls::{OWN_ITEM, leaves_own};
+
 use super::event::Event;
 use super::facts::{Baseline, Finding, FindingState, Ref, Stop};
 use super::hold;
