@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use botpipe_kernel::run::SnapshotId;
 use git2::{IndexConflict, MergeOptions, ObjectType};
 
-use super::restore::{sync, write_paths};
+use super::restore::write_paths;
 use super::store::Snapshots;
 use super::tree;
 use crate::workspace::Error;
@@ -171,13 +170,5 @@ impl Snapshots {
         let (tree, conflicts) = merge().map_err(Error::git("merge what branches changed"))?;
         let tree = tree.map_or_else(|| ours.clone(), |id| SnapshotId(id.to_string()));
         Ok((tree, conflicts.into_iter().collect()))
-    }
-
-    /// Has what was written on the disk: events will cite it.
-    fn settle(&self) -> Result<(), Error> {
-        let objects = self.folder.join("objects");
-        let folder = fs::File::open(&objects).map_err(Error::io("open", objects))?;
-        sync(&OwnedFd::from(folder));
-        Ok(())
     }
 }
