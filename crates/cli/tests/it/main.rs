@@ -25,6 +25,7 @@ mod logs;
 mod pages;
 mod place;
 mod real_acp;
+mod real_apart;
 mod real_claude;
 mod real_codex;
 mod real_faults;
