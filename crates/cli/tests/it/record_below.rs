@@ -157,7 +157,9 @@ fn plays_the_same(first: &Place, second: &Place, name: &str, outside: &Outside) 
 fn turns_of_runs_below_are_recorded_by_their_way_and_played_to_the_same_events() {
     for isolation in ["shared", "worktree"] {
         let (first, second, outside) = (outer(isolation), outer(isolation), Outside::new());
-        said(&outside.record(&first, "outer", AGENT).output().unwrap()).ends(0);
+        let said = said(&outside.record(&first, "outer", AGENT).output().unwrap()).ends(0);
+        let fan_out = said.err.split("step then").next().unwrap();
+        assert_eq!(fan_out.contains("one after the other"), isolation == "shared", "{}", said.err);
         let cassette = outside.cassette();
         let recorded = turns(&cassette);
         assert_eq!(recorded.keys().collect::<Vec<_>>(), TURNS, "{isolation}");

@@ -25,6 +25,13 @@ pub(crate) fn run(driver: &mut Driver<'_>) -> Result<(), Trouble> {
     let (parts, progress) = (driver.parts, driver.progress);
     let (news, heard) = mpsc::channel();
     let bell = news.clone();
+    let owed = outstanding(&driver.run);
+    let many = owed.iter().filter(|it| matches!(it, Effect::RunChild { .. })).count() > 1;
+    if many && driver.desk.recorder.is_some() && are_one_by_one(driver) {
+        let text = "recorded, so these branches are moved one after the other; what waits for \
+                    another branch waits in vain";
+        progress.notice(&Notice::Note { text });
+    }
     // Whoever throws the switch, or says something, wakes this thread.
     let _bell = driver.stop.bell(move || drop(bell.send(News::Look)));
     thread::scope(|scope| {
