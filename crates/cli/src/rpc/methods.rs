@@ -95,6 +95,9 @@ struct Start {
     max_steps: Option<u32>,
     #[serde(default)]
     full_auto: bool,
+    /// A file for the recording.
+    #[serde(default)]
+    record: Option<PathBuf>,
     /// Tell every event and line as it comes.
     #[serde(default)]
     watch: bool,
@@ -332,6 +335,13 @@ fn start(session: &Session, id: &Value, given: Value) -> Result<(), Fault> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (name.clone(), text)
     });
+    let record = given.record.map(|path| session.workspace.join(path));
+    if let Some(path) = &record
+        && (path.is_dir() || path.parent().is_none_or(|folder| !folder.is_dir()))
+    {
+        let path = path.display();
+        return Err(Fault::params(format!("`record` names `{path}`, which cannot be written to")));
+    }
     let request = StartRequest {
         task: given.task,
         message: given.message,
@@ -339,6 +349,7 @@ fn start(session: &Session, id: &Value, given: Value) -> Result<(), Fault> {
         params: pairs.collect(),
         provider: recording(session, given.provider.as_ref())?,
         pass_env: given.pass_env,
+        record,
         ..StartRequest::default()
     };
     let layer = Layer {

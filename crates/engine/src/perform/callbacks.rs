@@ -22,7 +22,7 @@ use crate::prompt::{did_you_mean, worklist_change};
 use crate::workspace::files;
 
 /// What may be asked for.
-const METHODS: [&str; 7] = [
+pub(crate) const METHODS: [&str; 7] = [
     "llm",
     "classify",
     "workflow",
