@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use botpipe_kernel::ids::{ArtifactName, BranchId, Digest, TurnId, WorklistName};
+use botpipe_kernel::ids::{ArtifactName, BranchId, Digest, Role, TurnId, WorklistName};
 use botpipe_kernel::plan::{Format, Plan, Step};
 use botpipe_kernel::run::{
     Callback, ChildEnd, ChildPhase, ChildWanted, Input, Ref, Verdict, WorklistChange,
@@ -140,7 +140,7 @@ fn one_step(
     let source = SourceFile { name: format!("{name} (asked)"), text: document.to_string() };
     let mut compiled = compile(&source, &InMemory::from_iter(Vec::<(String, String)>::new()));
     let asking = driver.current_step()?;
-    let own = policy::resolved(&driver.run.plan, &asking);
+    let own = driver.run.plan.policy_of(&asking, Role::Script);
     if let Some(plan) = &mut compiled.plan {
         plan.policy = (own != botpipe_kernel::plan::Policy::default()).then_some(own);
     }
