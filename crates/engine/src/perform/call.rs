@@ -70,7 +70,7 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
         let ran = parked.ran + began.elapsed();
         if let Some(limit) = limit.filter(|limit| ran >= *limit) {
             let message = format!("the function was still running after {} s", limit.as_secs_f64());
-            return Ok(failed(turn, FailureClass::WallTimeout, message, parked.over(ran)));
+            return ended(driver, turn, parked.over(ran), &message, Some(1));
         }
         match parked.calling.next(LOOK) {
             None => drop(driver.hear_people().map_err(Trouble::Fatal)?),
@@ -80,6 +80,7 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
                 driver.show(&turn, &line);
             }
             Some(Said::Returns(value)) => {
+                let value = driver.desk.redactor.redact_json(value);
                 return ended(driver, turn, parked.over(ran), &value.to_string(), None);
             }
             Some(Said::Fails(why)) => return ended(driver, turn, parked.over(ran), &why, Some(1)),
@@ -96,18 +97,20 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
                     tell(driver, &mut parked)?;
                     continue;
                 }
-                match callbacks::wanted(driver, &method, &params)? {
-                    // It would be the same each time.
-                    Err(why) => parked.calling.tell(Err(why)),
-                    Ok(child) => {
-                        let ask = driver.desk.redactor.redact_json(ask).to_string();
-                        let ask = driver.keep(&ask)?;
-                        (parked.ran, parked.waits) = (ran, true);
-                        driver.desk.parked = Some(parked);
-                        let n = u32::try_from(n).unwrap_or(u32::MAX);
-                        return Ok(Input::CallbackAsked { turn, n, key, ask, child });
-                    }
+                // A refusal is recorded like any answer: what is refused now may not be later.
+                let (child, refused) = match callbacks::wanted(driver, &method, &params)? {
+                    Ok(child) => (child, None),
+                    Err(why) => (None, Some(why)),
+                };
+                let mut ask = driver.desk.redactor.redact_json(ask);
+                if let Some(why) = refused {
+                    ask["refused"] = Value::String(why);
                 }
+                let ask = driver.keep(&ask.to_string())?;
+                (parked.ran, parked.waits) = (ran, true);
+                driver.desk.parked = Some(parked);
+                let n = u32::try_from(n).unwrap_or(u32::MAX);
+                return Ok(Input::CallbackAsked { turn, n, key, ask, child });
             }
         }
     }

@@ -229,7 +229,9 @@ pub(super) fn answer(
     let ask: Value = serde_json::from_str(&driver.text_of(ask)?).map_err(Trouble::stuck)?;
     let method = ask["method"].as_str().unwrap_or_default().to_owned();
     let mut change = None;
+    let refused = ask["refused"].as_str().map(str::to_owned);
     let answer = match method.as_str() {
+        _ if refused.is_some() => Err(refused.unwrap_or_default()),
         "artifact/read" => params(&method, &ask["params"]).map(|it| read(driver, &it)),
         "artifact/write" => params(&method, &ask["params"]).map(|it| write(driver, &step, &it)),
         "worklist/items" => params(&method, &ask["params"]).map(|it| items(driver, &it)),
