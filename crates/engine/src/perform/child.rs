@@ -132,6 +132,7 @@ impl Task {
             let about = self.about(parts)?;
             // Whole before the run is there: a run that is there has had its files.
             self.have_files(task, None)?;
+            let _settling = self.own.as_ref().and_then(|(own, _)| own.settling());
             if self.recorded {
                 recording::begin_below(&self.layout.run_folder(
                     task,
@@ -161,6 +162,7 @@ impl Task {
         let lease = parts.journal.acquire(&self.which.run, &owner("child"))?;
         let (run, seq) = fold(parts, &self.which.run, run)?;
         self.have_files(task, Some(&run))?;
+        let _settling = self.own.as_ref().and_then(|(own, _)| own.settling());
         let about = About::of(parts, &row, &run)?;
         let desk = Desk::set_up_in(parts, about, self.layout.clone())?;
         if run.lifecycle.is_ended() {

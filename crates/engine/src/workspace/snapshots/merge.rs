@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use botpipe_kernel::run::SnapshotId;
 use git2::{IndexConflict, MergeOptions, ObjectType};
 
-use super::restore::{sync, write_paths};
+use super::restore::write_paths;
 use super::store::Snapshots;
 use super::tree;
 use crate::workspace::Error;
@@ -201,13 +200,5 @@ impl Snapshots {
             lost.extend(alone.filter(|path| result.get(*path) != files.get(*path)));
         }
         Ok(lost.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect())
-    }
-
-    /// Has what was written on the disk: events will cite it.
-    fn settle(&self) -> Result<(), Error> {
-        let objects = self.folder.join("objects");
-        let folder = fs::File::open(&objects).map_err(Error::io("open", objects))?;
-        sync(&OwnedFd::from(folder));
-        Ok(())
     }
 }
