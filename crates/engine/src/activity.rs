@@ -120,6 +120,7 @@ impl Engine {
         let layout = self.parts.layout.where_recorded(run.workspace.as_deref());
         let root = layout.root();
         let cwd = root.display().to_string();
+        let asks_for = run.plan.policy_of(step, turn.role);
         let asked = Asked {
             harness,
             prompt: "",
@@ -129,7 +130,7 @@ impl Engine {
             new_session: "",
             session_cost: 0,
             session_usage: &Usage::default(),
-            access: &policy::access(&run.plan, step, (kind, harness), layout.home()),
+            access: &policy::access(asks_for, (kind, harness), layout.home()),
             has_login: true,
             has_variable: &|_| false,
         };

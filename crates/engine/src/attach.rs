@@ -157,8 +157,7 @@ impl Engine {
             access: &policy::access_in(
                 &layout,
                 &view.summary.task,
-                &run.plan,
-                step,
+                run.plan.policy_of(step, turn.role),
                 (kind, harness),
             ),
             has_login: harness::has_login(kind, harness),

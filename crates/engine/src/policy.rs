@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use botpipe_kernel::ids::TaskId;
+use botpipe_kernel::ids::{Role, TaskId};
 use botpipe_kernel::plan::{NetworkMode, Plan, Policy, SandboxMode, Step};
 use botpipe_kernel::run::{Harness, Interface, Provider};
 use botpipe_providers::Access;
@@ -17,11 +17,10 @@ use crate::workspace::layout::Layout;
 pub(crate) const UNCONFINED: Access =
     Access { sandbox: SandboxMode::DangerFullAccess, writable: Vec::new(), network: true };
 
-/// What the commands of a step's agent may touch: the step's policy over the workflow's, over the
-/// seed's default where the harness brings a sandbox along. Claude Code does not: its own needs
-/// programs that few machines have.
-pub(crate) fn access(plan: &Plan, step: &Step, by: (Kind, &Harness), root: &Path) -> Access {
-    let policy = resolved(plan, step);
+/// What the commands of an agent may touch in a turn: what its policy says, over the seed's default where
+/// the harness brings a sandbox along. Claude Code does not: its own needs programs that few machines
+/// have.
+pub(crate) fn access(policy: Policy, by: (Kind, &Harness), root: &Path) -> Access {
     let default = match by.0 {
         Kind::Codex => SandboxMode::WorkspaceWrite,
         Kind::Claude | Kind::Acp => SandboxMode::DangerFullAccess,
@@ -38,11 +37,10 @@ pub(crate) fn access(plan: &Plan, step: &Step, by: (Kind, &Harness), root: &Path
 pub(crate) fn access_in(
     layout: &Layout,
     task: &TaskId,
-    plan: &Plan,
-    step: &Step,
+    policy: Policy,
     by: (Kind, &Harness),
 ) -> Access {
-    let mut access = access(plan, step, by, layout.home());
+    let mut access = access(policy, by, layout.home());
     // An ACP agent may have a sandbox of its own accord.
     let confined = access.sandbox == SandboxMode::WorkspaceWrite || by.0 == Kind::Acp;
     if layout.own_folder().is_some() && confined {
@@ -74,25 +72,26 @@ fn lexical(path: &Path) -> String {
     resolved.display().to_string()
 }
 
-pub(crate) fn resolved(plan: &Plan, step: &Step) -> Policy {
-    let outer = plan.policy.clone().unwrap_or_default();
-    step.policy.clone().unwrap_or_default().over(&outer)
-}
-
 /// What of the workflow's policies nobody enforces with this provider, as one sentence with the line
 /// that would permit the run.
 pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String> {
     // A function may ask an agent too.
     let calls = |step: &Step| step.codes().any(|code| code.function().is_some());
-    let agents = plan.steps.iter().filter(|step| step.asks_agent() || calls(step));
-    agents.into_iter().find_map(|step| {
-        let Policy { sandbox_mode, network, .. } = resolved(plan, step);
+    let roles = |step: &Step| step.agents().chain(calls(step).then_some(Role::Script)).collect();
+    let turns = plan.steps.iter().flat_map(|step| {
+        let roles: Vec<Role> = roles(step);
+        roles.into_iter().map(move |role| (step, role))
+    });
+    turns.into_iter().find_map(|(step, role)| {
+        let Policy { sandbox_mode, network, .. } = plan.policy_of(step, role);
+        let own = step.turn(role).is_some_and(|turn| turn.policy.is_some());
+        let who = if own { format!("the {role} of step") } else { "step".to_owned() };
         let confined = sandbox_mode.filter(|mode| *mode != SandboxMode::DangerFullAccess);
         let offline = network.filter(|network| *network == NetworkMode::None);
         let (what, permit) = match provider? {
             // Nothing is run.
             Provider::Replay { .. } => return None,
-            Provider::Command { .. } | Provider::Acp(_) => match (confined, network) {
+            Provider::Command { .. } | Provider::Acp(_) => match (confined, offline) {
                 (Some(mode), _) => (
                     format!("`sandbox_mode: {}`", mode.as_str()),
                     "`sandbox_mode: danger_full_access`",
@@ -105,7 +104,7 @@ pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String
                     && sandbox_mode.is_some_and(|mode| keeps_offline(harness, mode)) =>
             {
                 return Some(format!(
-                    "step `{}` asks for `network: full` with `sandbox_mode: read_only`, which \
+                    "{who} `{}` asks for `network: full` with `sandbox_mode: read_only`, which \
                      `codex exec` cannot give; without the `network` the step runs offline, and with \
                      Codex's app server it has it",
                     step.id
@@ -120,7 +119,7 @@ pub(crate) fn refusal(plan: &Plan, provider: Option<&Provider>) -> Option<String
             },
         };
         Some(format!(
-            "step `{}` asks for {what}, and nobody enforces that with this provider; {permit} in its \
+            "{who} `{}` asks for {what}, and nobody enforces that with this provider; {permit} in its \
              `policy` permits the run",
             step.id
         ))

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use botpipe_journal::Owner;
-use botpipe_kernel::ids::{BranchId, RunId, SignalName, TaskId, TurnId, WorkflowName};
+use botpipe_kernel::ids::{BranchId, Role, RunId, SignalName, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan};
 use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
 use botpipe_lang::WorstCase;
@@ -59,13 +59,22 @@ pub struct Preview {
     pub params: Value,
     pub provider: Option<Provider>,
     pub fallbacks: Vec<Provider>,
-    /// What would bind each step, in file order: JSON in the words of the seed.
-    pub policies: Vec<Value>,
+    /// What would bind the turns of each step, in file order.
+    pub bound: Vec<Bound>,
     pub budget: Budget,
     /// The most turns of agents.
     pub worst: Option<WorstCase>,
     /// What is worth a warning.
     pub notes: Vec<String>,
+}
+
+/// What would bind the turns of a step: JSON in the words of the seed.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// The policy of its first turn.
+    pub policy: Value,
+    /// The turns that another one binds.
+    pub others: Vec<(Role, Value)>,
 }
 
 /// Which run is meant: the newest of a workflow and task, or a named one.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use botpipe_kernel::ids::{Digest, RunId, TaskId};
-use botpipe_kernel::plan::{self, Budget};
+use botpipe_kernel::ids::{Digest, Role, RunId, TaskId};
+use botpipe_kernel::plan::{self, Budget, Step};
 use botpipe_kernel::run::{Input, Provider};
 use botpipe_lang::{Compiled, canonical_plan, digest_of};
 use botpipe_providers::Cassette;
@@ -19,7 +19,7 @@ use crate::parts::Parts;
 use crate::perform::About;
 use crate::policy;
 use crate::prompt::run_input;
-use crate::request::{Preview, ProviderChoice, StartRequest};
+use crate::request::{Bound, Preview, ProviderChoice, StartRequest};
 use crate::workspace::redact::Redactor;
 
 /// Everything a run starts with; nothing of it is recorded yet.
@@ -139,7 +139,7 @@ pub(crate) fn family_by(
     let mut seen = BTreeSet::new();
     let mut at = 0;
     while let Some(plan) = all.get(at) {
-        let groups = plan.steps.iter().filter_map(plan::Step::group);
+        let groups = plan.steps.iter().filter_map(Step::group);
         let children: Vec<Digest> = groups.flat_map(plan::Group::plans).cloned().collect();
         for digest in children {
             let child = text(&digest).and_then(|text| serde_json::from_str(&text).ok());
@@ -163,22 +163,37 @@ pub fn preview(
 ) -> Result<Preview, Error> {
     let Fitting { plan, input, params, agent, fallbacks, mut notes, .. } = fit(compiled, request)?;
     let provider = agent.as_ref().map(Agent::provider);
+    let plans = family(compiled, &plan);
+    let codes = plans.iter().flat_map(|plan| &plan.steps).flat_map(Step::codes);
+    let functions: BTreeSet<String> =
+        codes.filter_map(|code| code.function().map(|name| format!("`{name}`"))).collect();
+    if !functions.is_empty() {
+        let names = functions.into_iter().collect::<Vec<_>>().join(", ");
+        notes.push(format!("only a program that hosts {names} can start it"));
+    }
     if let Some(Agent::Ready { notes: more, .. }) = agent {
         notes.extend(more);
     }
     let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
     let by = provider.as_ref().and_then(Kind::of);
-    let policies = plan.steps.iter().map(|step| {
+    let in_force = |step: &Step, role: Role| {
         let access = match by.filter(|_| step.asks_agent()) {
             None => policy::UNCONFINED,
-            Some(by) => policy::access(&plan, step, by, &root),
+            Some(by) => policy::access(plan.policy_of(step, role), by, &root),
         };
-        policy::in_force(&request.pass_env, &access, by.map(|(kind, _)| kind))
+        let text = policy::in_force(&request.pass_env, &access, by.map(|(kind, _)| kind));
+        serde_json::from_str(&text).unwrap_or_default()
+    };
+    let bound = plan.steps.iter().map(|step| {
+        let policy = in_force(step, step.first_role());
+        let others = step.agents().map(|role| (role, in_force(step, role)));
+        let others = others.filter(|(_, other)| *other != policy).collect();
+        Bound { policy, others }
     });
-    let policies = policies.map(|text| serde_json::from_str(&text).unwrap_or_default()).collect();
+    let bound = bound.collect();
     let budget = request.budget.clone().or(&plan.budget);
     let worst = compiled.turns;
-    Ok(Preview { plan, input, params, provider, fallbacks, policies, budget, worst, notes })
+    Ok(Preview { plan, input, params, provider, fallbacks, bound, budget, worst, notes })
 }
 
 /// Checks a request against its workflow and keeps the texts the run will need.
@@ -272,7 +287,7 @@ fn can_be_kept(budget: &Budget, provider: Option<&Provider>) -> Result<(), Error
 
 /// Whether any step asks an agent.
 pub(crate) fn needs_agent(plan: &plan::Plan) -> bool {
-    plan.steps.iter().any(plan::Step::asks_agent)
+    plan.steps.iter().any(Step::asks_agent)
 }
 
 /// The operator's choice, else the workflow's own.

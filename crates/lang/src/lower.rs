@@ -315,6 +315,7 @@ impl TextStore {
                 ContinuityDecl::Key(template) => Continuity::Key(self.text(template)),
             },
             slot: decl.session.value.slot.clone(),
+            policy: decl.policy.clone(),
         }
     }
 

@@ -9,10 +9,12 @@ use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
 use botpipe_engine::request::{
     ProviderChoice, ResumeRequest, RunEnd, RunRef, SignalRequest, SignalResult, StartRequest,
 };
-use botpipe_kernel::ids::{RunId, SignalName, TaskId, WorkflowName};
+use botpipe_kernel::ids::{RunId, SignalName, StepId, TaskId, WorkflowName};
+use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::Raise;
 use botpipe_lang::{Compiled, Files, Folder, InMemory, SourceFile, compile};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::Session;
@@ -62,11 +64,18 @@ struct Document {
     folder: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Source {
     Reference(String),
     Document(Document),
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Value::deserialize(from)? {
+            Value::String(reference) => Ok(Self::Reference(reference)),
+            value => Document::deserialize(value).map(Self::Document).map_err(D::Error::custom),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -95,6 +104,8 @@ struct Start {
     max_steps: Option<u32>,
     #[serde(default)]
     full_auto: bool,
+    #[serde(default)]
+    budget: Option<Spend>,
     /// A file for the recording.
     #[serde(default)]
     record: Option<PathBuf>,
@@ -136,7 +147,7 @@ struct Which {
     run: Option<RunId>,
     #[serde(default)]
     watch: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     answer: Option<Value>,
     #[serde(default)]
     signal: Option<SignalName>,
@@ -147,7 +158,54 @@ struct Which {
     #[serde(default)]
     max_steps: Option<u32>,
     #[serde(default)]
+    budget: Option<Spend>,
+    #[serde(default)]
+    max_visits: BTreeMap<StepId, u32>,
+    #[serde(default)]
     after: u64,
+}
+
+/// What a run may spend.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spend {
+    #[serde(default)]
+    usd: Option<f64>,
+    #[serde(default)]
+    tokens: Option<u64>,
+    #[serde(default)]
+    turns: Option<u32>,
+    #[serde(default)]
+    wall_ms: Option<u64>,
+}
+
+impl Spend {
+    fn budget(&self) -> Result<Budget, Fault> {
+        let cost = match self.usd {
+            None => None,
+            Some(usd) if usd.is_finite() && (0.0..=1e9).contains(&usd) =>
+            {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "it was looked at"
+                )]
+                Some((usd * 1e6).round() as u64)
+            }
+            Some(usd) => return Err(Fault::params(format!("`usd` cannot be {usd}"))),
+        };
+        let Self { tokens, turns, wall_ms, .. } = *self;
+        Ok(Budget { cost, tokens, turns, wall_ms })
+    }
+}
+
+fn budget(spend: Option<&Spend>) -> Result<Budget, Fault> {
+    spend.map_or_else(|| Ok(Budget::default()), Spend::budget)
+}
+
+/// A value that was given, also when it is null.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
 }
 
 impl Which {
@@ -164,6 +222,8 @@ impl Which {
             ("id", self.id.is_some()),
             ("payload", self.payload.is_some()),
             ("max_steps", self.max_steps.is_some()),
+            ("budget", self.budget.is_some()),
+            ("max_visits", !self.max_visits.is_empty()),
             ("after", self.after > 0),
             ("watch", self.watch),
         ];
@@ -268,7 +328,7 @@ fn look(session: &Session, method: &str, given: Value) -> Result<Value, Fault> {
                 named: which.run.is_some(),
                 owned: view.summary.owned,
             };
-            end.to_json(exit::of_lifecycle(&view.state.lifecycle))
+            without_next(end.to_json(exit::of_lifecycle(&view.state.lifecycle)))
         }
         "run/events" => {
             let which: Which = params(given)?;
@@ -349,6 +409,7 @@ fn start(session: &Session, id: &Value, given: Value) -> Result<(), Fault> {
         params: pairs.collect(),
         provider: recording(session, given.provider.as_ref())?,
         pass_env: given.pass_env,
+        budget: budget(given.budget.as_ref())?,
         record,
         ..StartRequest::default()
     };
@@ -440,9 +501,13 @@ fn move_on(session: &Session, id: &Value, method: &str, given: Value) -> Result<
     let own = session.clone();
     match method {
         "run/resume" => {
-            let which = which.only(method, &["max_steps", "watch"])?;
+            let which = which.only(method, &["max_steps", "budget", "max_visits", "watch"])?;
+            let raise = Raise {
+                max_steps: which.max_steps,
+                max_visits: which.max_visits.clone(),
+                budget: budget(which.budget.as_ref())?,
+            };
             session.runs.go(&session.out, id, which.watch, move |progress, stop| {
-                let raise = Raise { max_steps: which.max_steps, ..Raise::default() };
                 let request = ResumeRequest { raise };
                 let end = own.engine.resume(&which.run(), &request, progress, stop);
                 Ok(of_end(&own, &end.map_err(Fault::of)?, Some(&which.run())))
@@ -480,5 +545,13 @@ fn move_on(session: &Session, id: &Value, method: &str, given: Value) -> Result<
 
 fn of_end(session: &Session, end: &RunEnd, which: Option<&RunRef>) -> Value {
     let code = exit::of_lifecycle(end.lifecycle());
-    End::of(end, &session.workspace, which).to_json(code)
+    without_next(End::of(end, &session.workspace, which).to_json(code))
+}
+
+/// A command of the shell has no functions: what moves the run on is said in this protocol.
+fn without_next(mut view: Value) -> Value {
+    if let Some(view) = view.as_object_mut() {
+        view.remove("next");
+    }
+    view
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use botpipe_engine::request::Preview;
+use botpipe_engine::request::{Bound, Preview};
 use botpipe_kernel::plan::Spending;
 use botpipe_lang::WorstCase;
 use serde_json::{Value, json};
@@ -21,25 +21,15 @@ pub(crate) fn text(preview: &Preview) -> String {
     }
     let _ = writeln!(text, "  input: {}", preview.input);
     let _ = writeln!(text, "  params: {}", preview.params);
-    let rows: Vec<_> = plan
-        .steps
-        .iter()
-        .zip(&preview.policies)
-        .map(|(step, policy)| {
-            let word = |key: &str| policy[key].as_str().unwrap_or_default().to_owned();
-            let by = policy["enforced_by"].as_str().unwrap_or("nobody").to_owned();
-            let most = step.max_visits.to_string();
-            let scope = step.scope.as_ref().map_or(String::new(), |it| format!(" for each {it}"));
-            [
-                step.id.to_string(),
-                step.kind().to_owned(),
-                format!("{most}{scope}"),
-                word("sandbox_mode"),
-                word("network"),
-                by,
-            ]
-        })
-        .collect();
+    let mut rows = Vec::new();
+    for (step, Bound { policy, others }) in plan.steps.iter().zip(&preview.bound) {
+        let scope = step.scope.as_ref().map_or(String::new(), |it| format!(" for each {it}"));
+        let most = format!("{}{scope}", step.max_visits);
+        rows.push(row(step.id.to_string(), step.kind().to_owned(), most, policy));
+        for (role, policy) in others {
+            rows.push(row(String::new(), format!("  its {role}"), String::new(), policy));
+        }
+    }
     text.push('\n');
     let heading = ["STEP", "KIND", "MOST VISITS", "SANDBOX", "NETWORK", "ENFORCED BY"];
     text.push_str(&table(heading, &rows));
@@ -62,6 +52,12 @@ pub(crate) fn text(preview: &Preview) -> String {
         let _ = writeln!(text, "  note: {note}");
     }
     text
+}
+
+fn row(step: String, kind: String, most: String, policy: &Value) -> [String; 6] {
+    let word = |key: &str| policy[key].as_str().unwrap_or_default().to_owned();
+    let by = policy["enforced_by"].as_str().unwrap_or("nobody").to_owned();
+    [step, kind, most, word("sandbox_mode"), word("network"), by]
 }
 
 fn bounds(preview: &Preview) -> Vec<(Spending, u64)> {
@@ -92,17 +88,21 @@ fn worst(worst: WorstCase) -> String {
 
 /// # Shape
 /// `{"dry_run": true, "workflow", "input", "params", "provider", "fallbacks", "steps": [{"id", "kind", "scope"?,
-/// "max_visits", "policy"}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
+/// "max_visits", "policy", "policies"?: {ROLE: …}}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
 pub(crate) fn view(preview: &Preview) -> Value {
     let plan = &preview.plan;
-    let steps = plan.steps.iter().zip(&preview.policies).map(|(step, policy)| {
-        json!({
+    let steps = plan.steps.iter().zip(&preview.bound).map(|(step, Bound { policy, others })| {
+        let mut shown = json!({
             "id": step.id,
             "kind": step.kind(),
             "scope": step.scope,
             "max_visits": step.max_visits,
             "policy": policy,
-        })
+        });
+        for (role, policy) in others {
+            shown["policies"][role.as_str()] = policy.clone();
+        }
+        shown
     });
     json!({
         "dry_run": true,

@@ -124,7 +124,7 @@ impl Flow {
         }
         let said = said(&self.place.command(&args).output().unwrap());
         let mut text = format!("exits {}\n", said.code);
-        if matches!(args[0], "check" | "runs") || said.code == 2 {
+        if matches!(args[0], "check" | "runs") || matches!(said.code, 2 | 7) {
             text.push_str(self.plain(&said.err).trim_end());
             text.push('\n');
         }

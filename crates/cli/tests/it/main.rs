@@ -43,6 +43,7 @@ mod signals;
 mod spending;
 mod testing;
 mod testing_below;
+mod turns;
 mod validate;
 mod value;
 mod wait;

@@ -43,7 +43,8 @@ pub(super) fn ask(
     let cwd = driver.desk.layout.root().display().to_string();
     let step = driver.current_step()?;
     let (layout, task) = (&driver.desk.layout, &driver.desk.task);
-    let access = policy::access_in(layout, task, &driver.run.plan, &step, (kind, harness));
+    let policy = driver.run.plan.policy_of(&step, turn.role);
+    let access = policy::access_in(layout, task, policy, (kind, harness));
     if let Err(why) = prove(driver, kind, harness, &access) {
         return Ok(Input::PolicyRefused { message: why });
     }

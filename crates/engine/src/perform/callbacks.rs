@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use botpipe_kernel::ids::{ArtifactName, BranchId, Digest, TurnId, WorklistName};
+use botpipe_kernel::ids::{ArtifactName, BranchId, Digest, Role, TurnId, WorklistName};
 use botpipe_kernel::plan::{Format, Plan, Step};
 use botpipe_kernel::run::{
     Callback, ChildEnd, ChildPhase, ChildWanted, Input, Ref, Verdict, WorklistChange,
@@ -140,7 +140,7 @@ fn one_step(
     let source = SourceFile { name: format!("{name} (asked)"), text: document.to_string() };
     let mut compiled = compile(&source, &InMemory::from_iter(Vec::<(String, String)>::new()));
     let asking = driver.current_step()?;
-    let own = policy::resolved(&driver.run.plan, &asking);
+    let own = driver.run.plan.policy_of(&asking, Role::Script);
     if let Some(plan) = &mut compiled.plan {
         plan.policy = (own != botpipe_kernel::plan::Policy::default()).then_some(own);
     }
@@ -229,7 +229,9 @@ pub(super) fn answer(
     let ask: Value = serde_json::from_str(&driver.text_of(ask)?).map_err(Trouble::stuck)?;
     let method = ask["method"].as_str().unwrap_or_default().to_owned();
     let mut change = None;
+    let refused = ask["refused"].as_str().map(str::to_owned);
     let answer = match method.as_str() {
+        _ if refused.is_some() => Err(refused.unwrap_or_default()),
         "artifact/read" => params(&method, &ask["params"]).map(|it| read(driver, &it)),
         "artifact/write" => params(&method, &ask["params"]).map(|it| write(driver, &step, &it)),
         "worklist/items" => params(&method, &ask["params"]).map(|it| items(driver, &it)),

@@ -27,7 +27,7 @@ pub(super) fn prepare(
     let step = driver.current_step()?;
     if turn.role.is_code() {
         let prompt = code::prepare(driver, &step, &turn)?;
-        let policy = Some(policy(driver, &step)?);
+        let policy = Some(policy(driver, &step, turn.role)?);
         return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session, said: 0 });
     }
     let Some(planned) = step.turn(turn.role).cloned() else {
@@ -53,17 +53,18 @@ pub(super) fn prepare(
     // It may cite what an agent wrote into a file.
     let whole = driver.desk.redactor.redact(&join(Part::Whole)).into_owned();
     let prompt = driver.desk.keep_beside(driver.parts, whole).map_err(Trouble::Fatal)?;
-    let policy = Some(policy(driver, &step)?);
+    let policy = Some(policy(driver, &step, turn.role)?);
     Ok(Input::TurnPrepared { turn, prompt, request, policy, session, said: told })
 }
 
-/// The policy in force for a step; the same object for the same policy, so that a turn records only
+/// The policy in force for a turn; the same object for the same policy, so that a turn records only
 /// its name.
-fn policy(driver: &mut Driver<'_>, step: &Step) -> Result<Ref, Trouble> {
+fn policy(driver: &mut Driver<'_>, step: &Step, role: Role) -> Result<Ref, Trouble> {
     let (kind, access) = match &driver.desk.agent {
         Some(Agent::Harness { kind, harness }) if step.asks_agent() => {
-            let (layout, task, plan) = (&driver.desk.layout, &driver.desk.task, &driver.run.plan);
-            (Some(*kind), policy::access_in(layout, task, plan, step, (*kind, harness)))
+            let asked = driver.run.plan.policy_of(step, role);
+            let (layout, task) = (&driver.desk.layout, &driver.desk.task);
+            (Some(*kind), policy::access_in(layout, task, asked, (*kind, harness)))
         }
         _ => (None, policy::UNCONFINED),
     };

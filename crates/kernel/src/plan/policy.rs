@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A policy of a workflow or a step. What is `None` is left to the layer outside it.
+/// A policy of a workflow, a step or a turn. What is `None` is left to the layer outside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {

@@ -35,7 +35,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_limit: Option<OnLimit>,
     pub clocks: Clocks,
-    /// What its turns may do, over what the workflow says.
+    /// What its turns may do, over what the workflow says; a turn's own is over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
     /// JSON Schema (an object) of what is kept for this step, by digest.
@@ -123,6 +123,12 @@ impl Step {
             (Work::ProduceVerify { verifier, .. }, Role::Verifier) => Some(verifier),
             _ => None,
         }
+    }
+
+    /// The roles whose turns are an agent's, in the order they are asked.
+    pub fn agents(&self) -> impl Iterator<Item = Role> {
+        let roles = [Role::Worker, Role::Producer, Role::Verifier];
+        roles.into_iter().filter(|role| self.turn(*role).is_some())
     }
 
     /// The code that its work is.
@@ -283,6 +289,9 @@ pub struct TurnPlan {
     /// Artifacts named to this turn as optional context, beyond the step's own `reads`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<ArtifactName>,
+    /// What it may do, over what its step says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 /// The program of a `run` step, or the function of a `call` step.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Budget, Output, Policy, StateScope, Step, Worklist};
-use crate::ids::{ArtifactName, Digest, StepId, WorkflowName, WorklistName};
+use crate::ids::{ArtifactName, Digest, Role, StepId, WorkflowName, WorklistName};
 
 /// A workflow checked and lowered.
 ///
@@ -51,6 +51,13 @@ impl Plan {
     /// The step of that name.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
         self.steps.iter().find(|step| &step.id == id)
+    }
+
+    /// What a role of a step may do: its turn's policy over the step's, over the workflow's.
+    pub fn policy_of(&self, step: &Step, role: Role) -> Policy {
+        let turn = step.turn(role).and_then(|turn| turn.policy.clone());
+        let layers = [turn, step.policy.clone(), self.policy.clone()].into_iter().flatten();
+        layers.reduce(|inner, outer| inner.over(&outer)).unwrap_or_default()
     }
 
     /// The steps that write an artifact, in file order.

@@ -22,6 +22,7 @@ pub(crate) fn turn(writes: &[&str]) -> TurnPlan {
         session: Continuity::Fresh,
         slot: None,
         reads: Vec::new(),
+        policy: None,
     }
 }
 

@@ -79,10 +79,7 @@ impl<'n> Fields<'n> {
             if self.asked.contains(&key) {
                 continue;
             }
-            // A turn's own policy comes with the policies of operations.
-            if key == "policy" {
-                report.push(not_enforced(key, entry.key_span));
-            } else if later.contains(&key) {
+            if later.contains(&key) {
                 report.push(problem(key, entry.key_span));
             } else {
                 let known = self.asked.iter().copied();

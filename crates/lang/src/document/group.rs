@@ -165,17 +165,20 @@ impl Reader<'_, '_> {
             return self.turn(entry, None, None, owner);
         };
         let mut fields = Fields::of(&entry.value, "a turn", entry.key_span, self.report);
-        let (mut writes, mut requires, mut session, mut prompt) = (None, None, None, None);
+        let (mut writes, mut requires, mut session, mut prompt, mut policy) =
+            (None, None, None, None, None);
         if let Some(fields) = &mut fields {
             writes = fields.get("writes");
             requires = fields.get("requires");
             session = fields.get("session");
             prompt = fields.need("prompt", self.report);
+            policy = fields.get("policy");
         }
         let mut turn = self.turn(prompt.unwrap_or(entry), writes, session, owner);
         if let Some(entry) = requires {
             turn.requires = names(entry, "artifacts", self.report);
         }
+        turn.policy = policy.and_then(|policy| self.policy(policy));
         if let Some(fields) = fields {
             fields.close(&["provider"], self.report);
         }

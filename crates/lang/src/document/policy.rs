@@ -1,4 +1,4 @@
-//! `policy:` of the workflow or of a step.
+//! `policy:` of the workflow, of a step or of a turn.
 
 use botpipe_kernel::plan::{NetworkMode, Policy, SandboxMode};
 

@@ -1,6 +1,7 @@
 //! The kind of a step and what belongs to it alone.
 
 use botpipe_kernel::ids::{ArtifactName, CheckName, StepId, WorklistName};
+use botpipe_kernel::plan::Policy;
 
 use super::Reader;
 use super::code::CodeDecl;
@@ -68,6 +69,7 @@ pub(crate) struct TurnDecl {
     pub(crate) requires: Vec<Spanned<ArtifactName>>,
     pub(crate) reads: Vec<Spanned<ArtifactName>>,
     pub(crate) session: Spanned<SessionDecl>,
+    pub(crate) policy: Option<Policy>,
 }
 
 /// A check as authored.
@@ -209,7 +211,7 @@ impl Reader<'_, '_> {
         WorkDecl::ProduceVerify { producer, checks, verifier }
     }
 
-    /// A turn: the prompt itself, or a map when it needs its own session.
+    /// A turn: the prompt itself, or a map when it needs its own session or policy.
     pub(super) fn turn(
         &mut self,
         entry: &Entry,
@@ -217,7 +219,7 @@ impl Reader<'_, '_> {
         session: Option<&Entry>,
         owner: &StepId,
     ) -> TurnDecl {
-        let mut own_session = None;
+        let (mut own_session, mut policy) = (None, None);
         let prompt = if matches!(entry.value.value, Value::Map(_)) {
             let mut prompt = None;
             if let Some(mut fields) =
@@ -227,6 +229,7 @@ impl Reader<'_, '_> {
                     .need("prompt", self.report)
                     .map(|prompt| self.prompt_text(&prompt.value, prompt.key_span));
                 own_session = fields.get("session");
+                policy = fields.get("policy").and_then(|policy| self.policy(policy));
                 fields.close(&["provider"], self.report);
             }
             prompt.unwrap_or_else(|| TextDecl::missing(entry.value.span))
@@ -253,6 +256,7 @@ impl Reader<'_, '_> {
             requires: Vec::new(),
             reads: Vec::new(),
             session,
+            policy,
         }
     }
 

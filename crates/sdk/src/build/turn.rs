@@ -1,6 +1,7 @@
 //! Turns of an agent and the conversations they belong to.
 
 use super::artifact::{Write, writes};
+use super::bounds::Policy;
 use super::tree::{Map, Node, texts};
 
 /// How long a conversation is kept.
@@ -79,6 +80,20 @@ impl Turn {
         Self { keys: Map::of("prompt", prompt.into()) }
     }
 
+    /// What it may do, over what its step says.
+    ///
+    /// ```
+    /// use botpipe::build::{Policy, SandboxMode, Step, Turn};
+    ///
+    /// let careful = Policy::new().sandbox_mode(SandboxMode::ReadOnly);
+    /// let step = Step::produce("fix", "Fix it.").verify(Turn::new("Is it fixed?").policy(careful));
+    /// # let _ = step;
+    /// ```
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.keys.set("policy", policy);
+        self
+    }
+
     /// Its conversation.
     pub fn session(mut self, session: impl Into<Session>) -> Self {
         self.keys.set("session", session.into());
@@ -97,6 +112,12 @@ impl FanIn {
     /// A turn of that prompt.
     pub fn new(prompt: impl Into<String>) -> Self {
         Self { keys: Map::of("prompt", prompt.into()) }
+    }
+
+    /// What it may do, over what its step says.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.keys.set("policy", policy);
+        self
     }
 
     /// Its conversation.

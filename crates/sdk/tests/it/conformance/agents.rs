@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use botpipe::Workflow;
 use botpipe::build::{
-    Artifact, Continuity, Control, GlobalRoute, Helper, Policy, Retry, Route, SandboxMode, Schema,
-    Step, Target, Turn, Visibility, WorkflowBuilder,
+    Artifact, Continuity, Control, FanIn, GlobalRoute, Helper, NetworkMode, OnLimit, Policy, Retry,
+    Route, SandboxMode, Schema, Step, Target, Turn, Visibility, WorkflowBuilder,
 };
 
 use super::Table;
@@ -15,6 +15,7 @@ pub(super) fn all() -> Table {
         ("helper_routes", helper_routes),
         ("into", into),
         ("llm_and_classify", llm_and_classify),
+        ("policies_by_step", policies_by_step),
         ("protect", protect),
         ("sessions", sessions),
     ]
@@ -120,6 +121,41 @@ fn llm_and_classify() -> WorkflowBuilder {
         )
         .step(Step::llm("title", "A title, please."))
         .step(Step::classify("mood", "How is the mood?", ["good", "bad"]).session(Continuity::Run))
+}
+
+fn policies_by_step() -> WorkflowBuilder {
+    let policy = Policy::new;
+    Workflow::builder("policies_by_step")
+        .policy(policy().sandbox_mode(SandboxMode::ReadOnly).network(NetworkMode::None))
+        .step(Step::prompt("look", "Look around.").on_limit(OnLimit::Wait))
+        .step(
+            Step::produce("change", "Change it.")
+                .verify(Turn::new("Judge it.").policy(
+                    policy().sandbox_mode(SandboxMode::ReadOnly).network(NetworkMode::Full),
+                ))
+                .policy(policy().sandbox_mode(SandboxMode::WorkspaceWrite).allow_write(["."]))
+                .on_limit(OnLimit::Fail)
+                .route("accepted", "sides")
+                .route("needs_rework", Target::SelfStep),
+        )
+        .step(
+            Step::parallel("sides")
+                .branch(Step::prompt("one", "One.").policy(policy().network(NetworkMode::Full)))
+                .branch(
+                    Step::llm("two", "Two.")
+                        .policy(policy().sandbox_mode(SandboxMode::DangerFullAccess)),
+                )
+                .branch(Step::classify(
+                    "three",
+                    Turn::new("Three?").policy(policy().allow_write(Vec::<String>::new())),
+                    ["yes", "no"],
+                ))
+                .fan_in(
+                    FanIn::new("{{ fan_in.results }}")
+                        .policy(policy().sandbox_mode(SandboxMode::WorkspaceWrite)),
+                )
+                .route("done", Target::Finish),
+        )
 }
 
 fn protect() -> WorkflowBuilder {
