@@ -98,7 +98,8 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     for provider in provider.iter().chain(&fallbacks) {
         can_be_recorded(provider)?;
         for plan in &plans {
-            can_be_kept(&budget.clone().or(&plan.budget), Some(provider))?;
+            can_be_kept(&budget, Some(provider))?;
+            budgets_can_be_kept(plan, Some(provider))?;
             if let Some(message) = policy::refusal(plan, Some(provider)) {
                 return Err(Error::Policy { message });
             }
@@ -264,6 +265,15 @@ fn can_be_recorded(provider: &Provider) -> Result<(), Error> {
         Some(secret) => Err(Error::Secret { secret }),
         None => Ok(()),
     }
+}
+
+/// The budgets of a workflow and of its steps: what the provider does not report is refused.
+pub(crate) fn budgets_can_be_kept(
+    plan: &plan::Plan,
+    provider: Option<&Provider>,
+) -> Result<(), Error> {
+    let of_steps = plan.steps.iter().map(|step| &step.budget);
+    of_steps.chain([&plan.budget]).try_for_each(|budget| can_be_kept(budget, provider))
 }
 
 /// A bound on what a provider does not report is refused: unknown is not nothing.

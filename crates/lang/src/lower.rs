@@ -220,6 +220,7 @@ impl TextStore {
             on_limit: decl.on_limit,
             clocks,
             policy: decl.policy.clone(),
+            budget: decl.budget.clone(),
             state: decl.step_state.schema().map(|state| self.schema(state)),
             protect: decl.protect.clone(),
             hooks: self.hooks(&decl.hooks),

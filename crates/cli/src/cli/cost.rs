@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use botpipe_engine::engine::RunView;
 use botpipe_kernel::ids::TurnId;
-use botpipe_kernel::plan::Spending;
-use botpipe_kernel::run::{Event, Run, Usage};
+use botpipe_kernel::plan::Budget;
+use botpipe_kernel::run::{Event, Run, Spent, Usage};
 use serde_json::{Value, json};
 
 use super::options::{Json, Which};
@@ -108,22 +108,27 @@ fn text(turns: &[Turn<'_>], run: &Run) -> String {
             spent.turns_unpriced
         );
     }
-    for (of, limit) in bounds(run) {
+    for (of, limit) in run.budget.bounds() {
         let (spent, limit) = (of.amount(spent.of(of)), of.amount(limit));
         let _ = writeln!(text, "  budget of {limit}: {spent} spent");
+    }
+    for (place, budget, spent) in of_steps(run) {
+        for (of, limit) in budget.bounds() {
+            let (spent, limit) = (of.amount(spent.of(of)), of.amount(limit));
+            let _ = writeln!(text, "  budget of `{place}` of {limit}: {spent} spent");
+        }
     }
     text
 }
 
-fn bounds(run: &Run) -> Vec<(Spending, u64)> {
-    let budget = &run.budget;
-    let all = [
-        (Spending::Cost, budget.cost),
-        (Spending::Tokens, budget.tokens),
-        (Spending::Turns, budget.turns.map(u64::from)),
-        (Spending::Wall, budget.wall_ms),
-    ];
-    all.into_iter().filter_map(|(of, limit)| Some((of, limit?))).collect()
+/// What was spent on each step that has a budget of its own, and on each item of it.
+fn of_steps(run: &Run) -> Vec<(String, Budget, Spent)> {
+    let places = run.spent_at.to_map().into_iter().filter_map(|(place, spent)| {
+        let budget = run.budget_of(run.plan.step(&place.step)?);
+        let item = place.item.map(|item| format!("[{item}]")).unwrap_or_default();
+        (!budget.is_none()).then(|| (format!("{}{item}", place.step), budget, spent))
+    });
+    places.collect()
 }
 
 /// Four digits after the point: a turn may cost less than a cent.
@@ -134,7 +139,7 @@ fn money(millionths: u64) -> String {
 /// # Shape
 /// `{"run", "task", "workflow", "total": {"turns", "turns_unknown", "turns_unpriced", "usage", "usd",
 /// "wall_ms"}, "steps": {STEP: {"turns", "usage"}}, "turns": [{"turn", "usage", "usd", "took_ms"}],
-/// "budget"}`; `usd` is a number of dollars, `null` where it is not known.
+/// "budget", "step_budgets": {STEP or STEP[ITEM]: {"budget", "spent"}}}`; `usd` is a number of dollars, `null` where it is not known.
 fn full(turns: &[Turn<'_>], view: &RunView) -> Value {
     let spent = &view.state.spent;
     let mut steps: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
@@ -158,6 +163,10 @@ fn full(turns: &[Turn<'_>], view: &RunView) -> Value {
             "took_ms": turn.took_ms,
         })
     });
+    let of_steps: BTreeMap<_, _> = of_steps(&view.state)
+        .into_iter()
+        .map(|(place, budget, spent)| (place, json!({ "budget": budget, "spent": spent })))
+        .collect();
     json!({
         "run": view.summary.run,
         "task": view.summary.task,
@@ -173,6 +182,7 @@ fn full(turns: &[Turn<'_>], view: &RunView) -> Value {
         "steps": steps,
         "turns": each.collect::<Vec<_>>(),
         "budget": view.state.budget,
+        "step_budgets": of_steps,
     })
 }
 

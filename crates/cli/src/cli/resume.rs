@@ -2,7 +2,6 @@
 
 use botpipe_engine::request::ResumeRequest;
 use botpipe_kernel::ids::StepId;
-use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::Raise;
 
 use super::detach::{Detach, Ground};
@@ -19,6 +18,7 @@ use crate::term::failure::Failure;
 ///   botpipe resume ralph_loop csv-export
 ///   botpipe resume ralph_loop csv-export --max-visits implement=12
 ///   botpipe resume ralph_loop csv-export --budget usd=10
+///   botpipe resume ralph_loop csv-export --budget implement:turns=40
 ///   botpipe resume ralph_loop csv-export --detach
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -31,9 +31,10 @@ pub(super) struct Args {
     /// Raise a step's bound of visits; may be given again
     #[arg(long, value_name = "STEP=N", value_parser = step_bound)]
     max_visits: Vec<(StepId, u32)>,
-    /// Raise what the run may spend in all: usd=5.50, tokens=2000000, turns=40, wall=2h
-    #[arg(long, value_name = "KIND=AMOUNT", value_parser = budget::read)]
-    budget: Vec<Budget>,
+    /// Raise what the run may spend in all: usd=5.50, tokens=2000000, turns=40, wall=2h; with a step's
+    /// id before it, what that step may spend (each item of it)
+    #[arg(long, value_name = "[STEP:]KIND=AMOUNT", value_parser = budget::read_of)]
+    budget: Vec<budget::Of>,
     #[command(flatten)]
     detach: Detach,
     #[command(flatten)]
@@ -54,8 +55,8 @@ impl Args {
         let which = self.which.run()?;
         let engine = self.which.workspace.engine()?;
         let max_visits = self.max_visits.into_iter().collect();
-        let budget = budget::all(&self.budget);
-        let raise = Raise { max_steps: self.max_steps, max_visits, budget };
+        let (budget, step_budgets) = budget::sorted(self.budget);
+        let raise = Raise { max_steps: self.max_steps, max_visits, budget, step_budgets };
         let request = ResumeRequest { raise };
         ground.go(&engine, self.speech, workspace, Some(&which), |progress, stop| {
             engine.resume(&which, &request, progress, stop)

@@ -132,7 +132,10 @@ fn cause(cause: &Cause) -> Value {
 
 fn stopped(stop: &Stop, turn: Option<&TurnId>) -> Value {
     let kind = match stop {
-        Stop::MaxSteps { .. } | Stop::MaxVisits { .. } | Stop::Budget { .. } => "limit",
+        Stop::MaxSteps { .. }
+        | Stop::MaxVisits { .. }
+        | Stop::Budget { .. }
+        | Stop::StepBudget { .. } => "limit",
         Stop::Policy { .. } => "policy",
         Stop::Signal { .. } => "signal",
         Stop::Provider { .. } => "provider",

@@ -162,6 +162,8 @@ struct Which {
     #[serde(default)]
     max_visits: BTreeMap<StepId, u32>,
     #[serde(default)]
+    step_budgets: BTreeMap<StepId, Spend>,
+    #[serde(default)]
     after: u64,
 }
 
@@ -224,6 +226,7 @@ impl Which {
             ("max_steps", self.max_steps.is_some()),
             ("budget", self.budget.is_some()),
             ("max_visits", !self.max_visits.is_empty()),
+            ("step_budgets", !self.step_budgets.is_empty()),
             ("after", self.after > 0),
             ("watch", self.watch),
         ];
@@ -501,11 +504,17 @@ fn move_on(session: &Session, id: &Value, method: &str, given: Value) -> Result<
     let own = session.clone();
     match method {
         "run/resume" => {
-            let which = which.only(method, &["max_steps", "budget", "max_visits", "watch"])?;
+            let which = which
+                .only(method, &["max_steps", "budget", "max_visits", "step_budgets", "watch"])?;
             let raise = Raise {
                 max_steps: which.max_steps,
                 max_visits: which.max_visits.clone(),
                 budget: budget(which.budget.as_ref())?,
+                step_budgets: which
+                    .step_budgets
+                    .iter()
+                    .map(|(step, spend)| Ok((step.clone(), spend.budget()?)))
+                    .collect::<Result<_, Fault>>()?,
             };
             session.runs.go(&session.out, id, which.watch, move |progress, stop| {
                 let request = ResumeRequest { raise };

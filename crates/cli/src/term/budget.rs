@@ -1,5 +1,8 @@
 //! Budgets as they are typed: `usd=5`, `tokens=2000000`, `turns=40`, `wall=2h`.
 
+use std::collections::BTreeMap;
+
+use botpipe_kernel::ids::StepId;
 use botpipe_kernel::plan::{Budget, Spending};
 
 /// A bound as it would be typed.
@@ -29,6 +32,29 @@ pub(crate) fn read(text: &str) -> Result<Budget, String> {
         _ => return Err(EXPECTED.to_owned()),
     }
     Ok(budget)
+}
+
+/// A bound of a step's budget, or of the run's.
+pub(crate) type Of = (Option<StepId>, Budget);
+
+/// Reads one bound, of a step where its id stands before it.
+///
+/// # Errors
+/// In words: what is expected.
+pub(crate) fn read_of(text: &str) -> Result<Of, String> {
+    let Some((step, bound)) = text.split_once(':') else { return Ok((None, read(text)?)) };
+    let step = step.parse().map_err(|error| format!("{error}"))?;
+    Ok((Some(step), read(bound)?))
+}
+
+/// The run's bounds, and those of steps; the last of a kind counts.
+pub(crate) fn sorted(bounds: Vec<Of>) -> (Budget, BTreeMap<StepId, Budget>) {
+    let (mut run, mut steps) = (Budget::default(), BTreeMap::<StepId, Budget>::new());
+    for (step, bound) in bounds {
+        let of = step.map_or(&mut run, |step| steps.entry(step).or_default());
+        *of = bound.or(of);
+    }
+    (run, steps)
 }
 
 /// All bounds that were typed; the last of a kind counts.
@@ -88,6 +114,15 @@ mod tests {
             assert!(read(none).is_err(), "{none}");
         }
         assert_eq!(word(Spending::Cost, 2_000_000), "usd=2.00");
+        let (run, steps) = sorted(
+            ["fix:turns=3", "usd=1", "fix:wall=1s", "fix:turns=4"]
+                .map(|it| read_of(it).unwrap())
+                .to_vec(),
+        );
+        assert_eq!(run, read("usd=1").unwrap());
+        let of_step = Budget { turns: Some(4), wall_ms: Some(1000), ..Budget::default() };
+        assert_eq!(steps.into_values().collect::<Vec<_>>(), [of_step]);
+        assert!(read_of(":turns=3").is_err() && read_of("a b:turns=3").is_err());
         assert_eq!(word(Spending::Wall, 1), "wall=1s");
     }
 }

@@ -61,7 +61,10 @@ pub(crate) fn of_lifecycle(lifecycle: &Lifecycle) -> u8 {
 
 fn of_stop(stop: &Stop) -> u8 {
     match stop {
-        Stop::MaxSteps { .. } | Stop::MaxVisits { .. } | Stop::Budget { .. } => LIMIT,
+        Stop::MaxSteps { .. }
+        | Stop::MaxVisits { .. }
+        | Stop::Budget { .. }
+        | Stop::StepBudget { .. } => LIMIT,
         Stop::Policy { .. } => POLICY,
         Stop::Signal { signal } => by_signal(*signal),
         Stop::Provider { class: FailureClass::ReplayMismatch, .. } => REPLAY_MISMATCH,

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use botpipe_engine::why::Next;
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
-use botpipe_kernel::plan::{Budget, Spending};
 use botpipe_kernel::run::Raise;
 
 use super::budget;
@@ -59,16 +58,12 @@ fn raised(raise: &Raise) -> String {
     for (step, limit) in &raise.max_visits {
         let _ = write!(text, " --max-visits {step}={limit}");
     }
-    let Budget { cost, tokens, turns, wall_ms } = raise.budget;
-    let budget = [
-        (Spending::Cost, cost),
-        (Spending::Tokens, tokens),
-        (Spending::Turns, turns.map(u64::from)),
-        (Spending::Wall, wall_ms),
-    ];
-    for (of, amount) in budget {
-        if let Some(amount) = amount {
-            let _ = write!(text, " --budget {}", budget::word(of, amount));
+    for (of, amount) in raise.budget.bounds() {
+        let _ = write!(text, " --budget {}", budget::word(of, amount));
+    }
+    for (step, budget) in &raise.step_budgets {
+        for (of, amount) in budget.bounds() {
+            let _ = write!(text, " --budget {step}:{}", budget::word(of, amount));
         }
     }
     text

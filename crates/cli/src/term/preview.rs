@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use botpipe_engine::request::{Bound, Preview};
-use botpipe_kernel::plan::Spending;
 use botpipe_lang::WorstCase;
 use serde_json::{Value, json};
 
@@ -35,18 +34,23 @@ pub(crate) fn text(preview: &Preview) -> String {
     text.push_str(&table(heading, &rows));
     text.push('\n');
     let _ = writeln!(text, "  worst case: {}", preview.worst.map_or(String::new(), worst));
-    let bounds = bounds(preview);
-    if bounds.is_empty() {
+    if preview.budget.is_none() {
         text.push_str(
             "  budget: none; set one with `--budget usd=5` or `budget:` in the workflow\n",
         );
     }
-    for (of, limit) in bounds {
+    for (of, limit) in preview.budget.bounds() {
         let _ = writeln!(
             text,
             "  budget: {}; it stops before the turn after it is reached",
             of.amount(limit)
         );
+    }
+    for step in &plan.steps {
+        for (of, limit) in step.budget.bounds() {
+            let each = if step.scope.is_some() { " for each item" } else { "" };
+            let _ = writeln!(text, "  budget of `{}`: {}{each}", step.id, of.amount(limit));
+        }
     }
     for note in &preview.notes {
         let _ = writeln!(text, "  note: {note}");
@@ -58,17 +62,6 @@ fn row(step: String, kind: String, most: String, policy: &Value) -> [String; 6] 
     let word = |key: &str| policy[key].as_str().unwrap_or_default().to_owned();
     let by = policy["enforced_by"].as_str().unwrap_or("nobody").to_owned();
     [step, kind, most, word("sandbox_mode"), word("network"), by]
-}
-
-fn bounds(preview: &Preview) -> Vec<(Spending, u64)> {
-    let budget = &preview.budget;
-    let all = [
-        (Spending::Cost, budget.cost),
-        (Spending::Tokens, budget.tokens),
-        (Spending::Turns, budget.turns.map(u64::from)),
-        (Spending::Wall, budget.wall_ms),
-    ];
-    all.into_iter().filter_map(|(of, limit)| Some((of, limit?))).collect()
 }
 
 fn worst(worst: WorstCase) -> String {
@@ -88,7 +81,7 @@ fn worst(worst: WorstCase) -> String {
 
 /// # Shape
 /// `{"dry_run": true, "workflow", "input", "params", "provider", "fallbacks", "steps": [{"id", "kind", "scope"?,
-/// "max_visits", "policy", "policies"?: {ROLE: …}}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
+/// "max_visits", "policy", "policies"?: {ROLE: …}, "budget"?}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
 pub(crate) fn view(preview: &Preview) -> Value {
     let plan = &preview.plan;
     let steps = plan.steps.iter().zip(&preview.bound).map(|(step, Bound { policy, others })| {
@@ -99,6 +92,9 @@ pub(crate) fn view(preview: &Preview) -> Value {
             "max_visits": step.max_visits,
             "policy": policy,
         });
+        if !step.budget.is_none() {
+            shown["budget"] = json!(step.budget);
+        }
         for (role, policy) in others {
             shown["policies"][role.as_str()] = policy.clone();
         }

@@ -83,6 +83,39 @@ fn a_budget_of_turns_in_the_workflow_holds_for_any_agent() {
 }
 
 #[test]
+fn a_budget_of_a_step_stops_the_run_by_its_name_and_is_raised_by_it() {
+    let of_step = "    budget: { tokens: 500 }\n";
+    let spender = Spender::new(of_step);
+    let end = spender.run(&["--budget", "tokens=5000", "--json"]).ends(6).json();
+    let stop = json!({ "step": "greet", "of": "tokens", "limit": 500, "spent": 720 });
+    assert_eq!(end["stop"], json!({ "step_budget": stop }));
+    assert!(end["next"].as_str().unwrap().ends_with("--budget greet:tokens=1440"), "{end}");
+    let cost = spender.cost();
+    let of_step = &cost["step_budgets"]["greet"];
+    assert_eq!(of_step["budget"], json!({ "tokens": 500 }));
+    assert_eq!(of_step["spent"]["turns"], 3);
+
+    spender.say(&["resume", "hello", "t", "--budget", "tokens=9000"]).ends(6);
+    spender.say(&["resume", "hello", "t", "--budget", "greet:tokens=720"]).ends(6);
+    assert_eq!(spender.cost()["total"]["turns"], 3, "nothing was asked");
+    spender.say(&["resume", "hello", "t", "--budget", "greet:tokens=800"]).ends(6);
+    assert_eq!(spender.cost()["total"]["turns"], 4);
+}
+
+#[test]
+fn a_budget_of_a_step_is_kept_by_time_too_and_told_before_the_run() {
+    let timed = format!("{HELLO}    budget: {{ wall: 1s }}\n");
+    let place = Place::with("hello", &timed);
+    let end = place.run("hello", "sleep 600", &["--json"]).ends(6).json();
+    assert_eq!(end["stop"]["step_budget"]["of"], "wall", "{end}");
+    let dry = place.run("hello", "true", &["--dry-run", "--json"]).ends(0).json();
+    assert_eq!(dry["steps"][0]["budget"], json!({ "wall_ms": 1000 }));
+    let place = Place::with("hello", &timed.replace("wall: 1s", "usd: 1"));
+    let said = place.run("hello", "true", &[]).ends(2);
+    assert!(said.err.contains("`command` does not report it"), "{}", said.err);
+}
+
+#[test]
 fn a_budget_of_time_ends_the_turn_that_overruns_it() {
     let place = Place::with("hello", HELLO);
     let end = place.run("hello", "sleep 600", &["--budget", "wall=1s", "--json"]).ends(6).json();

@@ -19,6 +19,7 @@ use crate::driver::Driver;
 use crate::host::Told;
 use crate::policy;
 use crate::prompt::{did_you_mean, worklist_change};
+use crate::start;
 use crate::workspace::files;
 
 /// What may be asked for.
@@ -172,6 +173,9 @@ fn workflow(driver: &mut Driver<'_>, given: &Value) -> Result<Wanted, Trouble> {
     let provider = driver.run.provider.as_ref();
     if let Some(why) = policy::refusal(plan, provider) {
         return Ok(Err(why));
+    }
+    if let Err(error) = start::budgets_can_be_kept(plan, provider) {
+        return Ok(Err(error.to_string()));
     }
     let schema = |digest: &Digest| -> Value {
         let text = compiled.texts.get(digest).map_or("{}", String::as_str);

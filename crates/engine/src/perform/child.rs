@@ -62,7 +62,9 @@ pub(super) fn task_of(
         return Err(Trouble::stuck(format!("there is no child {}", which.run)));
     };
     let group = run.current_step().and_then(|step| step.group());
-    let apart = group.is_some_and(|group| group.isolation == Isolation::Worktree);
+    // What a hook asks for is no branch.
+    let asked = run.visit.as_ref().is_some_and(|visit| visit.calling.is_some());
+    let apart = !asked && group.is_some_and(|group| group.isolation == Isolation::Worktree);
     let base = run.visit.as_ref().and_then(|visit| visit.baseline.tree.clone());
     let own = match (apart, base) {
         (false, _) => None,
@@ -192,10 +194,13 @@ impl Task {
         } else {
             let mut max_visits = self.raise.max_visits.clone();
             max_visits.retain(|step, _| driver.run.plan.step(step).is_some());
+            let mut step_budgets = self.raise.step_budgets.clone();
+            step_budgets.retain(|step, _| driver.run.plan.step(step).is_some());
             let raise = Raise {
                 max_steps: Some(self.grant.max_steps.max(driver.run.max_steps)),
                 max_visits,
                 budget: self.grant.budget.clone(),
+                step_budgets,
             };
             match driver.take_up(raise, row.gone_by) {
                 // What it stands at was not raised: it stands there still.

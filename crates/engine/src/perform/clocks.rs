@@ -1,9 +1,9 @@
-//! The clocks a turn runs under: what the step sets, what is left of the budget of time, and ours.
+//! The clocks a turn runs under: what the step sets, what is left of budgets of time, and ours.
 
 use std::time::Duration;
 
 use botpipe_kernel::ids::Role;
-use botpipe_kernel::plan::Step;
+use botpipe_kernel::plan::{Spending, Step};
 use botpipe_kernel::run::Run;
 
 /// The clocks of one turn; `None`: none.
@@ -41,10 +41,11 @@ impl Clocks {
     }
 }
 
-/// What is left of the run's budget of time: a turn is not longer.
+/// What is left of the budgets of time, the run's and the step's: a turn is not longer.
 fn wall_left(run: &Run) -> Option<Duration> {
-    let spent = run.spent.wall_ms;
-    run.budget.wall_ms.map(|limit| Duration::from_millis(limit.saturating_sub(spent).max(1)))
+    let purses = run.purses();
+    let left = purses.iter().filter_map(|purse| purse.left(Spending::Wall, 0));
+    left.map(|left| Duration::from_millis(left.unwrap_or(1))).min()
 }
 
 /// The smaller of two bounds.

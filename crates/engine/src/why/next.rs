@@ -49,6 +49,10 @@ fn raise(stop: &Stop, run: &Run) -> Raise {
             let more = limit.max(spent).saturating_mul(2).max(1);
             Raise { budget: budget(*of, more), ..Raise::default() }
         }
+        Stop::StepBudget { step, of, limit, spent } => {
+            let more = budget(*of, limit.max(spent).saturating_mul(2).max(1));
+            Raise { step_budgets: BTreeMap::from([(step.clone(), more)]), ..Raise::default() }
+        }
         Stop::Policy { .. } | Stop::Signal { .. } | Stop::Provider { .. } | Stop::Error { .. } => {
             Raise::default()
         }

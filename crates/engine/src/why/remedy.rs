@@ -8,7 +8,7 @@ pub(super) fn of_stop(stop: &Stop, provider: Option<&Provider>) -> String {
         Stop::MaxSteps { .. } | Stop::MaxVisits { .. } => {
             "see in `logs` why it went round so often; raise the bound to go on".to_owned()
         }
-        Stop::Budget { .. } => {
+        Stop::Budget { .. } | Stop::StepBudget { .. } => {
             "see in `cost` what it was spent on; raise the budget to go on".to_owned()
         }
         Stop::Policy { .. } => {

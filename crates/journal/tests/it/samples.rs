@@ -320,6 +320,7 @@ fn of_the_run() -> Vec<Event> {
                 budget: budget(),
                 max_steps: Some(2000),
                 max_visits: [(id::<StepId>("implement"), 5)].into(),
+                step_budgets: [(id::<StepId>("implement"), budget())].into(),
             },
         },
         Event::RunFinished { verdict: Verdict::Accepted },

@@ -1,8 +1,8 @@
-//! What a run may spend.
+//! What a run, or a step of it, may spend.
 
 use serde::{Deserialize, Serialize};
 
-/// Bounds of a run's spending; `None`: none. Reaching one stops the run before the next turn.
+/// Bounds of what a run or a step spends; `None`: none. Reaching one stops the run before the next turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
@@ -24,6 +24,11 @@ impl Budget {
     /// Whether nothing is bounded.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The kinds that are bounded, and how far.
+    pub fn bounds(&self) -> impl Iterator<Item = (Spending, u64)> {
+        Spending::ALL.into_iter().filter_map(|of| Some((of, self.of(of)?)))
     }
 
     /// The bound of a kind.
@@ -75,6 +80,9 @@ pub enum Spending {
 }
 
 impl Spending {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Cost, Self::Tokens, Self::Turns, Self::Wall];
+
     /// An amount in words.
     pub fn amount(self, n: u64) -> String {
         match self {

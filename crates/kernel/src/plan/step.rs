@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Code, Group, Hooks, Policy, Route, WaitFor};
+use super::{Ask, Budget, Code, Group, Hooks, Policy, Route, WaitFor};
 use crate::ids::{
     ArtifactName, CheckName, Digest, Role, RouteTag, SessionName, StepId, WorklistName,
 };
@@ -38,6 +38,9 @@ pub struct Step {
     /// What its turns may do, over what the workflow says; a turn's own is over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// What its turns, and the runs it starts, may spend in all visits, per item where scoped.
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
     /// JSON Schema (an object) of what is kept for this step, by digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Digest>,

@@ -265,6 +265,9 @@ pub struct Raise {
     /// What the run may spend in all from now on.
     #[serde(default, skip_serializing_if = "Budget::is_none")]
     pub budget: Budget,
+    /// What a step may spend in all from now on, per item where it is scoped.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub step_budgets: BTreeMap<StepId, Budget>,
 }
 
 /// One item of a worklist, as read.
@@ -365,6 +368,13 @@ pub enum Stop {
         limit: u64,
         spent: u64,
     },
+    /// A bound of a step's budget.
+    StepBudget {
+        step: StepId,
+        of: Spending,
+        limit: u64,
+        spent: u64,
+    },
     Policy {
         message: String,
     },
@@ -390,6 +400,12 @@ impl fmt::Display for Stop {
             Self::Budget { of, limit, spent } => write!(
                 f,
                 "limit: budget of {} reached: {} spent",
+                of.amount(*limit),
+                of.amount(*spent)
+            ),
+            Self::StepBudget { step, of, limit, spent } => write!(
+                f,
+                "limit: step `{step}` reached its budget of {}: {} spent",
                 of.amount(*limit),
                 of.amount(*spent)
             ),

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Stop;
 use super::harness::{FailureClass, Usage};
-use crate::plan::{Budget, OnLimit, Spending};
+use super::state::{Place, Run};
+use crate::ids::StepId;
+use crate::plan::{Budget, OnLimit, Spending, Step};
 
 /// Why nothing is asked for a while, and until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,11 +95,64 @@ impl Spent {
     }
 }
 
-/// The first bound that is reached, and how much was spent.
-pub(super) fn reached(budget: &Budget, spent: &Spent) -> Option<Stop> {
-    let kinds = [Spending::Cost, Spending::Tokens, Spending::Turns, Spending::Wall];
-    kinds.into_iter().find_map(|of| {
-        let (limit, spent) = (budget.of(of)?, spent.of(of));
-        (spent >= limit).then_some(Stop::Budget { of, limit, spent })
-    })
+/// A budget that holds for the visit in progress, and what was spent of it.
+#[derive(Debug, Clone)]
+pub struct Purse {
+    /// The step whose it is; `None`: the run's.
+    pub step: Option<StepId>,
+    pub budget: Budget,
+    pub spent: Spent,
+}
+
+impl Purse {
+    /// How much of a kind is left, beside what is promised; the stop where nothing is. `None`: that is
+    /// not bounded.
+    pub fn left(&self, of: Spending, promised: u64) -> Option<Result<u64, Stop>> {
+        let (limit, spent) = (self.budget.of(of)?, self.spent.of(of));
+        let left = limit.saturating_sub(spent).saturating_sub(promised);
+        Some(if left > 0 { Ok(left) } else { Err(self.stop(of, limit, spent)) })
+    }
+
+    fn stop(&self, of: Spending, limit: u64, spent: u64) -> Stop {
+        match self.step.clone() {
+            Some(step) => Stop::StepBudget { step, of, limit, spent },
+            None => Stop::Budget { of, limit, spent },
+        }
+    }
+}
+
+impl Run {
+    /// What a step may spend in all its visits (per item where it is scoped).
+    pub fn budget_of(&self, step: &Step) -> Budget {
+        self.raised_budgets.get(&step.id).cloned().unwrap_or_default().or(&step.budget)
+    }
+
+    /// The budgets that hold now: the run's, and that of the step it is at.
+    pub fn purses(&self) -> Vec<Purse> {
+        let (budget, spent) = (self.budget.clone(), self.spent.clone());
+        let of_run = Purse { step: None, budget, spent };
+        let of_step = self.visit.as_ref().zip(self.current_step()).map(|(visit, step)| Purse {
+            step: Some(step.id.clone()),
+            budget: self.budget_of(step),
+            spent: self.spent_at.get(&Place::of(&visit.id)),
+        });
+        std::iter::once(of_run).chain(of_step).collect()
+    }
+
+    /// The first bound that is reached.
+    pub(super) fn reached(&self) -> Option<Stop> {
+        let purses = self.purses();
+        let left =
+            |purse: &Purse| Spending::ALL.into_iter().find_map(|of| purse.left(of, 0)?.err());
+        purses.iter().find_map(left)
+    }
+
+    /// Counts what was spent, for the run and for the step it is at.
+    pub(super) fn spend(&mut self, add: impl Fn(&mut Spent)) {
+        add(&mut self.spent);
+        let Some(place) = self.visit.as_ref().map(|visit| Place::of(&visit.id)) else { return };
+        let mut spent = self.spent_at.get(&place);
+        add(&mut spent);
+        self.spent_at.set(place, spent);
+    }
 }

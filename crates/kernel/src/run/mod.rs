@@ -34,7 +34,7 @@ pub use facts::{
     Raise, Ref, ResumeCause, Said, SessionKey, SessionUse, SnapshotId, Stop, TurnResult, Verdict,
 };
 pub use harness::{FailureClass, Harness, Interface, McpServer, Remedy, Usage};
-pub use hold::{Hold, Spent};
+pub use hold::{Hold, Purse, Spent};
 pub use input::{AskedQuestion, ChildWanted, Drift, Exit, Input, Judged, Outcome};
 pub use merge::{Merge, MergedBranch};
 pub use outside::{Shown, Signal, Wait};

@@ -51,9 +51,11 @@ pub struct Run {
     pub steps_taken: u32,
     pub max_steps: u32,
     /// Visits so far per step and item.
-    pub visits: Tally,
+    pub visits: Tally<u32>,
     /// Bounds of visits raised by the operator.
     pub raised_visits: BTreeMap<StepId, u32>,
+    /// The same for what a step may spend.
+    pub raised_budgets: BTreeMap<StepId, Budget>,
     pub worklists: BTreeMap<WorklistName, WorklistState>,
     /// The conversation in each slot that has had one.
     pub sessions: BTreeMap<SessionKey, Conversation>,
@@ -77,6 +79,8 @@ pub struct Run {
     pub attached: Vec<Attached>,
     pub budget: Budget,
     pub spent: Spent,
+    /// The part of it that was spent on each step and item.
+    pub spent_at: Tally<Spent>,
     /// The folder it works in, where that is recorded.
     pub workspace: Option<String>,
     /// The run that started this one.
@@ -115,6 +119,13 @@ pub struct Place {
     pub item: Option<ItemId>,
 }
 
+impl Place {
+    /// Where a visit is.
+    pub fn of(visit: &VisitId) -> Self {
+        Self { step: visit.step.clone(), item: visit.item.clone() }
+    }
+}
+
 impl From<Place> for String {
     fn from(place: Place) -> Self {
         VisitId { step: place.step, item: place.item, n: 0 }.to_string()
@@ -125,7 +136,7 @@ impl TryFrom<String> for Place {
     type Error = crate::ids::IdError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let visit: VisitId = text.parse()?;
-        Ok(Self { step: visit.step, item: visit.item })
+        Ok(Self::of(&visit))
     }
 }
 
@@ -311,6 +322,7 @@ impl Run {
             steps_taken: 0,
             visits: Tally::default(),
             raised_visits: BTreeMap::new(),
+            raised_budgets: BTreeMap::new(),
             worklists: BTreeMap::new(),
             sessions: BTreeMap::new(),
             visit: None,
@@ -324,6 +336,7 @@ impl Run {
             attached: Vec::new(),
             budget: Budget::default(),
             spent: Spent::default(),
+            spent_at: Tally::default(),
             workspace: None,
             parent: None,
             context: None,

@@ -1,4 +1,4 @@
-//! How often each place was visited: a map that is cheap to clone however long it is.
+//! A value for each place of a run: a map that is cheap to clone however long it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::Place;
 
-/// A count per place.
+/// A value per place.
 ///
 /// The kernel decides on a copy of the run, several times a step, and a run of many items has many
 /// places: they stand on shelves, a copy shares them all, and a change copies one shelf.
@@ -15,49 +15,56 @@ use super::state::Place;
 /// # Shape
 /// Stored as a plain map: `{"each[item-1]": 1}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "BTreeMap<Place, u32>", from = "BTreeMap<Place, u32>")]
-pub struct Tally {
-    shelves: Vec<Arc<BTreeMap<Place, u32>>>,
+#[serde(
+    into = "BTreeMap<Place, T>",
+    from = "BTreeMap<Place, T>",
+    bound(serialize = "T: Clone + Serialize", deserialize = "T: Clone + Deserialize<'de>")
+)]
+pub struct Tally<T> {
+    shelves: Vec<Arc<BTreeMap<Place, T>>>,
 }
 
 const SHELVES: usize = 128;
 
-impl Default for Tally {
+impl<T> Default for Tally<T> {
     fn default() -> Self {
-        Self { shelves: vec![Arc::default(); SHELVES] }
+        Self { shelves: (0..SHELVES).map(|_| Arc::default()).collect() }
     }
 }
 
-impl Tally {
-    /// The count of a place; 0 where none was ever set.
-    pub fn get(&self, place: &Place) -> u32 {
-        self.shelves[shelf(place)].get(place).copied().unwrap_or(0)
+impl<T: Clone> Tally<T> {
+    /// The value of a place; nothing where none was ever set.
+    pub fn get(&self, place: &Place) -> T
+    where
+        T: Default,
+    {
+        self.shelves[shelf(place)].get(place).cloned().unwrap_or_default()
     }
 
-    /// Sets the count of a place.
-    pub fn set(&mut self, place: Place, count: u32) {
+    /// Sets the value of a place.
+    pub fn set(&mut self, place: Place, value: T) {
         let at = shelf(&place);
-        Arc::make_mut(&mut self.shelves[at]).insert(place, count);
+        Arc::make_mut(&mut self.shelves[at]).insert(place, value);
     }
 
-    /// Every place with a count, in order.
-    pub fn to_map(&self) -> BTreeMap<Place, u32> {
+    /// Every place with a value, in order.
+    pub fn to_map(&self) -> BTreeMap<Place, T> {
         let all = self.shelves.iter().flat_map(|shelf| shelf.iter());
-        all.map(|(place, count)| (place.clone(), *count)).collect()
+        all.map(|(place, value)| (place.clone(), value.clone())).collect()
     }
 }
 
-impl From<Tally> for BTreeMap<Place, u32> {
-    fn from(tally: Tally) -> Self {
+impl<T: Clone> From<Tally<T>> for BTreeMap<Place, T> {
+    fn from(tally: Tally<T>) -> Self {
         tally.to_map()
     }
 }
 
-impl From<BTreeMap<Place, u32>> for Tally {
-    fn from(map: BTreeMap<Place, u32>) -> Self {
+impl<T: Clone> From<BTreeMap<Place, T>> for Tally<T> {
+    fn from(map: BTreeMap<Place, T>) -> Self {
         let mut tally = Self::default();
-        for (place, count) in map {
-            tally.set(place, count);
+        for (place, value) in map {
+            tally.set(place, value);
         }
         tally
     }

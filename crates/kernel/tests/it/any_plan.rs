@@ -104,6 +104,9 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     hook(&mut step, draw);
     step.scope = scoped.then(|| "item".parse().unwrap());
     step.max_visits = 1 + u32::try_from(draw.below(5)).unwrap();
+    if draw.one_in(3) {
+        step.budget.turns = Some(1 + u32::try_from(draw.below(6)).unwrap());
+    }
     step.on_interrupt =
         [OnInterrupt::Resume, OnInterrupt::Restart, OnInterrupt::Ask][draw.below(3)];
     step

@@ -56,6 +56,13 @@ pub(crate) fn child(run: &Run, line: &str) -> Result<Input, String> {
             limit: grant.budget.turns.map_or(0, u64::from),
             spent: u64::from(spent.turns),
         }),
+        "out_of_its_turns" => Rest::Stopped(Stop::StepBudget {
+            // A branch is a run of one step, of its name.
+            step: which.branch.as_str().parse().map_err(|_| "no step".to_owned())?,
+            of: botpipe_kernel::plan::Spending::Turns,
+            limit: u64::from(spent.turns),
+            spent: u64::from(spent.turns),
+        }),
         _ => return Err(format!("`{what}` does not become of a child")),
     };
     Ok(Input::ChildRested { which, rest, spent, steps })

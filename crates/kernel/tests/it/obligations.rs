@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use botpipe_kernel::ids::{ArtifactName, CheckName, ItemId, Role, StepId, VisitId};
-use botpipe_kernel::plan::{Action, Route, Spending, StateScope, Step, Target, Visibility, Work};
+use botpipe_kernel::ids::{ArtifactName, BranchId, CheckName, ItemId, Role, StepId, VisitId};
+use botpipe_kernel::plan::{
+    Action, Budget, Route, Spending, StateScope, Step, Target, Visibility, Work,
+};
 use botpipe_kernel::run::{
-    CheckStatus, Control, Effect, Event, Finding, FindingState, Input, Judged, Ref, Run,
-    WorklistChange,
+    CheckStatus, Control, Effect, Event, Finding, FindingState, Input, Judged, Ref, Run, Spent,
+    Usage, WorklistChange,
 };
 
 /// What is known of the visit in progress, and of all values that were set.
@@ -23,7 +25,14 @@ pub(crate) struct Obligations {
     by_code: bool,
     /// The last route moved on in the items, to the next one.
     moved_on: bool,
+    /// What turns and children of each step and item spent, by kind, and what may be at most.
+    spent: BTreeMap<(StepId, Option<ItemId>), Amounts>,
+    children: BTreeMap<(VisitId, BranchId), Amounts>,
+    raised: BTreeMap<StepId, Budget>,
 }
+
+/// An amount of each kind of spending.
+type Amounts = [u64; 4];
 
 /// A place of the state: its scope, key, and whose it is.
 type Key = (&'static str, String, Option<StepId>, Option<ItemId>);
@@ -84,6 +93,33 @@ impl Obligations {
             Event::WorklistChanged { change: WorklistChange::Reset { item }, .. } => {
                 self.completed.remove(item);
             }
+            Event::TurnEnded { turn, usage, took_ms, .. } if !turn.role.is_code() => {
+                let of = |amount: fn(&Usage) -> u64| usage.as_ref().map_or(0, amount);
+                let cost = of(|it| it.cost.unwrap_or(0));
+                self.spend(&turn.visit, [cost, of(|it| it.input + it.output), 1, *took_ms]);
+            }
+            Event::ChildOwed { visit, branch, grant } => {
+                let step = run.plan.step(&visit.step).expect("a step of the plan");
+                let before = self.children.get(&(visit.clone(), branch.clone()));
+                let before = before.copied().unwrap_or_default();
+                let ends =
+                    |run: &Run| run.visit.as_ref()?.moving_children().map(|it| it.failed_fast);
+                for ((of, limit), spent) in self.limits(step, visit.item.as_ref()) {
+                    let granted = grant.budget.of(of).expect("a bound of its step's kind");
+                    let more = granted.saturating_sub(before[of as usize]);
+                    // One that is told to end is granted nothing new.
+                    let fits = more <= limit.saturating_sub(spent) || ends(run) == Some(true);
+                    assert!(fits, "{visit}: {more} granted, with {spent} of {limit} spent");
+                }
+            }
+            Event::ChildRested { visit, branch, spent, .. } => self.child(visit, branch, spent),
+            Event::ChildEnded { visit, branch, end } => self.child(visit, branch, &end.spent),
+            Event::RunResumed { raise, .. } => {
+                for (step, budget) in &raise.step_budgets {
+                    let raised = self.raised.entry(step.clone()).or_default();
+                    *raised = budget.clone().or(raised);
+                }
+            }
             Event::Redirected { .. } => self.moved_on = false,
             Event::RouteTaken { visit, tag, to, completed, reset, .. } => {
                 let step = run.plan.step(&visit.step).expect("a step of the plan");
@@ -93,6 +129,29 @@ impl Obligations {
             }
             _ => {}
         }
+    }
+
+    fn spend(&mut self, visit: &VisitId, amounts: Amounts) {
+        let spent = self.spent.entry((visit.step.clone(), visit.item.clone())).or_default();
+        for (sum, amount) in spent.iter_mut().zip(amounts) {
+            *sum += amount;
+        }
+    }
+
+    /// A child tells all that it spent so far.
+    fn child(&mut self, visit: &VisitId, branch: &BranchId, spent: &Spent) {
+        let now = Spending::ALL.map(|of| spent.of(of));
+        let before = self.children.insert((visit.clone(), branch.clone()), now).unwrap_or_default();
+        let more = [0, 1, 2, 3].map(|n| now[n].saturating_sub(before[n]));
+        self.spend(visit, more);
+    }
+
+    /// The bounds of a step's own budget, each with what was spent of it.
+    fn limits(&self, step: &Step, item: Option<&ItemId>) -> Vec<((Spending, u64), u64)> {
+        let raised = self.raised.get(&step.id).cloned().unwrap_or_default();
+        let spent = self.spent.get(&(step.id.clone(), item.cloned())).copied().unwrap_or_default();
+        let budget = raised.or(&step.budget);
+        budget.bounds().map(|(of, limit)| ((of, limit), spent[of as usize])).collect()
     }
 
     fn see(&mut self, findings: &[Finding]) {
@@ -182,8 +241,12 @@ impl Obligations {
             }
             _ => false,
         });
-        let bounds = [Spending::Cost, Spending::Tokens, Spending::Turns, Spending::Wall];
-        for (of, limit) in bounds.into_iter().filter_map(|of| Some((of, run.budget.of(of)?))) {
+        if let (Some(visit), Some(step)) = (&run.visit, run.current_step()) {
+            for ((_, limit), spent) in self.limits(step, visit.id.item.as_ref()) {
+                assert!(!starts || spent < limit, "{}: {spent} of {limit} spent", visit.id);
+            }
+        }
+        for (of, limit) in run.budget.bounds() {
             let spent = run.spent.of(of);
             assert!(!starts || spent < limit, "a turn would start with {spent} of {limit} spent");
         }

@@ -23,7 +23,7 @@ pub(crate) fn plan(lines: &[&str]) -> Result<Plan, String> {
             ("step", _) => steps.push(plans::step(rest, plans::prompt(&[]), Vec::new())),
             ("max_steps", _) => max_steps = Some(number(rest)?),
             ("output", _) => output = Some(rest),
-            ("budget", _) => budget = said::budget(&rest.split(' ').collect::<Vec<_>>())?,
+            ("budget", None) => budget = said::budget(&rest.split(' ').collect::<Vec<_>>())?,
             (_, Some(step)) => word(step, key, rest)?,
             _ => return Err(format!("`{line}` is of no step")),
         }
@@ -140,6 +140,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
         }
         "scope" => step.scope = Some(rest.parse().unwrap()),
         "requires" => step.requires = names(),
+        "budget" => step.budget = said::budget(&words)?,
         "max_visits" => step.max_visits = number(rest)?,
         "max_attempts" => step.max_attempts = number(rest)?,
         "on_interrupt" => {

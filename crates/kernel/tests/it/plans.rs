@@ -69,6 +69,7 @@ pub(crate) fn step(id: &str, work: Work, routes: Vec<Route>) -> Step {
         requires: Vec::new(),
         reads: Vec::new(),
         routes,
+        budget: botpipe_kernel::plan::Budget::default(),
         max_visits: 5,
         max_attempts: 3,
         on_interrupt: OnInterrupt::Resume,

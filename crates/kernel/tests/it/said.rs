@@ -141,7 +141,8 @@ fn command(word: &str, rest: &str, words: &[&str]) -> Result<Option<Input>, Stri
         "start" => only(words, &["max_steps", "fallbacks", "codex", "workspace", "full_auto"])?,
         "resume" => {
             let bounds = ["usd", "tokens", "turns", "wall"];
-            only(words, &[&["max_steps", "max_visits", "tree", "edited"], &bounds[..]].concat())?;
+            let others = ["max_steps", "max_visits", "of_step", "tree", "edited"];
+            only(words, &[&others, &bounds[..]].concat())?;
         }
         "stop" => only(words, &["signal", "tree"])?,
         "cancel" => only(words, &[])?,
@@ -367,7 +368,15 @@ fn raise(words: &[&str]) -> Result<Raise, String> {
         let step = step.parse().map_err(|_| format!("`{step}` is no step"))?;
         raise.max_visits.insert(step, number(n)?);
     }
-    raise.budget = budget(words)?;
+    // With `of_step=x` the amounts are those of the step.
+    let budget = budget(words)?;
+    match value(words, "of_step") {
+        Some(step) => {
+            let step = step.parse().map_err(|_| format!("`{step}` is no step"))?;
+            raise.step_budgets.insert(step, budget);
+        }
+        None => raise.budget = budget,
+    }
     Ok(raise)
 }
 

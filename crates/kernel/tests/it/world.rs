@@ -455,9 +455,12 @@ pub(crate) fn nudge(run: &Run, draw: &mut Draw<'_>) -> Option<Input> {
             Some(Input::Answer { answer: text(&answer), text: answer, findings })
         }
         Lifecycle::Stopped(_) | Lifecycle::Held(_) => {
-            let max_visits = run.plan.steps.iter().map(|step| (step.id.clone(), 9)).collect();
+            let steps = || run.plan.steps.iter().map(|step| step.id.clone());
+            let max_visits = steps().map(|step| (step, 9)).collect();
             let budget = Budget { turns: Some(999), ..Budget::default() };
-            let raise = Raise { max_steps: Some(run.max_steps + 20), max_visits, budget };
+            let max_steps = Some(run.max_steps + 20);
+            let step_budgets = steps().map(|step| (step, budget.clone())).collect();
+            let raise = Raise { max_steps, max_visits, budget, step_budgets };
             Some(Input::Resume { raise, tree: None, edited: Vec::new() })
         }
         _ => None,

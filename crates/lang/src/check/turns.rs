@@ -1,7 +1,7 @@
 //! The most provider turns a run may take.
 
 use super::Checked;
-use crate::document::{ChildrenDecl, CodeDecl, StepDecl, WorkDecl};
+use crate::document::{ChildrenDecl, StepDecl, WorkDecl};
 use botpipe_kernel::plan::Step;
 
 /// The most turns a run may take, before anybody raises a limit.
@@ -51,14 +51,11 @@ pub(crate) fn worst_case(checked: &Checked) -> WorstCase {
 
 /// Whether a step, or a branch of it, calls a function.
 fn calls(step: &StepDecl) -> bool {
-    let hooks = step.hooks.early().chain(step.hooks.late());
-    let of_routes = step.routes.iter().filter_map(|route| route.on_taken.as_ref());
-    let own = step.work.code().into_iter().chain(hooks).chain(of_routes).any(CodeDecl::calls);
     let below = match &step.work {
         WorkDecl::Group(group) => group.branches().any(|branch| calls(&branch.step)),
         _ => false,
     };
-    own || below
+    step.calls() || below
 }
 
 /// The turns of one visit, attempts included.

@@ -17,7 +17,8 @@ pub(crate) enum WaitDecl {
 }
 
 /// Common keys that say how something is run.
-const OF_WHAT_RUNS: [&str; 5] = ["policy", "retry", "on_interrupt", "on_limit", "idle_timeout"];
+const OF_WHAT_RUNS: [&str; 6] =
+    ["policy", "budget", "retry", "on_interrupt", "on_limit", "idle_timeout"];
 
 impl Reader<'_, '_> {
     pub(super) fn ask(&mut self, fields: &mut Fields<'_>) -> WorkDecl {

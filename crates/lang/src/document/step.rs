@@ -1,11 +1,11 @@
 //! A step: what all kinds have in common.
 
 use botpipe_kernel::ids::{ArtifactName, StepId, WorklistName};
-use botpipe_kernel::plan::{Clocks, OnInterrupt, OnLimit, Policy, Step};
+use botpipe_kernel::plan::{Budget, Clocks, OnInterrupt, OnLimit, Policy, Step};
 
 use super::Reader;
-use super::code::HooksDecl;
-use super::field::{Fields, choice, count, duration, list, name, names, text, wrong_type};
+use super::code::{CodeDecl, HooksDecl};
+use super::field::{Fields, budget, choice, count, duration, list, name, names, text, wrong_type};
 use super::inherited::Inheritance;
 use super::route::RouteDecl;
 use super::schema::SchemaDecl;
@@ -33,6 +33,7 @@ pub(crate) struct StepDecl {
     pub(crate) on_limit: Option<OnLimit>,
     pub(crate) clocks: Clocks,
     pub(crate) policy: Option<Policy>,
+    pub(crate) budget: Budget,
     pub(crate) step_state: StateDecl,
     pub(crate) item_state: StateDecl,
     pub(super) inheritance: Inheritance,
@@ -56,10 +57,19 @@ pub(crate) struct InBranch {
 }
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 3] = ["limits", "budget", "provider"];
+const LATER: [&str; 2] = ["limits", "provider"];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
+
+impl StepDecl {
+    /// Whether its work, a hook or a route calls a function, which may ask agents.
+    pub(crate) fn calls(&self) -> bool {
+        let hooks = self.hooks.early().chain(self.hooks.late());
+        let of_routes = self.routes.iter().filter_map(|route| route.on_taken.as_ref());
+        self.work.code().into_iter().chain(hooks).chain(of_routes).any(CodeDecl::calls)
+    }
+}
 
 impl Reader<'_, '_> {
     /// `steps:` at the top.
@@ -134,6 +144,7 @@ impl Reader<'_, '_> {
             on_limit: None,
             clocks: Clocks::default(),
             policy: None,
+            budget: Budget::default(),
             branch,
             step_state: self.state(fields.get("step_state")),
             item_state: self.state(fields.get("item_state")),
@@ -172,6 +183,9 @@ impl Reader<'_, '_> {
             self.routes(routes, &mut step);
         }
         self.bounds(&mut fields, &mut step);
+        if let Some(entry) = fields.get("budget") {
+            step.budget = self.budget_of(entry, &step);
+        }
         fields.close(&LATER, self.report);
         known.then_some(step)
     }
@@ -239,6 +253,19 @@ impl Reader<'_, '_> {
             |key, report: &mut _| fields.get(key).and_then(|entry| duration(entry, report));
         step.clocks.wall_ms = clock("timeout", self.report);
         step.clocks.idle_ms = clock("idle_timeout", self.report);
+    }
+
+    /// `budget:` of a step; one that asks no agent, nor can have one asked, spends nothing.
+    fn budget_of(&mut self, entry: &Entry, step: &StepDecl) -> Budget {
+        let is_code = matches!(step.work, WorkDecl::Run { .. } | WorkDecl::Validate { .. });
+        if is_code && !step.calls() {
+            let message = "a step that asks no agent has nothing to spend";
+            self.report.push(
+                Problem::new(Code::WrongKind, entry.key_span, message)
+                    .help("remove it; `timeout` bounds how long a command may run"),
+            );
+        }
+        budget(entry, self.report)
     }
 
     /// The items of a list of one-key maps; others are reported.

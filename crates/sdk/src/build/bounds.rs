@@ -6,7 +6,7 @@ use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 
 use super::tree::{Map, Node, duration, texts};
 
-/// What a run may spend.
+/// What a run, or a step of it, may spend.
 ///
 /// ```
 /// use std::time::Duration;

@@ -3,7 +3,8 @@
 /// What a step does.
 pub trait Kind: Copy {}
 
-/// Kinds that run an agent, a script or other runs: `retry`, `on_interrupt`, `on_limit`, `idle_timeout`.
+/// Kinds that run an agent, a script or other runs: `budget`, `retry`, `on_interrupt`,
+/// `on_limit`, `idle_timeout`.
 pub trait Runs: Kind {}
 
 /// Kinds whose turns a `policy` binds.

@@ -7,7 +7,7 @@ use botpipe_kernel::plan::{OnInterrupt, OnLimit};
 use serde_json::Value;
 
 use super::artifact::{Write, writes};
-use super::bounds::{Policy, Retry};
+use super::bounds::{Budget, Policy, Retry};
 use super::code::Code;
 use super::kind::{Answers, Bound, Given, Picks, Runs, Says, Talks, Timed, Writes};
 use super::route::{Control, Helper, Route};
@@ -117,6 +117,11 @@ impl<K> Step<K> {
 }
 
 impl<K: Runs> Step<K> {
+    /// What it may spend in all its visits; with a scope, for each item.
+    pub fn budget(self, budget: Budget) -> Self {
+        self.put("budget", budget)
+    }
+
     /// What is done about work that cannot be used.
     pub fn retry(self, retry: Retry) -> Self {
         self.put("retry", retry)

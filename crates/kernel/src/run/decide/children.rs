@@ -8,7 +8,7 @@ use crate::run::children::{
 };
 use crate::run::event::Event;
 use crate::run::facts::{Question, QuestionKind, SnapshotId, Stop};
-use crate::run::hold::{self, Spent};
+use crate::run::hold::Spent;
 use crate::run::input::ChildWanted;
 use crate::run::merge::Merge;
 use crate::run::state::{Lifecycle, Phase, Run};
@@ -186,6 +186,7 @@ fn in_branch(branch: &BranchId, mut stop: Stop) -> Stop {
         Stop::MaxSteps { .. }
         | Stop::MaxVisits { .. }
         | Stop::Budget { .. }
+        | Stop::StepBudget { .. }
         | Stop::Signal { .. } => {}
     }
     stop
@@ -236,7 +237,7 @@ pub(super) fn outcome(run: &Run, group: &Group) -> &'static str {
 /// What a child may spend: an even part of what is left beside what others were granted.
 fn grant(run: &Run, children: &Children, at: usize, concurrency: usize) -> Result<Grant, Stop> {
     let child = &children.states[at];
-    if let Some(stop) = hold::reached(&run.budget, &run.spent) {
+    if let Some(stop) = run.reached() {
         return Err(stop);
     }
     let room = concurrency.saturating_sub(children.running());
@@ -265,16 +266,13 @@ type Owed<'a> = dyn Fn(&dyn Fn(&ChildState) -> u64) -> u64 + 'a;
 /// The part of each bounded kind, beside what the child has spent already.
 fn budget(run: &Run, child: &ChildState, slots: u64, owed: &Owed<'_>) -> Result<Budget, Stop> {
     use crate::plan::Spending::{Cost, Tokens, Turns, Wall};
+    let purses = run.purses();
     let part = |kind| -> Result<Option<u64>, Stop> {
-        let Some(limit) = run.budget.of(kind) else { return Ok(None) };
         let granted =
             owed(&|it| it.grant.budget.of(kind).unwrap_or(0).saturating_sub(it.spent.of(kind)));
-        let spent = run.spent.of(kind);
-        let left = limit.saturating_sub(spent).saturating_sub(granted);
-        if left == 0 {
-            return Err(Stop::Budget { of: kind, limit, spent });
-        }
-        Ok(Some(child.spent.of(kind).saturating_add((left / slots).max(1))))
+        let left = purses.iter().filter_map(|purse| purse.left(kind, granted));
+        let least = left.collect::<Result<Vec<u64>, Stop>>()?.into_iter().min();
+        Ok(least.map(|left| child.spent.of(kind).saturating_add((left / slots).max(1))))
     };
     Ok(Budget {
         cost: part(Cost)?,
@@ -292,11 +290,13 @@ fn group_of(run: &Run) -> Option<Group> {
     run.current_step()?.group().cloned()
 }
 
-/// The step of a child that has reached its bound of visits: `resume` may raise it.
+/// The step of a child that has reached a bound of its own: `resume` may raise it.
 pub(super) fn step_at_its_limit(run: &Run) -> Option<StepId> {
     children_of(run)?.states.iter().find_map(|child| match &child.phase {
         ChildPhase::Rests(rest) => match &**rest {
-            Rest::Stopped(Stop::MaxVisits { step, .. }) => Some(step.clone()),
+            Rest::Stopped(Stop::MaxVisits { step, .. } | Stop::StepBudget { step, .. }) => {
+                Some(step.clone())
+            }
             _ => None,
         },
         _ => None,

@@ -107,7 +107,8 @@ pub(super) fn resume(
     let of_child = super::children::step_at_its_limit(&batch.run);
     let known =
         |step: &&StepId| batch.run.plan.step(step).is_some() || of_child.as_ref() == Some(*step);
-    if let Some(step) = raise.max_visits.keys().find(|step| !known(step)) {
+    let mut steps = raise.max_visits.keys().chain(raise.step_budgets.keys());
+    if let Some(step) = steps.find(|step| !known(step)) {
         return Err(Refusal::UnknownStep { step: step.clone() });
     }
     match batch.run.lifecycle.clone() {
@@ -147,6 +148,10 @@ fn lifts(raise: &Raise, stop: &Stop) -> bool {
         }
         Stop::Budget { of, spent, .. } => {
             raise.budget.of(*of).is_some_and(|raised| raised > *spent)
+        }
+        Stop::StepBudget { step, of, spent, .. } => {
+            let raised = raise.step_budgets.get(step).and_then(|budget| budget.of(*of));
+            raised.is_some_and(|raised| raised > *spent)
         }
         Stop::Policy { .. } | Stop::Signal { .. } | Stop::Provider { .. } | Stop::Error { .. } => {
             true

@@ -12,7 +12,6 @@ pub use calls::{OWN_ITEM, leaves_own};
 
 use super::event::Event;
 use super::facts::{Baseline, Finding, FindingState, Ref, Stop};
-use super::hold;
 use super::input::{Drift, Input, Judged};
 use super::state::{Lifecycle, Phase, Run};
 use crate::ids::{Role, TurnId, VisitId};
@@ -195,8 +194,7 @@ fn of_a_turn(batch: &mut Batch, input: Input) {
             if batch.prepares(&turn) =>
         {
             let policy = policy.filter(|it| batch.run.policy.as_ref() != Some(it));
-            let reached = hold::reached(&batch.run.budget, &batch.run.spent);
-            if let Some(stop) = reached.filter(|_| !turn.role.is_code()) {
+            if let Some(stop) = batch.run.reached().filter(|_| !turn.role.is_code()) {
                 return command::stand(batch, stop);
             }
             // What was told before stands in the prompt as well, and is not owed any more.

@@ -101,7 +101,7 @@ impl Run {
             child.steps = steps;
         });
         if let Some((spent_before, steps_before)) = before {
-            self.spent.add_since(spent, &spent_before);
+            self.spend(|sum| sum.add_since(spent, &spent_before));
             let more = steps.saturating_sub(steps_before);
             self.steps_taken = self.steps_taken.saturating_add(more);
         }

@@ -289,7 +289,7 @@ impl Run {
         took_ms: u64,
     ) {
         if !turn.role.is_code() {
-            self.spent.add(usage, took_ms);
+            self.spend(|spent| spent.add(usage, took_ms));
         }
         let hooked = self.current_step().is_some_and(|it| it.hooks.after_producer.is_some());
         self.with_visit(|visit| visit.calling = None);
@@ -360,6 +360,10 @@ impl Run {
         self.children_resumed(raise);
         self.raised_visits.extend(raise.max_visits.clone());
         self.budget = raise.budget.clone().or(&self.budget);
+        for (step, budget) in &raise.step_budgets {
+            let raised = self.raised_budgets.entry(step.clone()).or_default();
+            *raised = budget.clone().or(raised);
+        }
         self.with_visit(|visit| visit.attempts = 0);
     }
 

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use botpipe::Workflow;
 use botpipe::build::{
-    Artifact, Continuity, Control, FanIn, GlobalRoute, Helper, NetworkMode, OnLimit, Policy, Retry,
-    Route, SandboxMode, Schema, Step, Target, Turn, Visibility, WorkflowBuilder,
+    Artifact, Budget, Call, Continuity, Control, FanIn, GlobalRoute, Helper, NetworkMode, OnLimit,
+    Policy, Retry, Route, SandboxMode, Schema, Step, Target, Turn, Visibility, WorkflowBuilder,
+    Worklist,
 };
 
 use super::Table;
 
 pub(super) fn all() -> Table {
     vec![
+        ("budgets_of_steps", budgets_of_steps),
         ("helper_routes", helper_routes),
         ("into", into),
         ("llm_and_classify", llm_and_classify),
@@ -19,6 +21,38 @@ pub(super) fn all() -> Table {
         ("protect", protect),
         ("sessions", sessions),
     ]
+}
+
+fn budgets_of_steps() -> WorkflowBuilder {
+    Workflow::builder("budgets_of_steps")
+        .budget(Budget::new().usd(20.0))
+        .params([("all", Schema::array(Schema::string()).default(serde_json::json!(["a", "b"])))])
+        .worklist("item", Worklist::from_params("all"))
+        .step(
+            Step::prompt("plan", "Plan it.")
+                .budget(Budget::new().usd(2.5).tokens(200_000))
+                .route("done", "each"),
+        )
+        .step(
+            Step::produce("each", "Make it.")
+                .verify("Judge it.")
+                .scope("item")
+                .budget(Budget::new().turns(8).wall(Duration::from_mins(40)))
+                .route("accepted", Route::complete_and_advance(Target::SelfStep, "sides"))
+                .route("needs_rework", Target::SelfStep),
+        )
+        .step(
+            Step::parallel("sides")
+                .branch(Step::prompt("one", "One.").budget(Budget::new().turns(2)))
+                .branch(Step::llm("two", "Two."))
+                .budget(Budget::new().usd(4.0)),
+        )
+        .step(Step::call("ask_around", "ask_around").budget(Budget::new().turns(5)))
+        .step(
+            Step::run("publish", "make publish")
+                .after(Call::new("look_on"))
+                .budget(Budget::new().turns(1)),
+        )
 }
 
 fn helper_routes() -> WorkflowBuilder {
