@@ -1,23 +1,18 @@
 //! What the other side may ask for: workflows looked at, runs started, moved on and looked at.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use botpipe_engine::catalog;
 use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
 use botpipe_engine::request::{
     ProviderChoice, ResumeRequest, RunEnd, RunRef, SignalRequest, SignalResult, StartRequest,
 };
-use botpipe_kernel::ids::{RunId, SignalName, StepId, TaskId, WorkflowName};
-use botpipe_kernel::plan::Budget;
 use botpipe_kernel::run::Raise;
 use botpipe_lang::{Compiled, Files, Folder, InMemory, SourceFile, compile};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::Session;
+use super::shapes::{Document, List, OfWorkflow, Provider, Source, Start, Stop, Which, budget};
 use super::wire::{Fault, params};
 use crate::term::end::End;
 use crate::term::exit;
@@ -45,212 +40,6 @@ pub(super) const NAMES: [&str; 20] = [
     "callback/worklist/items",
     "callback/worklist/change",
 ];
-
-/// A workflow by its reference, or as a document.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    /// The text of a workflow file; or the same as JSON.
-    #[serde(rename = "document")]
-    text: Value,
-    /// What it is called in diagnostics.
-    #[serde(default)]
-    name: Option<String>,
-    /// Files beside it, by their path.
-    #[serde(default)]
-    files: Option<BTreeMap<String, String>>,
-    /// The folder where files beside it are.
-    #[serde(default)]
-    folder: Option<PathBuf>,
-}
-
-enum Source {
-    Reference(String),
-    Document(Document),
-}
-
-impl<'de> Deserialize<'de> for Source {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match Value::deserialize(from)? {
-            Value::String(reference) => Ok(Self::Reference(reference)),
-            value => Document::deserialize(value).map(Self::Document).map_err(D::Error::custom),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OfWorkflow {
-    workflow: Source,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Start {
-    workflow: Source,
-    #[serde(default)]
-    task: Option<TaskId>,
-    #[serde(default)]
-    message: Option<String>,
-    #[serde(default)]
-    input: Option<Value>,
-    #[serde(default)]
-    params: BTreeMap<String, Value>,
-    #[serde(default)]
-    provider: Option<Provider>,
-    #[serde(default)]
-    pass_env: Vec<String>,
-    #[serde(default)]
-    max_steps: Option<u32>,
-    #[serde(default)]
-    full_auto: bool,
-    #[serde(default)]
-    budget: Option<Spend>,
-    /// A file for the recording.
-    #[serde(default)]
-    record: Option<PathBuf>,
-    /// Tell every event and line as it comes.
-    #[serde(default)]
-    watch: bool,
-}
-
-/// The agent of a run.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Provider {
-    name: String,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    effort: Option<String>,
-    #[serde(default)]
-    base_url: Option<String>,
-    #[serde(default)]
-    program: Option<PathBuf>,
-    /// Of `command`: the program and its arguments. Of a harness: further arguments.
-    #[serde(default)]
-    args: Option<Vec<String>>,
-    /// Of `replay`: the file.
-    #[serde(default)]
-    cassette: Option<PathBuf>,
-    #[serde(default)]
-    loose: bool,
-}
-
-/// Which run, and how it is watched.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    workflow: WorkflowName,
-    task: TaskId,
-    #[serde(default)]
-    run: Option<RunId>,
-    #[serde(default)]
-    watch: bool,
-    #[serde(default, deserialize_with = "given")]
-    answer: Option<Value>,
-    #[serde(default)]
-    signal: Option<SignalName>,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    payload: Option<Value>,
-    #[serde(default)]
-    max_steps: Option<u32>,
-    #[serde(default)]
-    budget: Option<Spend>,
-    #[serde(default)]
-    max_visits: BTreeMap<StepId, u32>,
-    #[serde(default)]
-    step_budgets: BTreeMap<StepId, Spend>,
-    #[serde(default)]
-    after: u64,
-}
-
-/// What a run may spend.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Spend {
-    #[serde(default)]
-    usd: Option<f64>,
-    #[serde(default)]
-    tokens: Option<u64>,
-    #[serde(default)]
-    turns: Option<u32>,
-    #[serde(default)]
-    wall_ms: Option<u64>,
-}
-
-impl Spend {
-    fn budget(&self) -> Result<Budget, Fault> {
-        let cost = match self.usd {
-            None => None,
-            Some(usd) if usd.is_finite() && (0.0..=1e9).contains(&usd) =>
-            {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "it was looked at"
-                )]
-                Some((usd * 1e6).round() as u64)
-            }
-            Some(usd) => return Err(Fault::params(format!("`usd` cannot be {usd}"))),
-        };
-        let Self { tokens, turns, wall_ms, .. } = *self;
-        Ok(Budget { cost, tokens, turns, wall_ms })
-    }
-}
-
-fn budget(spend: Option<&Spend>) -> Result<Budget, Fault> {
-    spend.map_or_else(|| Ok(Budget::default()), Spend::budget)
-}
-
-/// A value that was given, also when it is null.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(from).map(Some)
-}
-
-impl Which {
-    fn run(&self) -> RunRef {
-        let Self { workflow, task, run, .. } = self;
-        RunRef { workflow: workflow.clone(), task: task.clone(), run: run.clone() }
-    }
-
-    /// What belongs to another method is refused.
-    fn only(self, method: &str, takes: &[&str]) -> Result<Self, Fault> {
-        let given = [
-            ("answer", self.answer.is_some()),
-            ("signal", self.signal.is_some()),
-            ("id", self.id.is_some()),
-            ("payload", self.payload.is_some()),
-            ("max_steps", self.max_steps.is_some()),
-            ("budget", self.budget.is_some()),
-            ("max_visits", !self.max_visits.is_empty()),
-            ("step_budgets", !self.step_budgets.is_empty()),
-            ("after", self.after > 0),
-            ("watch", self.watch),
-        ];
-        match given.iter().find(|(key, given)| *given && !takes.contains(key)) {
-            Some((key, _)) => Err(Fault::params(format!("`{method}` takes no `{key}`"))),
-            None => Ok(self),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct List {
-    #[serde(default)]
-    workflow: Option<WorkflowName>,
-    #[serde(default)]
-    task: Option<TaskId>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stop {
-    run: RunId,
-}
 
 /// Answers a request, now or when the run it moves rests.
 pub(super) fn answer(session: &Session, id: Value, method: &str, given: Value) {

@@ -3,6 +3,7 @@
 mod host;
 mod methods;
 mod runs;
+mod shapes;
 mod wire;
 
 use std::collections::BTreeSet;
