@@ -24,10 +24,11 @@ impl Driver<'_> {
             for shown in &question.shown {
                 findings.push(self.look_at(&shown.artifact)?);
             }
-            of_step = matches!(question.kind, QuestionKind::Step { .. });
+            of_step =
+                matches!(question.kind, QuestionKind::Step { .. } | QuestionKind::Code { .. });
         }
         let kept = match &answer {
-            // A step's answer keeps its type.
+            // The answer to a step, or to code, keeps its type.
             Value::String(text) if !of_step => text.clone(),
             value => value.to_string(),
         };

@@ -100,7 +100,7 @@ impl Driver<'_> {
             return Ok(false);
         }
         if self.cancelled.load(Ordering::SeqCst) {
-            perform::children::cancel(self)?;
+            perform::cancel(self)?;
             self.tell(Input::Cancel)?;
         } else {
             let tree = self.desk.snapshots.take().ok();

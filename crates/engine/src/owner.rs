@@ -30,7 +30,7 @@ impl Engine {
                 let desk = Desk::set_up(&self.parts, About::of(&self.parts, &row, &run)?)?;
                 let stop = StopSwitch::new();
                 self.own(&lease, run, seq, desk, &Silent, &stop, |driver| {
-                    crate::perform::children::cancel(driver)?;
+                    crate::perform::cancel(driver)?;
                     driver.tell(Input::Cancel).map(drop)
                 })?;
                 Ok(CancelResult::Cancelled)

@@ -41,7 +41,9 @@ pub(crate) fn access_in(
     by: (Kind, &Harness),
 ) -> Access {
     let mut access = access(policy, by, layout.home());
-    if layout.own_folder().is_some() && access.sandbox == SandboxMode::WorkspaceWrite {
+    // An ACP agent may have a sandbox of its own accord.
+    let confined = access.sandbox == SandboxMode::WorkspaceWrite || by.0 == Kind::Acp;
+    if layout.own_folder().is_some() && confined {
         access.writable.push(layout.task(task).display().to_string());
     }
     access

@@ -172,6 +172,14 @@ pub fn preview(
     let Fitting { plan, input, params, agent, providers, fallbacks, mut notes, .. } =
         fit(compiled, request)?;
     let provider = agent.as_ref().map(Agent::provider);
+    let plans = family(compiled, &plan);
+    let codes = plans.iter().flat_map(|plan| &plan.steps).flat_map(Step::codes);
+    let functions: BTreeSet<String> =
+        codes.filter_map(|code| code.function().map(|name| format!("`{name}`"))).collect();
+    if !functions.is_empty() {
+        let names = functions.into_iter().collect::<Vec<_>>().join(", ");
+        notes.push(format!("only a program that hosts {names} can start it"));
+    }
     if let Some(Agent::Ready { notes: more, .. }) = agent {
         notes.extend(more);
     }

@@ -118,7 +118,9 @@ class Host:
         for line in self._process.stdout:
             message = json.loads(line)
             if "method" not in message:
-                self._waiting.pop(message["id"]).put(message)
+                waiting = self._waiting.pop(message["id"], None)
+                if waiting is not None:
+                    waiting.put(message)
             elif "id" in message:
                 threading.Thread(target=self._serve, args=(message,), daemon=True).start()
             else:

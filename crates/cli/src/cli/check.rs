@@ -76,6 +76,10 @@ fn text(source: &SourceFile, compiled: &Compiled) -> String {
 fn turns(worst: WorstCase) -> String {
     match worst {
         WorstCase { most: 0, .. } => ", no agent turn".to_owned(),
+        // Functions may ask for turns, as many as there may be steps.
+        WorstCase { fixed, per_item: 0, most } if most > fixed => {
+            format!(", at most {most} agent turns, what functions ask for included")
+        }
         WorstCase { fixed, per_item: 0, .. } => format!(", at most {fixed} agent turns"),
         WorstCase { fixed, per_item, .. } => {
             format!(", at most {fixed} agent turns and {per_item} for each item")

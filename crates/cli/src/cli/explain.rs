@@ -65,6 +65,14 @@ enum Whose {
     Producer,
     Verifier,
     Script,
+    #[value(name = "before")]
+    Before,
+    #[value(name = "before_producer")]
+    BeforeProducer,
+    #[value(name = "after_producer")]
+    AfterProducer,
+    #[value(name = "before_verifier")]
+    BeforeVerifier,
 }
 
 impl Args {
@@ -85,6 +93,10 @@ impl Args {
                 Whose::Producer => Role::Producer,
                 Whose::Verifier => Role::Verifier,
                 Whose::Script => Role::Script,
+                Whose::Before => Role::Before,
+                Whose::BeforeProducer => Role::BeforeProducer,
+                Whose::AfterProducer => Role::AfterProducer,
+                Whose::BeforeVerifier => Role::BeforeVerifier,
             }),
             task: self.task,
             message: self.message,

@@ -1,21 +1,18 @@
 //! What the other side may ask for: workflows looked at, runs started, moved on and looked at.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use botpipe_engine::catalog;
 use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
 use botpipe_engine::request::{
     ProviderChoice, ResumeRequest, RunEnd, RunRef, SignalRequest, SignalResult, StartRequest,
 };
-use botpipe_kernel::ids::{RunId, SignalName, TaskId, WorkflowName};
 use botpipe_kernel::run::Raise;
 use botpipe_lang::{Compiled, Files, Folder, InMemory, SourceFile, compile};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Session;
+use super::shapes::{Document, List, OfWorkflow, Provider, Source, Start, Stop, Which, budget};
 use super::wire::{Fault, params};
 use crate::term::end::End;
 use crate::term::exit;
@@ -43,148 +40,6 @@ pub(super) const NAMES: [&str; 20] = [
     "callback/worklist/items",
     "callback/worklist/change",
 ];
-
-/// A workflow by its reference, or as a document.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    /// The text of a workflow file; or the same as JSON.
-    #[serde(rename = "document")]
-    text: Value,
-    /// What it is called in diagnostics.
-    #[serde(default)]
-    name: Option<String>,
-    /// Files beside it, by their path.
-    #[serde(default)]
-    files: Option<BTreeMap<String, String>>,
-    /// The folder where files beside it are.
-    #[serde(default)]
-    folder: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Source {
-    Reference(String),
-    Document(Document),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OfWorkflow {
-    workflow: Source,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Start {
-    workflow: Source,
-    #[serde(default)]
-    task: Option<TaskId>,
-    #[serde(default)]
-    message: Option<String>,
-    #[serde(default)]
-    input: Option<Value>,
-    #[serde(default)]
-    params: BTreeMap<String, Value>,
-    #[serde(default)]
-    provider: Option<Provider>,
-    #[serde(default)]
-    pass_env: Vec<String>,
-    #[serde(default)]
-    max_steps: Option<u32>,
-    #[serde(default)]
-    full_auto: bool,
-    /// Tell every event and line as it comes.
-    #[serde(default)]
-    watch: bool,
-}
-
-/// The agent of a run.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Provider {
-    name: String,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    effort: Option<String>,
-    #[serde(default)]
-    base_url: Option<String>,
-    #[serde(default)]
-    program: Option<PathBuf>,
-    /// Of `command`: the program and its arguments. Of a harness: further arguments.
-    #[serde(default)]
-    args: Option<Vec<String>>,
-    /// Of `replay`: the file.
-    #[serde(default)]
-    cassette: Option<PathBuf>,
-    #[serde(default)]
-    loose: bool,
-}
-
-/// Which run, and how it is watched.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    workflow: WorkflowName,
-    task: TaskId,
-    #[serde(default)]
-    run: Option<RunId>,
-    #[serde(default)]
-    watch: bool,
-    #[serde(default)]
-    answer: Option<Value>,
-    #[serde(default)]
-    signal: Option<SignalName>,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    payload: Option<Value>,
-    #[serde(default)]
-    max_steps: Option<u32>,
-    #[serde(default)]
-    after: u64,
-}
-
-impl Which {
-    fn run(&self) -> RunRef {
-        let Self { workflow, task, run, .. } = self;
-        RunRef { workflow: workflow.clone(), task: task.clone(), run: run.clone() }
-    }
-
-    /// What belongs to another method is refused.
-    fn only(self, method: &str, takes: &[&str]) -> Result<Self, Fault> {
-        let given = [
-            ("answer", self.answer.is_some()),
-            ("signal", self.signal.is_some()),
-            ("id", self.id.is_some()),
-            ("payload", self.payload.is_some()),
-            ("max_steps", self.max_steps.is_some()),
-            ("after", self.after > 0),
-            ("watch", self.watch),
-        ];
-        match given.iter().find(|(key, given)| *given && !takes.contains(key)) {
-            Some((key, _)) => Err(Fault::params(format!("`{method}` takes no `{key}`"))),
-            None => Ok(self),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct List {
-    #[serde(default)]
-    workflow: Option<WorkflowName>,
-    #[serde(default)]
-    task: Option<TaskId>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stop {
-    run: RunId,
-}
 
 /// Answers a request, now or when the run it moves rests.
 pub(super) fn answer(session: &Session, id: Value, method: &str, given: Value) {
@@ -265,7 +120,7 @@ fn look(session: &Session, method: &str, given: Value) -> Result<Value, Fault> {
                 named: which.run.is_some(),
                 owned: view.summary.owned,
             };
-            end.to_json(exit::of_lifecycle(&view.state.lifecycle))
+            without_next(end.to_json(exit::of_lifecycle(&view.state.lifecycle)))
         }
         "run/events" => {
             let which: Which = params(given)?;
@@ -332,6 +187,13 @@ fn start(session: &Session, id: &Value, given: Value) -> Result<(), Fault> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (name.clone(), text)
     });
+    let record = given.record.map(|path| session.workspace.join(path));
+    if let Some(path) = &record
+        && (path.is_dir() || path.parent().is_none_or(|folder| !folder.is_dir()))
+    {
+        let path = path.display();
+        return Err(Fault::params(format!("`record` names `{path}`, which cannot be written to")));
+    }
     let request = StartRequest {
         task: given.task,
         message: given.message,
@@ -339,6 +201,8 @@ fn start(session: &Session, id: &Value, given: Value) -> Result<(), Fault> {
         params: pairs.collect(),
         provider: recording(session, given.provider.as_ref())?,
         pass_env: given.pass_env,
+        budget: budget(given.budget.as_ref())?,
+        record,
         ..StartRequest::default()
     };
     let layer = Layer {
@@ -429,9 +293,19 @@ fn move_on(session: &Session, id: &Value, method: &str, given: Value) -> Result<
     let own = session.clone();
     match method {
         "run/resume" => {
-            let which = which.only(method, &["max_steps", "watch"])?;
+            let which = which
+                .only(method, &["max_steps", "budget", "max_visits", "step_budgets", "watch"])?;
+            let raise = Raise {
+                max_steps: which.max_steps,
+                max_visits: which.max_visits.clone(),
+                budget: budget(which.budget.as_ref())?,
+                step_budgets: which
+                    .step_budgets
+                    .iter()
+                    .map(|(step, spend)| Ok((step.clone(), spend.budget()?)))
+                    .collect::<Result<_, Fault>>()?,
+            };
             session.runs.go(&session.out, id, which.watch, move |progress, stop| {
-                let raise = Raise { max_steps: which.max_steps, ..Raise::default() };
                 let request = ResumeRequest { raise };
                 let end = own.engine.resume(&which.run(), &request, progress, stop);
                 Ok(of_end(&own, &end.map_err(Fault::of)?, Some(&which.run())))
@@ -469,5 +343,13 @@ fn move_on(session: &Session, id: &Value, method: &str, given: Value) -> Result<
 
 fn of_end(session: &Session, end: &RunEnd, which: Option<&RunRef>) -> Value {
     let code = exit::of_lifecycle(end.lifecycle());
-    End::of(end, &session.workspace, which).to_json(code)
+    without_next(End::of(end, &session.workspace, which).to_json(code))
+}
+
+/// A command of the shell has no functions: what moves the run on is said in this protocol.
+fn without_next(mut view: Value) -> Value {
+    if let Some(view) = view.as_object_mut() {
+        view.remove("next");
+    }
+    view
 }

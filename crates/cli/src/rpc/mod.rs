@@ -3,6 +3,7 @@
 mod host;
 mod methods;
 mod runs;
+mod shapes;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use botpipe_engine::Engine;
 use botpipe_engine::process::StopSwitch;
@@ -61,7 +63,7 @@ pub(crate) fn serve(
     workspace: &Path,
     stop: &StopSwitch,
 ) -> std::io::Result<()> {
-    let out = Outgoing::new(out);
+    let out = Outgoing::new(out)?;
     let runs = Runs::default();
     let (lines, heard) = std::sync::mpsc::channel();
     thread::Builder::new().name("rpc".to_owned()).spawn(move || {
@@ -104,6 +106,7 @@ pub(crate) fn serve(
             Incoming::Request { id, method, .. } if method == "shutdown" => {
                 runs.end(SIGTERM);
                 out.result(&id, &Value::Null);
+                out.settle(PATIENCE);
                 return Ok(());
             }
             Incoming::Request { id, method, params } => match &session {
@@ -113,6 +116,7 @@ pub(crate) fn serve(
         }
     }
     runs.end(stop.requested().unwrap_or(SIGTERM));
+    out.settle(PATIENCE);
     Ok(())
 }
 
@@ -123,7 +127,7 @@ fn next(heard: &std::sync::mpsc::Receiver<Vec<u8>>, stop: &StopSwitch) -> Option
         if stop.requested().is_some() {
             return None;
         }
-        match heard.recv_timeout(std::time::Duration::from_millis(100)) {
+        match heard.recv_timeout(Duration::from_millis(100)) {
             Ok(line) => return Some(line),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return None,
@@ -167,3 +171,6 @@ fn hello(session: &Session) -> Value {
 }
 
 const SIGTERM: i32 = 15;
+
+/// How long the end of a session waits for one who reads slowly.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -109,7 +109,7 @@ impl Watcher {
             }
             Notice::Activity { turn: Some(turn), line } if self.watch => {
                 let told = json!({ "turn": turn, "path": path, "line": line });
-                self.out.notify("run/activity", &told);
+                self.out.mention("run/activity", &told);
             }
             Notice::Note { text } => {
                 self.out.notify("run/note", &json!({ "text": text }));

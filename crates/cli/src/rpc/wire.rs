@@ -5,7 +5,11 @@
 
 use std::fmt::Display;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use botpipe_engine::Error;
 use serde::de::DeserializeOwned;
@@ -98,6 +102,10 @@ pub(super) fn read(line: &[u8]) -> Incoming {
         Ok(parsed) => parsed,
         Err(error) => {
             let message = format!("the line is no JSON: {error}");
+            // Whoever waits for a reply is not left waiting.
+            if let Some(id) = reply_to(line) {
+                return Incoming::Reply { id, result: Err(json!({ "message": message })) };
+            }
             return broken(Value::Null, Fault::new(PARSE_ERROR, message));
         }
     };
@@ -136,28 +144,71 @@ pub(super) fn read(line: &[u8]) -> Incoming {
     }
 }
 
+/// The number of our request that a line answers which is no JSON, as far as can be told.
+fn reply_to(line: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(line);
+    if text.contains("\"method\"") || !text.contains("\"jsonrpc\"") {
+        return None;
+    }
+    let (_, rest) = text.split_once("\"id\"")?;
+    let rest = rest.trim_start().strip_prefix(':')?.trim_start();
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest[..digits].parse().ok()
+}
+
 /// The parameters of a method; an absent object is an empty one.
 pub(super) fn params<T: DeserializeOwned>(params: Value) -> Result<T, Fault> {
     let params = if params.is_null() { json!({}) } else { params };
     serde_json::from_value(params).map_err(Fault::params)
 }
 
-/// What is sent; lines of several threads do not mix.
+/// What is sent: by a thread of its own, so that nobody waits for one who reads slowly.
 #[derive(Clone)]
 pub(super) struct Outgoing {
-    pipe: Arc<Mutex<Box<dyn Write + Send>>>,
+    lines: Sender<String>,
+    /// Lines that are not written yet.
+    pending: Arc<AtomicUsize>,
 }
 
+/// Lines on their way from which on what only shows progress is left out.
+const MOST_PENDING: usize = 10_000;
+
 impl Outgoing {
-    pub(super) fn new(pipe: Box<dyn Write + Send>) -> Self {
-        Self { pipe: Arc::new(Mutex::new(pipe)) }
+    /// # Errors
+    /// No thread can be started.
+    pub(super) fn new(mut pipe: Box<dyn Write + Send>) -> std::io::Result<Self> {
+        let (lines, to_write) = channel::<String>();
+        let pending = Arc::new(AtomicUsize::new(0));
+        let written = Arc::clone(&pending);
+        thread::Builder::new().name("rpc-out".to_owned()).spawn(move || {
+            for line in to_write {
+                // One who reads no more has closed the other pipe too, which ends the session.
+                drop(pipe.write_all(line.as_bytes()).and_then(|()| pipe.flush()));
+                written.fetch_sub(1, Ordering::SeqCst);
+            }
+        })?;
+        Ok(Self { lines, pending })
     }
 
-    /// Sends a line; one who reads no more has closed the other pipe too, which ends the session.
     fn send(&self, message: &Value) {
-        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = format!("{message}\n");
-        drop(pipe.write_all(line.as_bytes()).and_then(|()| pipe.flush()));
+        self.pending.fetch_add(1, Ordering::SeqCst);
+        // The thread is there as long as this is.
+        drop(self.lines.send(format!("{message}\n")));
+    }
+
+    /// Waits until all is written, for so long at most.
+    pub(super) fn settle(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        while self.pending.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Sends a line that may be left out.
+    pub(super) fn mention(&self, method: &str, params: &Value) {
+        if self.pending.load(Ordering::SeqCst) < MOST_PENDING {
+            self.notify(method, params);
+        }
     }
 
     pub(super) fn result(&self, id: &Value, result: &Value) {

@@ -95,6 +95,9 @@ impl<'a> End<'a> {
             }
             _ => {}
         }
+        if let (Lifecycle::Finished(_), Some(why)) = (&self.state.lifecycle, &self.state.last_why) {
+            view["reason"] = json!(why);
+        }
         if let Some(output) = &self.output {
             view["output"] = output.clone();
         }
@@ -138,6 +141,9 @@ impl<'a> End<'a> {
             }
             Lifecycle::Unstarted | Lifecycle::Running => writeln!(text, "is {}", self.word()),
         };
+        if let (Lifecycle::Finished(_), Some(why)) = (&self.state.lifecycle, &self.state.last_why) {
+            let _ = writeln!(text, "  reason: {}", printable(why));
+        }
         if let Some(output) = &self.output {
             let shown = serde_json::to_string_pretty(output).unwrap_or_default();
             let _ = writeln!(text, "  output: {}", shown.replace('\n', "\n  "));

@@ -89,6 +89,9 @@ fn row(step: String, kind: String, most: String, policy: &Value) -> [String; 6] 
 fn worst(worst: WorstCase) -> String {
     match worst {
         WorstCase { most: 0, .. } => "no turn of an agent".to_owned(),
+        WorstCase { fixed, per_item: 0, most } if most > fixed => {
+            format!("{most} turns of agents, what functions ask for included")
+        }
         WorstCase { fixed, per_item: 0, .. } => format!("{fixed} turns of agents"),
         WorstCase { fixed, per_item, most } => format!(
             "{fixed} turns of agents, {per_item} more for each item ({} with 10 items), never more \

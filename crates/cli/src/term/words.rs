@@ -43,6 +43,9 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
             format!("checks: {}", said.collect::<Vec<_>>().join(", "))
         }
         Event::OutcomeForced { tag, .. } => format!("only route {tag} is left, so it is taken"),
+        Event::AttemptRejected { turn, feedback } if turn.role.is_code() => {
+            format!("{} is not followed: {}", speaker(turn), reason(feedback))
+        }
         Event::AttemptRejected { turn, feedback } => {
             format!("{} has to try again: {}", speaker(turn), reason(feedback))
         }

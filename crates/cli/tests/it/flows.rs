@@ -21,6 +21,9 @@ fn every_flow_goes_as_it_is_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows");
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()).collect();
     files.sort();
+    if !rpc::has_python() {
+        files.retain(|file| !fs::read_to_string(file).unwrap().contains("\n--- rpc "));
+    }
     assert!(!files.is_empty(), "there are no flows");
     let mut wrong = String::new();
     std::thread::scope(|scope| {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::place::{Said, kill_once, said, without_settings};
+use crate::real_apart;
 
 /// A scratch repository, a home for Codex beside it, and a model.
 struct Bench {
@@ -79,7 +80,10 @@ impl Bench {
     }
 
     fn run(&self) -> Command {
-        let mut run = self.botpipe(&["run", "ralph_loop", "Greet by name", "--task", "greet"]);
+        self.with_acp(self.botpipe(&["run", "ralph_loop", "Greet by name", "--task", "greet"]))
+    }
+
+    fn with_acp(&self, mut run: Command) -> Command {
         run.args(["--provider", "acp", "--pass-env", "CODEX_PATH", "--pass-env", "CODEX_API_KEY"]);
         run.arg("--").args(&self.words);
         run
@@ -187,4 +191,13 @@ fn a_run_killed_inside_an_acp_turn_goes_on_in_its_conversation() {
     let again = &bench.asked("item-1, first go: forgets the name")[0];
     let input = again["body"]["input"].to_string();
     assert!(input.contains("touch .botpipe/begun"), "{input}");
+}
+
+#[test]
+fn branches_of_an_acp_agent_with_files_of_their_own_write_artifacts_and_are_merged() {
+    let Some(bench) = Bench::new(&real_apart::rules()) else { return };
+    real_apart::lay_out(&bench.repository());
+    said(&bench.with_acp(bench.botpipe(&real_apart::RUN)).output().unwrap()).ends(0);
+    real_apart::is_merged(&bench.repository());
+    assert_eq!(bench.sh("git status --porcelain"), "?? apart.sop.yaml\n?? lines\n");
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::place::{Said, has_begun, kill_once, said, without_settings};
+use crate::real_apart;
 
 /// A scratch repository, a home beside it, and a model.
 pub(crate) struct Bench {
@@ -213,4 +214,14 @@ fn a_running_turn_is_told_what_a_person_says() {
     let asked = bench.asked("plan, waits to be told");
     let heard = |request: &Value| request["body"].to_string().contains("leave the old exporter");
     assert!(!heard(&asked[0]) && heard(&asked[1]));
+}
+
+#[test]
+fn branches_of_claude_with_files_of_their_own_write_artifacts_and_are_merged() {
+    let Some(bench) = Bench::new(&real_apart::rules()) else { return };
+    real_apart::lay_out(&bench.repository());
+    let run = bench.botpipe(&[&real_apart::RUN[..], &["--provider", "claude"]].concat());
+    said(&bench.with_claude(run).output().unwrap()).ends(0);
+    real_apart::is_merged(&bench.repository());
+    assert_eq!(bench.sh("git status --porcelain"), "?? apart.sop.yaml\n?? lines\n");
 }

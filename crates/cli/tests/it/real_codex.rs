@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::place::{Said, has_begun, kill_once, said, without_settings};
+use crate::real_apart;
 
 /// A scratch repository, a home for Codex beside it, and a model.
 pub(crate) struct Bench {
@@ -358,21 +359,6 @@ fn a_policy_binds_what_it_runs(interface: &str) {
     assert_eq!(reached.join().unwrap(), ["roams"], "only the last may connect");
 }
 
-/// Two branches at the same file, each with its own copy of it.
-const APART: &str = "\
-sop: 1
-name: apart
-artifacts:
-  note: { md: 'notes/{{ branch.key }}.md', required: true }
-steps:
-  - id: sides
-    isolation: worktree
-    parallel:
-      - { id: top, prompt: Greet at the top., writes: [note] }
-      - { id: bottom, prompt: Greet at the bottom., writes: [note] }
-    routes: { done: FINISH, failed: FAIL }
-";
-
 #[test]
 fn branches_of_codex_with_files_of_their_own_write_artifacts_and_are_merged() {
     branches_with_files_of_their_own("app_server");
@@ -384,31 +370,10 @@ fn branches_of_codex_exec_with_files_of_their_own_write_artifacts_and_are_merged
 }
 
 fn branches_with_files_of_their_own(interface: &str) {
-    let rule = |step: &str, edit: &str| {
-        json!({
-            "name": step,
-            "when": [
-                format!("^- Step: `{step}`"),
-                "^- Write `note` \\([^)]*\\): `(?<note>[^`]+)`",
-            ],
-            "run": [format!(
-                "{edit} && git status --porcelain && mkdir -p \"$(dirname '{{{{note}}}}')\" && \
-                 pwd > '{{{{note}}}}'"
-            )],
-            "say": "{\"outcome\": {\"tag\": \"done\", \"payload\": {}, \"route_fields\": {}}}",
-        })
-    };
-    let rules =
-        [rule("top", "sed -i s/first/FIRST/ lines"), rule("bottom", "sed -i s/last/LAST/ lines")];
-    let Some(bench) = Bench::new(&rules) else { return };
-    fs::write(bench.repository().join("apart.sop.yaml"), APART).unwrap();
-    fs::write(bench.repository().join("lines"), "first\n2\n3\n4\n5\n6\nlast\n").unwrap();
-    let args = ["run", "./apart.sop.yaml", "--task", "t", "--provider", "codex"];
-    said(&bench.with_codex(bench.botpipe(&args), interface).output().unwrap()).ends(0);
-    assert_eq!(bench.file("lines"), "FIRST\n2\n3\n4\n5\n6\nLAST\n");
-    for branch in ["top", "bottom"] {
-        let note = bench.file(&format!(".botpipe/tasks/t/wf_apart/notes/{branch}.md"));
-        assert!(note.contains("/.botpipe/worktrees/"), "{note}");
-    }
+    let Some(bench) = Bench::new(&real_apart::rules()) else { return };
+    real_apart::lay_out(&bench.repository());
+    let run = bench.botpipe(&[&real_apart::RUN[..], &["--provider", "codex"]].concat());
+    said(&bench.with_codex(run, interface).output().unwrap()).ends(0);
+    real_apart::is_merged(&bench.repository());
     assert_eq!(bench.sh("git status --porcelain"), "?? apart.sop.yaml\n?? lines\n");
 }

@@ -16,6 +16,21 @@ fn host() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/python/host.py")
 }
 
+/// Whether there is a Python to run the host in; where there has to be one, there is.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is told what was left out")]
+pub(crate) fn has_python() -> bool {
+    let found = Command::new("python3").arg("--version").output();
+    let found = found.is_ok_and(|it| it.status.success());
+    assert!(
+        found || std::env::var_os("BOTPIPE_REQUIRE_PYTHON").is_none(),
+        "BOTPIPE_REQUIRE_PYTHON is set, and there is no `python3`"
+    );
+    if !found {
+        eprintln!("SKIPPED: there is no `python3` to run the host in");
+    }
+    found
+}
+
 /// The Python host with the functions of `functions.py`, asking for one thing.
 fn hosted(place: &Place, method: &str, params: &Value) -> Command {
     let mut command = place.command(&[]);
@@ -35,7 +50,7 @@ fn hosted(place: &Place, method: &str, params: &Value) -> Command {
 /// What the host was told: the result, or `{"error": …}`.
 pub(crate) fn asks(place: &Place, method: &str, params: &Value) -> Value {
     let out = hosted(place, method, params).output();
-    let out = said(&out.unwrap_or_else(|error| panic!("these tests need `python3`: {error}")));
+    let out = said(&out.unwrap());
     serde_json::from_str(&out.out).unwrap_or_else(|error| panic!("{error}: {out:?}"))
 }
 
@@ -307,6 +322,9 @@ fn kill(place: &Place, mut host: Child) {
 
 #[test]
 fn a_function_whose_caller_was_killed_is_told_again_what_it_was_told() {
+    if !has_python() {
+        return;
+    }
     let place = Place::with("flow", CALLS);
     place.write("functions.py", FUNCTIONS);
     let provider = json!({ "name": "command", "args": ["sh", "-c", AGENT] });
@@ -343,4 +361,33 @@ fn a_function_whose_caller_was_killed_is_told_again_what_it_was_told() {
     assert_eq!(said["exit_code"], 0, "{said}");
     assert_eq!(lines(&place, "ledger").len(), 4);
     nothing_is_left(&place);
+}
+
+#[test]
+fn a_turn_that_a_function_asked_for_is_cut_off_and_asked_again_before_the_function_is_called() {
+    if !has_python() {
+        return;
+    }
+    let text = "sop: 1\nname: flow\nsteps:\n  - id: only\n    call: only\n";
+    let place = Place::with("flow", text);
+    let functions = "def only(call):\n    open('calls', 'a').write(call.id.split(':', 1)[1] + '\\n')\n    \
+                     return {'event': {'tag': 'done', 'payload': call.llm('Go?')}}\n";
+    place.write("functions.py", functions);
+    let agent = "cat > /dev/null; echo \"$BOTPIPE_TURN\" >> ledger; until [ -e go ]; do sleep 0.02; done; \
+                 echo '{\"outcome\": {\"tag\": \"done\", \"payload\": \"gone\"}}'";
+    let provider = json!({ "name": "command", "args": ["sh", "-c", agent] });
+    let start = json!({ "workflow": "flow", "task": "t", "provider": provider });
+    let run = hosted(&place, "run/start", &start).stdout(Stdio::piped()).spawn().unwrap();
+    until("the turn", || lines(&place, "ledger").len() == 1);
+    kill(&place, run);
+    place.write("go", "");
+    let said = asks(&place, "run/resume", &json!({ "workflow": "flow", "task": "t" }));
+    assert_eq!(said["exit_code"], 0, "{said}");
+    let turn = "only/1/call-0:llm/1/worker/1";
+    assert_eq!(lines(&place, "ledger"), [turn.to_owned(), format!("{turn}~2")]);
+    assert_eq!(lines(&place, "calls"), ["only/1/script/1", "only/1/script/1~2"]);
+    let events = place.say(&["logs", "flow", "t", "--events"]).ends(0).out;
+    let count = |kind: &str| events.matches(&format!("\"kind\":\"{kind}\"")).count();
+    assert_eq!((count("callback_owed"), count("callback_answered")), (1, 1), "{events}");
+    assert_eq!(count("turn_interrupted"), 1, "{events}");
 }

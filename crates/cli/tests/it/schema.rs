@@ -159,11 +159,15 @@ fn the_schema_of_tests_fits_the_shipped_ones_and_has_the_keys_that_are_read() {
         ("/definitions/case", case("ZZ: 1")),
         ("/definitions/turn", turn("ZZ: 1")),
         ("/definitions/outcome", turn("outcome: { tag: done, ZZ: 1 }")),
+        ("/definitions/call", case("functions: { f: { returns: done, ZZ: 1 } }")),
         ("/definitions/expect", case("expect: { ZZ: 1 }")),
         ("/definitions/content", case("expect: { files: { a.md: { ZZ: 1 } } }")),
     ];
     for (pointer, text) in places {
-        let place = Place::with("n", "sop: 1\nname: n\nsteps: [{ id: s, prompt: x }]\n");
+        let place = Place::with(
+            "n",
+            "sop: 1\nname: n\nsteps: [{ id: s, prompt: x, before: { call: f } }]\n",
+        );
         place.write("workflows/n.test.yaml", &format!("test: 1\n{}\n", text.replace("ZZ", PROBE)));
         let said = place.say(&["test"]).ends(1).json();
         let diagnostics = &said["unreadable"][0]["diagnostics"];

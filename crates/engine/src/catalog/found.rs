@@ -1,7 +1,7 @@
 //! A workflow that was found: its names and words, where it lies, its text.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use botpipe_lang::{FileProblem, Files, Folder, InMemory, SourceFile};
 
@@ -85,8 +85,8 @@ impl Found {
         };
         let text = files.read(&file).map_err(|problem| self.unreadable(problem))?;
         let own = (self.origin != Origin::Shipped).then(|| folder.to_owned());
-        let files = Beside { files, folder: own, workspace: self.workspace.clone() };
-        Ok((SourceFile { name: self.place(), text }, Box::new(files)))
+        let files = with_workflows(files, own, &self.workspace);
+        Ok((SourceFile { name: self.place(), text }, files))
     }
 
     fn unreadable(&self, problem: FileProblem) -> Error {
@@ -100,6 +100,15 @@ impl Found {
         };
         Error::Unreadable { path, why }
     }
+}
+
+/// The files beside a workflow, with the other workflows of its workspace; `folder` is where they are, on disk.
+pub(crate) fn with_workflows(
+    files: Box<dyn Files>,
+    folder: Option<PathBuf>,
+    workspace: &Path,
+) -> Box<dyn Files> {
+    Box::new(Beside { files, folder, workspace: workspace.to_owned() })
 }
 
 /// The files beside a workflow, and the other workflows of its workspace.

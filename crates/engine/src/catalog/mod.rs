@@ -10,5 +10,6 @@ mod shipped;
 
 pub use error::Error;
 pub use find::{find, list};
+pub(crate) use found::with_workflows;
 pub use found::{Found, Origin};
 pub use shipped::{ShippedFile, shipped};

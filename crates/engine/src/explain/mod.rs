@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use botpipe_journal::{Lease, NewRun};
 use botpipe_kernel::ids::{ArtifactName, CheckName, Role, StepId, TaskId, WorklistName};
-use botpipe_kernel::plan::{Format, ItemSource, Plan, Step};
+use botpipe_kernel::plan::{Code, Format, ItemSource, Plan, Step};
 use botpipe_kernel::run::{
     CheckResult, CheckStatus, Effect, Evidence, Input, Item, Ref, Run, TurnResult, outstanding,
 };
@@ -109,14 +109,25 @@ fn names<'n>(names: impl Iterator<Item = &'n str>) -> String {
 
 fn role_of(step: &Step, wanted: Option<Role>) -> Result<Role, ExplainError> {
     let is_script = step.code().is_some();
-    let has = |role: Role| step.turn(role).is_some() || (is_script && role == Role::Script);
+    let early = |role| {
+        let late = matches!(role, Role::AfterVerifier | Role::After);
+        !late && step.hooks.of(role).is_some()
+    };
+    let has = |role: Role| {
+        step.turn(role).is_some() || (is_script && role == Role::Script) || early(role)
+    };
     let role = wanted.unwrap_or_else(|| step.first_role());
     if has(role) {
         return Ok(role);
     }
-    let all = [Role::Worker, Role::Producer, Role::Verifier, Role::Script].into_iter();
-    let known = names(all.filter(|role| has(*role)).map(Role::as_str));
+    let known = names(Role::ALL.into_iter().filter(|role| has(*role)).map(Role::as_str));
     Err(ExplainError::NoRole { step: step.id.clone(), role, known })
+}
+
+/// A call as a person reads it: JSON over several lines.
+fn spread(call: &str) -> String {
+    let json: Value = serde_json::from_str(call).unwrap_or_default();
+    format!("{json:#}\n")
 }
 
 fn in_folder(
@@ -272,7 +283,10 @@ impl Way<'_, '_> {
                     let input = self.done(input)?;
                     if let (true, Input::TurnPrepared { turn, prompt, .. }) = (wanted, &input) {
                         self.driver.desk.settle()?;
-                        return Ok((turn.to_string(), self.driver.parts.text(prompt)?));
+                        let text = self.driver.parts.text(prompt)?;
+                        let called = self.step.code_of(role).and_then(Code::function).is_some();
+                        let text = if called { spread(&text) } else { text };
+                        return Ok((turn.to_string(), text));
                     }
                     input
                 }

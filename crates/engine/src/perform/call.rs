@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::clocks::Clocks;
-use super::turn::millis;
+use super::turn::{Activity, millis};
 use super::{Trouble, callbacks};
 use crate::driver::Driver;
 use crate::host::{Call, Calling, Said};
+use crate::process::Stream;
 
 /// A function that runs, kept while what it asked for is done.
-#[derive(Debug)]
 pub(crate) struct Parked {
     turn: TurnId,
     calling: Calling,
@@ -25,6 +25,15 @@ pub(crate) struct Parked {
     waits: bool,
     /// How long it has run, without what it waited for.
     ran: Duration,
+    /// What it printed.
+    log: Activity,
+}
+
+impl Parked {
+    /// It is over: what there is to show for it.
+    fn over(self, ran: Duration) -> Evidence {
+        Evidence { activity: self.log.finish(), took_ms: millis(ran), ..Evidence::default() }
+    }
 }
 
 /// A call as its turn was prepared.
@@ -45,7 +54,7 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
         Some(parked) => parked,
         None => match begin(driver, &turn, prompt)? {
             Ok(parked) => parked,
-            Err(why) => return ended(driver, turn, Duration::ZERO, &why, Some(1)),
+            Err(why) => return ended(driver, turn, Evidence::default(), &why, Some(1)),
         },
     };
     let step = driver.current_step()?;
@@ -61,18 +70,20 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
         let ran = parked.ran + began.elapsed();
         if let Some(limit) = limit.filter(|limit| ran >= *limit) {
             let message = format!("the function was still running after {} s", limit.as_secs_f64());
-            return Ok(failed(turn, FailureClass::WallTimeout, message, ran));
+            return ended(driver, turn, parked.over(ran), &message, Some(1));
         }
         match parked.calling.next(LOOK) {
             None => drop(driver.hear_people().map_err(Trouble::Fatal)?),
             Some(Said::Prints(line)) => {
                 let line = driver.desk.redactor.redact(&line).into_owned();
+                parked.log.line(Stream::Stdout, &line)?;
                 driver.show(&turn, &line);
             }
             Some(Said::Returns(value)) => {
-                return ended(driver, turn, ran, &value.to_string(), None);
+                let value = driver.desk.redactor.redact_json(value);
+                return ended(driver, turn, parked.over(ran), &value.to_string(), None);
             }
-            Some(Said::Fails(why)) => return ended(driver, turn, ran, &why, Some(1)),
+            Some(Said::Fails(why)) => return ended(driver, turn, parked.over(ran), &why, Some(1)),
             Some(Said::Asks { method, params }) => {
                 let ask = json!({ "method": method, "params": params });
                 let n = parked.told;
@@ -80,23 +91,26 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
                 if let Some(known) = recorded(driver, n) {
                     if known.key != key {
                         let message = mismatch(driver, n, &known, &ask)?;
-                        return Ok(failed(turn, FailureClass::ReplayMismatch, message, ran));
+                        let class = FailureClass::ReplayMismatch;
+                        return Ok(failed(turn, class, message, parked.over(ran)));
                     }
                     tell(driver, &mut parked)?;
                     continue;
                 }
-                match callbacks::wanted(driver, &method, &params)? {
-                    // It would be the same each time.
-                    Err(why) => parked.calling.tell(Err(why)),
-                    Ok(child) => {
-                        let ask = driver.desk.redactor.redact_json(ask).to_string();
-                        let ask = driver.keep(&ask)?;
-                        (parked.ran, parked.waits) = (ran, true);
-                        driver.desk.parked = Some(parked);
-                        let n = u32::try_from(n).unwrap_or(u32::MAX);
-                        return Ok(Input::CallbackAsked { turn, n, key, ask, child });
-                    }
+                // A refusal is recorded like any answer: what is refused now may not be later.
+                let (child, refused) = match callbacks::wanted(driver, &method, &params)? {
+                    Ok(child) => (child, None),
+                    Err(why) => (None, Some(why)),
+                };
+                let mut ask = driver.desk.redactor.redact_json(ask);
+                if let Some(why) = refused {
+                    ask["refused"] = Value::String(why);
                 }
+                let ask = driver.keep(&ask.to_string())?;
+                (parked.ran, parked.waits) = (ran, true);
+                driver.desk.parked = Some(parked);
+                let n = u32::try_from(n).unwrap_or(u32::MAX);
+                return Ok(Input::CallbackAsked { turn, n, key, ask, child });
             }
         }
     }
@@ -114,9 +128,11 @@ fn begin(
         return Err(Trouble::Stuck { message: no_host(driver.parts.host.is_some(), &function) });
     };
     let call = Call { id: driver.desk.way_to(turn), function, with, context };
+    let log = Activity::create(driver, turn)?;
     Ok(Calling::begin(host.as_ref(), call).map(|calling| Parked {
         turn: turn.clone(),
         calling,
+        log,
         told: 0,
         waits: false,
         ran: Duration::ZERO,
@@ -176,18 +192,16 @@ fn mismatch(
 fn ended(
     driver: &mut Driver<'_>,
     turn: TurnId,
-    ran: Duration,
+    evidence: Evidence,
     text: &str,
     exit: Option<i32>,
 ) -> Result<Input, Trouble> {
     let text = driver.desk.redactor.redact(text).into_owned();
     let result = TurnResult::Completed { text: driver.keep(&text)?, exit };
-    let evidence = Evidence { took_ms: millis(ran), ..Evidence::default() };
     Ok(Input::TurnEnded { turn, result, evidence, pause: None })
 }
 
-fn failed(turn: TurnId, class: FailureClass, message: String, ran: Duration) -> Input {
-    let evidence = Evidence { took_ms: millis(ran), ..Evidence::default() };
+fn failed(turn: TurnId, class: FailureClass, message: String, evidence: Evidence) -> Input {
     let result = TurnResult::Failed { class, message };
     Input::TurnEnded { turn, result, evidence, pause: None }
 }

@@ -12,17 +12,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::plan_children::{kept, kept_text};
+use super::plan_children::{fit, kept, kept_text};
 use super::{Trouble, code};
 use crate::catalog;
 use crate::driver::Driver;
 use crate::host::Told;
-use crate::prompt::{did_you_mean, run_input, worklist_change};
+use crate::prompt::{did_you_mean, worklist_change};
 use crate::start;
 use crate::workspace::files;
 
 /// What may be asked for.
-const METHODS: [&str; 7] = [
+pub(crate) const METHODS: [&str; 7] = [
     "llm",
     "classify",
     "workflow",
@@ -178,19 +178,12 @@ fn workflow(driver: &mut Driver<'_>, given: &Value) -> Result<Wanted, Trouble> {
         let text = compiled.texts.get(digest).map_or("{}", String::as_str);
         serde_json::from_str(text).unwrap_or_default()
     };
-    let field = plan.input.message_field.as_deref();
-    let input = run_input(&schema(&plan.input.schema), field, message.as_deref(), input, &[]);
-    let params = run_input(&schema(&plan.params), None, None, params, &[]);
-    let (input, params) = match (input, params) {
-        (Ok(input), Ok(params)) => (input, params),
-        (input, params) => {
-            let mut problems = input.err().unwrap_or_default();
-            problems.extend(params.err().unwrap_or_default());
-            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return Ok(Err(format!(
-                "workflow `{reference}` takes no such input: {}",
-                said.join("; ")
-            )));
+    let schemas = (schema(&plan.input.schema), schema(&plan.params));
+    let given = (input, params);
+    let (input, params) = match fit(plan, (&schemas.0, &schemas.1), message.as_deref(), given) {
+        Ok(fitted) => fitted,
+        Err(why) => {
+            return Ok(Err(format!("workflow `{reference}` takes no such input: {why}")));
         }
     };
     let child = ChildWanted {
@@ -237,7 +230,9 @@ pub(super) fn answer(
     let ask: Value = serde_json::from_str(&driver.text_of(ask)?).map_err(Trouble::stuck)?;
     let method = ask["method"].as_str().unwrap_or_default().to_owned();
     let mut change = None;
+    let refused = ask["refused"].as_str().map(str::to_owned);
     let answer = match method.as_str() {
+        _ if refused.is_some() => Err(refused.unwrap_or_default()),
         "artifact/read" => params(&method, &ask["params"]).map(|it| read(driver, &it)),
         "artifact/write" => params(&method, &ask["params"]).map(|it| write(driver, &step, &it)),
         "worklist/items" => params(&method, &ask["params"]).map(|it| items(driver, &it)),

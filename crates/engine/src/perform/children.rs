@@ -6,25 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, Scope};
 
-use botpipe_journal::NewRun;
-use botpipe_kernel::ids::{BranchId, Digest, RunId, TaskId};
-use botpipe_kernel::plan::{Isolation, Plan};
-use botpipe_kernel::run::{
-    ChildEnd, ChildPhase, ChildRun, Effect, Grant, Input, Lifecycle, Parent, Raise, Ref, Rest, Run,
-    SnapshotId, outstanding,
-};
-use serde_json::Value;
+use botpipe_kernel::ids::{BranchId, RunId};
+use botpipe_kernel::plan::{Isolation, Settle};
+use botpipe_kernel::run::{ChildEnd, ChildRun, Effect, Input, Lifecycle, Rest, Run, outstanding};
 
-use super::{About, Desk, Trouble};
-use crate::driver::{Driver, now};
-use crate::engine::owner;
+use super::child::{Came, Task, task_of};
+use super::{Agent, Trouble};
+use crate::driver::Driver;
 use crate::error::Error;
 use crate::inbox::{Inbox, Mail};
 use crate::parts::Parts;
 use crate::process::StopSwitch;
-use crate::request::{Notice, Progress, Silent};
-use crate::workspace::layout::Layout;
-use crate::workspace::snapshots::Worktree;
+use crate::request::{Notice, Progress};
 
 /// Moves the children that are owed until none is.
 pub(crate) fn run(driver: &mut Driver<'_>) -> Result<(), Trouble> {
@@ -32,6 +25,13 @@ pub(crate) fn run(driver: &mut Driver<'_>) -> Result<(), Trouble> {
     let (parts, progress) = (driver.parts, driver.progress);
     let (news, heard) = mpsc::channel();
     let bell = news.clone();
+    let owed = outstanding(&driver.run);
+    let many = owed.iter().filter(|it| matches!(it, Effect::RunChild { .. })).count() > 1;
+    if many && driver.desk.recorder.is_some() && are_one_by_one(driver) {
+        let text = "recorded, so these branches are moved one after the other; what waits for \
+                    another branch waits in vain";
+        progress.notice(&Notice::Note { text });
+    }
     // Whoever throws the switch, or says something, wakes this thread.
     let _bell = driver.stop.bell(move || drop(bell.send(News::Look)));
     thread::scope(|scope| {
@@ -64,12 +64,6 @@ enum News {
     Look,
 }
 
-/// A child as it is now; where it is over and has files of its own, also what it leaves.
-struct Came {
-    run: Box<Run>,
-    tree: Option<SnapshotId>,
-}
-
 /// A child that a thread moves.
 struct Moving {
     stop: StopSwitch,
@@ -92,6 +86,7 @@ impl<'a> Nursery<'a> {
         'a: 's,
     {
         self.pass_on(driver)?;
+        let one_by_one = are_one_by_one(driver);
         let stopped = driver.stop.requested();
         if let Some(signal) = stopped {
             for child in self.running.values() {
@@ -108,7 +103,8 @@ impl<'a> Nursery<'a> {
                 }
                 continue;
             }
-            if stopped.is_some() || self.trouble.is_some() {
+            let is_full = one_by_one && !self.running.is_empty();
+            if stopped.is_some() || self.trouble.is_some() || is_full {
                 continue;
             }
             let task = task_of(driver, which, grant, answer, *raise, cancel)?;
@@ -186,6 +182,23 @@ impl<'a> Nursery<'a> {
     }
 }
 
+/// Whether the children of the visit are moved one after the other, in their order.
+///
+/// While they are recorded, of those that share their files: else nobody could tell whose change a file is.
+/// And recorded or played, where the first that fails ends the others: else it would be chance which
+/// turns there are.
+fn are_one_by_one(driver: &Driver<'_>) -> bool {
+    let group = driver.run.current_step().and_then(|step| step.group());
+    let shares = group.is_none_or(|group| group.isolation == Isolation::Shared);
+    let fails_fast = group.is_some_and(|group| group.settle == Settle::FailFast);
+    let plays = match &driver.desk.agent {
+        Some(Agent::Replay { cassette, .. }) => !cassette.events.is_empty(),
+        _ => false,
+    };
+    let recorded = driver.desk.recorder.is_some();
+    (recorded && (shares || fails_fast)) || (plays && fails_fast)
+}
+
 /// What the end of a child's thread says; nothing when it was stopped before it could rest.
 fn input_of(which: &ChildRun, came: Came) -> Option<Input> {
     let Came { run, tree } = came;
@@ -209,267 +222,6 @@ fn input_of(which: &ChildRun, came: Came) -> Option<Input> {
         // A time is waited for by its thread, unless that is stopped.
         Lifecycle::Running | Lifecycle::Unstarted | Lifecycle::Awaiting(_) => return None,
     })
-}
-
-/// A child to be moved, and all it is started with.
-struct Task {
-    which: ChildRun,
-    plan: Digest,
-    grant: Grant,
-    answer: Option<Ref>,
-    raise: Raise,
-    cancel: bool,
-    /// As it is told when it begins.
-    start: Input,
-    /// Where it works.
-    layout: Layout,
-    /// Its own files, and as what they begin.
-    own: Option<(Worktree, SnapshotId)>,
-}
-
-fn task_of(
-    driver: &Driver<'_>,
-    which: ChildRun,
-    grant: Grant,
-    answer: Option<Ref>,
-    raise: Raise,
-    cancel: bool,
-) -> Result<Task, Trouble> {
-    let run = &driver.run;
-    let children = run.visit.as_ref().and_then(|visit| visit.moving_children());
-    let planned = children.and_then(|all| all.iter().find(|(plan, _)| plan.run == which.run));
-    let Some((child, _)) = planned else {
-        return Err(Trouble::stuck(format!("there is no child {}", which.run)));
-    };
-    let group = run.current_step().and_then(|step| step.group());
-    let apart = group.is_some_and(|group| group.isolation == Isolation::Worktree);
-    let base = run.visit.as_ref().and_then(|visit| visit.baseline.tree.clone());
-    let own = match (apart, base) {
-        (false, _) => None,
-        (true, Some(base)) => Some((Worktree::of(&driver.desk.layout, &which.run), base)),
-        (true, None) => return Err(Trouble::stuck("the files were not recorded")),
-    };
-    let layout = own.as_ref().map_or(&driver.desk.layout, |(own, _)| own.layout()).clone();
-    let workspace = match &own {
-        Some(_) => Some(layout.root().display().to_string()),
-        None => run.workspace.clone(),
-    };
-    let or = |own: &Option<Ref>, of_parent: &Option<Ref>| {
-        own.clone().or_else(|| of_parent.clone()).unwrap_or_default()
-    };
-    let parent = Parent {
-        run: driver.desk.run_id.clone(),
-        visit: which.visit.clone(),
-        branch: which.branch.clone(),
-        path: driver.desk.way_to(format!("{}/{}", which.visit, which.branch)),
-    };
-    let start = Input::Start {
-        run: which.run.clone(),
-        task: driver.desk.task.clone(),
-        plan: child.plan.clone(),
-        message: or(&child.message, &run.message),
-        input: or(&child.input, &run.input),
-        params: or(&child.params, &run.params),
-        provider: run.provider.clone(),
-        providers: run.providers.clone(),
-        fallbacks: run.fallbacks.clone(),
-        pass_env: run.pass_env.clone(),
-        max_steps: Some(grant.max_steps),
-        on_limit: run.on_limit,
-        budget: grant.budget.clone(),
-        parent: Some(parent),
-        context: child.context.clone(),
-        workspace,
-        full_auto: run.full_auto,
-    };
-    let plan = child.plan.clone();
-    Ok(Task { which, plan, grant, answer, raise, cancel, start, layout, own })
-}
-
-impl Task {
-    /// Moves the child until it rests or is over.
-    fn perform(
-        self,
-        parts: &Parts,
-        progress: &dyn Progress,
-        stop: &StopSwitch,
-        cancelled: &AtomicBool,
-        inbox: &Inbox,
-    ) -> Result<Came, Error> {
-        let run = Run::new(Arc::new(plan_of(parts, &self.which.run, &self.plan)?));
-        let Input::Start { task, .. } = &self.start else { return self.leave(None, run) };
-        let Some(row) = parts.journal.run(&self.which.run)? else {
-            if self.cancel {
-                let run = Box::new(Run { lifecycle: Lifecycle::Cancelled, ..run });
-                return Ok(Came { run, tree: None });
-            }
-            let new = NewRun {
-                run: self.which.run.clone(),
-                task: task.clone(),
-                workflow: run.plan.name.clone(),
-                at: now(),
-            };
-            let about = self.about(parts)?;
-            // Whole before the run is there: a run that is there has had its files.
-            self.have_files(task, None)?;
-            let lease = parts.journal.create_run(new, &owner("child"))?;
-            let desk = Desk::set_up_in(parts, about, self.layout.clone())?;
-            let mut driver = Driver {
-                parts,
-                lease: &lease,
-                run,
-                seq: 0,
-                pending: Vec::new(),
-                desk,
-                progress,
-                stop,
-                inbox,
-                cancelled,
-            };
-            driver.tell(self.start.clone())?;
-            driver.drive()?;
-            let Driver { run, desk, .. } = driver;
-            return self.leave(Some(desk), run);
-        };
-        let lease = parts.journal.acquire(&self.which.run, &owner("child"))?;
-        let (run, seq) = fold(parts, &self.which.run, run)?;
-        self.have_files(task, Some(&run))?;
-        let about = About::of(parts, &row, &run)?;
-        let desk = Desk::set_up_in(parts, about, self.layout.clone())?;
-        if run.lifecycle.is_ended() {
-            return self.leave(Some(desk), run);
-        }
-        let mut driver = Driver {
-            parts,
-            lease: &lease,
-            run,
-            seq,
-            pending: Vec::new(),
-            desk,
-            progress,
-            stop,
-            inbox,
-            cancelled,
-        };
-        if self.cancel {
-            cancel(&mut driver)?;
-            driver.tell(Input::Cancel)?;
-        } else if matches!(driver.run.lifecycle, Lifecycle::Waiting(_)) {
-            // Without an answer it still waits.
-            if let Some(answer) = &self.answer {
-                let text = parts.text(answer)?;
-                driver.take_answer(&text)?;
-            }
-        } else {
-            let mut max_visits = self.raise.max_visits.clone();
-            max_visits.retain(|step, _| driver.run.plan.step(step).is_some());
-            let mut step_budgets = self.raise.step_budgets.clone();
-            step_budgets.retain(|step, _| driver.run.plan.step(step).is_some());
-            let raise = Raise {
-                max_steps: Some(self.grant.max_steps.max(driver.run.max_steps)),
-                max_visits,
-                budget: self.grant.budget.clone(),
-                step_budgets,
-            };
-            match driver.take_up(raise, row.gone_by) {
-                // What it stands at was not raised: it stands there still.
-                Err(Error::Refused { .. }) => {}
-                taken => taken?,
-            }
-        }
-        driver.drive()?;
-        let Driver { run, desk, .. } = driver;
-        self.leave(Some(desk), run)
-    }
-
-    /// Has its own files there, where it is to have some: as they begin, or, if somebody removed them,
-    /// as they were last recorded.
-    fn have_files(&self, task: &TaskId, run: Option<&Run>) -> Result<(), Error> {
-        let Some((own, base)) = &self.own else { return Ok(()) };
-        // What one that is over left cannot be had again.
-        if run.is_none_or(|run| !run.lifecycle.is_ended()) {
-            let visit = run.and_then(|run| run.visit.as_ref());
-            own.make(visit.and_then(|visit| visit.baseline.tree.as_ref()).unwrap_or(base))?;
-        }
-        own.lead(task).map_err(Error::from)
-    }
-
-    /// What is told of it: where it is over, also what it leaves.
-    fn leave(&self, desk: Option<Desk>, run: Run) -> Result<Came, Error> {
-        let tree = match (&self.own, desk) {
-            (Some(_), Some(mut desk)) if run.lifecycle.is_ended() => Some(desk.snapshots.take()?),
-            _ => None,
-        };
-        Ok(Came { run: Box::new(run), tree })
-    }
-
-    fn about(&self, parts: &Parts) -> Result<About, Error> {
-        let Input::Start { task, message, input, params, provider, context, parent, .. } =
-            &self.start
-        else {
-            return Err(Error::Internal { message: "a child is begun by its start".to_owned() });
-        };
-        let json = |text: &Ref| -> Result<Value, Error> {
-            serde_json::from_str(&parts.text(text)?)
-                .map_err(|error| Error::Internal { message: error.to_string() })
-        };
-        let context = match context {
-            Some(context) => json(context)?.as_object().cloned().unwrap_or_default(),
-            None => serde_json::Map::new(),
-        };
-        Ok(About {
-            run: self.which.run.clone(),
-            task: task.clone(),
-            workflow: plan_of(parts, &self.which.run, &self.plan)?.name,
-            message: parts.text(message)?,
-            input: json(input)?,
-            params: json(params)?,
-            provider: provider.clone(),
-            context,
-            path: parent.as_ref().map(|parent| parent.path.clone()).unwrap_or_default(),
-        })
-    }
-}
-
-/// Cancels the children of a run that no thread moves: a run is cancelled with all below it.
-pub(crate) fn cancel(driver: &mut Driver<'_>) -> Result<(), Error> {
-    let Some(visit) = driver.run.visit.clone() else { return Ok(()) };
-    for (child, state) in
-        visit.moving_children().into_iter().flat_map(botpipe_kernel::run::Children::iter)
-    {
-        let over = |phase: &ChildPhase| {
-            matches!(phase, ChildPhase::Planned | ChildPhase::Ended(_) | ChildPhase::Skipped)
-        };
-        let which = ChildRun {
-            visit: visit.id.clone(),
-            branch: child.branch.clone(),
-            run: child.run.clone(),
-            start: state.start,
-        };
-        let raise = Raise::default();
-        let task = task_of(driver, which, Grant::default(), None, raise, true);
-        let (false, Ok(task)) = (over(&state.phase), task) else { continue };
-        let (stop, cancelled) = (StopSwitch::new(), AtomicBool::new(true));
-        task.perform(driver.parts, &Silent, &stop, &cancelled, &Inbox::default())?;
-    }
-    Ok(())
-}
-
-fn plan_of(parts: &Parts, run: &RunId, digest: &Digest) -> Result<Plan, Error> {
-    let text = parts.text_of(digest)?;
-    serde_json::from_str(&text).map_err(|error| Error::Record {
-        run: run.clone(),
-        what: format!("its plan {}", digest.short()),
-        message: error.to_string(),
-    })
-}
-
-fn fold(parts: &Parts, run: &RunId, mut state: Run) -> Result<(Run, u64), Error> {
-    let events = parts.journal.read(run)?;
-    for stored in &events {
-        state.evolve(&stored.event);
-    }
-    Ok((state, events.last().map_or(0, |stored| stored.seq)))
 }
 
 /// Whoever watches a run watches its children too.

@@ -61,6 +61,8 @@ pub(super) fn prepare(driver: &mut Driver<'_>, step: &Step, turn: &TurnId) -> Re
                 Value::Object(context) => context,
                 _ => Map::new(),
             };
+            let root = driver.desk.layout.root().display().to_string();
+            context.insert("workspace".to_owned(), json!(root));
             if turn.role.is_hook() {
                 context.insert("hook".to_owned(), json!(turn.role));
             }

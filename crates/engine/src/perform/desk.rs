@@ -203,7 +203,7 @@ impl Desk {
 
     /// A turn as everybody outside this run knows it: with the way to its run.
     pub(crate) fn way_to(&self, turn: impl std::fmt::Display) -> String {
-        if self.path.is_empty() { turn.to_string() } else { format!("{}:{turn}", self.path) }
+        way(&self.path, turn)
     }
 
     /// Keeps a text as an object while the event that cites it is appended.
@@ -253,4 +253,9 @@ impl Desk {
         self.texts.insert(digest.clone(), text.clone());
         Ok(text)
     }
+}
+
+/// The way to a turn, or to a run: below the run that is at `path`.
+pub(crate) fn way(path: &str, to: impl std::fmt::Display) -> String {
+    if path.is_empty() { to.to_string() } else { format!("{path}:{to}") }
 }

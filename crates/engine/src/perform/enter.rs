@@ -13,6 +13,7 @@ use crate::workspace::artifacts;
 /// Looks at what the step requires, and records the tree and the step's writable artifacts.
 pub(super) fn enter(driver: &mut Driver<'_>, visit: VisitId) -> Result<Input, Trouble> {
     let step = driver.current_step()?;
+    driver.claim(&step)?;
     let mut requires = Vec::new();
     for name in &step.requires {
         requires.push(driver.find(name, None)?);

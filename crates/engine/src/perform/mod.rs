@@ -5,6 +5,7 @@ mod beside;
 mod call;
 mod callbacks;
 mod checks;
+mod child;
 pub(crate) mod children;
 mod clocks;
 mod code;
@@ -31,8 +32,10 @@ mod validate;
 
 pub(crate) use ask::{codec_of, surroundings};
 pub(crate) use call::{Parked, no_host};
+pub(crate) use callbacks::METHODS;
+pub(crate) use child::cancel;
 pub(crate) use clocks::Clocks;
-pub(crate) use desk::{About, Agent, Desk};
+pub(crate) use desk::{About, Agent, Desk, way};
 pub(crate) use enter::findings;
 pub(crate) use replay::asked;
 

@@ -160,21 +160,15 @@ fn workflow(driver: &mut Driver<'_>, roots: &Roots, child: &Child) -> Result<Chi
         serde_json::from_str(&driver.plan_text(digest)?).map_err(Trouble::stuck)
     };
     let (of_input, of_params) = (schema(&plan.input.schema)?, schema(&plan.params)?);
-    let field = plan.input.message_field.as_deref();
     let said = message.clone().unwrap_or_else(|| driver.desk.message.clone());
-    let input = run_input(&of_input, field, Some(&said), input, &[]);
-    let params = run_input(&of_params, None, None, params, &[]);
-    let (input, params) = match (input, params) {
-        (Ok(input), Ok(params)) => (input, params),
-        (input, params) => {
-            let mut problems = input.err().unwrap_or_default();
-            problems.extend(params.err().unwrap_or_default());
-            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let fitted = fit(&plan, (&of_input, &of_params), Some(&said), (input, params));
+    let (input, params) = match fitted {
+        Ok(fitted) => fitted,
+        Err(why) => {
+            let step = driver.current_step()?.id;
+            let plan = plan.name;
             return Err(Trouble::stuck(format!(
-                "workflow `{}` cannot be started with what step `{}` gives it: {}",
-                plan.name,
-                driver.current_step()?.id,
-                said.join("; ")
+                "workflow `{plan}` cannot be started with what step `{step}` gives it: {why}"
             )));
         }
     };
@@ -185,6 +179,26 @@ fn workflow(driver: &mut Driver<'_>, roots: &Roots, child: &Child) -> Result<Chi
         params: Some(kept(driver, params)?),
         context: None,
     })
+}
+
+/// What a workflow is given, with defaults filled in; else all that does not fit its schemas.
+pub(super) fn fit(
+    plan: &Plan,
+    (of_input, of_params): (&Value, &Value),
+    message: Option<&str>,
+    (input, params): (Option<Value>, Option<Value>),
+) -> Result<(Value, Value), String> {
+    let field = plan.input.message_field.as_deref();
+    let input = run_input(of_input, field, message, input, &[]);
+    match (input, run_input(of_params, None, None, params, &[])) {
+        (Ok(input), Ok(params)) => Ok((input, params)),
+        (input, params) => {
+            let mut problems = input.err().unwrap_or_default();
+            problems.extend(params.err().unwrap_or_default());
+            let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Err(said.join("; "))
+        }
+    }
 }
 
 fn branch_of(plan: &Plan) -> BranchId {

@@ -253,6 +253,13 @@ impl Driver<'_> {
         let mut names = self.visit_environment()?;
         names.push(("BOTPIPE_TURN".to_owned(), self.desk.way_to(turn)));
         names.push(("BOTPIPE_ROLE".to_owned(), turn.role.to_string()));
+        let answer = self.current_visit()?.answer.clone();
+        if let Some(answer) = answer.filter(|_| turn.role.is_code()) {
+            let text = self.text_of(&answer)?;
+            let plain = serde_json::from_str::<Value>(&text);
+            let plain = plain.ok().and_then(|it| it.as_str().map(str::to_owned));
+            names.push(("BOTPIPE_ANSWER".to_owned(), plain.unwrap_or(text)));
+        }
         Ok(names)
     }
 

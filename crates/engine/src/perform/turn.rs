@@ -18,6 +18,7 @@ use super::desk::Agent;
 use crate::driver::Driver;
 use crate::environment;
 use crate::process::{self, Clock, Ended, How, Reply, Spec, Stream, Watch};
+use crate::prompt::control_line;
 use crate::workspace::files::Hasher;
 
 /// Bytes of an answer that are kept.
@@ -146,7 +147,10 @@ fn result_of(
         Role::Script => super::validate::printed(&driver.run.plan, &step, ended),
         _ => Cow::Borrowed(ended.stdout.text.as_str()),
     };
-    let text = driver.desk.redactor.redact(&text).into_owned();
+    let redactor = &driver.desk.redactor;
+    // What a hook says is JSON, and stays that without the secrets in it.
+    let control = turn.role.is_hook().then(|| control_line(&text, |it| redactor.redact_json(it)));
+    let text = control.flatten().unwrap_or_else(|| redactor.redact(&text).into_owned());
     let text = driver.keep(&text)?;
     let exit = match ended.how {
         How::Exited(code) if turn.role.is_code() => Some(code),

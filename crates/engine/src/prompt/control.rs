@@ -7,7 +7,7 @@ use botpipe_kernel::plan::{StatePlace, Target};
 use botpipe_kernel::run::WorklistChange;
 use serde_json::{Map, Value};
 
-use super::outcome::Envelope;
+use super::outcome::{Envelope, last_line};
 use super::schema::compile;
 use super::text::did_you_mean;
 
@@ -87,21 +87,19 @@ pub fn read_return(value: &Value) -> Result<Return, String> {
     Ok(Return { way, set, worklists: effects(object.get("effects"))? })
 }
 
+/// A control that a command printed, alone and as what `change` makes of its values; `None`: it printed
+/// none, or one that cannot be read.
+pub fn control_line(stdout: &str, change: impl FnOnce(Value) -> Value) -> Option<String> {
+    let control = last_line(stdout, "control").ok()??;
+    Some(format!("{}\n", serde_json::json!({ "control": change(control) })))
+}
+
 /// The control that a hook's command printed: its last line that is `{"control": …}`.
 ///
 /// # Errors
 /// What is wrong with that line.
 pub fn printed_return(stdout: &str) -> Result<Return, String> {
-    let control = stdout
-        .lines()
-        .rev()
-        .map(|line| line.trim_start_matches('\u{feff}').trim())
-        .filter(|line| line.starts_with('{') && line.contains("\"control\""))
-        .find_map(|line| match serde_json::from_str(line) {
-            Ok(Value::Object(mut object)) => object.remove("control"),
-            _ => None,
-        });
-    read_return(&control.unwrap_or(Value::Null))
+    read_return(&last_line(stdout, "control")?.unwrap_or(Value::Null))
 }
 
 fn is_there(object: &Map<String, Value>, key: &str) -> bool {
@@ -203,6 +201,9 @@ fn goto(value: &Value) -> Result<Way, String> {
 fn request_input(value: &Value) -> Result<Way, String> {
     const WHAT: &str = "request_input";
     if let Value::String(question) = value {
+        if question.trim().is_empty() {
+            return Err("the question of `request_input` is empty".to_owned());
+        }
         let (choices, schema) = (Vec::new(), None);
         return Ok(Way::RequestInput { question: question.clone(), choices, schema });
     }

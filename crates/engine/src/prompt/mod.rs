@@ -17,7 +17,9 @@ pub use contract::{
     AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
     Recalls, Wanted, WriteLine, parts_of, without_interruption,
 };
-pub use control::{Change, Return, Way, printed_return, read_return, worklist_change};
+pub use control::{
+    Change, Return, Way, control_line, printed_return, read_return, worklist_change,
+};
 pub use feedback::feedback_text;
 pub use inputs::{InputProblem, fill_defaults, run_input};
 pub use outcome::{Envelope, read, script_outcome};

@@ -58,16 +58,31 @@ pub fn script_outcome(stdout: &str, exit: i32) -> Result<Envelope, String> {
     if exit != 0 {
         return Ok(plain("failed"));
     }
-    stdout
-        .lines()
-        .rev()
-        .map(|line| line.trim_start_matches('\u{feff}').trim())
-        .filter(|line| line.starts_with('{') && line.contains("\"outcome\""))
-        .find_map(|line| match serde_json::from_str(line) {
-            Ok(Value::Object(mut object)) => object.remove("outcome"),
-            _ => None,
-        })
-        .map_or_else(|| Ok(plain("done")), |outcome| strict(&outcome))
+    last_line(stdout, "outcome")?.map_or_else(|| Ok(plain("done")), |outcome| strict(&outcome))
+}
+
+/// What stands under a key in the last line that is an object with it; or in the whole text, when that
+/// is one.
+///
+/// # Errors
+/// That line is broken: it is not passed over, since what it says may matter.
+pub(super) fn last_line(stdout: &str, key: &str) -> Result<Option<Value>, String> {
+    let quoted = format!("\"{key}\"");
+    let found = |text: &str| match serde_json::from_str(text) {
+        Ok(Value::Object(mut object)) => Ok(object.remove(key)),
+        Ok(_) => Ok(None),
+        Err(error) => Err(format!("the line with {quoted} is no JSON: {error}")),
+    };
+    if let Ok(Some(whole)) = found(stdout.trim_start_matches('\u{feff}').trim()) {
+        return Ok(Some(whole));
+    }
+    let lines = stdout.lines().rev().map(|line| line.trim_start_matches('\u{feff}').trim());
+    for line in lines.filter(|line| line.starts_with('{') && line.contains(&quoted)) {
+        if let Some(value) = found(line)? {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
 }
 
 /// The text as one JSON object that is an envelope; `None` when it is none.

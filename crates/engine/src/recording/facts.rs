@@ -1,36 +1,72 @@
 //! What a run did, one fact a line: the events without what differs from one playing to the next.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::mem;
 
-use botpipe_journal::Stored;
-use botpipe_kernel::ids::TurnId;
+use botpipe_kernel::ids::{BranchId, TurnId, VisitId};
+use botpipe_kernel::run::Event;
 use serde_json::Value;
 
-/// The events of a run as lines that are the same whenever the same is played.
+use super::family::Family;
+use crate::perform::way;
+
+/// The events of a run, and of all below it, as lines that are the same whenever the same is played.
 ///
 /// Left out are times, ids, digests and processes, and the kinds of event that tell how a turn was
-/// carried out and not what came of it.
+/// carried out and not what came of it. Children end in any order: what is told of them stands in the
+/// order in which they were planned, where the last of them ended.
 ///
 /// # Shape
-/// `route_taken visit=plan/1 tag=accepted to=implement`
-pub(crate) fn facts(events: &[Stored]) -> Vec<String> {
+/// `route_taken visit=plan/1 tag=accepted to=implement`, and of the run of a branch
+/// `review/1/lint: route_taken visit=lint/1 tag=done to=finish`
+pub(crate) fn facts(family: &Family) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for stored in events {
-        let Ok(event) = serde_json::to_value(&stored.event) else { continue };
-        if LEFT_OUT.contains(&stored.event.kind()) {
+    let mut planned: Vec<(&VisitId, &BranchId)> = Vec::new();
+    let mut ended: BTreeMap<Option<usize>, Vec<String>> = BTreeMap::new();
+    let is_resumed = |event: &Event| matches!(event, Event::RunResumed { .. });
+    let taken_up = family.events.iter().rposition(|stored| is_resumed(&stored.event));
+    for (at, stored) in family.events.iter().enumerate() {
+        let (kind, event) = (stored.event.kind(), &stored.event);
+        let went_on = matches!(event, Event::RunStopped { .. }) && taken_up > Some(at);
+        if LEFT_OUT.contains(&kind) || went_on {
             continue;
         }
-        let line = line(stored.event.kind(), &event);
+        let Ok(value) = serde_json::to_value(event) else { continue };
+        let line = line(kind, &value);
+        let line = if family.way.is_empty() { line } else { format!("{}: {line}", family.way) };
+        match event {
+            Event::ChildEnded { visit, branch, .. } | Event::ChildSkipped { visit, branch } => {
+                let place = planned.iter().position(|it| *it == (visit, branch));
+                let own = way(&family.way, format_args!("{visit}/{branch}"));
+                let child = family.below.iter().find(|child| child.way == own);
+                let mut told = child.map(facts).unwrap_or_default();
+                told.push(line);
+                ended.insert(place, told);
+                continue;
+            }
+            Event::ChildrenPlanned { visit, children } => {
+                planned.extend(children.iter().map(|child| (visit, &child.branch)));
+            }
+            Event::CallbackOwed { turn, child: Some(child), .. } => {
+                planned.push((&turn.visit, &child.branch));
+            }
+            _ => {}
+        }
+        lines.extend(mem::take(&mut ended).into_values().flatten());
         // A turn that was cut off is owed again.
         if lines.last() != Some(&line) {
             lines.push(line);
         }
     }
+    lines.extend(ended.into_values().flatten());
     lines
 }
 
 /// Kinds of event that say how, not what.
-const LEFT_OUT: [&str; 16] = [
+const LEFT_OUT: [&str; 18] = [
+    "child_owed",
+    "child_rested",
     "baseline_taken",
     "turn_started",
     "session_known",
@@ -87,6 +123,10 @@ fn line(kind: &str, event: &Value) -> String {
     for finding in event["findings"].as_array().into_iter().flatten() {
         let _ = write!(line, " {}={}", plain(&finding["artifact"]), first_key(&finding["state"]));
     }
+    if let Some(children) = event["children"].as_array() {
+        let names: Vec<String> = children.iter().map(|child| plain(&child["branch"])).collect();
+        let _ = write!(line, " branches={}", names.join(","));
+    }
     if let Some(artifacts) = event["artifacts"].as_object() {
         let names: Vec<&str> = artifacts.keys().map(String::as_str).collect();
         let _ = write!(line, " artifacts={}", names.join(","));
@@ -100,7 +140,7 @@ fn line(kind: &str, event: &Value) -> String {
 fn word(key: &str, value: &Value) -> String {
     let Value::Array(items) = value else {
         let text = plain(value);
-        let turn = text.parse::<TurnId>().ok().filter(|turn| key == "turn" && !turn.role.is_code());
+        let turn = text.parse::<TurnId>().ok().filter(|_| key == "turn");
         return turn.map_or(text, |turn| turn.path());
     };
     items.iter().map(|item| plain(&item["id"])).collect::<Vec<_>>().join(",")

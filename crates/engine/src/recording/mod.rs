@@ -1,9 +1,12 @@
 //! A run recorded into a cassette: what its agents were asked, answered and left behind, turn by turn.
 //!
-//! While a run that is recorded moves, each turn's recording lies in `runs/<run>/recording/`; the
-//! cassette is put together from these and the journal whenever its owner lets go.
+//! While a run that is recorded moves, each turn's recording lies in `runs/<run>/recording/`, for the
+//! runs below it in such a folder of their own; the cassette is put together from these and the journals
+//! whenever the owner of the whole lets go.
 
+mod claims;
 mod facts;
+mod family;
 mod turn;
 
 use std::fs;
@@ -11,19 +14,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use botpipe_journal::Stored;
-use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
+use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::run::{Event, Lifecycle, Provider};
-use botpipe_providers::Cassette;
+use botpipe_providers::{Cassette, Recording};
 
 pub(crate) use facts::facts;
+pub(crate) use family::Family;
 pub(crate) use turn::Recorder;
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::parts::Parts;
+use crate::perform::way;
 use crate::projection::View;
 use crate::request::{Notice, Progress, RunRef};
 use crate::workspace;
+use crate::workspace::layout::WorkspacePath;
 
 const FOLDER: &str = "recording";
 /// Holds the path of the file that the cassette is written to.
@@ -35,7 +41,7 @@ impl Engine {
     /// # Errors
     /// No such run; one that was not recorded; a recording that cannot be read.
     pub fn cassette(&self, which: &RunRef) -> Result<String, Error> {
-        let row = self.find(which)?;
+        let row = self.find_root(which)?;
         let made = cassette(&self.parts, &row.task, &row.workflow, &row.run)?;
         let cassette = made.ok_or_else(|| Error::NotRecorded {
             run: row.run.clone(),
@@ -43,6 +49,12 @@ impl Engine {
             workflow: row.workflow.clone(),
         })?;
         Ok(cassette.to_text())
+    }
+
+    /// A run, and all that ran below it.
+    pub(crate) fn family(&self, which: &RunRef) -> Result<Family, Error> {
+        let row = self.find_root(which)?;
+        Family::read(&self.parts, &row.run, &row.workflow)
     }
 }
 
@@ -58,6 +70,16 @@ pub(crate) fn begin(
     fs::create_dir_all(&folder).map_err(workspace::Error::io("create", &folder))?;
     let path = folder.join(TARGET);
     fs::write(&path, text).map_err(workspace::Error::io("write", &path))?;
+    Ok(())
+}
+
+/// Has a run below one that is recorded recorded as well.
+///
+/// # Order
+/// Before the run is there: one that is there is recorded or never is.
+pub(crate) fn begin_below(run_folder: &WorkspacePath) -> Result<(), Error> {
+    let folder = run_folder.absolute.join(FOLDER);
+    fs::create_dir_all(&folder).map_err(workspace::Error::io("create", &folder))?;
     Ok(())
 }
 
@@ -95,34 +117,45 @@ fn cassette(
     if !folder.is_dir() {
         return Ok(None);
     }
-    let stored = parts.journal.read(run)?;
+    let family = Family::read(parts, run, workflow)?;
     let mut cassette = Cassette {
         workflow: workflow.to_string(),
-        recorded: words(parts, &stored),
-        events: facts(&stored),
+        recorded: words(parts, &family.events),
+        events: facts(&family),
         turns: Vec::new(),
     };
-    for stored in &stored {
-        let Event::TurnEnded { turn, .. } = &stored.event else { continue };
-        let path = turn.path();
-        if turn.role.is_code() || cassette.turns.iter().any(|(known, _)| *known == path) {
-            continue;
+    let mut turns: Vec<(u64, String, Recording)> = Vec::new();
+    for one in family.all() {
+        let folder = self::folder(parts, task, &one.workflow, &one.run);
+        for (at, turn) in one.own_turns() {
+            let path = way(&one.way, turn.path());
+            if turns.iter().any(|(_, known, _)| *known == path) {
+                continue;
+            }
+            if let Some(recording) = recording(&folder, &one.run, turn)? {
+                turns.push((at, path, recording));
+            }
         }
-        let file = folder.join(turn::file_name(turn));
-        let record = |message| Error::Record {
-            run: run.clone(),
-            what: format!("the recording of turn {turn}"),
-            message,
-        };
-        let text = match fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(record(error.to_string())),
-        };
-        let read = Cassette::parse(&text).map_err(|error| record(error.to_string()))?;
-        cassette.turns.extend(read.turns);
     }
+    turns.sort_by_key(|(at, _, _)| *at);
+    cassette.turns.extend(turns.into_iter().map(|(_, path, recording)| (path, recording)));
     Ok(Some(cassette))
+}
+
+/// What was recorded of a turn; `None`: it could not be, and that was told.
+fn recording(folder: &Path, run: &RunId, turn: &TurnId) -> Result<Option<Recording>, Error> {
+    let record = |message| Error::Record {
+        run: run.clone(),
+        what: format!("the recording of turn {turn}"),
+        message,
+    };
+    let text = match fs::read_to_string(folder.join(turn::file_name(turn))) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(record(error.to_string())),
+    };
+    let read = Cassette::parse(&text).map_err(|error| record(error.to_string()))?;
+    Ok(read.turns.into_iter().map(|(_, recording)| recording).next())
 }
 
 /// How the run's turns were done, for people who read the cassette.

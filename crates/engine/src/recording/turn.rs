@@ -1,18 +1,19 @@
 //! One turn recorded: the files before it, and after it what changed and what was answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::TurnId;
+use botpipe_kernel::plan::Step;
 use botpipe_kernel::run::{FailureClass, FileStamp, Input, SnapshotId, TurnResult};
 use botpipe_providers::{Cassette, FilePatch, RecordedEnd, Recording};
 use serde::{Deserialize, Serialize};
 
 use super::FOLDER;
 use crate::driver::{Driver, activity_name};
-use crate::perform::asked;
+use crate::perform::{Trouble, asked};
 use crate::request::Notice;
 use crate::workspace::artifacts;
 use crate::workspace::files;
@@ -20,7 +21,7 @@ use crate::workspace::layout::WorkspacePath;
 
 /// Records the turns of one owner.
 pub(crate) struct Recorder {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// What the running turn was seen doing.
     heard: Vec<String>,
 }
@@ -83,10 +84,11 @@ impl Driver<'_> {
 
     /// Records what a turn left and answered.
     pub(crate) fn end_recording(&mut self, turn: &TurnId, prompt: &str, ended: &Input) {
-        let Input::TurnEnded { result, .. } = ended else { return };
-        if self.desk.recorder.is_none() {
-            return;
-        }
+        let Some(recorder) = &self.desk.recorder else { return };
+        let Input::TurnEnded { result, .. } = ended else {
+            // Nothing was done: what others do until it is asked again is not its own.
+            return drop(fs::remove_file(recorder.before(turn)));
+        };
         let end = match result {
             TurnResult::Failed { class: FailureClass::ReplayMismatch, .. } => return,
             TurnResult::Failed { class, message } => {
@@ -162,6 +164,11 @@ impl Driver<'_> {
             self.add(&path, &path, &mut recording.patch)?;
         }
         let names = self.artifact_names(turn)?;
+        let of_others = match &self.desk.recorder {
+            Some(recorder) => recorder.claimed_beside(&self.desk.run_id),
+            None => Ok(BTreeSet::new()),
+        };
+        let of_others = of_others.map_err(|error| error.to_string())?;
         let gone = before.files.keys().filter(|path| !now.files.contains_key(*path));
         let written =
             now.files.iter().filter(|(path, stamp)| before.files.get(*path) != Some(stamp));
@@ -169,7 +176,7 @@ impl Driver<'_> {
             let whole = format!("{}/{path}", self.desk.folder);
             if let Some(name) = names.get(&whole) {
                 self.add(&whole, name, &mut recording.artifacts)?;
-            } else {
+            } else if !of_others.contains(&whole) {
                 let name = format!("{{{{ workflow.folder }}}}/{path}");
                 self.add(&whole, &name, &mut recording.patch)?;
             }
@@ -180,6 +187,21 @@ impl Driver<'_> {
             ..Cassette::default()
         };
         fs::write(file, cassette.to_text()).map_err(|error| error.to_string())
+    }
+
+    /// Tells those that are recorded beside this run what its step may write.
+    pub(crate) fn claim(&mut self, step: &Step) -> Result<(), Trouble> {
+        if self.desk.recorder.is_none() {
+            return Ok(());
+        }
+        let mut places = Vec::new();
+        for name in step.writes() {
+            places.push(self.artifact_place(name)?.relative);
+        }
+        match &self.desk.recorder {
+            Some(recorder) => recorder.claim(&places).map_err(Trouble::stuck),
+            None => Ok(()),
+        }
     }
 
     /// The artifacts that a turn may write, by their path.

@@ -8,6 +8,7 @@ use botpipe_lang::reading::{
     wrong_type,
 };
 
+use super::functions::is_known;
 use super::read::{content, entries, texts};
 use super::{Content, Expect};
 
@@ -20,7 +21,8 @@ const STATES: [(&str, &str); 6] = [
     ("cancelled", "cancelled"),
 ];
 
-pub(super) fn expect(entry: &Entry, plan: &Plan, report: &mut Report<'_>) -> Expect {
+pub(super) fn expect(entry: &Entry, family: &[Plan], report: &mut Report<'_>) -> Expect {
+    let Some(plan) = family.first() else { return Expect::default() };
     let Some(mut fields) = Fields::of(&entry.value, "`expect`", entry.key_span, report) else {
         return Expect::default();
     };
@@ -31,6 +33,7 @@ pub(super) fn expect(entry: &Entry, plan: &Plan, report: &mut Report<'_>) -> Exp
         exit: fields.get("exit").and_then(|it| exit_code(it, report)),
         routes: fields.get("routes").map(|it| routes(it, plan, report)),
         turns: fields.get("turns").and_then(|it| count(it, MOST_STEPS, report)),
+        calls: fields.get("calls").map(|it| calls(it, family, report)).unwrap_or_default(),
         question: fields.get("question").and_then(|it| words(it, report)),
         reason: fields.get("reason").and_then(|it| words(it, report)),
         artifacts: fields
@@ -55,6 +58,19 @@ fn exit_code(entry: &Entry, report: &mut Report<'_>) -> Option<u8> {
         report.push(Problem::new(Code::Range, entry.value.span, message));
     }
     code
+}
+
+/// How often each function was called; none is a number too.
+fn calls(entry: &Entry, family: &[Plan], report: &mut Report<'_>) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    for entry in entries(entry, "functions as a map: a name and how often it was called", report) {
+        is_known(entry, family, report);
+        match entry.value.value {
+            Value::Int(0) => found.push((entry.key.clone(), 0)),
+            _ => found.extend(count(entry, MOST_STEPS, report).map(|n| (entry.key.clone(), n))),
+        }
+    }
+    found
 }
 
 fn routes(entry: &Entry, plan: &Plan, report: &mut Report<'_>) -> Vec<(String, String)> {

@@ -7,17 +7,21 @@ use std::path::Path;
 use botpipe_kernel::run::{Event, Lifecycle};
 use serde_json::Value;
 
+use super::host::Scripts;
 use super::{Case, Content, Recorded};
 use crate::engine::RunView;
 use crate::projection::word;
 use crate::prompt::{ItemRoot, Roots, WorkflowRoot, render};
-use crate::recording::facts;
+use crate::recording::{Family, facts};
 use crate::scratch;
 
 /// What a case left behind.
 pub(super) struct Came<'c> {
     pub(super) case: &'c Case,
     pub(super) view: &'c RunView,
+    /// The run, and all below it.
+    pub(super) family: &'c Family,
+    pub(super) scripts: &'c Scripts,
     pub(super) folder: &'c Path,
     pub(super) exit: u8,
     /// Answers that nothing asked for.
@@ -62,6 +66,7 @@ impl Came<'_> {
                 Err(error) => problems.push(error.to_string()),
             }
         }
+        problems.extend(self.scripts.problems());
         problems
     }
 
@@ -127,26 +132,29 @@ impl Came<'_> {
                 expected.iter().map(|(step, tag)| format!("{step}: {tag}")).collect();
             problems.extend(first_difference("route", &expected, &taken));
         }
-        let turns = turns(self.view);
+        let turns = self.family.turns();
+        let count = u32::try_from(turns.len()).unwrap_or(u32::MAX);
         if let Some(expected) = expect.turns
-            && expected != turns
+            && expected != count
         {
-            problems.push(format!("turns: expected {expected}, found {turns}"));
+            problems.push(format!("turns: expected {expected}, found {count}"));
+        }
+        for (name, expected) in &expect.calls {
+            let found = self.scripts.calls(name);
+            if *expected != found {
+                problems.push(format!(
+                    "calls of function `{name}`: expected {expected}, found {found}"
+                ));
+            }
         }
         match &self.case.agent {
             Recorded::Cassette { path, events, .. } if !events.is_empty() && !self.update => {
                 let what = format!("`{path}` tells another run; event");
-                problems.extend(first_difference(&what, events, &facts(&self.view.events)));
+                problems.extend(first_difference(&what, events, &facts(self.family)));
             }
             Recorded::Cassette { .. } => {}
             Recorded::Script(cassette) => {
-                let asked = |path: &str| {
-                    self.view.events.iter().any(|stored| match &stored.event {
-                        Event::TurnEnded { turn, .. } => turn.path() == path,
-                        _ => false,
-                    })
-                };
-                for (path, _) in cassette.turns.iter().filter(|(path, _)| !asked(path)) {
+                for (path, _) in cassette.turns.iter().filter(|(path, _)| !turns.contains(path)) {
                     problems.push(format!("turn `{path}` was never asked"));
                 }
             }
@@ -233,14 +241,6 @@ impl Came<'_> {
     }
 }
 
-/// Turns of agents that ended.
-pub(super) fn turns(view: &RunView) -> u32 {
-    let ended = view.events.iter().filter(
-        |stored| matches!(&stored.event, Event::TurnEnded { turn, .. } if !turn.role.is_code()),
-    );
-    u32::try_from(ended.count()).unwrap_or(u32::MAX)
-}
-
 /// Where two lists first differ.
 fn first_difference(what: &str, expected: &[String], found: &[String]) -> Option<String> {
     let at = expected.iter().zip(found).take_while(|(a, b)| a == b).count();
@@ -251,7 +251,7 @@ fn first_difference(what: &str, expected: &[String], found: &[String]) -> Option
 }
 
 /// What of `expected` is not in `found`: the first place.
-fn subset(expected: &Value, found: &Value, place: &str) -> Option<String> {
+pub(super) fn subset(expected: &Value, found: &Value, place: &str) -> Option<String> {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
             expected.iter().find_map(|(key, expected)| {

@@ -2,11 +2,15 @@
 
 mod expected;
 mod find;
+mod functions;
+mod host;
 mod judge;
 mod play;
 mod read;
 mod script;
+mod ways;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,7 +18,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use botpipe_kernel::ids::TurnId;
 use botpipe_kernel::run::Lifecycle;
 use botpipe_lang::{Compiled, Diagnostic, SourceFile};
 use botpipe_providers::Cassette;
@@ -22,6 +25,8 @@ use serde_json::Value;
 
 pub use find::{Beside, FindError, find};
 pub use read::read;
+
+use functions::Scripted;
 
 use crate::process::StopSwitch;
 
@@ -54,6 +59,8 @@ pub struct Case {
     /// Files of the scratch repository, over those of `workspace`.
     files: Vec<(String, String)>,
     agent: Recorded,
+    /// What stands in the place of the program that has them.
+    functions: BTreeMap<String, Scripted>,
     answers: Vec<String>,
     max_steps: Option<u32>,
     timeout: Duration,
@@ -77,6 +84,8 @@ struct Expect {
     /// Visits and the route each took, in order: `implement[item-1]`, `accepted`.
     routes: Option<Vec<(String, String)>>,
     turns: Option<u32>,
+    /// How often each function was called.
+    calls: Vec<(String, u32)>,
     question: Option<String>,
     reason: Option<String>,
     artifacts: Vec<(String, Content)>,
@@ -153,10 +162,4 @@ pub fn run(files: &[TestFile], options: Options, stop: &StopSwitch) -> Vec<CaseR
     let mut results = results.into_inner().unwrap_or_default();
     results.sort_by_key(|(at, _)| *at);
     results.into_iter().map(|(_, result)| result).collect()
-}
-
-/// A turn's path as a test file may write it: without its last number it is the first attempt.
-fn turn_path(written: &str) -> Option<TurnId> {
-    let turn = written.parse().or_else(|_| format!("{written}/1").parse::<TurnId>()).ok()?;
-    (turn.start == 1).then_some(turn)
 }

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use botpipe_kernel::ids::TaskId;
 use botpipe_kernel::run::Lifecycle;
 
-use super::judge::{Came, turns};
+use super::host::Scripts;
+use super::judge::Came;
 use super::{Beside, Case, CaseResult, Options, Recorded, TestFile};
 use crate::engine::Engine;
 use crate::process::StopSwitch;
@@ -66,7 +68,8 @@ fn in_folder(
     fs::create_dir(&place).map_err(|error| error.to_string())?;
     lay_out(&place, &file.beside, case)?;
     let recording = folder.join("recording.json");
-    let engine = Engine::open(&place).map_err(|error| error.to_string())?;
+    let scripts = Arc::new(Scripts::of(&case.functions));
+    let engine = Engine::open_hosted(&place, scripts.clone()).map_err(|error| error.to_string())?;
     let (end, answers_left) = timed(case.timeout, stop, |stop| {
         run(&engine, file, case, options.update.then(|| recording.clone()), stop)
     })?;
@@ -74,10 +77,13 @@ fn in_folder(
         RunRef { workflow: end.workflow.clone(), task: end.task.clone(), run: Some(end.run) };
     let view = engine.show(&which).map_err(|error| error.to_string())?;
     word(&view.state.lifecycle).clone_into(&mut result.state);
-    result.turns = turns(&view);
+    let family = engine.family(&which).map_err(|error| error.to_string())?;
+    result.turns = u32::try_from(family.turns().len()).unwrap_or(u32::MAX);
     let came = Came {
         case,
         view: &view,
+        family: &family,
+        scripts: &scripts,
         folder: &place,
         exit: (options.exit_of)(&view.state.lifecycle),
         answers_left,

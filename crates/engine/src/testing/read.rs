@@ -1,5 +1,6 @@
 //! A test file's text, read strictly against the plan of its workflow.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,10 @@ use botpipe_lang::reading::{
 };
 use botpipe_lang::{Code, Compiled, Severity, SourceFile, Span, compile};
 
+use super::functions::{Scripted, functions};
 use super::{Beside, Case, TestFile, Unreadable, expected, script};
 use crate::catalog;
+use crate::start::family;
 
 /// Reads a test file and compiles its workflow; what is wrong is all said at once.
 ///
@@ -59,10 +62,15 @@ fn file(
     }
     let named = fields.get("workflow");
     let compiled = workflow(workspace, beside, source, named, root.span, report)?;
-    let plan = compiled.plan.as_ref()?;
+    let family = family(&compiled, compiled.plan.as_ref()?);
     let shared = Shared {
         beside,
-        plan,
+        functions: fields
+            .get("functions")
+            .map(|it| functions(it, &family, report))
+            .unwrap_or_default(),
+        family: &family,
+        compiled: &compiled,
         workspace: fields.get("workspace").and_then(|it| folder(it, report)),
         files: fields.get("files").map(|it| files(it, report)).unwrap_or_default(),
     };
@@ -106,12 +114,12 @@ fn workflow(
                 }
             }
         }
-        Some(Some(path)) => at_path(beside, path, span, report)?,
+        Some(Some(path)) => at_path(workspace, beside, path, span, report)?,
         None => {
             let own = source.name.rsplit(['/', ':']).next().unwrap_or_default();
             let single = format!("{}.sop{YAML}", own.split('.').next().unwrap_or_default());
             let whole = beside.files().read("sop.yaml").is_ok();
-            at_path(beside, if whole { "sop.yaml" } else { &single }, span, report)?
+            at_path(workspace, beside, if whole { "sop.yaml" } else { &single }, span, report)?
         }
     };
     if compiled.plan.is_none() {
@@ -128,10 +136,21 @@ fn workflow(
 const YAML: &str = ".yaml";
 
 /// The workflow at a path beside the test file.
-fn at_path(beside: &Beside, path: &str, span: Span, report: &mut Report<'_>) -> Option<Compiled> {
+fn at_path(
+    workspace: &Path,
+    beside: &Beside,
+    path: &str,
+    span: Span,
+    report: &mut Report<'_>,
+) -> Option<Compiled> {
     let files = beside.files();
     if let Ok(text) = files.read(path) {
         let name = beside.place(path);
+        let folder = match beside {
+            Beside::Disk(folder) => Some(folder.clone()),
+            Beside::Shipped(_) => None,
+        };
+        let files = catalog::with_workflows(files, folder, workspace);
         return Some(compile(&SourceFile { name, text }, files.as_ref()));
     }
     let message = format!("there is no workflow file `{path}` beside this test");
@@ -145,7 +164,10 @@ fn at_path(beside: &Beside, path: &str, span: Span, report: &mut Report<'_>) -> 
 /// What all cases of a file have in common.
 struct Shared<'f> {
     beside: &'f Beside,
-    plan: &'f Plan,
+    /// The workflow and those below it.
+    family: &'f [Plan],
+    compiled: &'f Compiled,
+    functions: BTreeMap<String, Scripted>,
     workspace: Option<String>,
     files: Vec<(String, String)>,
 }
@@ -170,7 +192,7 @@ fn case(node: &Node, shared: &Shared<'_>, report: &mut Report<'_>) -> Option<Cas
     let (cassette, turns) = (fields.get("cassette"), fields.get("turns"));
     let agent = match (cassette, turns) {
         (Some(entry), None) => script::cassette(entry, shared.beside, report),
-        (None, Some(entry)) => Some(script::script(entry, shared.plan, report)),
+        (None, Some(entry)) => Some(script::script(entry, shared.compiled, report)),
         (None, None) => {
             report.push(
                 Problem::new(Code::MissingKey, node.span, "a case needs `cassette` or `turns`")
@@ -184,12 +206,16 @@ fn case(node: &Node, shared: &Shared<'_>, report: &mut Report<'_>) -> Option<Cas
             None
         }
     };
+    let mut scripted = shared.functions.clone();
+    scripted.extend(
+        fields.get("functions").map(|it| functions(it, shared.family, report)).unwrap_or_default(),
+    );
     let answers = fields.get("answers").map(|it| texts(it, report)).unwrap_or_default();
     let max_steps = fields.get("max_steps").and_then(|it| count(it, MOST_STEPS, report));
     let timeout = fields.get("timeout").and_then(|it| duration(it, report));
     let expect = fields
         .get("expect")
-        .map(|it| expected::expect(it, shared.plan, report))
+        .map(|it| expected::expect(it, shared.family, report))
         .unwrap_or_default();
     fields.close(&[], report);
     Some(Case {
@@ -200,6 +226,7 @@ fn case(node: &Node, shared: &Shared<'_>, report: &mut Report<'_>) -> Option<Cas
         workspace: own.or_else(|| shared.workspace.clone()),
         files: all,
         agent: agent?,
+        functions: scripted,
         answers,
         max_steps,
         timeout: timeout.map_or(TIMEOUT, Duration::from_millis),

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use botpipe_kernel::ids::{ArtifactName, Role};
+use botpipe_kernel::ids::ArtifactName;
 use botpipe_kernel::plan::Plan;
 use botpipe_kernel::run::FailureClass;
-use botpipe_lang::Code;
 use botpipe_lang::reading::{Entry, Fields, Problem, Report, text};
+use botpipe_lang::{Code, Compiled};
 use botpipe_providers::{Cassette, FilePatch, RecordedEnd, Recording};
 
 use super::read::{content, entries, inside, texts};
-use super::{Beside, Recorded, turn_path};
+use super::ways::named;
+use super::{Beside, Recorded};
 
 pub(super) fn cassette(
     entry: &Entry,
@@ -37,55 +38,33 @@ pub(super) fn cassette(
     }
 }
 
-pub(super) fn script(entry: &Entry, plan: &Plan, report: &mut Report<'_>) -> Recorded {
-    let mut cassette = Cassette { workflow: plan.name.to_string(), ..Cassette::default() };
+pub(super) fn script(entry: &Entry, compiled: &Compiled, report: &mut Report<'_>) -> Recorded {
+    let workflow = compiled.plan.as_ref().map(|plan| plan.name.to_string()).unwrap_or_default();
+    let mut cassette = Cassette { workflow, ..Cassette::default() };
     for entry in entries(entry, "turns as a map: a turn's path and what it does", report) {
-        let Some(turn) = turn_path(&entry.key) else {
-            let message = format!("`{}` is no turn of an agent", entry.key);
-            report.push(Problem::new(Code::BadName, entry.key_span, message).help(
-                "a turn is `STEP/VISIT/ROLE`, or `STEP[ITEM]/VISIT/ROLE`: `plan/1/producer`",
-            ));
-            continue;
-        };
-        let step = plan.step(&turn.visit.step);
-        let steps = plan.steps.iter().map(|step| step.id.as_str());
-        if step.is_none() {
-            let message = format!("the workflow has no step `{}`", turn.visit.step);
-            let step = turn.visit.step.as_str();
-            report.push(
-                Problem::new(Code::UnknownTarget, entry.key_span, message).suggest(step, steps),
-            );
-        } else if step.is_some_and(|step| step.turn(turn.role).is_none()) {
-            let roles = [Role::Worker, Role::Producer, Role::Verifier];
-            let has =
-                roles.into_iter().filter(|role| step.is_some_and(|it| it.turn(*role).is_some()));
-            let has = has.map(Role::as_str).collect::<Vec<_>>().join("` and `");
-            let help = if has.is_empty() {
-                "it asks no agent, and runs for real".to_owned()
-            } else {
-                format!("it has `{has}`")
-            };
-            let message = format!("step `{}` has no {} turn", turn.visit.step, turn.role);
-            report.push(Problem::new(Code::WrongKind, entry.key_span, message).help(help));
-        }
-        if let Some(recording) = scripted(entry, plan, report) {
-            cassette.turns.push((turn.path(), recording));
+        let named = named(entry, compiled, report);
+        let plan = named.as_ref().and_then(|named| named.plan.as_ref());
+        let recording = scripted(entry, plan, report);
+        if let (Some(named), Some(recording)) = (named, recording) {
+            cassette.turns.push((named.way, recording));
         }
     }
     Recorded::Script(Box::new(cassette))
 }
 
-fn scripted(entry: &Entry, plan: &Plan, report: &mut Report<'_>) -> Option<Recording> {
+fn scripted(entry: &Entry, plan: Option<&Plan>, report: &mut Report<'_>) -> Option<Recording> {
     let mut fields = Fields::of(&entry.value, "a turn", entry.key_span, report)?;
     let (mut artifacts, mut patch) = (BTreeMap::new(), BTreeMap::new());
     if let Some(entry) = fields.get("writes") {
         for entry in entries(entry, "what the turn writes, by artifact or path", report) {
             let Some(text) = content(entry, report) else { continue };
             let write = FilePatch::Write { bytes: text.into_bytes(), executable: false };
-            let names = || plan.artifacts.keys().map(ArtifactName::as_str);
-            if names().any(|name| name == entry.key) {
+            let names = || plan.into_iter().flat_map(|it| it.artifacts.keys());
+            let names = || names().map(ArtifactName::as_str);
+            let is_path = entry.key.contains(['/', '.']);
+            if names().any(|name| name == entry.key) || (plan.is_none() && !is_path) {
                 artifacts.insert(entry.key.clone(), write);
-            } else if !entry.key.contains(['/', '.']) {
+            } else if !is_path {
                 let message = format!("`{}` is no artifact, and no path of a file", entry.key);
                 report.push(
                     Problem::new(Code::UnknownArtifact, entry.key_span, message)

@@ -70,6 +70,11 @@ impl Redactor {
                 let redacted = |(key, value)| (key, self.redact_json(value));
                 Value::Object(fields.into_iter().map(redacted).collect())
             }
+            // A secret may be a number.
+            Value::Number(number) => match self.redact(&number.to_string()) {
+                Cow::Borrowed(_) => Value::Number(number),
+                Cow::Owned(text) => Value::String(text),
+            },
             other => other,
         }
     }

@@ -92,7 +92,8 @@ fn a_script_speaks_with_its_exit_code_or_with_an_envelope() {
     assert_eq!(tag("whatever", 0).unwrap(), "done");
     assert_eq!(tag("{\"outcome\": {\"tag\": \"x\"}}", 3).unwrap(), "failed");
     assert_eq!(tag("log\n {\"outcome\": {\"tag\": \"x\"}}\r\nbye\n", 0).unwrap(), "x");
-    assert_eq!(tag("{\"outcome\": {\"tag\": \"x\"}\n", 0).unwrap(), "done");
+    let broken = tag("{\"outcome\": {\"tag\": \"x\"}\n", 0).unwrap_err();
+    assert!(broken.contains("is no JSON"), "{broken}");
     assert!(tag("{\"outcome\": {\"tag\": \"\"}}", 0).is_err());
 }
 

@@ -92,6 +92,8 @@ pub struct Run {
     /// The route that was taken last, and the payload of the last outcome: what a parent is told.
     pub last_route: Option<RouteTag>,
     pub last_payload: Option<Ref>,
+    /// Why code led it where it went last.
+    pub last_why: Option<String>,
     /// Signals that no step has waited for yet, oldest first.
     pub signals: Vec<Signal>,
     /// Ids of all signals that came.
@@ -343,6 +345,7 @@ impl Run {
             context: None,
             last_route: None,
             last_payload: None,
+            last_why: None,
             signals: Vec::new(),
             signals_before: BTreeSet::new(),
             values: Values::default(),

@@ -170,7 +170,9 @@ impl Reader<'_, '_> {
         }
         if let Some(entry) = fields.get("policy") {
             step.policy = self.policy(entry);
-            if matches!(step.work, WorkDecl::Run { .. } | WorkDecl::Validate { .. }) {
+            // What a function asks for is bound by it.
+            let runs = step.work.code().is_some_and(|code| !code.calls());
+            if runs {
                 let message = "nothing enforces a policy on a script yet";
                 self.report.push(
                     Problem::new(Code::PolicyNotEnforced, entry.key_span, message)

@@ -20,6 +20,8 @@ pub struct Protocol {
     servers: Vec<Value>,
     /// What a permission is answered with.
     allow: bool,
+    /// Folders that may be written beside the working directory.
+    beside: Vec<String>,
     stage: Stage,
     /// What the agent said, message by message, with their ids.
     said: Vec<(Option<String>, String)>,
@@ -65,6 +67,7 @@ impl Protocol {
             session: asked.session.map(str::to_owned),
             servers: servers.collect(),
             allow: asked.access.sandbox == SandboxMode::DangerFullAccess,
+            beside: asked.access.writable.clone(),
             stage: Stage::Silent,
             said: Vec::new(),
             open: BTreeSet::new(),
@@ -122,6 +125,11 @@ impl Protocol {
             return self.end(Err(Failure::new(FailureClass::Protocol, message)));
         }
         let mut params = json!({ "cwd": self.cwd, "mcpServers": self.servers });
+        // Offered, it takes folders beside that one; an agent without knows no other than its own.
+        let takes = &result["agentCapabilities"]["sessionCapabilities"]["additionalDirectories"];
+        if takes.is_object() && !self.beside.is_empty() {
+            params["additionalDirectories"] = json!(self.beside);
+        }
         let loads = result["agentCapabilities"]["loadSession"] == Value::Bool(true);
         let method = match &self.session {
             Some(session) if loads => {

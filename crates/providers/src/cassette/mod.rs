@@ -11,7 +11,8 @@ use botpipe_kernel::run::FailureClass;
 
 use difference::difference;
 
-/// Recorded turns of one run, keyed by turn path.
+/// Recorded turns of one run and all below it, keyed by the way to them: the turn's path, of a run below
+/// as `review/1/lint:fix/1/worker/1`.
 ///
 /// # Shape
 /// ```json

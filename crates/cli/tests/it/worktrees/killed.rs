@@ -165,3 +165,47 @@ fn a_branch_that_is_put_back_puts_back_its_own_files_alone() {
     place.say(&["resume", "side", "t"]).ends(0);
     assert_eq!(read(&place, "by-hand") + &read(&place, "one"), "stays\n1\n");
 }
+
+#[test]
+fn a_copy_that_a_power_cut_left_torn_is_made_again_and_what_is_left_of_it_is_kept() {
+    for (settled, torn) in [(false, true), (true, false)] {
+        let outside = tempfile::tempdir().unwrap();
+        let (begun, go) = (outside.path().join("begun"), outside.path().join("go"));
+        let (there, gone) = (begun.display(), go.display());
+        let slow = format!(
+            "echo half >> half; touch {there}; until [ -e {gone} ]; do sleep 0.02; done; echo 2 > slow"
+        );
+        let place = flow(&[("slow", &slow)]);
+        place.write("shared", "as it was\n");
+        let mut command = place.command(&["run", "side", "--task", "t"]);
+        let run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        kill_once(run, &begun, place.path());
+        let own = folders(&place).pop().unwrap();
+        let copy = fs::read_dir(own.join("files")).unwrap().next().unwrap().unwrap().path();
+        // What a power cut does: another boot, and a file that was never written.
+        let mark = own.join("unsettled");
+        assert!(!fs::read(&mark).unwrap().is_empty());
+        if settled {
+            fs::remove_file(&mark).unwrap();
+        } else {
+            fs::write(&mark, "another boot").unwrap();
+        }
+        fs::write(copy.join("shared"), "").unwrap();
+        // The run stands still in its second start, and can be looked at.
+        fs::remove_file(&begun).unwrap();
+        let mut resume = place.command(&["resume", "side", "t"]);
+        let mut run = resume.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        crate::place::wait_for("the second start", &begun, &mut run);
+        let left = own.join("torn");
+        assert_eq!(left.exists(), torn);
+        if torn {
+            let left = left.join(copy.file_name().unwrap());
+            assert_eq!(fs::read_to_string(left.join("half")).unwrap(), "half\n");
+        }
+        fs::write(&go, "").unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(0));
+        assert_eq!(read(&place, "shared"), if torn { "as it was\n" } else { "" });
+        assert_eq!(read(&place, "half"), if torn { "half\n" } else { "half\nhalf\n" });
+        assert!(folders(&place).is_empty());
+    }
+}

@@ -79,13 +79,13 @@ fn nothing_of_a_branch_that_failed_is_merged_and_its_files_are_recorded() {
 }
 
 #[test]
-fn renamed_removed_executable_linked_and_binary_files_are_merged_as_git_does() {
+fn moved_removed_executable_linked_and_binary_files_are_merged() {
     let place = flow(&[
         (
             "one",
             "mv long renamed; rm gone; chmod +x tool; ln -s tool link; printf 'b\\0b' > bin-one",
         ),
-        ("two", "sed -i s/9/NINE/ long; printf 'new\\0' > bin; rm -r folder; echo x > folder"),
+        ("two", "printf 'new\\0' > bin; rm -r folder; echo x > folder"),
         ("three", "printf 'other\\0' > bin; ln -sfn elsewhere old-link"),
     ]);
     place.write("long", &(lines(&[]) + &"more of it\n".repeat(20)));
@@ -96,7 +96,7 @@ fn renamed_removed_executable_linked_and_binary_files_are_merged_as_git_does() {
     symlink("tool", place.path().join("old-link")).unwrap();
     run(&place).ends(4);
     let at = |name: &str| place.path().join(name);
-    assert_eq!(read(&place, "renamed"), lines(&[(9, "NINE")]) + &"more of it\n".repeat(20));
+    assert_eq!(read(&place, "renamed"), lines(&[]) + &"more of it\n".repeat(20));
     assert!(!at("long").exists() && !at("gone").exists());
     assert_eq!(fs::metadata(at("tool")).unwrap().permissions().mode() & 0o111, 0o111);
     assert_eq!(fs::read_link(at("link")).unwrap(), Path::new("tool"));
@@ -107,6 +107,43 @@ fn renamed_removed_executable_linked_and_binary_files_are_merged_as_git_does() {
     assert_eq!(fs::read_link(at("old-link")).unwrap(), Path::new("tool"));
     let merge = &events(&place, "branches_merged")[0]["merge"];
     assert_eq!(merge["branches"][2]["conflicts"], serde_json::json!(["bin"]));
+}
+
+#[test]
+fn what_is_moved_by_one_and_changed_by_another_does_not_go_together() {
+    let place = flow(&[("one", "mv long moved"), ("two", "sed -i s/9/NINE/ long")]);
+    place.write("long", &(lines(&[]) + &"more of it\n".repeat(20)));
+    run(&place).ends(4);
+    assert!(!place.path().join("long").exists());
+    assert_eq!(read(&place, "moved"), lines(&[]) + &"more of it\n".repeat(20));
+    let merge = &events(&place, "branches_merged")[0]["merge"];
+    assert_eq!(merge["branches"][1]["conflicts"], serde_json::json!(["long"]));
+}
+
+#[test]
+fn a_file_where_another_has_a_folder_is_never_lost() {
+    let (file, below) = ("rm -r d; echo precious > d", "echo h > d/h.txt");
+    for (one, two) in [(file, below), (below, file), ("rm -r d; ln -s x d", below)] {
+        let place = flow(&[("one", one), ("two", two)]);
+        place.write("d/g.txt", "g\n");
+        run(&place).ends(4);
+        let merge = &events(&place, "branches_merged")[0]["merge"];
+        let conflicts = merge["branches"][1]["conflicts"].as_array().unwrap();
+        assert!(!conflicts.is_empty(), "{merge}");
+        assert_eq!(place.path().join("d").is_dir(), one == below, "the first one's stays");
+        assert_eq!(folders(&place).len(), 1, "the second one's is kept");
+    }
+    // A person's as well.
+    let place = flow(&[("one", "sleep 1; echo h > d/h.txt"), ("two", "true")]);
+    place.write("d/g.txt", "g\n");
+    let mut going = place.command(&["run", "side", "--task", "t"]);
+    let mut going = going.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the copies", || folders(&place).len() == 2);
+    fs::remove_dir_all(place.path().join("d")).unwrap();
+    place.write("d", "a person's\n");
+    going.wait().unwrap();
+    assert_eq!(read(&place, "d"), "a person's\n");
+    assert_eq!(events(&place, "children_joined")[0]["tag"], "partial");
 }
 
 #[test]

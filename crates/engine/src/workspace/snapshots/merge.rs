@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use botpipe_kernel::run::SnapshotId;
 use git2::{IndexConflict, MergeOptions, ObjectType};
 
-use super::restore::{sync, write_paths};
+use super::restore::write_paths;
 use super::store::Snapshots;
 use super::tree;
 use crate::workspace::Error;
@@ -155,8 +154,10 @@ impl Snapshots {
         let ids = [tree::id_of(base)?, tree::id_of(ours)?, tree::id_of(side)?];
         let merge = || {
             let [base, ours, side] = ids.map(|id| self.repository.find_tree(id));
-            let mut index =
-                self.repository.merge_trees(&base?, &ours?, &side?, Some(&MergeOptions::new()))?;
+            let mut options = MergeOptions::new();
+            // File by file: what was moved is a file gone and a file made.
+            options.find_renames(false);
+            let mut index = self.repository.merge_trees(&base?, &ours?, &side?, Some(&options))?;
             if !index.has_conflicts() {
                 return Ok((Some(index.write_tree_to(&self.repository)?), BTreeSet::new()));
             }
@@ -169,15 +170,35 @@ impl Snapshots {
             Ok((None, paths))
         };
         let (tree, conflicts) = merge().map_err(Error::git("merge what branches changed"))?;
-        let tree = tree.map_or_else(|| ours.clone(), |id| SnapshotId(id.to_string()));
-        Ok((tree, conflicts.into_iter().collect()))
+        let Some(tree) = tree.map(|id| SnapshotId(id.to_string())) else {
+            return Ok((ours.clone(), conflicts.into_iter().collect()));
+        };
+        let lost = self.lost(base, [ours, side], &tree)?;
+        let tree = if lost.is_empty() { tree } else { ours.clone() };
+        Ok((tree, lost))
     }
 
-    /// Has what was written on the disk: events will cite it.
-    fn settle(&self) -> Result<(), Error> {
-        let objects = self.folder.join("objects");
-        let folder = fs::File::open(&objects).map_err(Error::io("open", objects))?;
-        sync(&OwnedFd::from(folder));
-        Ok(())
+    /// The paths that one side alone changed and that are not in the merge as it has them: where one has
+    /// a file and the other a folder, git may let one of them fall.
+    fn lost(
+        &self,
+        base: &SnapshotId,
+        sides: [&SnapshotId; 2],
+        merged: &SnapshotId,
+    ) -> Result<Vec<String>, Error> {
+        let objects = self.objects()?;
+        let result = tree::flatten(&objects, merged)?;
+        let mut changed = Vec::with_capacity(sides.len());
+        for side in sides {
+            let paths: BTreeSet<_> = tree::differences(&objects, base, side)?.into_iter().collect();
+            changed.push((paths, tree::flatten(&objects, side)?));
+        }
+        let mut lost = BTreeSet::new();
+        for (own, other) in [(0, 1), (1, 0)] {
+            let (paths, files) = &changed[own];
+            let alone = paths.difference(&changed[other].0);
+            lost.extend(alone.filter(|path| result.get(*path) != files.get(*path)));
+        }
+        Ok(lost.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect())
     }
 }

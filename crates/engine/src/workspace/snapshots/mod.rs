@@ -2,12 +2,14 @@
 
 mod apply;
 mod checkout;
+mod durable;
 mod lent;
 mod merge;
 mod objects;
 mod restore;
 mod rules;
 mod scan;
+mod settling;
 mod stat_cache;
 mod store;
 mod surroundings;
@@ -16,5 +18,6 @@ mod worktree;
 
 pub use merge::{Merged, Side};
 pub use restore::Restored;
+pub use settling::Settling;
 pub use store::Snapshots;
 pub use worktree::Worktree;

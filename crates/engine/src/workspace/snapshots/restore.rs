@@ -13,6 +13,7 @@ use git2::{ObjectType, Oid};
 use rustix::fs::{FileType, Mode};
 
 use super::apply::{self, Place};
+use super::durable::sync_paths;
 use super::objects::Objects;
 use super::scan::{FOLDER_FLAGS, is_repository, stamp_of};
 use super::store::Snapshots;
@@ -77,7 +78,7 @@ impl Snapshots {
         let kept = self.keep(&plan, before)?;
         self.apply(&root, &plan, &staged, &kept)?;
         let _tidied_next_time = fs::remove_dir_all(&staged);
-        sync(&root);
+        sync_paths(&root, plan.write.iter().chain(&plan.remove));
         self.confirm(&plan, kept)
     }
 
@@ -223,9 +224,7 @@ impl Snapshots {
             self.own(&kept, &endangered)?;
         }
         self.name_kept(&kept)?;
-        let objects = self.folder.join("objects");
-        let folder = fs::File::open(&objects).map_err(Error::io("open", objects))?;
-        sync(&folder.into());
+        self.settle()?;
         Ok(kept)
     }
 
@@ -469,12 +468,4 @@ pub(super) fn write_paths(objects: &Objects<'_>, paths: &Paths) -> Result<Oid, E
         folders.entry(parent).or_default().push(entry);
     }
     top.map_or_else(|| objects.write(ObjectType::Tree, b""), Ok)
-}
-
-/// Makes sure that a power cut finds what was written.
-pub(super) fn sync(place: &OwnedFd) {
-    #[cfg(target_os = "linux")]
-    let _unsupported = rustix::fs::syncfs(place);
-    #[cfg(not(target_os = "linux"))]
-    let _unsupported = rustix::fs::fsync(place);
 }

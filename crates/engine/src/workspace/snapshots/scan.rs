@@ -70,6 +70,14 @@ impl Folder {
     pub(super) fn child(&mut self, name: &[u8]) -> &mut Self {
         self.folders.entry(name.into()).or_default()
     }
+
+    /// Knows a file by its path.
+    pub(super) fn at(&mut self, path: &[u8], known: Known) {
+        let mut names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+        let Some(name) = names.pop() else { return };
+        let folder = names.into_iter().fold(self, |folder, name| folder.child(name));
+        folder.files.insert(name.into(), known);
+    }
 }
 
 /// The walker of one workspace.

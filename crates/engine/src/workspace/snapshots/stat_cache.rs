@@ -19,9 +19,6 @@ pub(super) fn load(path: &Path, objects: &Objects<'_>) -> Folder {
         if !objects.has(entry.id) {
             continue;
         }
-        let mut names: Vec<&[u8]> = entry.path.split(|byte| *byte == b'/').collect();
-        let Some(name) = names.pop() else { continue };
-        let folder = names.iter().fold(&mut top, |folder, name| folder.child(name));
         let stamp = Stamp {
             ctime: (entry.ctime.seconds().cast_unsigned(), entry.ctime.nanoseconds()),
             mtime: (entry.mtime.seconds().cast_unsigned(), entry.mtime.nanoseconds()),
@@ -30,7 +27,7 @@ pub(super) fn load(path: &Path, objects: &Objects<'_>) -> Folder {
             size: entry.file_size,
             mode: entry.mode,
         };
-        folder.files.insert(name.into(), Known { stamp, id: entry.id, settled: true, seen: 0 });
+        top.at(&entry.path, Known { stamp, id: entry.id, settled: true, seen: 0 });
     }
     top
 }

@@ -12,7 +12,7 @@ use git2::{Config, ObjectType, Repository, RepositoryInitOptions};
 use super::objects::{Objects, remove_unfinished};
 use super::scan::Scan;
 use super::surroundings::Surroundings;
-use super::{rules, stat_cache, tree};
+use super::{durable, rules, stat_cache, tree};
 use crate::workspace::layout::Layout;
 use crate::workspace::{Error, files};
 
@@ -150,6 +150,12 @@ impl Snapshots {
         Ok(Some(content))
     }
 
+    /// Has what was written on the disk: events will cite it.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        durable::settle(&self.folder, &self.places)
+            .map_err(Error::io("bring to the disk what is in", &self.folder))
+    }
+
     /// Writes down what is known of the files, so that the next process need not read them again.
     fn save(&mut self) {
         // Only a cache: failing to write it costs time later, nothing else.
@@ -232,6 +238,7 @@ fn remove_stale_locks(folder: &Path) {
     let locks =
         refs.map(|entry| entry.path()).filter(|path| path.extension() == Some("lock".as_ref()));
     let named = ["index.lock", "config.lock", "HEAD.lock", "packed-refs.lock"];
+    durable::remove_unfinished(folder);
     for lock in named.iter().map(|name| folder.join(name)).chain(locks) {
         let _absent = fs::remove_file(lock);
     }

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use botpipe_kernel::ids::{RunId, TaskId};
 use botpipe_kernel::run::SnapshotId;
 
-use super::checkout::checkout;
+use super::checkout::{CheckedOut, checkout};
 use super::lent::{self, Lent};
-use super::restore::sync;
+use super::settling::{Settling, mark, may_be_torn};
+use super::stat_cache;
 use super::store::Stored;
 use super::surroundings::Surroundings;
 use crate::workspace::layout::{Layout, WorkspacePath};
@@ -25,6 +26,8 @@ use crate::workspace::{Error, files};
 ///   …                                      the files, as a snapshot has them
 ///   .botpipe/tasks/<task>                  leads to the workspace's: artifacts are there
 /// .botpipe/worktrees/<run>/index           what is known of the files
+/// .botpipe/worktrees/<run>/unsettled       while they may not be on the disk, see `settling`
+/// .botpipe/worktrees/<run>/torn/           what a power cut left of the files, made anew since
 /// ```
 /// Where the workspace is a folder within a repository, `<name>` is the repository's, and the files
 /// are as deep below it.
@@ -74,34 +77,59 @@ impl Worktree {
         self.layout.root().is_dir()
     }
 
-    /// Makes it with the files of a snapshot; all of it is there, or nothing. What is there already stays.
+    /// Makes it with the files of a snapshot; all of it is there, or nothing. What is there already stays,
+    /// unless a power cut came before it was settled.
     ///
     /// # Errors
     /// [`Error::Damaged`] when the snapshot is not whole, [`Error::Io`] when a place cannot be
     /// written.
     pub fn make(&self, snapshot: &SnapshotId) -> Result<(), Error> {
+        let own = &self.folder.absolute;
+        if may_be_torn(own) {
+            self.put_aside()?;
+        }
         if self.is_there() {
             return Ok(());
         }
-        let new = self.folder.absolute.join("new");
+        let new = own.join("new");
         // Left by one who was killed.
         remove(&new)?;
         let root = new.join(&self.prefix);
         fs::create_dir_all(&root).map_err(Error::io("make", &root))?;
+        mark(own).map_err(Error::io("mark what is made in", own))?;
         let stored = Stored::open(&self.of, &Surroundings::find(self.of.home()))?;
-        let files = checkout(&stored.objects()?, snapshot, &root)?;
+        let objects = stored.objects()?;
+        let CheckedOut { files, known } = checkout(&objects, snapshot, &root, &own.join("clock"))?;
         let around = Surroundings::find(self.of.root());
         if around.top.is_some() {
             let lent = Lent { around: &around, prefix: &self.prefix, files: &files };
             lent.make(&new.join(".git"))?;
         }
-        let folder = fs::File::open(&new).map_err(Error::io("open", &new))?;
-        sync(&folder.into());
+        // Only a cache: without it the files are read once more.
+        let _not_saved = stat_cache::save(&own.join(stat_cache::NAME), &known);
         let put = || {
             self.top.parent().map_or(Ok(()), fs::create_dir_all)?;
             fs::rename(&new, &self.top)
         };
         put().map_err(Error::io("put in place", &self.top))
+    }
+
+    /// Puts away what a power cut may have left a part of, where a person can look at it.
+    fn put_aside(&self) -> Result<(), Error> {
+        let own = &self.folder.absolute;
+        let (files, torn) = (own.join("files"), own.join("torn"));
+        // What is known of those files is not true of others.
+        put_away(&own.join(stat_cache::NAME)).map_err(Error::io("remove what is known in", own))?;
+        if files.exists() {
+            remove(&torn)?;
+            fs::rename(&files, &torn).map_err(Error::io("put away", files))?;
+        }
+        Ok(())
+    }
+
+    /// Has it settled when it is worked on for longer, as long as what is returned is kept.
+    pub fn settling(&self) -> Option<Settling> {
+        Settling::begin(self.folder.absolute.clone())
     }
 
     /// Leads it to the artifacts of a task and to the objects it borrows, wherever the workspace is now.

@@ -115,6 +115,12 @@ pub(super) fn returned(batch: &mut Batch, turn: TurnId, returned: Returned) {
         let why = format!("there is no step `{id}` to go to");
         return failed(batch, turn, why);
     }
+    // What cannot be followed is not done by half.
+    if let Control::Outcome(outcome) = &control
+        && let Err(feedback) = route::legal(&batch.run, turn.role, outcome)
+    {
+        return attempt::reject(batch, turn, feedback);
+    }
     if worklists.iter().any(|(worklist, change)| leaves_own(&batch.run, worklist, change)) {
         return failed(batch, turn, OWN_ITEM.to_owned());
     }

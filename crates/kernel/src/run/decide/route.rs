@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 
 use super::{Batch, attempt, onward};
 use crate::ids::{Role, RouteTag, TurnId};
-use crate::plan::{Target, Work};
+use crate::plan::{Route, Target, Work};
 use crate::run::calls::Leaving;
 use crate::run::event::Event;
 use crate::run::facts::{Feedback, Finding, FindingState, Question, QuestionKind, Ref};
 use crate::run::input::{AskedQuestion, Exit, Outcome};
-use crate::run::state::required_writes;
+use crate::run::state::{Run, required_writes};
 use crate::run::worklists::Way;
 
-/// An outcome was read: take its route, or say exactly why not.
-pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
-    let (Some(step), Some(visit)) = (batch.run.current_step().cloned(), batch.run.visit.clone())
-    else {
-        return;
+/// The route that an outcome takes; else exactly why it takes none.
+pub(super) fn legal(run: &Run, role: Role, outcome: &Outcome) -> Result<Route, Feedback> {
+    let (Some(step), Some(visit)) = (run.current_step(), run.visit.as_ref()) else {
+        return Err(Feedback::Outcome { why: "no visit is in progress".to_owned() });
     };
-    let role = turn.role;
-    let offered = if role.is_hook() { batch.run.of_code() } else { batch.run.offered() };
+    let offered = if role.is_hook() { run.of_code() } else { run.offered() };
     let route = step.route_of(&outcome.tag).filter(|route| offered.contains(route)).cloned();
     let Some(route) = route else {
         let (what, legal): (_, Vec<&str>) = match &step.work {
@@ -30,22 +28,28 @@ pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
         };
         let legal = legal.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ");
         let why = format!("`{}` is no {what} here; pick one of {legal}", outcome.tag);
-        attempt::reject(batch, turn, Feedback::Outcome { why });
-        return;
+        return Err(Feedback::Outcome { why });
     };
-    let plan = batch.run.plan.clone();
+    let plan = &run.plan;
     let found = |name| {
         outcome.findings.iter().chain(&visit.findings).find(|finding| &finding.artifact == name)
     };
-    let bad = required_writes(&plan, &step, &route)
+    let bad = required_writes(plan, step, &route)
         .filter_map(found)
         .filter(|finding| !finding.is_good())
         .cloned()
         .collect::<Vec<_>>();
-    if !bad.is_empty() {
-        attempt::reject(batch, turn, Feedback::Artifacts { findings: bad });
-        return;
-    }
+    if bad.is_empty() { Ok(route) } else { Err(Feedback::Artifacts { findings: bad }) }
+}
+
+/// An outcome was read: take its route, or say exactly why not.
+pub(super) fn outcome(batch: &mut Batch, turn: TurnId, outcome: Outcome) {
+    let role = turn.role;
+    let route = match legal(&batch.run, role, &outcome) {
+        Ok(route) => route,
+        Err(feedback) => return attempt::reject(batch, turn, feedback),
+    };
+    let Some(visit) = batch.run.visit.clone() else { return };
     batch.push(Event::OutcomeAccepted {
         visit: visit.id.clone(),
         tag: route.tag.clone(),

@@ -41,7 +41,10 @@ impl Run {
                     visit.phase = visit.next_of(*hook);
                 });
             }
-            Event::Redirected { to, handoff, .. } => self.redirected(to, handoff.as_ref()),
+            Event::Redirected { to, handoff, why, .. } => {
+                self.last_why.clone_from(why);
+                self.redirected(to, handoff.as_ref());
+            }
             _ => {}
         }
     }

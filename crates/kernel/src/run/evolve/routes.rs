@@ -32,13 +32,14 @@ impl Run {
                 });
             }
             Event::OutcomeAccepted { tag, payload, fields, .. } => {
-                self.judged |= self.current_step().is_some_and(Step::judges);
+                self.judged |= self.is_judged();
                 self.last_payload.clone_from(payload);
                 let (tag, payload, fields) = (tag.clone(), payload.clone(), fields.clone());
                 self.with_visit(|visit| visit.outcome = Some(Accepted { tag, payload, fields }));
             }
             Event::RouteTaken { visit, to, completed, handoff, tag, .. } => {
                 self.last_route = Some(tag.clone());
+                self.last_why = None;
                 let step = self.plan.clone().step(&visit.step).cloned();
                 if let Some(step) = step {
                     let verdict = step.route(tag).and_then(|route| route.verdict);
@@ -104,13 +105,20 @@ impl Run {
         handoff: Option<&Ref>,
         verdict: Option<Verdict>,
     ) {
-        self.judged |= step.judges();
+        self.judged |= self.is_judged();
         let files = self.visit.take().and_then(|visit| visit.entry_files);
         let same_item = matches!(action, Action::To(_));
         if let Some(worklist) = step.scope.as_ref().filter(|_| !same_item) {
             self.work_on(step, worklist, action, completed);
         }
         self.lead(step, to, handoff, files.filter(|_| same_item).as_ref(), verdict);
+    }
+
+    /// Whether the visit in progress was judged: by its judge, or by the checks that came before; a hook that
+    /// answers instead of the work judges nothing.
+    fn is_judged(&self) -> bool {
+        let (Some(step), Some(visit)) = (self.current_step(), &self.visit) else { return false };
+        step.judges() && (visit.turns.contains_key(&step.deciding_role()) || visit.sealed.is_some())
     }
 
     /// What a route does to its worklist.
