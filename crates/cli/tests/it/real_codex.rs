@@ -324,7 +324,8 @@ fn a_policy_binds_what_it_runs(interface: &str) {
         }
         seen
     });
-    let outside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    // Not beneath `/tmp`, where a checkout may lie: Codex leaves that writable.
+    let outside = tempfile::tempdir_in("/var/tmp").unwrap();
     let attempts = "{ echo x > in_{{step}}; } 2>/dev/null; \
                     { echo x > ../shared/{{step}}; } 2>/dev/null; \
                     { echo x > OUTSIDE/{{step}}; } 2>/dev/null; \

@@ -278,10 +278,11 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Whether the model was asked for an answer, not for a list of models or the like.
+/// Whether the model was asked for an answer, not for a list of models or the like; nor, as the ACP agent
+/// does whenever it gets to it, for a title of the conversation.
 fn is_of_a_turn(line: &str) -> bool {
     let row: Value = serde_json::from_str(line).unwrap();
-    !row["rule"].is_null()
+    !row["rule"].is_null() && !line.contains("generate a very short title for a conversation")
 }
 
 /// When a process was started, in the ticks of the process table.
