@@ -134,6 +134,9 @@ impl Group {
     /// The most that may be set.
     pub const MOST_CONCURRENCY: u32 = 256;
 
+    /// What branches come to, where the step has such a route and one of them ended by its own.
+    pub const QUESTION: &'static str = "question";
+
     /// The plans of its children.
     pub fn plans(&self) -> impl Iterator<Item = &Digest> {
         let branches: Vec<&Child> = match &self.of {
@@ -144,7 +147,7 @@ impl Group {
         branches.into_iter().map(|child| &child.plan)
     }
 
-    /// The tags that the ends of its children may come to.
+    /// The tags that the ends of its children may come to; beside [`Self::QUESTION`].
     pub fn outcomes(&self) -> &'static [&'static str] {
         match (&self.of, self.join) {
             (_, Join::AllSettled) => &["done"],

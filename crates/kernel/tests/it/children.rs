@@ -35,7 +35,10 @@ pub(crate) fn child(run: &Run, line: &str) -> Result<Input, String> {
     if verdict.is_some() || what == "cancelled" {
         let tree = words.iter().find_map(|word| word.strip_prefix("tree="));
         let tree = tree.map(|tree| SnapshotId(tree.to_owned()));
-        let end = ChildEnd { verdict, tag: None, output: None, spent, steps, tree };
+        let tag = words.iter().find_map(|word| word.strip_prefix("by="));
+        let tag =
+            tag.map(|tag| tag.parse().map_err(|_| format!("`{tag}` is no tag"))).transpose()?;
+        let end = ChildEnd { verdict, tag, output: None, spent, steps, tree };
         return Ok(Input::ChildEnded { which, end });
     }
     let rest = match what {

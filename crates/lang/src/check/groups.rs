@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use botpipe_kernel::ids::ArtifactName;
-use botpipe_kernel::plan::{Format, Isolation, OnInterrupt, Step, Target, WaitFor, Work};
+use botpipe_kernel::plan::{Format, Group, Isolation, OnInterrupt, Step, Target, WaitFor, Work};
 use serde_json::Value as Json;
 
 use super::names::{known_artifact, step_names};
@@ -13,7 +13,7 @@ use crate::document::{
     ActionDecl, ArtifactDecl, BranchDecl, ChildDecl, ChildrenDecl, Document, GroupDecl, OverDecl,
     StepDecl, WaitDecl, WorkDecl,
 };
-use crate::source::Span;
+use crate::source::{Span, Spanned};
 
 pub(super) fn check(document: &Document, report: &mut Report<'_>) {
     for step in &document.steps {
@@ -69,15 +69,33 @@ fn outcomes(step: &StepDecl, group: &GroupDecl, report: &mut Report<'_>) {
     // A hook may pick any route, and a condition is true or not whatever became of the children.
     for route in step.routes.iter().filter(|it| it.when.is_none() && !step.hooks.any()) {
         let tag = route.tag.value.as_str();
+        if tag == Group::QUESTION && group.branches().any(ends_by_question) {
+            continue;
+        }
         if !group.outcomes().contains(&tag) {
             let known: Vec<String> = group.outcomes().iter().map(|it| format!("`{it}`")).collect();
             let message = format!("nothing takes the route `{tag}`");
-            report.push(
-                Problem::new(Code::MissingOutcome, route.tag.span, message)
-                    .help(format!("without a `fan_in` children come to {}", known.join(", "))),
-            );
+            let mut help = format!("without a `fan_in` children come to {}", known.join(", "));
+            if tag == Group::QUESTION {
+                help += "; and to `question` when a branch ends by such a route of its own, to FAIL or beside \
+                         its `success_routes`";
+            }
+            report.push(Problem::new(Code::MissingOutcome, route.tag.span, message).help(help));
         }
     }
+}
+
+/// Whether a branch may end, without success, by its own route `question`.
+fn ends_by_question(branch: &BranchDecl) -> bool {
+    let success = |tag: &str| branch.success_routes.iter().any(|it| it.value.as_str() == tag);
+    let short = |target: &Spanned<Target>| match target.value {
+        Target::Fail => true,
+        Target::Finish => !branch.success_routes.is_empty() && !success(Group::QUESTION),
+        _ => false,
+    };
+    branch.step.routes.iter().any(|route| {
+        route.tag.value.as_str() == Group::QUESTION && route.action.targets().any(short)
+    })
 }
 
 fn check_branch(

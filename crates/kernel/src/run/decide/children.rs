@@ -201,8 +201,13 @@ fn join(batch: &mut Batch, group: &Group) {
     if group.fan_in.is_some() {
         return batch.push(Event::ChildrenJoined { visit, tag: None });
     }
-    let word = outcome(&batch.run, group);
     let tag = |word: &str| step.routes.iter().map(|it| &it.tag).find(|tag| tag.as_str() == word);
+    let word = match outcome(&batch.run, group) {
+        "partial" | "failed" if tag(Group::QUESTION).is_some() && asks(&batch.run, group) => {
+            Group::QUESTION
+        }
+        word => word,
+    };
     // A step that does not tell some from none takes some for a failure.
     let found = tag(word).or_else(|| (word == "partial").then(|| tag("failed")).flatten()).cloned();
     if found.is_some() {
@@ -218,8 +223,7 @@ pub(super) fn outcome(run: &Run, group: &Group) -> &'static str {
     let Some(children) = children_of(run) else { return "failed" };
     let good = children.iter().filter(|(plan, state)| match &state.phase {
         ChildPhase::Ended(end) => {
-            let routes = group.child(&plan.branch).map(|(_, routes)| routes);
-            end.succeeded(routes.unwrap_or_default()) && children.conflicts(&plan.branch).is_empty()
+            succeeded(group, plan, end) && children.conflicts(&plan.branch).is_empty()
         }
         _ => false,
     });
@@ -232,6 +236,24 @@ pub(super) fn outcome(run: &Run, group: &Group) -> &'static str {
         Join::AllDone if good > 0 && !single => "partial",
         Join::AllDone | Join::AnyDone => "failed",
     }
+}
+
+/// Whether a branch ended, without success, by its own route `question`.
+fn asks(run: &Run, group: &Group) -> bool {
+    let branches = !matches!(group.of, Planned::Workflow { .. });
+    let asked = |(plan, state): (&ChildPlan, &ChildState)| match &state.phase {
+        ChildPhase::Ended(end) => {
+            let by_question = end.tag.as_ref().is_some_and(|tag| tag.as_str() == Group::QUESTION);
+            by_question && !succeeded(group, plan, end)
+        }
+        _ => false,
+    };
+    branches && children_of(run).is_some_and(|children| children.iter().any(asked))
+}
+
+fn succeeded(group: &Group, plan: &ChildPlan, end: &ChildEnd) -> bool {
+    let routes = group.child(&plan.branch).map(|(_, routes)| routes);
+    end.succeeded(routes.unwrap_or_default())
 }
 
 /// What a child may spend: an even part of what is left beside what others were granted.
