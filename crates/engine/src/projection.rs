@@ -141,13 +141,15 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
         let line = json!({ "seq": row.seq, "at": row.at, "event": row.event });
         let _ = writeln!(events, "{line}");
     }
+    // What the task is about is said by its own run; those below may be told something else.
+    let of_task = run.parent.is_none().then(|| (parts.layout.request(view.task), message.clone()));
     let files = [
         (folder.join("run.json"), pretty),
         (folder.join("events.jsonl"), events),
-        (folder.join("request.md"), message.clone()),
+        (folder.join("request.md"), message),
         (folder.join("graph.mmd"), Graph::of(&run.plan).mermaid()),
-        (parts.layout.request(view.task), message),
     ];
+    let files = files.into_iter().chain(of_task);
     for (path, text) in files {
         replace(&path, &text).map_err(|source| crate::workspace::Error::Io {
             what: "write",
