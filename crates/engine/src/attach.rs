@@ -192,6 +192,7 @@ impl Engine {
                 containment: Containment::Auto,
                 stage1: None,
                 mark: None,
+                confinement: None,
             },
             turn,
             session,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::{Contained, Error, os};
+use crate::{Confinement, Contained, Error, os};
 
 /// A program to start in containment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub struct Launch {
     /// A file, by its absolute path, that is made once the program and all it started have ended, if
     /// nobody was left to hear it: its mtime tells when that was.
     pub mark: Option<PathBuf>,
+    /// What it may touch; `None`: whatever Botpipe may. A confined program is held in a pid namespace
+    /// whatever `containment` says, and starts in it or not at all.
+    pub confinement: Option<Confinement>,
 }
 
 /// How the descendants of a program are held together.

@@ -21,6 +21,7 @@
 //! A kernel without handles on processes (Linux before 5.3, some sandboxes) has no fork server:
 //! there every stage 1 is a child of Botpipe and starts the binary anew.
 
+mod confine;
 mod error;
 mod exit;
 mod identity;
@@ -36,6 +37,7 @@ mod elsewhere;
 #[cfg(not(target_os = "linux"))]
 use elsewhere as os;
 
+pub use confine::{Bounds, Confinement, Layer, Network, Scratch};
 pub use error::Error;
 pub use exit::{Exit, How, Proc, Refused, Used};
 pub use identity::{Identity, Liveness, is_alive, own_identity, process_identity};

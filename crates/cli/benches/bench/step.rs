@@ -109,6 +109,7 @@ fn spawn(folder: &Path) -> f64 {
                 containment: Containment::Auto,
                 stage1: Some(PathBuf::from(BOTPIPE)),
                 mark: None,
+                confinement: None,
             });
             let start = Instant::now();
             let ended = process::run(spec, &mut Blind, &stop);

@@ -207,6 +207,7 @@ fn victim(dir: &Path, at: u64, quiet: bool) -> Result<Spec, Failure> {
         containment: Containment::Subreaper,
         stage1: None,
         mark: None,
+        confinement: None,
     };
     Ok(Spec { capture_limit: 0, grace: Duration::from_secs(10), ..Spec::of(launch) })
 }

@@ -37,6 +37,7 @@ fn containment(stage1: Option<&PathBuf>) -> Finding {
         containment: Containment::Auto,
         stage1: stage1.cloned(),
         mark: None,
+        confinement: None,
     };
     let spec = Spec { wall: Some(DEADLINE), capture_limit: 1 << 10, ..Spec::of(launch) };
     let ended = process::run(spec, &mut Nobody, &StopSwitch::new());

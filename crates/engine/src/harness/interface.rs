@@ -46,6 +46,7 @@ fn has_app_server(program: &Path, stage1: Option<&PathBuf>) -> Result<(), String
         containment: Containment::Auto,
         stage1: stage1.cloned(),
         mark: None,
+        confinement: None,
     };
     let spec = Spec {
         wall: Some(DEADLINE),

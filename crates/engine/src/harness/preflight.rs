@@ -134,6 +134,7 @@ fn start(
         containment: Containment::Auto,
         stage1: stage1.cloned(),
         mark: None,
+        confinement: None,
     };
     let spec = Spec { wall: Some(DEADLINE), capture_limit: 8 << 10, ..Spec::of(launch) };
     let ended = process::run(spec, &mut Nobody, &StopSwitch::new());

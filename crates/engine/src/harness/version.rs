@@ -57,6 +57,7 @@ pub fn read(kind: Kind, program: &Path, stage1: Option<&PathBuf>) -> Result<Read
         containment: Containment::Auto,
         stage1: stage1.cloned(),
         mark: None,
+        confinement: None,
     };
     let spec = Spec {
         wall: Some(DEADLINE),

@@ -173,6 +173,7 @@ fn spec(
         containment: Containment::Auto,
         stage1: driver.parts.stage1.clone(),
         mark: Some(driver.mark_path(turn)),
+        confinement: None,
     };
     let clocks = Clocks::of(&driver.run, &step, turn.role, true);
     Ok(Spec {

@@ -92,6 +92,7 @@ pub(super) fn run_script(
         containment: Containment::Auto,
         stage1: driver.parts.stage1.clone(),
         mark: None,
+        confinement: None,
     };
     let spec = Spec { wall: Some(script.timeout), capture_limit: script.most, ..Spec::of(launch) };
     driver.append().map_err(Trouble::Fatal)?;

@@ -89,6 +89,7 @@ fn run_program(
         containment: Containment::Auto,
         stage1: driver.parts.stage1.clone(),
         mark: Some(driver.mark_path(&turn)),
+        confinement: None,
     };
     let clocks = Clocks::of(&driver.run, &step, turn.role, false);
     let spec = Spec {

@@ -22,6 +22,7 @@ fn script(script: &str) -> Spec {
         containment: Containment::Auto,
         stage1: Some(PROGRAM.into()),
         mark: None,
+        confinement: None,
     };
     Spec { grace: Duration::from_secs(20), ..Spec::of(launch) }
 }

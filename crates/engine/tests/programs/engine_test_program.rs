@@ -40,6 +40,7 @@ fn supervise(command: &[OsString]) {
         containment: Containment::Auto,
         stage1: None,
         mark: None,
+        confinement: None,
     };
     let spec = Spec { grace: Duration::from_secs(1), ..Spec::of(launch) };
     println!("in flight before {}", process::in_flight());

@@ -5,21 +5,29 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use super::confine::{self, Filter};
 use super::message::Part;
 use super::plan::Plan;
 use super::sys::{self, Pid};
+use crate::Refused;
 
 /// Why no agent was started.
-pub(super) struct NotStarted {
-    pub(super) what: Part,
-    pub(super) errno: i32,
+pub(super) enum NotStarted {
+    /// The program, or its directory.
+    Part { what: Part, errno: i32 },
+    /// The confinement.
+    Refused(Refused),
 }
 
 /// Starts the agent and returns once its program is executed.
-pub(super) fn start(plan: &Plan, stdio: &[OwnedFd; 3]) -> Result<Pid, NotStarted> {
+pub(super) fn start(
+    plan: &Plan,
+    filter: Option<&Filter>,
+    stdio: &[OwnedFd],
+) -> Result<Pid, NotStarted> {
     let mut failed = None;
-    let pid = sys::spawn(|| failed = Some(become_agent(plan, stdio)))
-        .map_err(|e| NotStarted { what: Part::Program, errno: errno(&e) })?;
+    let pid = sys::spawn(|| failed = Some(become_agent(plan, filter, stdio)))
+        .map_err(|e| NotStarted::Part { what: Part::Program, errno: errno(&e) })?;
     match failed {
         // It was executed, or killed before it was: that shows when it is collected.
         None => Ok(pid),
@@ -31,18 +39,28 @@ pub(super) fn start(plan: &Plan, stdio: &[OwnedFd; 3]) -> Result<Pid, NotStarted
 }
 
 /// Executes the program; comes back only with the reason why not.
-fn become_agent(plan: &Plan, stdio: &[OwnedFd; 3]) -> NotStarted {
+fn become_agent(plan: &Plan, filter: Option<&Filter>, stdio: &[OwnedFd]) -> NotStarted {
     let (what, error) = match prepare(stdio) {
         Err(e) => (Part::Program, e),
         Ok(()) => match std::env::set_current_dir(OsStr::from_bytes(plan.cwd.as_bytes())) {
             Err(e) => (Part::WorkingDirectory, e),
-            Ok(()) => (Part::Program, execute(plan)),
+            Ok(()) => match confine(plan, filter) {
+                Err(refused) => return NotStarted::Refused(refused),
+                Ok(()) => (Part::Program, execute(plan)),
+            },
         },
     };
-    NotStarted { what, errno: errno(&error) }
+    NotStarted::Part { what, errno: errno(&error) }
 }
 
-fn prepare(stdio: &[OwnedFd; 3]) -> io::Result<()> {
+fn confine(plan: &Plan, filter: Option<&Filter>) -> Result<(), Refused> {
+    match (&plan.confinement, filter) {
+        (Some(confinement), Some(filter)) => confine::give_up(confinement, filter),
+        _ => Ok(()),
+    }
+}
+
+fn prepare(stdio: &[OwnedFd]) -> io::Result<()> {
     sys::new_session()?;
     for (fd, at) in stdio.iter().zip(0..) {
         sys::place(fd.as_fd(), at)?;

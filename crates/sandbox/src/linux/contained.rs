@@ -1,8 +1,9 @@
 //! Botpipe's side of a contained program: it starts stage 1, talks to it, and ends it.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use super::message::{Heard, Message, Part, Words};
 use super::process::{self, Process};
 use super::{fork_server, init, plan, procfs, stage1, sys};
-use crate::{Error, Exit, How, Identity, Launch, Refused, Used};
+use crate::{Error, Exit, How, Identity, Launch, Network, Refused, Used};
 
 /// A program that runs in containment. Dropped before its end, it is killed with its whole tree.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Contained {
     identity: Identity,
     used: Used,
     accepted: usize,
+    listeners: Vec<TcpListener>,
     stage1: Stage1,
 }
 
@@ -47,13 +49,14 @@ pub(crate) fn start(launch: &Launch, input: &[u8]) -> Result<Contained, Error> {
     let (stdout, agent_stdout) = io::pipe().map_err(pipes)?;
     let (stderr, agent_stderr) = io::pipe().map_err(pipes)?;
 
+    let (handed, theirs) = UnixStream::pair().map_err(pipes)?;
     let tell = |socket: &UnixStream| {
-        let stdio = [agent_stdin.as_fd(), agent_stdout.as_fd(), agent_stderr.as_fd()];
+        let own = [agent_stdin.as_fd(), agent_stdout.as_fd(), agent_stderr.as_fd(), theirs.as_fd()];
         // What a stage 1 that is gone did not take shows below: it ends without a word.
-        drop(plan::send(socket, &plan, stdio));
+        drop(plan::send(socket, &plan, own));
     };
     let (socket, process, identity) = start_stage1(&path, &tell)?;
-    drop((agent_stdin, agent_stdout, agent_stderr));
+    drop((agent_stdin, agent_stdout, agent_stderr, theirs));
     let mut stage1 = Stage1 { process, words: Words::new(socket), exit: None };
     let used = match stage1.first_words(launch, &path) {
         Ok(used) => used,
@@ -67,8 +70,27 @@ pub(crate) fn start(launch: &Launch, input: &[u8]) -> Result<Contained, Error> {
         let source = io::Error::from(io::ErrorKind::NotFound);
         return Err(Error::System { doing: "read the start time of stage 1 in /proc", source });
     };
+    let listeners = match receive_listeners(launch, &handed) {
+        Ok(listeners) => listeners,
+        Err(source) => {
+            stage1.abandon();
+            return Err(Error::System { doing: "take the listeners of a network", source });
+        }
+    };
     let (stdin, stdout, stderr) = (Some(stdin), Some(stdout), Some(stderr));
-    Ok(Contained { stdin, stdout, stderr, identity, used, accepted, stage1 })
+    Ok(Contained { stdin, stdout, stderr, identity, used, accepted, listeners, stage1 })
+}
+
+fn receive_listeners(launch: &Launch, from: &UnixStream) -> io::Result<Vec<TcpListener>> {
+    let network = launch.confinement.as_ref().map(|confinement| &confinement.network);
+    let Some(Network::Own { doors }) = network else { return Ok(Vec::new()) };
+    doors
+        .iter()
+        .map(|_| {
+            let (_, [listener]) = sys::receive_with_descriptors::<1, 1>(from.as_fd())?;
+            Ok(TcpListener::from(listener))
+        })
+        .collect()
 }
 
 /// Gets a stage 1 from the fork server, or one of our own where the kernel has no handles on
@@ -115,6 +137,22 @@ impl Contained {
     /// The reading end of the program's standard error, once.
     pub fn take_stderr(&mut self) -> Option<PipeReader> {
         self.stderr.take()
+    }
+
+    /// The listeners of the doors of its network, in order, once. What connects meanwhile waits.
+    pub fn take_listeners(&mut self) -> Vec<TcpListener> {
+        std::mem::take(&mut self.listeners)
+    }
+
+    /// Covers what is at a path of a confined program now: from here on it can neither be read nor
+    /// written there. A program whose file cannot be covered is killed.
+    pub fn cover(&self, path: &Path) {
+        let digits =
+            |byte: &u8| [byte >> 4, byte & 0xf].map(|d| b"0123456789abcdef"[usize::from(d)]);
+        let path = path.as_os_str().as_bytes().iter().flat_map(digits);
+        let words: Vec<u8> = [init::COVER].into_iter().chain(path).chain([init::OVER]).collect();
+        // A stage 1 that is gone has already ended everything.
+        drop(self.stage1.words.socket().write_all(&words));
     }
 
     /// The process number of stage 1, which lives at least as long as the program's tree.

@@ -3,18 +3,43 @@
 
 use std::fs::{self, File};
 use std::io::{self, PipeWriter, Read};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use super::agent::{self, NotStarted};
+use super::confine::{self, Masks};
 use super::message::{Message, Part};
 use super::plan;
 use super::procfs;
 use super::sys::{self, Pid, Reaped, SIGINT, SIGKILL, SIGTERM};
 use super::tree::{self, Reach};
 use crate::{Exit, How, Proc, Refused};
+
+/// The namespaces that init is born into.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    pub(super) reach: Reach,
+    /// Of a user namespace, when there is one.
+    pub(super) ids: Option<Ids>,
+    /// They are those of a confinement.
+    pub(super) confined: bool,
+}
+
+/// User and group, as the namespace has them and as the host has them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ids {
+    pub(super) inside: (u32, u32),
+    pub(super) outside: (u32, u32),
+}
+
+impl Setting {
+    fn host_root(&self) -> bool {
+        self.ids.is_some_and(|ids| ids.outside.0 == 0)
+    }
+}
 
 /// Stage 1's word for: interrupt the agent.
 pub(super) const INTERRUPT: u8 = b'I';
@@ -23,25 +48,29 @@ pub(super) const TERMINATE: u8 = b'T';
 /// Stage 1's word for: end everything. So does the end of the pipe.
 pub(super) const KILL: u8 = b'K';
 
+/// Stage 1's word for: cover the path that follows, in hexadecimal digits and ended by [`OVER`]: none
+/// of them is another word.
+pub(super) const COVER: u8 = b'C';
+/// The end of a path.
+pub(super) const OVER: u8 = b'\n';
+
 /// Runs as init until nothing is left below. The launch comes through `commands` once this is set
 /// up; when none comes, there is nothing to do.
-pub(super) fn run(
-    reach: Reach,
-    ids_to_map: Option<(u32, u32)>,
-    mut commands: UnixStream,
-    mut report: PipeWriter,
-) -> ! {
-    let message = match set_up(reach, ids_to_map) {
+pub(super) fn run(setting: &Setting, mut commands: UnixStream, mut report: PipeWriter) -> ! {
+    let reach = setting.reach;
+    let message = match set_up(setting) {
         Err(refused) => Message::Refused(refused),
         Ok((proc, signals)) => {
-            let Ok((bytes, stdio)) = plan::receive(&mut commands) else { sys::exit_now(0) };
-            match plan::decode(&bytes).ok_or(UNREADABLE).and_then(|p| agent::start(&p, &stdio)) {
-                Err(not) => Message::NotStarted { what: not.what, errno: not.errno },
-                Ok(agent) => {
-                    drop(stdio); // else nobody would ever see the end of the agent's output
+            let Ok((bytes, descriptors)) = plan::receive(&mut commands) else { sys::exit_now(0) };
+            let begun = begin(&bytes, &descriptors, setting, proc);
+            drop(descriptors); // else nobody would ever see the end of the agent's output
+            match begun {
+                Err(NotStarted::Part { what, errno }) => Message::NotStarted { what, errno },
+                Err(NotStarted::Refused(why)) => Message::Refused(why),
+                Ok((agent, proc, masks)) => {
                     // A stage 1 that is gone also ended its socket: seen at once below.
                     drop(Message::Started(proc).send(&mut report));
-                    Message::Ended(attend(reach, agent, &mut commands, signals))
+                    Message::Ended(attend(reach, agent, &mut commands, signals, masks.as_ref()))
                 }
             }
         }
@@ -50,22 +79,48 @@ pub(super) fn run(
     sys::exit_now(0)
 }
 
-/// A launch that cannot be read was not written by us.
-const UNREADABLE: NotStarted = NotStarted { what: Part::Program, errno: libc::EBADMSG };
+/// Builds the confinement, if there is one, and starts the agent.
+fn begin(
+    bytes: &[u8],
+    descriptors: &[OwnedFd; plan::DESCRIPTORS],
+    setting: &Setting,
+    proc: Option<Proc>,
+) -> Result<(Pid, Option<Proc>, Option<Masks>), NotStarted> {
+    let Some(plan) = plan::decode(bytes) else {
+        // It was not written by us.
+        return Err(NotStarted::Part { what: Part::Program, errno: libc::EBADMSG });
+    };
+    let Some(confinement) = &plan.confinement else {
+        return Ok((agent::start(&plan, None, &descriptors[..3])?, proc, None));
+    };
+    let built = confine::build(confinement, setting.host_root()).map_err(NotStarted::Refused)?;
+    hand_out(&built.listeners, &descriptors[3]).map_err(|e| {
+        let errno = e.raw_os_error().unwrap_or(libc::EIO);
+        NotStarted::Refused(Refused { step: "hand-out-listeners".to_owned(), errno })
+    })?;
+    let agent = agent::start(&plan, Some(&built.filter), &descriptors[..3])?;
+    Ok((agent, Some(built.proc), built.masks))
+}
 
-fn set_up(
-    reach: Reach,
-    ids_to_map: Option<(u32, u32)>,
-) -> Result<(Option<Proc>, OwnedFd), Refused> {
+/// Botpipe serves them; here they would only keep a port busy that nobody answers.
+fn hand_out(listeners: &[TcpListener], to: &OwnedFd) -> io::Result<()> {
+    for listener in listeners {
+        sys::send_with_descriptors(to.as_fd(), &[0], [listener.as_fd()])?;
+    }
+    Ok(())
+}
+
+fn set_up(setting: &Setting) -> Result<(Option<Proc>, OwnedFd), Refused> {
     let refused = |step: &str| {
         let step = step.to_owned();
         move |e: io::Error| Refused { step, errno: e.raw_os_error().unwrap_or(libc::EIO) }
     };
-    let proc = match reach {
+    let proc = match setting.reach {
         Reach::Namespace => {
             sys::die_with_parent().map_err(refused("parent-death-signal"))?;
-            ids_to_map.map_or(Ok(()), map_ids_to_themselves)?;
-            Some(own_proc())
+            setting.ids.map_or(Ok(()), map)?;
+            // A confinement makes one itself, last of all.
+            (!setting.confined).then(own_proc)
         }
         Reach::Tree => {
             sys::become_subreaper().map_err(refused("child-subreaper"))?;
@@ -81,12 +136,12 @@ fn set_up(
     Ok((proc, signals))
 }
 
-/// Keeps the ids inside a new user namespace as they are outside.
-fn map_ids_to_themselves((user, group): (u32, u32)) -> Result<(), Refused> {
+/// Gives the ids of a new user namespace their meaning.
+fn map(Ids { inside, outside }: Ids) -> Result<(), Refused> {
     for (step, text) in [
         ("setgroups", "deny".to_owned()),
-        ("uid_map", format!("{user} {user} 1")),
-        ("gid_map", format!("{group} {group} 1")),
+        ("uid_map", format!("{} {} 1", inside.0, outside.0)),
+        ("gid_map", format!("{} {} 1", inside.1, outside.1)),
     ] {
         fs::write(format!("/proc/self/{step}"), text).map_err(|e| Refused {
             step: step.to_owned(),
@@ -104,7 +159,13 @@ fn own_proc() -> Proc {
     }
 }
 
-fn attend(reach: Reach, agent: Pid, commands: &mut UnixStream, signals: OwnedFd) -> Exit {
+fn attend(
+    reach: Reach,
+    agent: Pid,
+    commands: &mut UnixStream,
+    signals: OwnedFd,
+    masks: Option<&Masks>,
+) -> Exit {
     let mut signals = File::from(signals);
     let mut status = None;
     while status.is_none() {
@@ -117,6 +178,7 @@ fn attend(reach: Reach, agent: Pid, commands: &mut UnixStream, signals: OwnedFd)
             match next_byte(commands) {
                 Some(INTERRUPT) => drop(sys::kill(-agent, SIGINT)),
                 Some(TERMINATE) => drop(sys::kill(-agent, SIGTERM)),
+                Some(COVER) if cover(commands, masks).is_ok() => {}
                 Some(_) | None => break,
             }
         }
@@ -133,6 +195,23 @@ fn attend(reach: Reach, agent: Pid, commands: &mut UnixStream, signals: OwnedFd)
     let rest = tree::end_all(reach, status.is_none().then_some(agent));
     let how = status.or(rest.agent).map_or(How::Signalled(SIGKILL), how);
     Exit { how, leftover: rest.leftover, survivors: rest.survivors }
+}
+
+/// What cannot be covered is not left open: the program ends.
+fn cover(commands: &mut UnixStream, masks: Option<&Masks>) -> io::Result<()> {
+    let bad = || io::Error::from(io::ErrorKind::InvalidData);
+    let mut path = Vec::new();
+    loop {
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        match next_byte(commands).ok_or_else(bad)? {
+            OVER => break,
+            high => {
+                let low = next_byte(commands).ok_or_else(bad)?;
+                path.push(digit(high).ok_or_else(bad)? << 4 | digit(low).ok_or_else(bad)?);
+            }
+        }
+    }
+    masks.ok_or_else(bad)?.cover(&path)
 }
 
 fn next_byte(from: &mut impl Read) -> Option<u8> {

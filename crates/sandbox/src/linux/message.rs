@@ -38,8 +38,8 @@ impl Message {
 
     fn line(&self) -> String {
         match self {
-            Self::FallsBack(r) => format!("falls-back {} {}\n", r.step, r.errno),
-            Self::Refused(r) => format!("refused {} {}\n", r.step, r.errno),
+            Self::FallsBack(r) => format!("falls-back {} {}\n", r.errno, one_line(&r.step)),
+            Self::Refused(r) => format!("refused {} {}\n", r.errno, one_line(&r.step)),
             Self::NotStarted { what: Part::WorkingDirectory, errno } => {
                 format!("not-started cwd {errno}\n")
             }
@@ -62,12 +62,13 @@ impl Message {
     /// Reads a line, with or without its end; `None` when it is none of ours.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let refused = |step: &str, errno: &str| {
-            Some(Refused { step: step.to_owned(), errno: errno.parse().ok()? })
+        let refused = |errno: &str| {
+            let step = line.trim_end_matches('\n').splitn(3, ' ').nth(2)?.to_owned();
+            Some(Refused { step, errno: errno.parse().ok()? })
         };
         Some(match words[..] {
-            ["falls-back", step, errno] => Self::FallsBack(refused(step, errno)?),
-            ["refused", step, errno] => Self::Refused(refused(step, errno)?),
+            ["falls-back", errno, ..] => Self::FallsBack(refused(errno)?),
+            ["refused", errno, ..] => Self::Refused(refused(errno)?),
             ["not-started", "cwd", errno] => {
                 Self::NotStarted { what: Part::WorkingDirectory, errno: errno.parse().ok()? }
             }
@@ -90,6 +91,11 @@ impl Message {
             _ => return None,
         })
     }
+}
+
+/// A step may name a path, which may hold anything.
+fn one_line(step: &str) -> String {
+    step.replace(['\n', '\r'], "?")
 }
 
 /// Lines as they arrive.
@@ -149,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_line_reads_back() {
-        let refused = Refused { step: "uid-map".into(), errno: 1 };
+        let refused = Refused { step: "/a  path with spaces".into(), errno: 1 };
         for message in [
             Message::FallsBack(refused.clone()),
             Message::Refused(refused),

@@ -1,6 +1,7 @@
 //! Containment on Linux: our side of it, stage 1, init, and the agent's last steps before exec.
 
 mod agent;
+mod confine;
 mod contained;
 mod fork_server;
 mod init;

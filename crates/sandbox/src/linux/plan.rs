@@ -8,8 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use super::confine::wire;
 use super::sys;
-use crate::{Containment, Error, Launch};
+use crate::{Confinement, Containment, Error, Launch};
 
 /// A launch as init and the agent need it.
 pub(super) struct Plan {
@@ -19,13 +20,14 @@ pub(super) struct Plan {
     pub(super) argv: Vec<CString>,
     /// Each `NAME=value`.
     pub(super) env: Vec<CString>,
+    pub(super) confinement: Option<Confinement>,
 }
 
 /// Writes a launch as stage 1 reads it.
 ///
 /// # Shape
 /// Fields, each ended by a zero byte: containment, mark (empty: none), working directory, program,
-/// count of arguments, the arguments, then one `NAME=value` for each variable.
+/// count of arguments, the arguments, the confinement, then one `NAME=value` for each variable.
 pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let mut field = |part, parts: &[&OsStr]| {
@@ -57,6 +59,9 @@ pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     for argument in &launch.args {
         field("arguments", &[argument.as_os_str()])?;
     }
+    for part in wire::fields(launch.confinement.as_ref()) {
+        field("confinement", &[OsStr::from_bytes(&part)])?;
+    }
     for (name, value) in &launch.env {
         if name.is_empty() || name.as_bytes().contains(&b'=') {
             let what = "a variable whose name is empty or holds `=`";
@@ -67,24 +72,27 @@ pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Sends an encoded launch with the agent's standard descriptors, to stage 1 and on to init.
+/// The agent's standard descriptors, and where init hands out the listeners of its network.
+pub(super) const DESCRIPTORS: usize = 4;
+
+/// Sends an encoded launch with its descriptors, to stage 1 and on to init.
 pub(super) fn send(
     mut to: &UnixStream,
     bytes: &[u8],
-    stdio: [BorrowedFd<'_>; 3],
+    descriptors: [BorrowedFd<'_>; DESCRIPTORS],
 ) -> io::Result<()> {
     let size = (bytes.len() as u64).to_ne_bytes();
-    sys::send_with_descriptors(to.as_fd(), &size, stdio)?;
+    sys::send_with_descriptors(to.as_fd(), &size, descriptors)?;
     to.write_all(bytes)
 }
 
 /// Receives what [`send`] sent.
-pub(super) fn receive(from: &mut UnixStream) -> io::Result<(Vec<u8>, [OwnedFd; 3])> {
-    let (size, stdio) = sys::receive_with_descriptors(from.as_fd())?;
+pub(super) fn receive(from: &mut UnixStream) -> io::Result<(Vec<u8>, [OwnedFd; DESCRIPTORS])> {
+    let (size, descriptors) = sys::receive_with_descriptors(from.as_fd())?;
     let size = usize::try_from(u64::from_ne_bytes(size)).map_err(io::Error::other)?;
     let mut bytes = vec![0; size];
     from.read_exact(&mut bytes)?;
-    Ok((bytes, stdio))
+    Ok((bytes, descriptors))
 }
 
 /// How the descendants shall be held together, by the first field of an encoded launch.
@@ -107,15 +115,17 @@ pub(super) fn mark_of(bytes: &[u8]) -> Option<&Path> {
 pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     containment_of(bytes)?;
     let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0).skip(2);
-    let mut next = || fields.next().and_then(|f| CString::new(f).ok());
+    let mut text = || fields.next();
+    let mut next = || text().and_then(|f| CString::new(f).ok());
     let (cwd, program) = (next()?, next()?);
     let count: usize = next()?.to_str().ok()?.parse().ok()?;
     let mut argv = vec![program.clone()];
     for _ in 0..count {
         argv.push(next()?);
     }
-    let env = std::iter::from_fn(next).collect();
-    Some(Plan { cwd, program, argv, env })
+    let confinement = wire::read(&mut text)?.0;
+    let env = fields.map(|f| CString::new(f).ok()).collect::<Option<_>>()?;
+    Some(Plan { cwd, program, argv, env, confinement })
 }
 
 #[cfg(test)]
@@ -135,6 +145,7 @@ mod tests {
             containment: Containment::Subreaper,
             stage1: None,
             mark: Some("/tmp/mark".into()),
+            confinement: None,
         }
     }
 

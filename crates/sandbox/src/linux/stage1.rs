@@ -8,13 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::confine;
 use super::fork_server::{self, Taken};
-use super::init;
+use super::init::{self, Ids, Setting};
 use super::message::Message;
 use super::plan;
 use super::sys::{self, Fork, Pid, Reaped, SIGKILL};
 use super::tree::{self, Reach};
-use crate::{Containment, Exit, How, Refused};
+use crate::{Confinement, Containment, Exit, How, Refused};
 
 /// The first argument of a stage 1 and of the fork server; a stage 1 started alone has no other.
 pub(super) const SENTINEL: &str = "__sandbox-stage-1";
@@ -71,7 +72,7 @@ pub(super) struct Ready {
 /// shall not hold open; it comes back. An error: not here, or not now.
 pub(super) fn get_ready<T>(keep: T) -> Result<(Ready, T), T> {
     let Ok(mounts) = File::open("/proc/self/mountinfo") else { return Err(keep) };
-    match begin(Reach::Namespace, (keep, mounts)) {
+    match begin(Reach::Namespace, None, (keep, mounts)) {
         Ok((begun, (keep, mounts))) => Ok((Ready { begun, mounts }, keep)),
         Err((_, (keep, _))) => Err(keep),
     }
@@ -98,7 +99,11 @@ pub(super) fn attend(
     ready: Option<Ready>,
 ) -> io::Result<()> {
     let (plan, stdio) = plan::receive(&mut botpipe)?;
-    let containment = plan::containment_of(&plan).ok_or(ErrorKind::InvalidData)?;
+    let confinement = plan::decode(&plan).ok_or(ErrorKind::InvalidData)?.confinement;
+    let mut containment = plan::containment_of(&plan).ok_or(ErrorKind::InvalidData)?;
+    if confinement.is_some() {
+        containment = Containment::Namespace;
+    }
     let reach = match containment {
         Containment::Subreaper => Reach::Tree,
         Containment::Auto | Containment::Namespace => Reach::Namespace,
@@ -106,13 +111,13 @@ pub(super) fn attend(
     let (server, taken) = server.unzip();
     let hands = Hands { stdio, botpipe, server, taken };
     let ready = ready.and_then(|ready| {
-        if reach == Reach::Namespace && ready.is_fresh() {
+        if reach == Reach::Namespace && confinement.is_none() && ready.is_fresh() {
             return Some(ready.begun);
         }
         ready.dismiss();
         None
     });
-    let (why, mut hands) = match contain(reach, &plan, ready, hands)? {
+    let (why, mut hands) = match contain((reach, confinement.as_ref()), &plan, ready, hands)? {
         Verdict::Over { unheard } => return leave_mark(&plan, unheard),
         Verdict::Refused(why, hands) => (why, hands),
     };
@@ -120,7 +125,7 @@ pub(super) fn attend(
         return Message::Refused(why).send(&mut hands.botpipe);
     }
     Message::FallsBack(why).send(&mut hands.botpipe)?;
-    match contain(Reach::Tree, &plan, None, hands)? {
+    match contain((Reach::Tree, None), &plan, None, hands)? {
         Verdict::Over { unheard } => leave_mark(&plan, unheard),
         Verdict::Refused(why, mut hands) => Message::Refused(why).send(&mut hands.botpipe),
     }
@@ -137,7 +142,7 @@ fn leave_mark(plan: &[u8], unheard: Option<SystemTime>) -> io::Result<()> {
 
 /// What stage 1 holds for a launch, and init must not: kept open there, it would hide our death.
 struct Hands {
-    stdio: [OwnedFd; 3],
+    stdio: [OwnedFd; plan::DESCRIPTORS],
     botpipe: UnixStream,
     server: Option<OwnedFd>,
     taken: Option<Taken>,
@@ -160,7 +165,11 @@ struct Begun {
 }
 
 /// Forks an init; `keep` is closed there.
-fn begin<T>(reach: Reach, keep: T) -> Result<(Begun, T), (io::Error, T)> {
+fn begin<T>(
+    reach: Reach,
+    confinement: Option<&Confinement>,
+    keep: T,
+) -> Result<(Begun, T), (io::Error, T)> {
     let (ends, pipe) = match (UnixStream::pair(), io::pipe()) {
         (Ok(ends), Ok(pipe)) => (ends, pipe),
         (Err(e), _) | (_, Err(e)) => return Err((e, keep)),
@@ -168,28 +177,40 @@ fn begin<T>(reach: Reach, keep: T) -> Result<(Begun, T), (io::Error, T)> {
     let ((commands, heard), (words, report)) = (ends, pipe);
     // Root needs no user namespace, and one that maps a single id would cut it off from all others.
     let (user, group) = sys::ids();
-    let (flags, map) = match (reach, user) {
-        (Reach::Tree, _) => (0, None),
-        (Reach::Namespace, 0) => (sys::NEW_PID_AND_MOUNT, None),
-        (Reach::Namespace, _) => (sys::NEW_USER_PID_AND_MOUNT, Some((user, group))),
+    let outside = (user, group);
+    let (flags, inside) = match (reach, confinement, user) {
+        (Reach::Tree, ..) => (0, None),
+        (Reach::Namespace, Some(confinement), _) => {
+            let inside = (confine::inside(user), confine::inside(group));
+            (confine::namespaces(confinement), Some(inside))
+        }
+        (Reach::Namespace, None, 0) => (sys::NEW_PID_AND_MOUNT, None),
+        (Reach::Namespace, None, _) => (sys::NEW_USER_PID_AND_MOUNT, Some(outside)),
     };
+    let ids = inside.map(|inside| Ids { inside, outside });
+    let setting = Setting { reach, ids, confined: confinement.is_some() };
     match sys::fork(flags) {
         Err(e) => Err((e, keep)),
         Ok(Fork::Child) => {
             drop((keep, commands, words));
-            init::run(reach, map, heard, report)
+            init::run(&setting, heard, report)
         }
         Ok(Fork::Parent(init)) => Ok((Begun { init, commands, words }, keep)),
     }
 }
 
-fn contain(reach: Reach, plan: &[u8], ready: Option<Begun>, hands: Hands) -> io::Result<Verdict> {
+fn contain(
+    (reach, confinement): (Reach, Option<&Confinement>),
+    plan: &[u8],
+    ready: Option<Begun>,
+    hands: Hands,
+) -> io::Result<Verdict> {
     if reach == Reach::Tree {
         sys::become_subreaper()?; // for the day that init is killed
     }
     let (begun, hands) = match ready {
         Some(begun) => (begun, hands),
-        None => match begin(reach, hands) {
+        None => match begin(reach, confinement, hands) {
             Ok(begun) => begun,
             Err((e, hands)) => {
                 let errno = e.raw_os_error().unwrap_or(libc::EIO);
@@ -230,7 +251,7 @@ struct Oversight {
     commands: Option<UnixStream>,
     words: PipeReader,
     /// Kept for another attempt until the agent runs.
-    stdio: Option<[OwnedFd; 3]>,
+    stdio: Option<[OwnedFd; plan::DESCRIPTORS]>,
     /// When init, told to end everything, is killed itself.
     deadline: Option<Instant>,
     /// The fork server is gone. Botpipe most likely dies as well then, even if its end of the socket

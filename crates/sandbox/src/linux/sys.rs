@@ -196,6 +196,113 @@ fn mount(kind: Option<&CStr>, target: &CStr, flags: libc::c_ulong) -> Result<()>
     check(unsafe { libc::mount(kind, target.as_ptr(), kind, flags, null()) }).map(drop)
 }
 
+/// Sets attributes of a mount (`MOUNT_ATTR_*`), and of all below it.
+pub(super) fn set_mount_attributes(mount: BorrowedFd<'_>, set: u64) -> Result<()> {
+    set_attributes(mount, libc::AT_RECURSIVE, set)
+}
+
+/// Sets attributes of a mount alone.
+pub(super) fn set_attributes_of_one(mount: BorrowedFd<'_>, set: u64) -> Result<()> {
+    set_attributes(mount, 0, set)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, reach: c_int, set: u64) -> Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    // SAFETY: the path is empty, and the attributes outlive the call and have the size that is said.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | reach,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
+/// A number that this process has not given before.
+pub(super) fn counted() -> u32 {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Keeps others of the same user from reading or steering this process.
+pub(super) fn hide_from_debuggers() -> Result<()> {
+    // SAFETY: this option takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
+}
+
+/// Nothing that is executed from here on brings powers of its own.
+pub(super) fn no_new_privileges() -> Result<()> {
+    // SAFETY: this option takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)
+}
+
+/// A session keyring of its own, where the kernel has keys.
+pub(super) fn new_keyring() {
+    // SAFETY: the name is absent; without keys in the kernel there is nothing to leave behind.
+    unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0_usize) };
+}
+
+const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+
+/// Bounds a resource of this process and what it starts; a lower bound stays.
+pub(super) fn limit(resource: libc::__rlimit_resource_t, most: u64) -> Result<()> {
+    // SAFETY: both calls get a valid place for the numbers.
+    unsafe {
+        let mut now: libc::rlimit = zeroed();
+        check(libc::getrlimit(resource, &raw mut now))?;
+        let most = most.min(now.rlim_max);
+        let bound = libc::rlimit { rlim_cur: most, rlim_max: most };
+        check(libc::setrlimit(resource, &raw const bound)).map(drop)
+    }
+}
+
+/// Brings the loopback of this network up.
+pub(super) fn loopback_up() -> Result<()> {
+    // SAFETY: a fresh descriptor is owned by nobody else; the request is initialised, its name ends in
+    // zeros, and it outlives the call.
+    unsafe {
+        let socket = check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?;
+        let socket = OwnedFd::from_raw_fd(socket);
+        let mut request: libc::ifreq = zeroed();
+        for (at, letter) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
+            *at = c_char::try_from(*letter).unwrap_or(0);
+        }
+        let flags = libc::IFF_UP | libc::IFF_RUNNING;
+        request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).unwrap_or(0);
+        check(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)).map(drop)
+    }
+}
+
+/// Drops every capability of this process for good, also those an executed file would bring.
+pub(super) fn drop_capabilities() -> Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: c_int,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    // No root, no fix-up of ids, no kept capabilities, each locked.
+    const LOCKED: libc::c_ulong = 0x2f;
+    // SAFETY: the options take numbers only; header and data have the shapes of version 3.
+    unsafe {
+        check(libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))?;
+        for capability in 0..64 {
+            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 {
+                break; // past the last one the kernel knows
+            }
+        }
+        check(libc::prctl(libc::PR_SET_SECUREBITS, LOCKED, 0, 0, 0))?;
+        let header = Header { version: VERSION_3, pid: 0 };
+        let none = [0_u32; 6];
+        let done = libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr());
+        if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+    }
+}
+
 /// Gives every signal its default meaning and blocks none, as a program expects at its start.
 pub(super) fn reset_signals() {
     for signal in 1..=libc::SIGRTMAX() {
@@ -340,22 +447,22 @@ fn open_descriptors() -> Result<Vec<RawFd>> {
     Ok(numbers.filter(|fd| *fd > 2).collect())
 }
 
-/// Room for the control message of three descriptors, more than `CMSG_SPACE` asks for on any Linux.
+/// Room for the control message of four descriptors, more than `CMSG_SPACE` asks for on any Linux.
 const CONTROL_WORDS: usize = 8;
 
-/// Sends bytes, and up to three descriptors with them.
+/// Sends bytes, and up to four descriptors with them.
 pub(super) fn send_with_descriptors<const FDS: usize>(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
     fds: [BorrowedFd<'_>; FDS],
 ) -> Result<()> {
-    const { assert!(0 < FDS && FDS <= 3) };
+    const { assert!(0 < FDS && FDS <= 4) };
     let fds = fds.map(|fd| fd.as_raw_fd());
     let mut control = [0_u64; CONTROL_WORDS];
     let mut part =
         libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(), iov_len: bytes.len() };
     // SAFETY: the header points to `part` and `control`, which outlive the call; `control` is
-    // aligned for a cmsghdr and larger than CMSG_SPACE of three descriptors, so the first header
+    // aligned for a cmsghdr and larger than CMSG_SPACE of four descriptors, so the first header
     // exists and its data has room for them.
     let sent = unsafe {
         let size = u32::try_from(size_of_val(&fds)).unwrap_or(0);
@@ -381,7 +488,7 @@ pub(super) fn send_with_descriptors<const FDS: usize>(
 pub(super) fn receive_with_descriptors<const N: usize, const FDS: usize>(
     socket: BorrowedFd<'_>,
 ) -> Result<([u8; N], [OwnedFd; FDS])> {
-    const { assert!(0 < FDS && FDS <= 3) };
+    const { assert!(0 < FDS && FDS <= 4) };
     let mut bytes = [0_u8; N];
     let mut control = [0_u64; CONTROL_WORDS];
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: N };

@@ -17,6 +17,7 @@ fn launch(program: &str, args: &[&str]) -> Launch {
         containment: Containment::Auto,
         stage1: Some(PathBuf::from(env!("CARGO_BIN_EXE_sandbox-test-program"))),
         mark: None,
+        confinement: None,
     }
 }
 

@@ -26,6 +26,7 @@ fn launch(stage: &Stage, containment: Containment, command: &[&str]) -> Launch {
         containment,
         stage1: Some(stage.program.clone()),
         mark: None,
+        confinement: None,
     }
 }
 

@@ -140,6 +140,7 @@ fn launch(containment: &str, command: &[OsString]) -> Launch {
         containment,
         stage1: None,
         mark: None,
+        confinement: None,
     }
 }
 

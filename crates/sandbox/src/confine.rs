@@ -1,0 +1,71 @@
+//! What a program may touch beside its own processes: plain data, by absolute paths that cross no link.
+
+use std::path::PathBuf;
+
+/// What a program may touch. It takes namespaces of its own: where they are refused, nothing is started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Confinement {
+    /// The files it sees, over a read-only view of the host's, each laid over those before it; `None`:
+    /// the host's as they are, `/dev` and `/proc` too.
+    pub files: Option<Vec<Layer>>,
+    /// What it can talk to.
+    pub network: Network,
+    /// How much it may take.
+    pub bounds: Bounds,
+}
+
+/// One change of what the program sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layer {
+    /// An empty folder in memory that the program may fill; it is gone with the program.
+    Private(PathBuf),
+    /// What the host has there, to be read.
+    Shown(PathBuf),
+    /// What the host has there, to be read and written. Over a folder within another of this kind it
+    /// keeps that folder from being moved away with what is laid over its files.
+    Writable(PathBuf),
+    /// What the host has in a folder, with changes of our own.
+    Scratch(Scratch),
+    /// A file or folder that is there but cannot be read or written.
+    Masked(PathBuf),
+}
+
+/// A folder as the host has it with changes that it never sees, in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scratch {
+    /// The folder.
+    pub at: PathBuf,
+    /// Names, relative to it, that do not exist in it, whatever the host has there now or later.
+    pub hidden: Vec<PathBuf>,
+    /// Folders, relative to it, that are there even where the host has none.
+    pub folders: Vec<PathBuf>,
+    /// Whether the program may write; what it writes is gone with it.
+    pub writable: bool,
+}
+
+/// What a program can talk to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Network {
+    /// Whatever the host can.
+    #[default]
+    Host,
+    /// Itself only, over a loopback of its own. On each of these ports of its `127.0.0.1` Botpipe
+    /// listens, outside ([`crate::Contained::take_listeners`]).
+    Own {
+        /// The ports.
+        doors: Vec<u16>,
+    },
+}
+
+/// How much a program may take; `None`: as much as Botpipe itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// Seconds on a processor, each process for itself; the kernel ends it by SIGKILL.
+    pub cpu: Option<u64>,
+    /// Bytes of data, each process for itself: an allocation beyond fails.
+    pub memory: Option<u64>,
+    /// Processes and threads, all together.
+    pub processes: Option<u64>,
+    /// Bytes of a file it writes; beyond, a write fails or ends it by SIGXFSZ.
+    pub file_size: Option<u64>,
+}

@@ -1,0 +1,87 @@
+//! Confinement: the set-up of the namespaces by init, then the last steps of the agent before exec.
+
+mod bounds;
+mod device;
+mod filter;
+mod mounts;
+mod network;
+mod over;
+mod place;
+mod rules;
+pub(super) mod wire;
+
+use std::io;
+use std::net::TcpListener;
+
+use super::sys;
+use crate::{Confinement, Network, Proc, Refused};
+
+pub(super) use filter::Filter;
+pub(super) use mounts::Masks;
+
+/// A step of the set-up as it names itself in a refusal.
+fn refused(step: impl Into<String>) -> impl FnOnce(io::Error) -> Refused {
+    let step = step.into();
+    move |e| Refused { step, errno: e.raw_os_error().unwrap_or(libc::EIO) }
+}
+
+/// What init has once the namespaces are as they shall be.
+pub(super) struct Built {
+    pub(super) proc: Proc,
+    /// One for each door, in order.
+    pub(super) listeners: Vec<TcpListener>,
+    /// What files are covered with later.
+    pub(super) masks: Option<Masks>,
+    pub(super) filter: Filter,
+}
+
+/// The new namespaces that a confinement asks for.
+pub(super) fn namespaces(confinement: &Confinement) -> libc::c_int {
+    let network = match confinement.network {
+        Network::Host => 0,
+        Network::Own { .. } => libc::CLONE_NEWNET,
+    };
+    sys::NEW_USER_PID_AND_MOUNT
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP
+        | network
+}
+
+/// The id that a user or group has inside: the host's root is an ordinary one there, since much is
+/// allowed to the number 0 as such.
+pub(super) fn inside(id: u32) -> u32 {
+    if id == 0 { ROOT_INSIDE } else { id }
+}
+
+const ROOT_INSIDE: u32 = 1000;
+
+/// Sets the namespaces up, as their first process with all its powers in them.
+pub(super) fn build(confinement: &Confinement, host_root: bool) -> Result<Built, Refused> {
+    let (proc, masks) = match &confinement.files {
+        Some(layers) => {
+            mounts::build(layers, host_root).map(|(proc, masks)| (proc, Some(masks)))?
+        }
+        None => (mounts::only_proc(host_root)?, None),
+    };
+    let listeners = match &confinement.network {
+        Network::Host => Vec::new(),
+        Network::Own { doors } => {
+            sys::loopback_up().map_err(refused("loopback-up"))?;
+            network::listen(doors)?
+        }
+    };
+    let filter = Filter::new().map_err(refused("seccomp-filter"))?;
+    sys::hide_from_debuggers().map_err(refused("not-dumpable"))?;
+    Ok(Built { proc, listeners, masks, filter })
+}
+
+/// Gives up, for good, whatever the confinement does not allow, in the process that becomes the agent.
+pub(super) fn give_up(confinement: &Confinement, filter: &Filter) -> Result<(), Refused> {
+    bounds::apply(&confinement.bounds)?;
+    sys::new_keyring();
+    sys::no_new_privileges().map_err(refused("no-new-privileges"))?;
+    rules::apply(confinement.files.as_deref())?;
+    sys::drop_capabilities().map_err(refused("capabilities"))?;
+    filter.apply().map_err(refused("seccomp"))
+}

@@ -1,0 +1,292 @@
+//! The files a program sees: a read-only copy of the host's tree with layers over it. Every place is
+//! found by descriptor, crossing no link, so that nobody who can write there bends the set-up.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags};
+
+use super::super::sys;
+use super::place::{self, NO_SUID_NO_DEV, READ_ONLY, attach, copy_of, kind, look, memory};
+use super::{device, over, refused};
+use crate::{Layer, Proc, Refused, Scratch};
+
+/// Parts of `/proc` that the kernel's root may change by its number alone.
+const PROC_OF_ROOT: [&str; 7] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "kcore", "keys"];
+
+/// Lays out what the program sees and makes it this process's root.
+pub(super) fn build(layers: &[Layer], host_root: bool) -> Result<(Proc, Masks), Refused> {
+    let stage = Stage::enter().map_err(refused("stage"))?;
+    let all = stage.copy_of_host(Path::new("/"), READ_ONLY | MountAttrFlags::MOUNT_ATTR_NOSUID);
+    let all = all.map_err(refused("copy-of-root"))?;
+    let root = attach_at(&all, c"/new").map_err(refused("new-root"))?;
+    let tree = Tree { root, stage };
+    for layer in layers {
+        tree.lay(layer)?;
+    }
+    device::lay(&tree).map_err(refused("/dev"))?;
+    let proc = tree.lay_proc().map_err(refused("/proc"))?;
+    if host_root {
+        tree.freeze_proc().map_err(refused("/proc/sys"))?;
+    }
+    tree.make_root().map_err(refused("pivot-root"))?;
+    let masks = Masks::open().map_err(refused("masks"))?;
+    Ok((proc, masks))
+}
+
+/// A `/proc` of the new namespaces over the host's files as they are.
+pub(super) fn only_proc(host_root: bool) -> Result<Proc, Refused> {
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+    )
+    .map_err(|e| refused("private-mounts")(e.into()))?;
+    let proc = match sys::mount_proc() {
+        Ok(()) => Proc::Fresh,
+        Err(_) => Proc::Host,
+    };
+    if host_root {
+        for name in PROC_OF_ROOT {
+            let path = Path::new("/proc").join(name);
+            if path.exists() {
+                freeze(CWD, &path).map_err(refused("/proc/sys"))?;
+            }
+        }
+    }
+    Ok(proc)
+}
+
+fn freeze(at: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let place = rustix::fs::openat(at, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let copy = copy_of(place.as_fd(), READ_ONLY)?;
+    attach(copy.as_fd(), place.as_fd())
+}
+
+/// A folder in memory that is the root while the set-up lasts, the host's below it.
+struct Stage {
+    host: OwnedFd,
+}
+
+impl Stage {
+    fn enter() -> io::Result<Self> {
+        rustix::mount::mount_change(
+            "/",
+            MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+        )?;
+        let memory = memory(Mode::from_raw_mode(0o755))?;
+        // Any folder will do: the mount lies in this namespace only.
+        let place = rustix::fs::openat(
+            CWD,
+            "/",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let below = ["tmp", "usr", "etc"].iter().find_map(|name| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat(&place, *name, flags, Mode::empty()).ok()
+        });
+        let below = below.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
+        attach(memory.as_fd(), below.as_fd())?;
+        rustix::process::fchdir(&memory)?;
+        for name in ["new", "host", "over"] {
+            rustix::fs::mkdirat(&memory, name, Mode::from_raw_mode(0o755))?;
+        }
+        rustix::process::pivot_root(".", "host")?;
+        rustix::process::chdir("/")?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { host: rustix::fs::openat(CWD, "/host", flags, Mode::empty())? })
+    }
+
+    /// What the host has at a place, with what is mounted below it, not attached yet.
+    fn copy_of_host(&self, path: &Path, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+        copy_of(look(self.host.as_fd(), path)?.as_fd(), attributes)
+    }
+}
+
+fn attach_at(mount: &OwnedFd, path: &std::ffi::CStr) -> io::Result<OwnedFd> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", CWD, path, flags)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
+/// What the program will see, while it grows.
+pub(super) struct Tree {
+    root: OwnedFd,
+    stage: Stage,
+}
+
+impl Tree {
+    fn lay(&self, layer: &Layer) -> Result<(), Refused> {
+        let (path, laid) = match layer {
+            Layer::Private(path) => (path, self.lay_private(path)),
+            Layer::Shown(path) => (path, self.lay_copy(path, NO_SUID_NO_DEV | READ_ONLY)),
+            Layer::Writable(path) => (path, self.lay_copy(path, NO_SUID_NO_DEV)),
+            Layer::Scratch(scratch) => (&scratch.at, self.lay_scratch(scratch)),
+            Layer::Masked(path) => (path, self.lay_mask(path)),
+        };
+        laid.map_err(refused(path.as_os_str().to_string_lossy()))
+    }
+
+    fn lay_private(&self, path: &Path) -> io::Result<()> {
+        let place = self.place(path, FileType::Directory)?;
+        let mode = match look(self.stage.host.as_fd(), path) {
+            Ok(folder) => Mode::from_raw_mode(rustix::fs::fstat(folder)?.st_mode),
+            Err(_) => Mode::from_raw_mode(0o755),
+        };
+        attach(memory(mode)?.as_fd(), place.as_fd())
+    }
+
+    fn lay_copy(&self, path: &Path, attributes: MountAttrFlags) -> io::Result<()> {
+        let copy = self.stage.copy_of_host(path, attributes)?;
+        let place = self.place(path, kind(copy.as_fd())?)?;
+        attach(copy.as_fd(), place.as_fd())
+    }
+
+    fn lay_mask(&self, path: &Path) -> io::Result<()> {
+        let place = match look(self.root.as_fd(), path) {
+            Ok(place) => place,
+            // Behind another mask, or hidden.
+            Err(
+                rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::ACCESS,
+            ) => {
+                return Ok(());
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let mask = match kind(place.as_fd())? {
+            FileType::Directory => memory(Mode::empty())?,
+            _ => empty_file()?,
+        };
+        sys::set_mount_attributes(mask.as_fd(), u64::from(READ_ONLY.bits()))?;
+        attach(mask.as_fd(), place.as_fd())
+    }
+
+    fn lay_scratch(&self, scratch: &Scratch) -> io::Result<()> {
+        let lower = self.stage.copy_of_host(&scratch.at, READ_ONLY | NO_SUID_NO_DEV)?;
+        let mount = over::scratch(scratch, &lower)?;
+        attach(mount.as_fd(), self.place(&scratch.at, FileType::Directory)?.as_fd())
+    }
+
+    /// The place to attach something of this kind at, made where it is missing and may be made.
+    fn place(&self, path: &Path, kind: FileType) -> io::Result<OwnedFd> {
+        match look(self.root.as_fd(), path) {
+            Err(rustix::io::Errno::NOENT) => {}
+            found => return Ok(found?),
+        }
+        let mut folder = look(self.root.as_fd(), Path::new("/"))?;
+        let names: Vec<&OsStr> = path
+            .components()
+            .filter_map(|part| match part {
+                Component::Normal(name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        let Some((last, parents)) = names.split_last() else { return Ok(folder) };
+        for name in parents {
+            folder = step(folder.as_fd(), name)?;
+        }
+        if kind == FileType::Directory {
+            return step(folder.as_fd(), last);
+        }
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        drop(rustix::fs::openat(&folder, *last, flags, Mode::from_raw_mode(0o644))?);
+        Ok(look(folder.as_fd(), Path::new(last))?)
+    }
+
+    /// What the host has at a device's path.
+    pub(super) fn device(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.stage.copy_of_host(
+            path,
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC,
+        )
+    }
+
+    pub(super) fn attach(
+        &self,
+        mount: BorrowedFd<'_>,
+        path: &Path,
+        kind: FileType,
+    ) -> io::Result<()> {
+        attach(mount, self.place(path, kind)?.as_fd())
+    }
+
+    fn lay_proc(&self) -> io::Result<Proc> {
+        let attributes = NO_SUID_NO_DEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        // A container that covers parts of its `/proc` may not have a second one: then the host's stays.
+        let Ok(proc) = place::new("proc", &[], attributes) else { return Ok(Proc::Host) };
+        self.attach(proc.as_fd(), Path::new("/proc"), FileType::Directory)?;
+        Ok(Proc::Fresh)
+    }
+
+    fn freeze_proc(&self) -> io::Result<()> {
+        for name in PROC_OF_ROOT {
+            match look(self.root.as_fd(), &Path::new("/proc").join(name)) {
+                Ok(place) => attach(copy_of(place.as_fd(), READ_ONLY)?.as_fd(), place.as_fd())?,
+                Err(rustix::io::Errno::NOENT) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn make_root(self) -> io::Result<()> {
+        drop(self.stage);
+        rustix::mount::unmount("/host", UnmountFlags::DETACH)?;
+        rustix::process::fchdir(&self.root)?;
+        rustix::process::pivot_root(".", ".")?;
+        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+        Ok(rustix::process::chdir("/")?)
+    }
+}
+
+/// A file without contents and rights, not attached yet.
+fn empty_file() -> io::Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+    drop(rustix::fs::openat(CWD, "/over/empty", flags, Mode::empty())?);
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    copy_of(rustix::fs::openat(CWD, "/over/empty", flags, Mode::empty())?.as_fd(), READ_ONLY)
+}
+
+/// A folder in a folder, made if it is missing.
+fn step(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::ROFS) => {}
+        Err(e) => return Err(e.into()),
+    }
+    Ok(look(folder, Path::new(name))?)
+}
+
+/// What covers files that turn up after the start.
+#[derive(Debug)]
+pub(in super::super) struct Masks {
+    root: OwnedFd,
+}
+
+impl Masks {
+    fn open() -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { root: rustix::fs::openat(CWD, "/", flags, Mode::empty())? })
+    }
+
+    /// Covers what is at a path now, unless it is gone again.
+    pub(in super::super) fn cover(&self, path: &[u8]) -> io::Result<()> {
+        let place = match look(self.root.as_fd(), Path::new(OsStr::from_bytes(path))) {
+            Ok(place) => place,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        let mask = match kind(place.as_fd())? {
+            // A link is followed only to what it names, which is covered by its own name.
+            FileType::Symlink => return Ok(()),
+            FileType::Directory => memory(Mode::empty())?,
+            _ => copy_of(look(self.root.as_fd(), Path::new(device::MASK))?.as_fd(), READ_ONLY)?,
+        };
+        sys::set_mount_attributes(mask.as_fd(), u64::from(READ_ONLY.bits()))?;
+        attach(mask.as_fd(), place.as_fd())
+    }
+}

@@ -1,0 +1,238 @@
+//! What a confined program sees and can do, judged by what comes out of it and by the host's files.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+
+use botpipe_sandbox::{
+    Bounds, Confinement, Containment, Error, How, Launch, Layer, Network, Scratch,
+};
+
+/// A host with a workspace, and a program in it.
+struct Host {
+    folder: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        fs::create_dir_all(folder.path().join("work/src")).unwrap();
+        fs::write(folder.path().join("work/.env"), "the secret").unwrap();
+        fs::write(folder.path().join("work/src/main"), "the code").unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join(name)
+    }
+
+    fn launch(&self, confinement: Confinement, script: &str) -> Launch {
+        Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            cwd: self.path("work"),
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            containment: Containment::Auto,
+            stage1: Some(env!("CARGO_BIN_EXE_sandbox-test-program").into()),
+            mark: None,
+            confinement: Some(confinement),
+        }
+    }
+
+    /// Exit code and output, both streams in one.
+    fn run(&self, confinement: Confinement, script: &str) -> (How, String) {
+        let script = format!("exec 2>&1; {script}");
+        let mut running = self.launch(confinement, &script).start().unwrap();
+        let mut said = String::new();
+        running.take_stdout().unwrap().read_to_string(&mut said).unwrap();
+        (running.wait().how, said)
+    }
+
+    /// The usual: everything outside in memory or read-only, the workspace writable.
+    fn usual(&self) -> Vec<Layer> {
+        vec![
+            Layer::Private("/tmp".into()),
+            Layer::Private("/var/tmp".into()),
+            Layer::Writable(self.path("work")),
+        ]
+    }
+}
+
+fn files(layers: Vec<Layer>) -> Confinement {
+    let network = Network::Own { doors: Vec::new() };
+    Confinement { files: Some(layers), network, bounds: Bounds::default() }
+}
+
+#[test]
+fn the_workspace_is_written_and_nothing_else() {
+    let host = Host::new();
+    let beside = host.path("beside");
+    fs::write(&beside, "before").unwrap();
+    let script = format!(
+        "echo new > made && echo mine > /tmp/own && cat /tmp/own; \
+         echo no > /etc/botpipe-test; echo no > {0}; cat {0}; id -u",
+        beside.display()
+    );
+    let (how, said) = host.run(files(host.usual()), &script);
+    assert_eq!(how, How::Exited(0), "{said}");
+    assert!(said.contains("mine"), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
+    assert!(!said.contains("before"), "{said}");
+    assert!(!said.trim().ends_with("\n0"), "{said}");
+    assert_eq!(fs::read_to_string(host.path("work/made")).unwrap(), "new\n");
+    assert_eq!(fs::read_to_string(beside).unwrap(), "before");
+    assert!(!Path::new("/etc/botpipe-test").exists());
+    assert!(!Path::new("/tmp/own").exists());
+}
+
+#[test]
+fn what_is_hidden_does_not_come_back() {
+    let host = Host::new();
+    let work = host.path("work");
+    let mut layers = host.usual();
+    layers.pop();
+    layers.push(Layer::Scratch(Scratch {
+        at: work.clone(),
+        hidden: vec![".env".into(), "src/.env".into()],
+        folders: vec!["target".into()],
+        writable: false,
+    }));
+    layers.push(Layer::Writable(work.join("src")));
+    layers.push(Layer::Private(work.join("target")));
+    let script = "ls -a; cat .env; echo x > file; echo x > target/out && cat target/out; \
+                  echo y > src/made; touch ready; until [ -e src/go ]; do sleep 0.01; done; cat .env";
+    let mut running = host.launch(files(layers), &format!("exec 2>&1; {script}")).start().unwrap();
+    let replaced = work.join("new");
+    fs::write(&replaced, "the secret again").unwrap();
+    fs::rename(&replaced, work.join(".env")).unwrap();
+    fs::write(work.join("src/go"), "").unwrap();
+    let mut said = String::new();
+    running.take_stdout().unwrap().read_to_string(&mut said).unwrap();
+    running.wait();
+    assert!(!said.contains("secret"), "{said}");
+    assert!(said.contains("No such file"), "{said}");
+    assert!(said.contains("x\n"), "{said}");
+    assert_eq!(fs::read_to_string(work.join("src/made")).unwrap(), "y\n");
+    assert!(!work.join("target").exists() && !work.join("file").exists());
+}
+
+#[test]
+fn what_is_written_to_a_scratch_folder_is_gone() {
+    let host = Host::new();
+    let work = host.path("work");
+    let mut layers = host.usual();
+    layers.pop();
+    layers.push(Layer::Scratch(Scratch { at: work.clone(), writable: true, ..Scratch::default() }));
+    let script = "echo changed > src/main && rm .env && mkdir -p a/b && echo deep > a/b/c && cat src/main a/b/c";
+    let (how, said) = host.run(files(layers), script);
+    assert_eq!((how, said.as_str()), (How::Exited(0), "changed\ndeep\n"));
+    assert_eq!(fs::read_to_string(work.join("src/main")).unwrap(), "the code");
+    assert!(work.join(".env").exists() && !work.join("a").exists());
+}
+
+#[test]
+fn what_is_covered_is_there_and_cannot_be_read_written_or_moved() {
+    let host = Host::new();
+    let work = host.path("work");
+    let mut layers = host.usual();
+    layers.push(Layer::Writable(work.join("src")));
+    layers.push(Layer::Masked(work.join("src/main")));
+    layers.push(Layer::Masked(work.join(".env")));
+    let script = "cat .env src/main; echo x > .env; rm .env; mv src other; chmod 777 .env; ls src";
+    let (_, said) = host.run(files(layers), script);
+    assert!(!said.contains("secret") && !said.contains("the code"), "{said}");
+    assert_eq!(fs::read_to_string(work.join(".env")).unwrap(), "the secret");
+    assert_eq!(fs::read_to_string(work.join("src/main")).unwrap(), "the code");
+}
+
+#[test]
+fn a_file_that_turns_up_is_covered_when_it_is_said() {
+    let host = Host::new();
+    let work = host.path("work");
+    let script = "until [ -e go ]; do sleep 0.01; done; cat late; echo done";
+    let mut running =
+        host.launch(files(host.usual()), &format!("exec 2>&1; {script}")).start().unwrap();
+    fs::write(work.join("late"), "the secret").unwrap();
+    running.cover(&work.join("late"));
+    // Commands are taken in order: the second is over once the first is.
+    fs::write(work.join("go-now"), "").unwrap();
+    running.cover(&work.join("go-now"));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    fs::rename(work.join("go-now"), work.join("go")).unwrap();
+    let mut said = String::new();
+    running.take_stdout().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("Permission denied") && said.ends_with("done\n"), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+    running.wait();
+}
+
+#[test]
+fn a_door_leads_out_and_nothing_else_does() {
+    let host = Host::new();
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    outside.set_nonblocking(true).unwrap();
+    let port = outside.local_addr().unwrap().port();
+    let network = Network::Own { doors: vec![3128] };
+    let confinement = Confinement { network, ..files(host.usual()) };
+    let script = format!(
+        "exec 2>&1; python3 -c \"
+import socket
+try:
+    socket.create_connection(('127.0.0.1', {port}), 2); print('out')
+except OSError as e: print('refused', e.errno)
+s = socket.create_connection(('127.0.0.1', 3128), 5)
+s.sendall(b'hello'); print(s.recv(9).decode())
+for family in (socket.AF_VSOCK, socket.AF_PACKET):
+    try: socket.socket(family, socket.SOCK_STREAM); print('made')
+    except OSError as e: print('closed', e.errno)
+\""
+    );
+    let mut launch = host.launch(confinement, &script);
+    let path = std::env::var_os("PATH").unwrap();
+    launch.env = vec![("PATH".into(), path)];
+    let mut running = launch.start().unwrap();
+    let [door] = running.take_listeners().try_into().unwrap();
+    let (mut caller, _): (TcpStream, _) = door.accept().unwrap();
+    let mut hello = [0; 5];
+    caller.read_exact(&mut hello).unwrap();
+    caller.write_all(b"welcome").unwrap();
+    drop(caller);
+    let mut said = String::new();
+    running.take_stdout().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "refused 111\nwelcome\nclosed 1\nclosed 1\n");
+    assert!(outside.accept().is_err());
+    running.wait();
+}
+
+#[test]
+fn nothing_is_started_where_a_layer_cannot_be_laid() {
+    let host = Host::new();
+    let mut layers = host.usual();
+    layers.push(Layer::Writable(host.path("work/missing")));
+    match host.launch(files(layers), "true").start() {
+        Err(Error::Refused { step, source }) => {
+            assert!(step.ends_with("work/missing"), "{step}");
+            assert_eq!(source.raw_os_error(), Some(2));
+        }
+        other => panic!("{other:?}"),
+    }
+    std::os::unix::fs::symlink(host.path("beside"), host.path("work/link")).unwrap();
+    fs::create_dir(host.path("beside")).unwrap();
+    let mut layers = host.usual();
+    layers.push(Layer::Writable(host.path("work/link/x")));
+    assert!(matches!(host.launch(files(layers), "true").start(), Err(Error::Refused { .. })));
+}
+
+#[test]
+fn bounds_hold_for_each_process() {
+    let host = Host::new();
+    let bounds =
+        Bounds { cpu: Some(1), memory: Some(256 << 20), file_size: Some(1 << 20), processes: None };
+    let confinement = Confinement { bounds, ..files(host.usual()) };
+    let script = "head -c 3000000 /dev/zero > big; ls -l big | awk '{print $5}'; \
+                  sh -c 'while :; do :; done'; echo $?";
+    let (_, said) = host.run(confinement, script);
+    assert!(said.contains("1048576"), "{said}");
+    assert!(said.trim().ends_with("137"), "{said}");
+}
