@@ -5,6 +5,7 @@ mod answer;
 pub mod attach;
 pub mod catalog;
 pub mod config;
+mod confine;
 pub mod doctor;
 mod driver;
 pub mod engine;

@@ -7,6 +7,7 @@ mod mounts;
 mod network;
 mod over;
 mod place;
+pub(super) mod probe;
 mod rules;
 pub(super) mod wire;
 
