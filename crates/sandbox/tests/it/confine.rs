@@ -61,7 +61,7 @@ impl Host {
 
 fn files(layers: Vec<Layer>) -> Confinement {
     let network = Network::Own { doors: Vec::new() };
-    Confinement { files: Some(layers), network, bounds: Bounds::default() }
+    Confinement { files: Some(layers), network, ..Confinement::default() }
 }
 
 #[test]
