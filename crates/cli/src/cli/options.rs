@@ -162,9 +162,7 @@ fn report(source: &SourceFile, compiled: &Compiled) -> Result<(), Failure> {
     }
     let message =
         format!("`{}` does not check: {}", source.name, diagnostic::count(&compiled.diagnostics));
-    let failure = Failure::usage(message).hint(format!("`botpipe check {}`", source.name));
-    let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.refused);
-    Err(if refused { failure.code(exit::POLICY) } else { failure })
+    Err(Failure::usage(message).hint(format!("`botpipe check {}`", source.name)))
 }
 
 /// JSON as typed, or from a file.
