@@ -22,7 +22,7 @@ pub use group::{Branch, Child, Children, Group, Isolation, Join, Over, Settle};
 pub use modes::{NetworkMode, PermissionMode, SandboxMode, Validation};
 pub use output::{Output, OutputSource};
 pub use outside::{Ask, WaitFor};
-pub use policy::{EnvironmentRules, Policy};
+pub use policy::{EnvironmentRules, Policy, PolicyLayer};
 pub use provider::TurnProvider;
 pub use route::{Action, Route, Target, Visibility};
 pub use state::{Assignment, StatePlace, StateScope};

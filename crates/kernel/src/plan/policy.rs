@@ -118,3 +118,23 @@ impl EnvironmentRules {
         }
     }
 }
+
+/// What a file outside of the workflow says for a run.
+///
+/// # Shape
+/// `{"from":"botpipe.yaml","policy":{…}}`, `{"from":"ci.yaml","ceiling":true,"policy":{…}}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyLayer {
+    /// The file, as whoever started the run named it.
+    pub from: String,
+    /// An operator's, which only narrows; else an author's, which lies outside the workflow's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ceiling: bool,
+    pub policy: Policy,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

@@ -129,6 +129,7 @@ codes! {
 
     NotInRepository "BP0601" "setting not for a repository's file", "A repository's `botpipe.yaml` came with a clone: what makes programs run or sends prompts elsewhere is said by a person, in their own file or by an option.";
     BadAddress "BP0602" "not an address", "An address begins with `http://` or `https://`, and holds no login: settings are recorded with the run.";
+    NotNarrowing "BP0603" "an operator's policy only narrows", "What a person's own file and `--policy-file` say of policies are ceilings over what workflows ask for; they give nothing.";
 }
 
 impl fmt::Display for Code {
