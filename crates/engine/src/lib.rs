@@ -22,7 +22,7 @@ pub mod merges;
 mod owner;
 mod parts;
 mod perform;
-mod policy;
+pub mod policy;
 pub mod process;
 mod projection;
 pub mod prompt;
