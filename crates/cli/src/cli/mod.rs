@@ -18,6 +18,7 @@ mod harness;
 mod init;
 mod logs;
 mod options;
+mod policy;
 mod record;
 mod resume;
 mod rpc;
@@ -70,6 +71,8 @@ enum Command {
     Test(test::Args),
     Explain(explain::Args),
     Graph(graph::Args),
+    #[command(subcommand)]
+    Policy(policy::Command),
     Schema(schema::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -129,6 +132,7 @@ impl Command {
             Self::Test(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Graph(args) => args.run(),
+            Self::Policy(command) => command.run(),
             Self::Schema(args) => Ok(args.run()),
             Self::Config(command) => command.run(),
             Self::Doctor(args) => args.run(),
@@ -158,6 +162,7 @@ impl Command {
             Self::Test(args) => Some(args.json()),
             Self::Explain(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),
+            Self::Policy(command) => Some(command.json()),
             Self::Doctor(args) => Some(args.json()),
             Self::Init(command) => Some(command.json()),
             Self::Demo(args) => Some(args.json()),
