@@ -24,6 +24,7 @@ mod limits;
 mod logs;
 mod pages;
 mod place;
+mod policy;
 mod real_acp;
 mod real_apart;
 mod real_claude;
