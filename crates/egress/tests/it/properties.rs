@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 
 use botpipe_egress::wire::{Form, Framing, Hello, Request, ServerName, socks};
-use botpipe_egress::{Bounds, Host, Pattern, Resolver, Target, special};
+use botpipe_egress::{Bounds, Destination, Host, Pattern, Resolver, special};
 use proptest::prelude::*;
 
 use crate::hellos;
@@ -95,8 +95,8 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 }
 
 /// The host that stands in a request target, read with as little wit as there can be.
-fn plain_host(target: &str) -> String {
-    let rest = target.split_once("://").map_or(target, |(_, rest)| rest);
+fn plain_host(destination: &str) -> String {
+    let rest = destination.split_once("://").map_or(destination, |(_, rest)| rest);
     let authority: String = rest.chars().take_while(|it| !"/?#\\".contains(*it)).collect();
     let host = authority.rsplit('@').next().unwrap_or_default();
     let host = match host.rfind(':') {
@@ -115,12 +115,12 @@ proptest! {
         prop_assert!(length <= bytes.len() && bytes[..length].ends_with(b"\r\n\r\n"));
         let head = std::str::from_utf8(&bytes[..length]).unwrap_or_default();
         let first = head.lines().next().unwrap_or_default();
-        let target = first.split(' ').nth(1).unwrap_or_default();
+        let destination = first.split(' ').nth(1).unwrap_or_default();
         match &request.form {
-            Form::Authority(Target { host, .. }) | Form::Absolute(Target { host, .. }, _) => {
+            Form::Authority(Destination { host, .. }) | Form::Absolute(Destination { host, .. }, _) => {
                 prop_assert!(is_host(host), "{host}");
                 if let (Host::Name(name), false) = (host, head.is_empty()) {
-                    prop_assert_eq!(name, &plain_host(target));
+                    prop_assert_eq!(name, &plain_host(destination));
                 }
             }
             Form::Origin(path) => prop_assert!(path.starts_with('/')),
@@ -153,7 +153,7 @@ proptest! {
         }
         if let Ok(Some((request, length))) = socks::Request::parse(bytes) {
             prop_assert!(length <= bytes.len());
-            if let socks::Request::Connect(Target { host, port }) = request {
+            if let socks::Request::Connect(Destination { host, port }) = request {
                 prop_assert!(is_host(&host) && port != 0);
                 prop_assert_eq!(&bytes[..3], &[5, 1, 0]);
                 if let Host::Name(name) = host {
