@@ -27,7 +27,8 @@ pub(crate) fn confined(
     rules: &Environment,
     extra: &[(String, String)],
 ) -> Vec<(OsString, OsString)> {
-    let also: Vec<String> = pass.iter().chain(rules.allow.iter().flatten()).cloned().collect();
+    let allowed = |name: &&String| rules.allow.as_ref().is_none_or(|only| only.contains(name));
+    let also: Vec<String> = pass.iter().filter(allowed).cloned().collect();
     let kept = |name: &OsStr| {
         let name = name.to_string_lossy();
         !rules.deny.iter().any(|pattern| matches(pattern, &name))

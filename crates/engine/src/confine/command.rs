@@ -102,7 +102,11 @@ impl Command {
         });
         let guard = Guard::stand(&compiled, list.as_deref(), log).map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
-        let variables = environment::confined(std::env::vars_os(), &[], rules, &compiled.variables);
+        let variables = {
+            // Whoever writes the file runs the command: what he allows passes.
+            let pass = rules.allow.clone().unwrap_or_default();
+            environment::confined(std::env::vars_os(), &pass, rules, &compiled.variables)
+        };
         let launch = Launch {
             program: self.argv.first().map(PathBuf::from).unwrap_or_default(),
             args: self.argv.iter().skip(1).cloned().collect(),

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use globset::GlobSet;
 
 use super::paths::lexical;
+use super::placeholders::is_there;
 use super::scan::{Kind, Names};
 use super::{Gap, Placeholder};
 
@@ -79,7 +80,7 @@ fn keep(folder: &Path, kept: &mut Kept) {
     let empty = |path: PathBuf| Placeholder { path, contents: None };
     for name in STEERING {
         let path = folder.join(name);
-        if fs::symlink_metadata(&path).is_ok() {
+        if is_there(&path) {
             kept.there.insert(path);
         } else if name == "hooks" {
             kept.missing.insert(empty(path));
@@ -89,7 +90,7 @@ fn keep(folder: &Path, kept: &mut Kept) {
     }
     // With such a file git takes its configuration from elsewhere. This one says: from here.
     let common = folder.join("commondir");
-    if fs::symlink_metadata(&common).is_ok() {
+    if is_there(&common) {
         kept.there.insert(common);
     } else {
         kept.missing.insert(Placeholder { path: common, contents: Some(".\n") });

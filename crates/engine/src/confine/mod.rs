@@ -1,6 +1,7 @@
 //! The policy compiler: what a resolved policy says becomes what the operating system is told.
 
 mod build_output;
+pub(crate) mod canary;
 pub(crate) mod command;
 mod denied;
 mod git;
@@ -11,6 +12,7 @@ mod host;
 mod paths;
 mod placeholders;
 mod protected;
+pub(crate) mod report;
 mod scan;
 pub(crate) mod site;
 mod sockets;

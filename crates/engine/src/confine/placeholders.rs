@@ -17,6 +17,16 @@ fn needed() -> MutexGuard<'static, BTreeMap<PathBuf, usize>> {
     NEEDED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether what is at a path only stands in for something that is missing.
+pub(super) fn stands_in(path: &Path) -> bool {
+    needed().contains_key(path)
+}
+
+/// Whether something is at a path that does not only stand in.
+pub(super) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok() && !stands_in(path)
+}
+
 /// What a program needs to stand there. Dropped, it is removed, unless others need it or it was used.
 #[derive(Debug, Default)]
 pub(crate) struct Placeholders {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Placeholder;
+use super::placeholders::is_there;
 
 /// Folders; where one is missing, an empty one stands in for it while a program runs.
 const FOLDERS: [&str; 9] = [
@@ -37,7 +38,7 @@ pub(super) fn of(workspace: &Path) -> (BTreeSet<PathBuf>, BTreeSet<Placeholder>)
     let mut missing = BTreeSet::new();
     for name in FOLDERS {
         let path = workspace.join(name);
-        if path.symlink_metadata().is_ok() {
+        if is_there(&path) {
             there.insert(path);
         } else {
             missing.insert(Placeholder { path, contents: None });

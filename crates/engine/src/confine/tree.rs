@@ -9,6 +9,7 @@ use botpipe_sandbox::{Layer, Scratch};
 
 use super::denied::{self, Denied, Watched};
 use super::paths::{absolute, as_far_as_there, is_pattern, straight};
+use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
     Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, protected,
@@ -119,7 +120,7 @@ impl Work<'_> {
                 });
             }
             let inside = path.starts_with(self.workspace());
-            if path.symlink_metadata().is_err() && inside && is_a_folders_name(&path) {
+            if !is_there(&path) && inside && is_a_folders_name(&path) {
                 if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
                     straight("allow_write", written, parent)?;
                     self.files
@@ -274,10 +275,10 @@ impl Work<'_> {
             if !within(&path, &self.roots) {
                 continue;
             }
-            if path.symlink_metadata().is_ok() {
+            if is_there(&path) {
                 self.keep_one(&path);
             } else {
-                let missing = path.ancestors().take_while(|path| path.symlink_metadata().is_err());
+                let missing = path.ancestors().take_while(|path| !is_there(path));
                 if let Some(first) = missing.last() {
                     self.stand_in(Placeholder { path: first.to_owned(), contents: None });
                 }

@@ -128,7 +128,7 @@ fn login_of(kind: Kind, harness: &Harness) -> Login {
 }
 
 fn spec(
-    driver: &Driver<'_>,
+    driver: &mut Driver<'_>,
     turn: &TurnId,
     (kind, harness): (Kind, &Harness),
     line: CommandLine,

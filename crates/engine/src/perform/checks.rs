@@ -100,11 +100,12 @@ pub(super) fn run_script(
         confinement: None,
     };
     let step = driver.current_step()?;
+    let pass = driver.run.pass_env.clone();
     let program = Program {
         role: Role::Script,
         view: script.view,
         needs: Needs::default(),
-        pass: &driver.run.pass_env,
+        pass: &pass,
         extra: &script.environment,
     };
     let Confined { launch, outside, refusals } = confine(driver, &step, program, launch)?;

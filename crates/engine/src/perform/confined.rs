@@ -1,18 +1,22 @@
 //! A program of a run in its sandbox: the policy that binds it compiled, its launch confined.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_egress::Event;
 use botpipe_kernel::ids::Role;
-use botpipe_kernel::plan::{SandboxMode, Step};
+use botpipe_kernel::plan::Step;
 use botpipe_sandbox::{Containment, Launch};
 
+use serde_json::{Value, json};
+
 use super::Trouble;
-use crate::confine::View;
+use crate::confine::canary::{self, Seen};
 use crate::confine::guard::Guard;
 use crate::confine::hints;
 use crate::confine::site::{Needs, of_run};
 use crate::confine::whole::{Compiled, Surroundings, compile};
+use crate::confine::{Site, View, report};
 use crate::driver::Driver;
 use crate::environment;
 use crate::policy::{self, Resolved};
@@ -42,14 +46,15 @@ pub(super) struct Program<'a> {
 
 /// Confines a launch by the policy of a step.
 pub(super) fn confine(
-    driver: &Driver<'_>,
+    driver: &mut Driver<'_>,
     step: &Step,
     program: Program<'_>,
     launch: Launch,
 ) -> Result<Confined, Trouble> {
+    prove(driver, step, program.role, program.view, &program.needs)?;
     let layout = &driver.desk.layout;
     let holds = policy::of_run(&driver.run, (step, program.role), layout);
-    let compiled = compiled(driver, &holds, &program)?;
+    let (_, compiled) = compiled(driver, &holds, program.role, program.view, &program.needs)?;
     let refusals = Refusals::default();
     let heard = Arc::clone(&refusals);
     let log = Arc::new(move |event: Event| {
@@ -82,15 +87,71 @@ const MOST_REFUSALS: usize = 50;
 fn compiled(
     driver: &Driver<'_>,
     holds: &Resolved,
-    program: &Program<'_>,
-) -> Result<Compiled, Trouble> {
+    role: Role,
+    view: View,
+    needs: &Needs,
+) -> Result<(Site, Compiled), Trouble> {
     let about = (&driver.desk.task, &driver.run.plan.name);
-    let site = of_run(&driver.desk.layout, about, &program.needs, program.view);
+    let site = of_run(&driver.desk.layout, about, needs, view);
     let surroundings =
-        Surroundings { endpoints: program.needs.endpoints.clone(), ..Surroundings::default() };
-    compile(holds, &site, &surroundings).map_err(|refusal| Trouble::Refused {
-        message: format!("{refusal} (policy of {})", program.role),
-    })
+        Surroundings { endpoints: needs.endpoints.clone(), ..Surroundings::default() };
+    let compiled = compile(holds, &site, &surroundings);
+    let compiled = compiled.map_err(|refusal| Trouble::Refused {
+        message: format!("the {role} cannot be confined: {refusal}"),
+    })?;
+    Ok((site, compiled))
+}
+
+/// Sends canaries through the sandbox of a policy, once in the life of an owner, and says what keeps each
+/// control.
+pub(super) fn prove(
+    driver: &mut Driver<'_>,
+    step: &Step,
+    role: Role,
+    view: View,
+    needs: &Needs,
+) -> Result<Value, Trouble> {
+    let holds = policy::of_run(&driver.run, (step, role), &driver.desk.layout);
+    let key = (policy::in_force(&driver.run.pass_env, &holds), view);
+    if let Some((_, report)) = driver.desk.proven.iter().find(|(known, _)| *known == key) {
+        return Ok(report.clone());
+    }
+    let (site, compiled) = compiled(driver, &holds, role, view, needs)?;
+    let list = driver.desk.layout.botpipe().join("placeholders");
+    let guard = Guard::stand(&compiled, Some(&list), Arc::new(|_| {}));
+    let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
+    let launch = Launch {
+        program: PathBuf::new(),
+        args: Vec::new(),
+        cwd: site.workspace.clone(),
+        env: Vec::new(),
+        containment: Containment::Namespace,
+        stage1: driver.parts.stage1.clone(),
+        mark: None,
+        confinement: Some(compiled.confinement.clone()),
+    };
+    let canaries = canary::fly(&compiled, &holds, &site, &launch);
+    drop(guard);
+    let canaries = canaries.map_err(|error| Trouble::Refused {
+        message: format!(
+            "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
+             `sandbox_mode: danger_full_access` with `network: full` permits the run without one"
+        ),
+    })?;
+    if let Some(failed) = canaries.iter().find(|canary| canary.result == Seen::Failed) {
+        return Err(Trouble::Refused {
+            message: format!(
+                "`{}` does not hold: a canary could {}, or could not although it may",
+                failed.control, failed.tried
+            ),
+        });
+    }
+    let report = json!({
+        "controls": report::of(&compiled, &holds, &canaries),
+        "canaries": canaries,
+    });
+    driver.desk.proven.push((key, report.clone()));
+    Ok(report)
 }
 
 /// Tells whoever watches what was refused while a program ran.
@@ -100,9 +161,4 @@ pub(super) fn tell(driver: &Driver<'_>, refusals: &Refusals) -> Vec<String> {
         driver.progress.notice(&Notice::Note { text: sentence });
     }
     told
-}
-
-/// Whether a harness keeps its own sandbox: only where ours is left off.
-pub(super) fn is_ours(holds: &Resolved) -> bool {
-    holds.sandbox_mode != SandboxMode::DangerFullAccess
 }

@@ -143,6 +143,8 @@ pub(crate) struct Desk {
     pub(crate) looked_at: BTreeSet<String>,
     /// The policies of this owner's turns that are kept.
     pub(crate) policies: Vec<(String, Ref)>,
+    /// What canaries saw of each policy, by its text and its view of the workspace.
+    pub(crate) proven: Vec<((String, crate::confine::View), Value)>,
     /// The function that runs while what it asked for is done.
     pub(crate) parked: Option<super::Parked>,
     /// Records the turns, when the run is recorded.
@@ -191,6 +193,7 @@ impl Desk {
             has_looked: false,
             looked_at: BTreeSet::new(),
             policies: Vec::new(),
+            proven: Vec::new(),
             parked: None,
             object: Beside::default(),
             file: Beside::default(),

@@ -5,8 +5,12 @@ use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, Choice, Route, Step, Target, Work};
 use botpipe_kernel::run::{CheckStatus, Feedback, Input, Ref, Said, SessionUse, TurnCause};
 
+use serde_json::Value;
+
 use super::session::{Found, find};
-use super::{Trouble, code, earlier};
+use super::{Agent, Trouble, code, confined, earlier};
+use crate::confine::View;
+use crate::confine::site::Needs;
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
@@ -60,8 +64,27 @@ pub(super) fn prepare(
 /// The policy in force for a turn; the same object for the same policy, so that a turn records only
 /// its name.
 fn policy(driver: &mut Driver<'_>, step: &Step, role: Role) -> Result<Ref, Trouble> {
+    let needs = match driver.agent_of(step, role).map_err(Trouble::Fatal)? {
+        Some(Agent::Replay { .. }) if !role.is_code() => None,
+        Some(Agent::Harness { kind, harness }) if !role.is_code() => {
+            crate::harness::prepare(kind, &harness, driver.desk.layout.root())
+                .map_err(|message| Trouble::Stuck { message })?;
+            Some(Needs::of_harness(kind, &harness))
+        }
+        Some(Agent::Command { program, args }) if !role.is_code() => {
+            Some(Needs::of_program(&program, &args))
+        }
+        _ => Some(Needs::default()),
+    };
     let holds = policy::of_run(&driver.run, (step, role), &driver.desk.layout);
-    let text = policy::in_force(&driver.run.pass_env, &holds);
+    let mut text = policy::in_force(&driver.run.pass_env, &holds);
+    // A recording runs nothing.
+    if let Some(needs) = needs {
+        let report = confined::prove(driver, step, role, View::of(role), &needs)?;
+        let mut whole: Value = serde_json::from_str(&text).unwrap_or_default();
+        whole["report"] = report;
+        text = whole.to_string();
+    }
     if let Some((_, kept)) = driver.desk.policies.iter().find(|(known, _)| *known == text) {
         return Ok(kept.clone());
     }

@@ -97,13 +97,9 @@ fn run_program(
         true => Needs::default(),
         false => Needs::of_program(&argv[0], &argv[1..]),
     };
-    let program = Program {
-        role: turn.role,
-        view: View::of(turn.role),
-        needs,
-        pass: &driver.run.pass_env,
-        extra: &extra,
-    };
+    let pass = driver.run.pass_env.clone();
+    let program =
+        Program { role: turn.role, view: View::of(turn.role), needs, pass: &pass, extra: &extra };
     let Confined { launch, outside, refusals } = confine(driver, &step, program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, false);
     let spec = Spec {

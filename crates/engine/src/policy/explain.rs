@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::control::{Control, Origin};
-use super::enforcer::enforced_now;
+use super::enforcer::enforcer;
 use super::layers::of_role;
 use super::paths::Ground;
 use super::refusal::{of_process, processes};
@@ -90,7 +90,7 @@ fn of_plan(
             value: value(&holds, *control),
             words: words(&holds, *control),
             origin: holds.origin(*control).clone(),
-            enforcer: enforced_now(*control, &holds, by.as_ref()),
+            enforcer: enforcer(*control, &holds),
         });
         Bound {
             workflow: plan.name.clone(),

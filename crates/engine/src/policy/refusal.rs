@@ -169,7 +169,12 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
         Control::PermissionMode => match holds.permission_mode {
             PermissionMode::FullAutoSandboxed => agent && !confined,
             PermissionMode::FullAutoUnsandboxed => agent && confined,
-            _ => agent,
+            // Where nothing can be written or reached, nothing is left that could be permitted.
+            PermissionMode::Ask | PermissionMode::AutoEdit | PermissionMode::DenyAll => {
+                agent
+                    && !(holds.sandbox_mode == SandboxMode::ReadOnly
+                        && holds.network == NetworkMode::None)
+            }
         },
         Control::AllowPermissions => agent && !holds.permissions.allow.is_empty(),
         Control::AskPermissions => agent && !holds.permissions.ask.is_empty(),

@@ -1,0 +1,94 @@
+//! The enforcement report: each control of a policy with who keeps it, how far, what is left open, and
+//! what its canaries saw.
+
+use botpipe_kernel::plan::SandboxMode;
+use serde::Serialize;
+
+use super::canary::{Canary, Seen};
+use super::whole::Compiled;
+use crate::policy::{Control, Resolved, enforcer};
+
+/// What keeps a control.
+///
+/// # Shape
+/// `{"control":"deny_read","by":"mount-namespace","coverage":"watch","gaps":["…"],"canary":"passed"}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Kept {
+    pub(crate) control: Control,
+    pub(crate) by: &'static str,
+    pub(crate) coverage: Coverage,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gaps: Vec<String>,
+    /// `None`: it is not one that can be tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) canary: Option<Seen>,
+}
+
+/// How far a control is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Coverage {
+    Full,
+    /// What turns up while a program runs is covered when it is seen.
+    Watch,
+    /// What was there at the start.
+    LaunchSnapshot,
+    /// Each process for itself.
+    PerProcess,
+}
+
+/// The report of a compiled policy.
+pub(crate) fn of(compiled: &Compiled, policy: &Resolved, canaries: &[Canary]) -> Vec<Kept> {
+    let confined = policy.sandbox_mode != SandboxMode::DangerFullAccess;
+    Control::ALL
+        .iter()
+        .map(|control| (*control, enforcer(*control, policy)))
+        .filter(|(_, by)| *by != "-")
+        .map(|(control, by)| {
+            let of_control = canaries.iter().filter(|canary| canary.control == control);
+            let canary = of_control.map(|canary| canary.result).max();
+            let (coverage, mut gaps) = coverage(control, compiled);
+            if control == Control::SandboxMode && confined && is_root() {
+                gaps.push(
+                    "whoever runs it is root: the host's root owns what it writes".to_owned(),
+                );
+            }
+            Kept { control, by, coverage, gaps, canary }
+        })
+        .collect()
+}
+
+fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
+    let files = compiled.files.as_ref();
+    let open = files.iter().flat_map(|files| &files.gaps);
+    let mut gaps: Vec<String> =
+        open.filter(|gap| gap.control == control.to_string()).map(|gap| gap.what.clone()).collect();
+    let coverage = match control {
+        Control::DenyRead if files.is_some_and(|files| files.watched.is_some()) => {
+            gaps.push(
+                "a file that the host makes or replaces in a tree that is written can be read until it is \
+                 seen and covered"
+                    .to_owned(),
+            );
+            Coverage::Watch
+        }
+        Control::SandboxMode => {
+            gaps.push(
+                "a unix socket that the host opens after the start can be reached".to_owned(),
+            );
+            Coverage::LaunchSnapshot
+        }
+        Control::DenyWrite if !gaps.is_empty() => Coverage::LaunchSnapshot,
+        Control::Cpu | Control::Memory => Coverage::PerProcess,
+        Control::Processes if is_root() => {
+            gaps.push("the kernel does not count the processes of its root".to_owned());
+            Coverage::PerProcess
+        }
+        _ => Coverage::Full,
+    };
+    (coverage, gaps)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
