@@ -121,7 +121,7 @@ impl Engine {
         let layout = self.parts.layout.where_recorded(run.workspace.as_deref());
         let root = layout.root();
         let cwd = root.display().to_string();
-        let asks_for = run.plan.policy_of(step, turn.role);
+        let holds = policy::of_run(run, (step, turn.role), &layout);
         let asked = Asked {
             harness,
             prompt: "",
@@ -131,7 +131,7 @@ impl Engine {
             new_session: "",
             session_cost: 0,
             session_usage: &Usage::default(),
-            access: &policy::access(asks_for, (kind, harness), layout.home()),
+            access: &policy::access(&holds, (kind, harness)),
             has_login: true,
             has_variable: &|_| false,
         };

@@ -163,7 +163,7 @@ impl Engine {
             access: &policy::access_in(
                 &layout,
                 &view.summary.task,
-                run.plan.policy_of(step, turn.role),
+                &policy::of_run(run, (step, turn.role), &layout),
                 (kind, harness),
             ),
             has_login: harness::has_login(kind, harness),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use botpipe_journal::Owner;
 use botpipe_kernel::ids::{BranchId, Role, RunId, SignalName, TaskId, TurnId, WorkflowName};
-use botpipe_kernel::plan::{Budget, OnLimit, Plan};
+use botpipe_kernel::plan::{Budget, OnLimit, Plan, PolicyLayer};
 use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
 use botpipe_lang::WorstCase;
 use serde_json::Value;
@@ -39,6 +39,8 @@ pub struct StartRequest {
     pub budget: Budget,
     /// Nobody is there to be asked: what takes a person is offered to no agent.
     pub full_auto: bool,
+    /// What files outside of the workflow say of its policies.
+    pub policies: Vec<PolicyLayer>,
     /// Where the run is recorded, as a cassette.
     pub record: Option<PathBuf>,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use botpipe_kernel::ids::{Digest, Role, RunId, TaskId};
-use botpipe_kernel::plan::{self, Budget, Step, TurnProvider};
+use botpipe_kernel::plan::{self, Budget, PolicyLayer, Step, TurnProvider};
 use botpipe_kernel::run::{Input, Provider, Providers};
 use botpipe_lang::{Compiled, canonical_plan, digest_of};
 use botpipe_providers::Cassette;
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::harness::{Chosen, Kind};
 use crate::parts::Parts;
 use crate::perform::About;
-use crate::policy;
+use crate::policy::{self, Ground};
 use crate::prompt::run_input;
 use crate::request::{Bound, Preview, ProviderChoice, StartRequest};
 use crate::workspace::redact::Redactor;
@@ -71,7 +71,7 @@ impl Agent {
 }
 
 /// Checks a request against its workflow.
-fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
+fn fit(compiled: &Compiled, request: &StartRequest, workspace: &Path) -> Result<Fitting, Error> {
     let plan = compiled.plan.clone().ok_or(Error::Unchecked)?;
     let text_of = |digest: &Digest| compiled.texts.get(digest).map_or("{}", String::as_str);
     let schema_of = |d: &Digest| serde_json::from_str(text_of(d)).unwrap_or_default();
@@ -103,10 +103,13 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
     for provider in provider.iter().chain(&fallbacks).chain(providers.values()) {
         can_be_recorded(provider)?;
     }
+    let (ground, mut warned) = (ground_of(workspace), Vec::new());
     for of_run in provider.iter().chain(&fallbacks).map(Some).chain([provider.as_ref()]) {
         let cast = Providers { of_run, named: &providers };
         for plan in &plans {
-            fits_cast(plan, &budget, cast)?;
+            fits_cast(plan, &budget, cast, (&request.policies, &ground))?;
+            let open = policy::warnings(plan, cast, &request.policies, &ground);
+            warned.extend(open.into_iter().filter(|it| !warned.contains(it)).collect::<Vec<_>>());
         }
     }
     if provider.is_none() && plans.iter().any(needs_agent) {
@@ -119,7 +122,7 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
         redactor.redact_json(given.1.clone()),
         redactor.redact_json(given.2.clone()),
     );
-    let mut notes = Vec::new();
+    let mut notes = warned;
     if (&message, &input, &params) != (&given.0, &given.1, &given.2) {
         notes.push(
             "what the run is given holds a secret, which is taken out of it; an agent reads a secret from \
@@ -131,6 +134,12 @@ fn fit(compiled: &Compiled, request: &StartRequest) -> Result<Fitting, Error> {
         notes.extend(request.providers.values().flat_map(|chosen| chosen.notes.clone()));
     }
     Ok(Fitting { plan, message, input, params, agent, providers, fallbacks, notes })
+}
+
+/// What paths of policies are relative to in a run that works there.
+fn ground_of(workspace: &Path) -> Ground {
+    let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
+    Ground::of_process(&root)
 }
 
 /// A plan and those of all runs that may be started below it.
@@ -170,7 +179,7 @@ pub fn preview(
     workspace: &Path,
 ) -> Result<Preview, Error> {
     let Fitting { plan, input, params, agent, providers, fallbacks, mut notes, .. } =
-        fit(compiled, request)?;
+        fit(compiled, request, workspace)?;
     let provider = agent.as_ref().map(Agent::provider);
     let plans = family(compiled, &plan);
     let codes = plans.iter().flat_map(|plan| &plan.steps).flat_map(Step::codes);
@@ -183,14 +192,14 @@ pub fn preview(
     if let Some(Agent::Ready { notes: more, .. }) = agent {
         notes.extend(more);
     }
-    let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
+    let (outside, ground) = (&request.policies, ground_of(workspace));
     let cast = Providers { of_run: provider.as_ref(), named: &providers };
     let in_force = |step: &Step, role: Role| {
         let who = cast.of(step, role);
         let by = who.as_ref().and_then(Kind::of);
         let access = match by.filter(|_| step.asks_agent()) {
             None => policy::UNCONFINED,
-            Some(by) => policy::access(plan.policy_of(step, role), by, &root),
+            Some(by) => policy::access(&policy::of_role(&plan, (step, role), outside, &ground), by),
         };
         let text = policy::in_force(&request.pass_env, &access, by.map(|(kind, _)| kind));
         serde_json::from_str(&text).unwrap_or_default()
@@ -214,7 +223,7 @@ pub(crate) fn prepare(
     request: StartRequest,
 ) -> Result<NewRun, Error> {
     let Fitting { plan, message, input, params, agent, providers, fallbacks, mut notes } =
-        fit(compiled, &request)?;
+        fit(compiled, &request, parts.layout.home())?;
     let provider = agent.as_ref().map(Agent::provider);
     match agent {
         Some(Agent::Ready { notes: more, .. }) => notes.extend(more),
@@ -248,6 +257,7 @@ pub(crate) fn prepare(
         parent: None,
         context: None,
         full_auto: request.full_auto,
+        policies: request.policies,
     };
     let about = About {
         run: run.clone(),
@@ -283,6 +293,7 @@ pub(crate) fn fits_cast(
     plan: &plan::Plan,
     budget: &Budget,
     cast: Providers<'_>,
+    (outside, ground): (&[PolicyLayer], &Ground),
 ) -> Result<(), Error> {
     for step in &plan.steps {
         let named = step.agents().filter_map(|role| cast.own(step, role));
@@ -300,7 +311,7 @@ pub(crate) fn fits_cast(
             can_be_kept(&plan.budget, &provider)?;
         }
     }
-    match policy::refusal(plan, cast) {
+    match policy::refusal(plan, cast, outside, ground) {
         Some(message) => Err(Error::Policy { message }),
         None => Ok(()),
     }

@@ -16,7 +16,9 @@
 
 pub use crate::diagnostic::{Problem, Report};
 pub use crate::document::field::{
-    Fields, MOST_STEPS, boolean, budget, choice, count, duration, list, text, text_of, wrong_type,
+    Fields, MOST_STEPS, boolean, budget, choice, count, duration, list, size, text, text_of,
+    wrong_type,
 };
+pub use crate::document::{NETWORK_PRESETS, policy, policy_of};
 pub use crate::source::Spanned;
 pub use crate::yaml::{Entry, Node, Value, parse_settings as parse};

@@ -10,6 +10,8 @@ pub struct Confinement {
     pub files: Option<Vec<Layer>>,
     /// What it can talk to.
     pub network: Network,
+    /// Whether it is kept from listening on TCP ports, by Landlock: a kernel without it does not.
+    pub no_listening: bool,
     /// How much it may take.
     pub bounds: Bounds,
 }

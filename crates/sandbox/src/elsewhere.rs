@@ -39,7 +39,7 @@ impl Contained {
     }
 
     /// See the Linux implementation.
-    pub fn cover(&self, _path: &Path) {
+    pub fn cover(&self) -> std::io::Result<Cover> {
         match self.never {}
     }
 
@@ -94,6 +94,33 @@ impl Contained {
     }
 }
 
+/// Covers files of a confined program: there can be none here.
+#[derive(Debug)]
+pub struct Cover {
+    never: Infallible,
+}
+
+impl Cover {
+    /// See the Linux implementation.
+    pub fn path(&self, _path: &Path) {
+        match self.never {}
+    }
+}
+
+/// Watches folders: not here.
+#[derive(Debug)]
+pub struct Watching {
+    #[expect(dead_code, reason = "there is never one")]
+    never: Infallible,
+}
+
+pub(crate) fn watch(
+    _folders: &[std::path::PathBuf],
+    _found: impl Fn(&Path) + Send + 'static,
+) -> std::io::Result<Watching> {
+    Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
+}
+
 impl AsFd for Contained {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self.never {}
@@ -101,6 +128,13 @@ impl AsFd for Contained {
 }
 
 pub(crate) fn start(_launch: &Launch, _input: &[u8]) -> Result<Contained, Error> {
+    Err(Error::Unsupported)
+}
+
+pub(crate) fn probe(
+    _launch: &Launch,
+    _probes: &[crate::Probe],
+) -> Result<Vec<crate::Answer>, Error> {
     Err(Error::Unsupported)
 }
 

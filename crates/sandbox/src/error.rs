@@ -62,6 +62,9 @@ pub enum Error {
         /// The binary.
         path: PathBuf,
     },
+    /// Probes were not answered: whether the confinement holds is not known.
+    #[error("hear from the canaries: not all of them came back")]
+    Unanswered,
     /// A system call of the preparation failed.
     #[error("{doing}: {source}")]
     System {
@@ -76,9 +79,11 @@ impl Error {
     /// The kernel's error number, where the kernel gave one.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Unsupported | Self::Unusable { .. } | Self::NoStage1 | Self::Silent { .. } => {
-                None
-            }
+            Self::Unsupported
+            | Self::Unusable { .. }
+            | Self::NoStage1
+            | Self::Unanswered
+            | Self::Silent { .. } => None,
             Self::WorkingDirectory { source, .. }
             | Self::Program { source, .. }
             | Self::Refused { source, .. }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::{Confinement, Contained, Error, os};
+use crate::{Answer, Confinement, Contained, Error, Probe, os};
 
 /// A program to start in containment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,15 @@ impl Launch {
     /// `Error::WorkingDirectory`; they are never mistaken for an exit code.
     pub fn start(&self) -> Result<Contained, Error> {
         self.start_with(&[])
+    }
+
+    /// Tries these from inside the confinement of this launch, in place of its program, and says what came
+    /// of each, in order.
+    ///
+    /// # Errors
+    /// Those of [`Launch::start`]; `Error::Unanswered` when the probes were not all answered.
+    pub fn probe(&self, probes: &[Probe]) -> Result<Vec<Answer>, Error> {
+        os::probe(self, probes)
     }
 
     /// The same, with as much of `input` as its pipe takes at once ready to be read from the

@@ -21,11 +21,14 @@
 //! A kernel without handles on processes (Linux before 5.3, some sandboxes) has no fork server:
 //! there every stage 1 is a child of Botpipe and starts the binary anew.
 
+use std::path::{Path, PathBuf};
+
 mod confine;
 mod error;
 mod exit;
 mod identity;
 mod launch;
+mod probe;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -42,12 +45,25 @@ pub use error::Error;
 pub use exit::{Exit, How, Proc, Refused, Used};
 pub use identity::{Identity, Liveness, is_alive, own_identity, process_identity};
 pub use launch::{Containment, Launch};
-pub use os::Contained;
+pub use os::{Contained, Cover, Watching};
+pub use probe::{Answer, Probe};
 
 /// Has a program that a person works with at the terminal end with us: it hangs up when the thread that
 /// starts it ends. It is not contained: what it starts and leaves behind is the person's.
 pub fn hang_up_with_us(command: &mut std::process::Command) {
     os::hang_up_with_parent(command);
+}
+
+/// Watches folders, and those that turn up in them, until the answer is dropped. `found` is called with
+/// every path that is made there or moved there.
+///
+/// # Errors
+/// A folder that cannot be watched: there may be too many for the kernel, or none can be here.
+pub fn watch(
+    folders: &[PathBuf],
+    found: impl Fn(&Path) + Send + 'static,
+) -> std::io::Result<Watching> {
+    os::watch(folders, found)
 }
 
 /// Becomes stage 1 or the fork server, and never returns, when this process was started as one;

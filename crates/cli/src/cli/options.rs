@@ -15,7 +15,6 @@ use serde_json::Value;
 
 use crate::signals;
 use crate::term::diagnostic;
-use crate::term::exit;
 use crate::term::failure::Failure;
 use crate::term::output::{Form, tell};
 use crate::term::progress::Volume;
@@ -35,18 +34,8 @@ impl Workspace {
 
     /// The settings of the environment and the files; what is wrong with these is shown.
     pub(super) fn config(&self) -> Result<Config, Failure> {
-        Config::load(&self.workspace).map_err(|error| {
-            let ConfigError::Wrong { files } = error else {
-                return Failure::usage(error.to_string());
-            };
-            let mut names = Vec::new();
-            for (source, found) in &files {
-                tell(diagnostic::render(source, found).trim_end());
-                names.push(format!("`{}`: {}", source.name, diagnostic::count(found)));
-            }
-            Failure::usage(format!("the settings cannot be used: {}", names.join("; ")))
-                .hint("`botpipe config --help` has the keys")
-        })
+        Config::load(&self.workspace)
+            .map_err(|error| unusable(error, "the settings cannot be used"))
     }
 
     /// The engine of a workspace that has runs.
@@ -56,6 +45,20 @@ impl Workspace {
                 .hint("start one with `botpipe run WORKFLOW \"what to do\"`")
         })
     }
+}
+
+/// Shows what is wrong with files of settings; `what` is it in a few words.
+pub(super) fn unusable(error: ConfigError, what: &str) -> Failure {
+    let ConfigError::Wrong { files } = error else {
+        return Failure::usage(error.to_string());
+    };
+    let mut names = Vec::new();
+    for (source, found) in &files {
+        tell(diagnostic::render(source, found).trim_end());
+        names.push(format!("`{}`: {}", source.name, diagnostic::count(found)));
+    }
+    Failure::usage(format!("{what}: {}", names.join("; ")))
+        .hint("`botpipe config --help` has the keys")
 }
 
 /// Which run.
@@ -162,9 +165,7 @@ fn report(source: &SourceFile, compiled: &Compiled) -> Result<(), Failure> {
     }
     let message =
         format!("`{}` does not check: {}", source.name, diagnostic::count(&compiled.diagnostics));
-    let failure = Failure::usage(message).hint(format!("`botpipe check {}`", source.name));
-    let refused = compiled.diagnostics.iter().any(|diagnostic| diagnostic.refused);
-    Err(if refused { failure.code(exit::POLICY) } else { failure })
+    Err(Failure::usage(message).hint(format!("`botpipe check {}`", source.name)))
 }
 
 /// JSON as typed, or from a file.

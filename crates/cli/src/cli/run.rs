@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting};
+use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting, policy_file};
 use botpipe_engine::harness::{self, Chosen, Kind, Wanted};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
 use botpipe_engine::{Engine, preview};
 use botpipe_kernel::ids::TaskId;
-use botpipe_kernel::plan::Budget;
+use botpipe_kernel::plan::{Budget, PolicyLayer};
 
 use super::detach::{Detach, Ground};
 use super::harness::{AtLimit, HarnessOptions, fallback};
-use super::options::{Speech, Workspace, checked, input, pairs};
+use super::options::{Speech, Workspace, checked, input, pairs, unusable};
 use crate::term::budget;
 use crate::term::exit;
 use crate::term::failure::Failure;
@@ -86,6 +86,9 @@ pub(super) struct Args {
     /// Stop after so many steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_steps: Option<u32>,
+    /// A file with a policy that narrows what the workflow may do, for the whole run; may only take away
+    #[arg(long, value_name = "FILE")]
+    policy_file: Option<PathBuf>,
     /// Go on without people: questions, and routes for a person's eyes, are offered to no agent
     #[arg(long)]
     full_auto: bool,
@@ -156,6 +159,7 @@ impl Args {
             on_limit: None,
             budget: budget::all(&self.budget),
             full_auto: false,
+            policies: Vec::new(),
             record: self.record,
         })
     }
@@ -238,6 +242,7 @@ impl Args {
             max_steps: self.max_steps.map(|it| Setting::option("--max-steps", it)),
             on_limit: self.on_limit.map(|it| Setting::option("--on-limit", it.into())),
             full_auto: self.full_auto.then(|| Setting::option("--full-auto", true)),
+            policy: self.policy_file.as_deref().map(policy_option).transpose()?,
             ..Layer::default()
         })
     }
@@ -254,6 +259,12 @@ fn provider(name: &str) -> Result<Provider, Failure> {
         ))
         .hint("any agent that reads a prompt on stdin: `--provider command -- PROGRAM ARGS…`")
     })
+}
+
+/// The policy of `--policy-file`.
+pub(super) fn policy_option(path: &Path) -> Result<Setting<PolicyLayer>, Failure> {
+    let layer = policy_file(path).map_err(|error| unusable(error, "the policy cannot be used"))?;
+    Ok(Setting::option("--policy-file", layer))
 }
 
 fn nothing_named() -> Failure {

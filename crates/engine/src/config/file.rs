@@ -1,9 +1,9 @@
 //! A `botpipe.yaml` as one layer: strict, and in a repository without what only a person may say.
 
-use botpipe_kernel::plan::{Budget, OnLimit, Spending};
+use botpipe_kernel::plan::{Budget, OnLimit, Policy, PolicyLayer, Spending};
 use botpipe_lang::reading::{
     Entry, Fields, MOST_STEPS, Node, Problem, Report, Value, boolean, budget, choice, count, list,
-    parse, text, text_of, wrong_type,
+    parse, policy, policy_of, text, text_of, wrong_type,
 };
 use botpipe_lang::{Code, Diagnostic, SourceFile};
 
@@ -18,6 +18,30 @@ pub(super) fn read(source: &SourceFile, whose: Whose) -> (Layer, Vec<Diagnostic>
     let mut reader = Reader { name: &source.name, whose, report };
     let layer = reader.layer(&root).unwrap_or_default();
     (layer, reader.report.finish())
+}
+
+/// Reads a file that holds one policy, which is a ceiling.
+pub(super) fn read_policy(source: &SourceFile) -> (Option<PolicyLayer>, Vec<Diagnostic>) {
+    let mut report = Report::on(source);
+    let Some(root) = parse(&mut report) else { return (None, report.finish()) };
+    let policy = policy_of(&root, root.span, &mut report);
+    only_narrows(&root, &mut report);
+    let layer =
+        policy.map(|policy| PolicyLayer { from: source.name.clone(), ceiling: true, policy });
+    (layer, report.finish())
+}
+
+/// Reports what a ceiling cannot say.
+fn only_narrows(policy: &Node, report: &mut Report<'_>) {
+    let environment = policy.get("environment");
+    if let Some(set) = environment.and_then(|entry| entry.value.get("set")) {
+        let message = "an operator's policy only narrows, and sets no variables";
+        report.push(
+            Problem::new(Code::NotNarrowing, set.key_span, message).help(
+                "set them where the run is started, and let them pass with `--pass-env NAME`",
+            ),
+        );
+    }
 }
 
 /// A file being read.
@@ -37,8 +61,20 @@ impl Reader<'_> {
         if let Some(entry) = fields.get("runtime") {
             self.runtime(entry, &mut layer);
         }
+        if let Some(entry) = fields.get("policy") {
+            let read = policy(entry, &mut self.report);
+            layer.policy = read.map(|policy| self.said(entry, self.policy_layer(policy)));
+            if self.whose == Whose::User {
+                only_narrows(&entry.value, &mut self.report);
+            }
+        }
         fields.close(&[], &mut self.report);
         Some(layer)
+    }
+
+    /// A policy with whose it is.
+    fn policy_layer(&self, policy: Policy) -> PolicyLayer {
+        PolicyLayer { from: self.name.to_owned(), ceiling: self.whose == Whose::User, policy }
     }
 
     fn provider(&mut self, entry: &Entry, layer: &mut Layer) {

@@ -5,7 +5,7 @@ use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
-use botpipe_kernel::plan::{OnLimit, Spending};
+use botpipe_kernel::plan::{OnLimit, PolicyLayer, Spending};
 use botpipe_kernel::run::{Interface, McpServer};
 use serde::Serialize;
 
@@ -147,6 +147,8 @@ pub struct Layer {
     pub on_limit: Option<Setting<OnLimit>>,
     /// Nobody is there to be asked.
     pub full_auto: Option<Setting<bool>>,
+    /// Of a repository's file an author's, else a ceiling.
+    pub policy: Option<Setting<PolicyLayer>>,
 }
 
 impl Layer {

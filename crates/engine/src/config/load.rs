@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use botpipe_kernel::plan::PolicyLayer;
 use botpipe_lang::{Diagnostic, Severity, SourceFile};
 use serde::Serialize;
 
@@ -94,6 +95,21 @@ impl Config {
         let mut layers = vec![options];
         layers.extend(self.layers.iter().cloned());
         Settings::of(layers)
+    }
+}
+
+/// Reads a file that holds one policy: a ceiling for a run.
+///
+/// # Errors
+/// A file that is not there, cannot be read, or says what cannot be used.
+pub fn policy_file(path: &Path) -> Result<PolicyLayer, ConfigError> {
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no such file");
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let text = text_of(path)?.ok_or_else(|| unreadable(missing()))?;
+    let source = SourceFile { name: path.display().to_string(), text };
+    match file::read_policy(&source) {
+        (Some(layer), found) if found.is_empty() => Ok(layer),
+        (_, found) => Err(ConfigError::Wrong { files: vec![(source, found)] }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use botpipe_kernel::plan::{self, Budget, OnLimit, Plan, Spending, TurnProvider};
+use botpipe_kernel::plan::{self, Budget, OnLimit, Plan, PolicyLayer, Spending, TurnProvider};
 use botpipe_lang::Compiled;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -71,6 +71,11 @@ impl Settings {
         self.first(|layer| layer.full_auto.as_ref())
     }
 
+    /// What files say of policies.
+    pub fn policies(&self) -> impl Iterator<Item = &Setting<PolicyLayer>> {
+        self.layers.iter().filter_map(|layer| layer.policy.as_ref())
+    }
+
     fn first<T>(&self, of: impl Fn(&Layer) -> Option<&Setting<T>>) -> Option<&Setting<T>> {
         self.layers.iter().find_map(of)
     }
@@ -125,6 +130,7 @@ impl Settings {
         }
         request.max_steps = request.max_steps.or_else(|| self.bound(plan));
         request.budget = self.within(request.budget, &plan.budget);
+        request.policies.extend(self.policies().map(|it| it.value.clone()));
         request.full_auto |= self.full_auto().is_some_and(|it| it.value);
         request.on_limit = request.on_limit.or_else(|| self.on_limit().map(|it| it.value));
         Ok(request)
@@ -256,6 +262,10 @@ impl Settings {
         let alone = alone.unwrap_or(Setting { value: false, origin: Origin::Default });
         lines.push(line("runtime.full_auto", Some(&alone), |it| json!(it)));
         lines.push(line("runtime.on_limit", self.on_limit(), |it| json!(it)));
+        for set in self.policies() {
+            let key = if set.value.ceiling { "policy (ceiling)" } else { "policy" };
+            lines.push(line(key, Some(set), |it| json!(it.policy)));
+        }
         lines
     }
 }

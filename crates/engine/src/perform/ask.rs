@@ -43,8 +43,8 @@ pub(super) fn ask(
     let cwd = driver.desk.layout.root().display().to_string();
     let step = driver.current_step()?;
     let (layout, task) = (&driver.desk.layout, &driver.desk.task);
-    let policy = driver.run.plan.policy_of(&step, turn.role);
-    let access = policy::access_in(layout, task, policy, (kind, harness));
+    let holds = policy::of_run(&driver.run, (&step, turn.role), layout);
+    let access = policy::access_in(layout, task, &holds, (kind, harness));
     if let Err(why) = prove(driver, kind, harness, &access) {
         return Ok(Input::PolicyRefused { message: why });
     }

@@ -17,6 +17,7 @@ use super::{Trouble, code};
 use crate::catalog;
 use crate::driver::Driver;
 use crate::host::Told;
+use crate::policy::Ground;
 use crate::prompt::{did_you_mean, worklist_change};
 use crate::start;
 use crate::workspace::files;
@@ -169,8 +170,10 @@ fn workflow(driver: &mut Driver<'_>, given: &Value) -> Result<Wanted, Trouble> {
     let (Some(digest), Some(plan)) = (keep_plan(driver, &compiled)?, &compiled.plan) else {
         return Ok(Err(said(&compiled)));
     };
+    let ground = Ground::of_process(driver.desk.layout.home());
+    let outside = (driver.run.policies.as_slice(), &ground);
     for plan in start::family(&compiled, plan) {
-        if let Err(error) = start::fits_cast(&plan, &plan.budget, driver.run.cast()) {
+        if let Err(error) = start::fits_cast(&plan, &plan.budget, driver.run.cast(), outside) {
             return Ok(Err(error.to_string()));
         }
     }

@@ -103,6 +103,7 @@ pub(super) fn task_of(
         context: child.context.clone(),
         workspace,
         full_auto: run.full_auto,
+        policies: run.policies.clone(),
     };
     let plan = child.plan.clone();
     let recorded = driver.desk.recorder.is_some();

@@ -63,9 +63,9 @@ fn policy(driver: &mut Driver<'_>, step: &Step, role: Role) -> Result<Ref, Troub
     let agent = driver.agent_of(step, role).map_err(Trouble::Fatal)?;
     let (kind, access) = match &agent {
         Some(Agent::Harness { kind, harness }) if step.asks_agent() => {
-            let asked = driver.run.plan.policy_of(step, role);
             let (layout, task) = (&driver.desk.layout, &driver.desk.task);
-            (Some(*kind), policy::access_in(layout, task, asked, (*kind, harness)))
+            let holds = policy::of_run(&driver.run, (step, role), layout);
+            (Some(*kind), policy::access_in(layout, task, &holds, (*kind, harness)))
         }
         _ => (None, policy::UNCONFINED),
     };

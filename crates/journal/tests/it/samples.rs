@@ -1,7 +1,9 @@
 //! One event of every kind, with every field filled that it may have.
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
-use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
+use botpipe_kernel::plan::{
+    Budget, NetworkMode, OnInterrupt, OnLimit, Policy, PolicyLayer, Target,
+};
 use botpipe_kernel::run::{
     Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
     Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
@@ -275,6 +277,11 @@ fn of_the_run() -> Vec<Event> {
             }),
             context: Some(text("{\"branch\":{\"key\":\"lint\"}}")),
             full_auto: true,
+            policies: vec![PolicyLayer {
+                from: "/home/me/.config/botpipe/botpipe.yaml".to_owned(),
+                ceiling: true,
+                policy: Policy { network: Some(NetworkMode::None), ..Policy::default() },
+            }],
         },
         Event::QuestionAsked {
             question: Question {

@@ -21,7 +21,7 @@ use crate::ids::{
     ArtifactName, BranchId, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorkflowName, WorklistName,
 };
-use crate::plan::{Budget, OnInterrupt, OnLimit, Target};
+use crate::plan::{Budget, OnInterrupt, OnLimit, PolicyLayer, Target};
 
 /// A fact of a run.
 ///
@@ -72,6 +72,9 @@ pub enum Event {
         /// Questions, and what else takes a person, are offered to no agent.
         #[serde(default, skip_serializing_if = "is_false")]
         full_auto: bool,
+        /// What files outside of the workflow say of its policies.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        policies: Vec<PolicyLayer>,
     },
     /// A worklist was read from its artifact.
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },

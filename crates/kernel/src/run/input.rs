@@ -17,7 +17,7 @@ use super::values::StateChange;
 use crate::ids::{
     BranchId, Digest, ItemId, RouteTag, RunId, TaskId, TurnId, VisitId, WorklistName,
 };
-use crate::plan::{Budget, OnLimit};
+use crate::plan::{Budget, OnLimit, PolicyLayer};
 
 /// Something that happened outside.
 ///
@@ -53,6 +53,8 @@ pub enum Input {
         context: Option<Ref>,
         /// Nobody is there to be asked.
         full_auto: bool,
+        /// What files outside of the workflow say of its policies.
+        policies: Vec<PolicyLayer>,
     },
     /// Answer to [`Effect::PlanChildren`](super::Effect::PlanChildren).
     ChildrenPlanned { visit: VisitId, children: Vec<ChildWanted> },

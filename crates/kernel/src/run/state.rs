@@ -23,7 +23,7 @@ use crate::ids::{
     ArtifactName, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
     WorklistName,
 };
-use crate::plan::{Budget, OnLimit, Plan, Route, Step};
+use crate::plan::{Budget, OnLimit, Plan, PolicyLayer, Route, Step};
 
 /// One execution of one plan.
 ///
@@ -45,6 +45,9 @@ pub struct Run {
     /// What is asked next, in order, when a limit is met.
     pub fallbacks: Vec<Provider>,
     pub pass_env: Vec<String>,
+    /// What files outside of the workflow say of its policies.
+    #[serde(default)]
+    pub policies: Vec<PolicyLayer>,
     /// What the last turn was allowed to do.
     pub policy: Option<Ref>,
     /// The boot in which the last process ran.
@@ -320,6 +323,7 @@ impl Run {
             providers: BTreeMap::new(),
             fallbacks: Vec::new(),
             pass_env: Vec::new(),
+            policies: Vec::new(),
             policy: None,
             boot_id: None,
             steps_taken: 0,

@@ -7,6 +7,7 @@ mod laws;
 mod obligations;
 mod planned;
 mod plans;
+mod policies;
 mod said;
 mod said_calls;
 mod said_outside;

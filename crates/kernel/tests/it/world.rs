@@ -40,6 +40,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         parent: None,
         context: None,
         full_auto: false,
+        policies: Vec::new(),
     }
 }
 

@@ -57,7 +57,7 @@ codes! {
     UnknownChoice "BP0204" "not one of the choices", "The key takes one of a few words.";
     FormatVersion "BP0205" "unsupported version of the format", "This program reads `sop: 1`.";
     NotInThisVersion "BP0206" "not in this version", "The word belongs to the language, but this version does not run it; ignoring it would be worse.";
-    PolicyNotEnforced "BP0207" "policy is not enforced yet", "A protection that nobody enforces is refused, never ignored.";
+    // BP0207 said that a policy is not enforced, which now only the run knows.
     BadName "BP0208" "not a valid name", "Names stand in paths, tags and messages, so few characters are allowed.";
     ReservedName "BP0209" "reserved name", "The name means something else already.";
     StepKind "BP0210" "a step has exactly one kind", "One of `prompt`, `produce` with `verify`, `llm`, `classify`, `run`, `call`, `validate`, `ask`, `wait`, `workflow`, `parallel` or `fan_out` says what a step does.";
@@ -65,6 +65,13 @@ codes! {
     Duration "BP0212" "not a duration", "Durations are a number and a unit: `500ms`, `30s`, `20m`, `2h`.";
     Range "BP0213" "number out of range", "The number is too small or too large to mean anything.";
     NothingThere "BP0214" "empty value", "The value must hold something.";
+    PolicyPath "BP0215" "not a path of a policy", "Paths of a policy are relative to the workspace, in the home (`~/x`), or absolute; only what is denied may be a pattern.";
+    BadDomain "BP0216" "not a domain", "A domain is a host, a host and a port, or `*.` and a host: no address of a page, and no pattern beside.";
+    NotLimited "BP0217" "domains without `network: limited`", "Domains and presets say what a limited network reaches; beside another mode they would say nothing.";
+    Size "BP0218" "not a size", "Sizes are a whole number and a unit: `512MiB`, `1GiB`, `10MB`.";
+    BadVariable "BP0219" "not a variable of a policy", "A variable has a plain name, and none is set that would change the agent's own program, its libraries or its address.";
+    ListedTwice "BP0220" "listed twice", "Each entry of a policy's list stands once; one of two would be a slip.";
+    BadRule "BP0221" "not a rule of permissions", "A rule names a tool of the provider, and may say in brackets what it is used for: `Bash(rm *)`.";
 
     UnknownArtifact "BP0301" "unknown artifact", "Artifacts are declared under `artifacts`, or in place where a step writes them.";
     UnknownWorklist "BP0302" "unknown worklist", "Worklists are declared under `worklists`.";
@@ -122,6 +129,7 @@ codes! {
 
     NotInRepository "BP0601" "setting not for a repository's file", "A repository's `botpipe.yaml` came with a clone: what makes programs run or sends prompts elsewhere is said by a person, in their own file or by an option.";
     BadAddress "BP0602" "not an address", "An address begins with `http://` or `https://`, and holds no login: settings are recorded with the run.";
+    NotNarrowing "BP0603" "an operator's policy only narrows", "What a person's own file and `--policy-file` say of policies are ceilings over what workflows ask for; they give nothing.";
 }
 
 impl fmt::Display for Code {

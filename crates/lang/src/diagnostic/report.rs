@@ -9,7 +9,7 @@ use crate::source::{Lines, SourceFile, Span};
 ///
 /// # Shape
 /// `{"code":"BP0201","severity":"error","message":"…","file":"sop.yaml","labels":[…],"help":"…",
-/// "suggestion":{…},"refused":false}`
+/// "suggestion":{…}}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// Which rule; stable, see [`Code`].
@@ -28,8 +28,6 @@ pub struct Diagnostic {
     /// A text that would probably be right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<Suggestion>,
-    /// The file asks for a protection that nothing enforces; a face gives this its own exit code.
-    pub refused: bool,
 }
 
 /// Whether a diagnostic keeps the file from compiling.
@@ -75,7 +73,6 @@ pub struct Problem {
     labels: Vec<(Span, String)>,
     help: Option<String>,
     suggestion: Option<String>,
-    refused: bool,
 }
 
 impl Problem {
@@ -88,7 +85,6 @@ impl Problem {
             labels: vec![(span, String::new())],
             help: None,
             suggestion: None,
-            refused: false,
         }
     }
 
@@ -145,9 +141,9 @@ impl Problem {
         self
     }
 
-    /// A protection is asked for that nothing enforces.
-    pub(crate) fn refused(mut self) -> Self {
-        self.refused = true;
+    /// The same at another primary place.
+    pub(crate) fn at(mut self, span: Span) -> Self {
+        self.labels[0].0 = span;
         self
     }
 }
@@ -195,7 +191,6 @@ impl<'s> Report<'s> {
             suggestion: problem
                 .suggestion
                 .map(|replacement| Suggestion { span: place, replacement }),
-            refused: problem.refused,
         });
     }
 

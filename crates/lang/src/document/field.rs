@@ -60,27 +60,13 @@ impl<'n> Fields<'n> {
 
     /// Reports what was not asked for; `later` are keys of the language that this version lacks.
     pub fn close(self, later: &[&'static str], report: &mut Report<'_>) {
-        self.close_with(later, not_yet, report);
-    }
-
-    /// The same for a policy: controls that nobody enforces are refused.
-    pub(crate) fn close_policy(self, refused: &[&'static str], report: &mut Report<'_>) {
-        self.close_with(refused, not_enforced, report);
-    }
-
-    fn close_with(
-        self,
-        later: &[&'static str],
-        problem: impl Fn(&str, Span) -> Problem,
-        report: &mut Report<'_>,
-    ) {
         for entry in self.entries {
             let key = entry.key.as_str();
             if self.asked.contains(&key) {
                 continue;
             }
             if later.contains(&key) {
-                report.push(problem(key, entry.key_span));
+                report.push(not_yet(key, entry.key_span));
             } else {
                 let known = self.asked.iter().copied();
                 report.push(
@@ -103,18 +89,6 @@ pub(crate) fn not_yet(word: &str, span: Span) -> Problem {
         span,
         format!("`{word}` is part of the language, but this version of botpipe does not run it"),
     )
-}
-
-fn not_enforced(word: &str, span: Span) -> Problem {
-    Problem::new(
-        Code::PolicyNotEnforced,
-        span,
-        format!(
-            "`{word}` is part of the language, but nothing enforces it here yet, so it is refused"
-        ),
-    )
-    .help("remove it and protect the workspace by other means, such as a container")
-    .refused()
 }
 
 /// Reports that a value is not what its key takes.
@@ -305,6 +279,51 @@ pub fn duration(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
         }
     }
 }
+
+/// A size, in bytes: `512MiB`, `1GiB`, `10MB`.
+pub fn size(entry: &Entry, report: &mut Report<'_>) -> Option<u64> {
+    let help = "a size is a whole number and a unit: `512MiB`, `1GiB`, `10MB`";
+    let Some(written) = entry.value.as_text() else {
+        let message = format!("expected a size, found {}", entry.value.describe());
+        if !matches!(entry.value.value, Value::Broken) {
+            report.push(Problem::new(Code::Size, entry.value.span, message).help(help));
+        }
+        return None;
+    };
+    let digits = written.bytes().take_while(u8::is_ascii_digit).count();
+    let unit = match &written[digits..] {
+        "B" => Some(1),
+        "KB" => Some(1_000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        "TB" => Some(1_000_000_000_000),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1 << 40),
+        _ => None,
+    };
+    let value = written[..digits].parse::<u64>().ok();
+    match value.zip(unit).map(|(value, unit): (u64, u64)| value.saturating_mul(unit)) {
+        Some(bytes) if (1..=MAX_SIZE).contains(&bytes) => Some(bytes),
+        Some(_) => {
+            report.push(Problem::new(
+                Code::Range,
+                entry.value.span,
+                "a size is larger than nothing and not larger than 1024TiB",
+            ));
+            None
+        }
+        None => {
+            let message = format!("`{}` is no size", written.escape_debug());
+            report.push(Problem::new(Code::Size, entry.value.span, message).help(help));
+            None
+        }
+    }
+}
+
+/// 1 PiB.
+const MAX_SIZE: u64 = 1 << 50;
 
 /// 30 days.
 const MAX_DURATION_MS: u64 = 30 * 24 * 3_600_000;

@@ -36,6 +36,7 @@ pub(crate) use inherited::GlobalRoutes;
 pub(crate) use named::Named;
 pub(crate) use output::{OutputDecl, OutputFrom};
 pub(crate) use outside::WaitDecl;
+pub use policy::{NETWORK_PRESETS, policy, policy_of};
 pub(crate) use route::RouteDecl;
 pub(crate) use schema::SchemaDecl;
 pub(crate) use session::ContinuityDecl;

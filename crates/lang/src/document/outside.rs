@@ -17,8 +17,8 @@ pub(crate) enum WaitDecl {
 }
 
 /// Common keys that say how something is run.
-const OF_WHAT_RUNS: [&str; 6] =
-    ["policy", "budget", "retry", "on_interrupt", "on_limit", "idle_timeout"];
+const OF_WHAT_RUNS: [&str; 7] =
+    ["policy", "limits", "budget", "retry", "on_interrupt", "on_limit", "idle_timeout"];
 
 impl Reader<'_, '_> {
     pub(super) fn ask(&mut self, fields: &mut Fields<'_>) -> WorkDecl {

@@ -7,6 +7,7 @@ use super::Reader;
 use super::code::{CodeDecl, HooksDecl};
 use super::field::{Fields, budget, choice, count, duration, list, name, names, text, wrong_type};
 use super::inherited::Inheritance;
+use super::policy::LimitsEntry;
 use super::route::RouteDecl;
 use super::schema::SchemaDecl;
 use super::state::{AssignmentDecl, StateDecl};
@@ -58,7 +59,7 @@ pub(crate) struct InBranch {
 }
 
 /// Keys of the language that this version does not run.
-const LATER: [&str; 1] = ["limits"];
+const LATER: [&str; 0] = [];
 
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
@@ -168,18 +169,11 @@ impl Reader<'_, '_> {
         if let Some(entry) = fields.get("control_routes") {
             self.control_routes(entry, &mut step);
         }
-        if let Some(entry) = fields.get("policy") {
-            step.policy = self.policy(entry);
-            // What a function asks for is bound by it.
-            let runs = step.work.code().is_some_and(|code| !code.calls());
-            if runs {
-                let message = "nothing enforces a policy on a script yet";
-                self.report.push(
-                    Problem::new(Code::PolicyNotEnforced, entry.key_span, message)
-                        .help("remove it; a policy binds the turns of agents")
-                        .refused(),
-                );
-            }
+        let policy = fields.get("policy");
+        step.policy = policy.and_then(|entry| self.policy(entry));
+        if let Some(entry) = fields.get("limits") {
+            let limits = LimitsEntry::read(entry, self.report);
+            limits.into_policy(&mut step.policy, policy, self.report);
         }
         if let Some(routes) = routes {
             self.routes(routes, &mut step);

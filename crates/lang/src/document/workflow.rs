@@ -4,6 +4,7 @@ use botpipe_kernel::plan::{Budget, Limits};
 
 use super::field::{Fields, MOST_STEPS, budget, count, list, name, text, text_of};
 use super::inherited::{GlobalRoutes, inherit};
+use super::policy::{LimitsEntry, bounds_of};
 use super::route::fill_routes;
 use super::schema::SchemaDecl;
 use super::state::StateDecl;
@@ -40,17 +41,17 @@ pub(crate) fn read(
     if let Some(worklists) = fields.get("worklists") {
         reader.worklists(worklists);
     }
-    if let Some(limits) = fields.get("limits") {
-        reader.limits(limits);
-    }
+    let limits = fields.get("limits").and_then(|limits| reader.limits(limits));
     if let Some(provider) = fields.get("provider") {
         reader.document.provider = reader.provider(provider);
     }
     if let Some(entry) = fields.get("budget") {
         reader.document.budget = budget(entry, reader.report);
     }
-    if let Some(policy) = fields.get("policy") {
-        reader.document.policy = reader.policy(policy);
+    let policy = fields.get("policy");
+    reader.document.policy = policy.and_then(|policy| reader.policy(policy));
+    if let Some(limits) = limits {
+        limits.into_policy(&mut reader.document.policy, policy, reader.report);
     }
     if let Some(entry) = fields.get("entry") {
         let written = text(entry, reader.report);
@@ -137,15 +138,15 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn limits(&mut self, entry: &Entry) {
-        let Some(mut fields) = Fields::of(&entry.value, "limits", entry.key_span, self.report)
-        else {
-            return;
-        };
+    /// Bounds of the run, and those of each process, which a policy could say as well.
+    fn limits<'n>(&mut self, entry: &'n Entry) -> Option<LimitsEntry<'n>> {
+        let mut fields = Fields::of(&entry.value, "limits", entry.key_span, self.report)?;
         if let Some(most) = fields.get("max_steps") {
             self.document.max_steps =
                 count(most, MOST_STEPS, self.report).unwrap_or(Limits::DEFAULT_MAX_STEPS);
         }
+        let bounds = bounds_of(&mut fields, self.report);
         fields.close(&[], self.report);
+        Some(LimitsEntry { entry, bounds })
     }
 }

@@ -94,17 +94,23 @@ fn a_diagnostic_is_json() {
                 "primary": true,
             }],
             "suggestion": { "span": { "start": 46, "end": 51 }, "replacement": "routes" },
-            "refused": false,
         }])
     );
 }
 
 #[test]
-fn only_policy_is_refused_as_a_protection() {
-    let text = "sop: 1\nname: x\npolicy: { deny_read: [.env] }\nsteps:\n- id: a\n  prompt: Go.\n  limits: x\n";
-    let found = inline(text).diagnostics;
-    let refused: Vec<_> = found.iter().map(|it| (it.code.as_str(), it.refused)).collect();
-    assert_eq!(refused, [("BP0207", true), ("BP0206", false)]);
+fn limits_are_a_part_of_the_policy_beside_them() {
+    let plan = |policy: &str, limits: &str| {
+        let text = format!(
+            "sop: 1\nname: x\n{limits}steps:\n- id: a\n  prompt: Go.\n  policy: {{ {policy} }}\n"
+        );
+        inline(&text).plan.unwrap()
+    };
+    let whole = "limits: { max_steps: 5, memory: 1GiB, processes: 9 }\n";
+    let plan = plan("limits: { memory: 512MiB }", whole);
+    let bounds = plan.policy_of(&plan.steps[0], plan.steps[0].first_role()).limits;
+    assert_eq!((bounds.memory, bounds.processes), (Some(512 << 20), Some(9)));
+    assert_eq!((plan.limits.max_steps, bounds.wall_ms), (5, None));
 }
 
 #[test]

@@ -29,9 +29,6 @@ pub(crate) fn render_plain(text: &str, diagnostics: &[Diagnostic]) -> String {
             let written = &text[suggestion.span.start..suggestion.span.end];
             writeln!(out, "  replace: `{written}` by `{}`", suggestion.replacement).unwrap();
         }
-        if diagnostic.refused {
-            writeln!(out, "  refused").unwrap();
-        }
         out.push('\n');
     }
     out

@@ -46,11 +46,21 @@ fn become_agent(plan: &Plan, filter: Option<&Filter>, stdio: &[OwnedFd]) -> NotS
             Err(e) => (Part::WorkingDirectory, e),
             Ok(()) => match confine(plan, filter) {
                 Err(refused) => return NotStarted::Refused(refused),
+                Ok(()) if plan.program.is_empty() => answer(plan),
                 Ok(()) => (Part::Program, execute(plan)),
             },
         },
     };
     NotStarted::Part { what, errno: errno(&error) }
+}
+
+/// Probes in place of a program: comes back only if they cannot be answered.
+fn answer(plan: &Plan) -> (Part, io::Error) {
+    let probes: Vec<&[u8]> = plan.argv.iter().skip(1).map(CString::as_bytes).collect();
+    match confine::probe::answer(&probes) {
+        Ok(()) => sys::exit_now(0),
+        Err(e) => (Part::Program, e),
+    }
 }
 
 fn confine(plan: &Plan, filter: Option<&Filter>) -> Result<(), Refused> {

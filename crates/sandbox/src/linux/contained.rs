@@ -1,6 +1,6 @@
 //! Botpipe's side of a contained program: it starts stage 1, talks to it, and ends it.
 
-use std::io::{self, PipeReader, PipeWriter, Write};
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::message::{Heard, Message, Part, Words};
 use super::process::{self, Process};
 use super::{fork_server, init, plan, procfs, stage1, sys};
-use crate::{Error, Exit, How, Identity, Launch, Network, Refused, Used};
+use crate::{Answer, Error, Exit, How, Identity, Launch, Network, Probe, Refused, Used};
 
 /// A program that runs in containment. Dropped before its end, it is killed with its whole tree.
 #[derive(Debug)]
@@ -81,6 +81,26 @@ pub(crate) fn start(launch: &Launch, input: &[u8]) -> Result<Contained, Error> {
     Ok(Contained { stdin, stdout, stderr, identity, used, accepted, listeners, stage1 })
 }
 
+pub(crate) fn probe(launch: &Launch, probes: &[Probe]) -> Result<Vec<Answer>, Error> {
+    let args = probes.iter().map(Probe::words).collect();
+    let launch = Launch { program: PathBuf::new(), args, mark: None, ..launch.clone() };
+    let mut running = start(&launch, &[])?;
+    let mut said = String::new();
+    let read = running.stdout.take().map(|mut it| it.read_to_string(&mut said));
+    running.wait();
+    let answers: Option<Vec<Answer>> = said
+        .lines()
+        .map(|line| match line.parse().ok()? {
+            0 => Some(Ok(())),
+            number => Some(Err(number)),
+        })
+        .collect();
+    match (read, answers) {
+        (Some(Ok(_)), Some(answers)) if answers.len() == probes.len() => Ok(answers),
+        _ => Err(Error::Unanswered),
+    }
+}
+
 fn receive_listeners(launch: &Launch, from: &UnixStream) -> io::Result<Vec<TcpListener>> {
     let network = launch.confinement.as_ref().map(|confinement| &confinement.network);
     let Some(Network::Own { doors }) = network else { return Ok(Vec::new()) };
@@ -144,15 +164,12 @@ impl Contained {
         std::mem::take(&mut self.listeners)
     }
 
-    /// Covers what is at a path of a confined program now: from here on it can neither be read nor
-    /// written there. A program whose file cannot be covered is killed.
-    pub fn cover(&self, path: &Path) {
-        let digits =
-            |byte: &u8| [byte >> 4, byte & 0xf].map(|d| b"0123456789abcdef"[usize::from(d)]);
-        let path = path.as_os_str().as_bytes().iter().flat_map(digits);
-        let words: Vec<u8> = [init::COVER].into_iter().chain(path).chain([init::OVER]).collect();
-        // A stage 1 that is gone has already ended everything.
-        drop(self.stage1.words.socket().write_all(&words));
+    /// What covers files of a confined program while it runs.
+    ///
+    /// # Errors
+    /// The kernel's, when there are no descriptors left.
+    pub fn cover(&self) -> io::Result<Cover> {
+        Ok(Cover { socket: self.stage1.words.socket().try_clone()? })
     }
 
     /// The process number of stage 1, which lives at least as long as the program's tree.
@@ -212,6 +229,25 @@ impl Contained {
     fn say(&self, word: u8) {
         // A stage 1 that is gone has already ended everything.
         drop(self.stage1.words.socket().write_all(&[word]));
+    }
+}
+
+/// Covers files of a confined program while it runs.
+#[derive(Debug)]
+pub struct Cover {
+    socket: UnixStream,
+}
+
+impl Cover {
+    /// Covers what is at a path now: from here on it can neither be read nor written there. A program
+    /// whose file cannot be covered is killed.
+    pub fn path(&self, path: &Path) {
+        let digits =
+            |byte: &u8| [byte >> 4, byte & 0xf].map(|d| b"0123456789abcdef"[usize::from(d)]);
+        let path = path.as_os_str().as_bytes().iter().flat_map(digits);
+        let words: Vec<u8> = [init::COVER].into_iter().chain(path).chain([init::OVER]).collect();
+        // A stage 1 that is gone has already ended everything.
+        drop((&self.socket).write_all(&words));
     }
 }
 

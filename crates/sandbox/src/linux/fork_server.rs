@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
+use super::confine::Namespaces;
 use super::sys::{self, Fork};
 use super::{process, procfs, stage1};
 use crate::Error;
@@ -25,8 +26,6 @@ const FIRST_WORDS: usize = 12;
 /// The one byte of a request.
 const REQUEST: &[u8; 1] = b"L";
 
-/// The spare's word to the server: taken, make another.
-const TAKEN: u8 = b'T';
 /// The spare's word to the server: Botpipe is gone.
 const OVER: u8 = b'O';
 
@@ -40,6 +39,8 @@ pub(super) fn serve() -> io::Result<()> {
     sys::ignore_children();
     let server = std::process::id();
     let mut in_vain = 0;
+    // The next launch is most likely like the last.
+    let mut namespaces = Namespaces::Plain;
     loop {
         if in_vain == FORKS_IN_VAIN {
             // Rather than for ever, nothing is tried until a launch comes. Its socket is closed,
@@ -56,14 +57,17 @@ pub(super) fn serve() -> io::Result<()> {
         match sys::fork(0) {
             Ok(Fork::Child) => {
                 drop(told);
-                return be_spare(control, server, tell);
+                return be_spare(control, server, tell, namespaces);
             }
             Ok(Fork::Parent(_)) => {
                 drop(tell);
                 let mut word = [0];
                 match told.read(&mut word) {
                     Ok(1) if word[0] == OVER => return Ok(()),
-                    Ok(1) => in_vain = 0,
+                    Ok(1) => {
+                        namespaces = Namespaces::from_byte(word[0]).unwrap_or(namespaces);
+                        in_vain = 0;
+                    }
                     _ => in_vain += 1, // it was killed, or could not get ready
                 }
             }
@@ -76,7 +80,12 @@ pub(super) fn serve() -> io::Result<()> {
 const FORKS_IN_VAIN: u32 = 3;
 
 /// Waits for a launch, and attends it to its end.
-fn be_spare(control: UnixStream, server: u32, tell: PipeWriter) -> io::Result<()> {
+fn be_spare(
+    control: UnixStream,
+    server: u32,
+    tell: PipeWriter,
+    namespaces: Namespaces,
+) -> io::Result<()> {
     sys::die_with_parent()?;
     sys::notice_children();
     sys::new_session()?;
@@ -90,7 +99,7 @@ fn be_spare(control: UnixStream, server: u32, tell: PipeWriter) -> io::Result<()
     words[..4].copy_from_slice(&std::process::id().to_ne_bytes());
     words[4..].copy_from_slice(&start_ticks.to_ne_bytes());
     let ((control, mut tell, handle, own), ready) =
-        match stage1::get_ready((control, tell, handle, own)) {
+        match stage1::get_ready(namespaces, (control, tell, handle, own)) {
             Ok((ready, kept)) => (kept, Some(ready)),
             Err(kept) => (kept, None),
         };
@@ -110,18 +119,29 @@ fn be_spare(control: UnixStream, server: u32, tell: PipeWriter) -> io::Result<()
     }
     sys::send_with_descriptors(botpipe.as_fd(), &words, [own.as_fd()])?;
     drop(own);
-    stage1::attend(botpipe, Some((handle, Taken(tell))), ready)
+    stage1::attend(botpipe, Some((handle, Taken { tell, namespaces })), ready)
 }
 
-/// Dropped, it tells the server that its spare was taken. That is once the program runs: until then
+/// Dropped, it tells the server that its spare was taken, and by what kind of launch. That is once the program runs: until then
 /// another spare would only be in its way.
 #[derive(Debug)]
-pub(super) struct Taken(PipeWriter);
+pub(super) struct Taken {
+    tell: PipeWriter,
+    namespaces: Namespaces,
+}
+
+impl Taken {
+    /// By a launch into these.
+    pub(super) fn by(mut self, namespaces: Namespaces) -> Self {
+        self.namespaces = namespaces;
+        self
+    }
+}
 
 impl Drop for Taken {
     fn drop(&mut self) {
         // A server that is gone is noticed by its handle.
-        drop(self.0.write_all(&[TAKEN]));
+        drop(self.tell.write_all(&[self.namespaces.byte()]));
     }
 }
 

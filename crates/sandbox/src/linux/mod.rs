@@ -12,9 +12,12 @@ mod procfs;
 mod stage1;
 mod sys;
 mod tree;
+mod watch;
 
-pub use contained::Contained;
-pub(crate) use contained::start;
+pub use contained::{Contained, Cover};
+pub(crate) use contained::{probe, start};
 pub(crate) use procfs::{is_alive, process_identity};
 pub(crate) use stage1::enter_if_stage1;
 pub(crate) use sys::hang_up_with_parent;
+pub use watch::Watching;
+pub(crate) use watch::watch;

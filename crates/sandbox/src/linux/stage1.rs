@@ -8,14 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::confine;
+use super::confine::{self, Namespaces};
 use super::fork_server::{self, Taken};
 use super::init::{self, Ids, Setting};
 use super::message::Message;
 use super::plan;
 use super::sys::{self, Fork, Pid, Reaped, SIGKILL};
 use super::tree::{self, Reach};
-use crate::{Confinement, Containment, Exit, How, Refused};
+use crate::{Containment, Exit, How, Refused};
 
 /// The first argument of a stage 1 and of the fork server; a stage 1 started alone has no other.
 pub(super) const SENTINEL: &str = "__sandbox-stage-1";
@@ -64,16 +64,17 @@ pub(super) fn take_socket() -> io::Result<UnixStream> {
 /// An init that was forked before its launch is known.
 pub(super) struct Ready {
     begun: Begun,
+    namespaces: Namespaces,
     /// The mounts that it has a copy of, as they were.
     mounts: File,
 }
 
 /// Forks an init into its namespaces, so that a launch need not wait for them. `keep` is what init
 /// shall not hold open; it comes back. An error: not here, or not now.
-pub(super) fn get_ready<T>(keep: T) -> Result<(Ready, T), T> {
+pub(super) fn get_ready<T>(namespaces: Namespaces, keep: T) -> Result<(Ready, T), T> {
     let Ok(mounts) = File::open("/proc/self/mountinfo") else { return Err(keep) };
-    match begin(Reach::Namespace, None, (keep, mounts)) {
-        Ok((begun, (keep, mounts))) => Ok((Ready { begun, mounts }, keep)),
+    match begin(Reach::Namespace, namespaces, (keep, mounts)) {
+        Ok((begun, (keep, mounts))) => Ok((Ready { begun, namespaces, mounts }, keep)),
         Err((_, (keep, _))) => Err(keep),
     }
 }
@@ -108,16 +109,18 @@ pub(super) fn attend(
         Containment::Subreaper => Reach::Tree,
         Containment::Auto | Containment::Namespace => Reach::Namespace,
     };
+    let namespaces = Namespaces::of(confinement.as_ref());
     let (server, taken) = server.unzip();
+    let taken = taken.map(|taken| taken.by(namespaces));
     let hands = Hands { stdio, botpipe, server, taken };
     let ready = ready.and_then(|ready| {
-        if reach == Reach::Namespace && confinement.is_none() && ready.is_fresh() {
+        if reach == Reach::Namespace && ready.namespaces == namespaces && ready.is_fresh() {
             return Some(ready.begun);
         }
         ready.dismiss();
         None
     });
-    let (why, mut hands) = match contain((reach, confinement.as_ref()), &plan, ready, hands)? {
+    let (why, mut hands) = match contain((reach, namespaces), &plan, ready, hands)? {
         Verdict::Over { unheard } => return leave_mark(&plan, unheard),
         Verdict::Refused(why, hands) => (why, hands),
     };
@@ -125,7 +128,7 @@ pub(super) fn attend(
         return Message::Refused(why).send(&mut hands.botpipe);
     }
     Message::FallsBack(why).send(&mut hands.botpipe)?;
-    match contain((Reach::Tree, None), &plan, None, hands)? {
+    match contain((Reach::Tree, namespaces), &plan, None, hands)? {
         Verdict::Over { unheard } => leave_mark(&plan, unheard),
         Verdict::Refused(why, mut hands) => Message::Refused(why).send(&mut hands.botpipe),
     }
@@ -165,30 +168,22 @@ struct Begun {
 }
 
 /// Forks an init; `keep` is closed there.
-fn begin<T>(
-    reach: Reach,
-    confinement: Option<&Confinement>,
-    keep: T,
-) -> Result<(Begun, T), (io::Error, T)> {
+fn begin<T>(reach: Reach, namespaces: Namespaces, keep: T) -> Result<(Begun, T), (io::Error, T)> {
     let (ends, pipe) = match (UnixStream::pair(), io::pipe()) {
         (Ok(ends), Ok(pipe)) => (ends, pipe),
         (Err(e), _) | (_, Err(e)) => return Err((e, keep)),
     };
     let ((commands, heard), (words, report)) = (ends, pipe);
-    // Root needs no user namespace, and one that maps a single id would cut it off from all others.
-    let (user, group) = sys::ids();
-    let outside = (user, group);
-    let (flags, inside) = match (reach, confinement, user) {
-        (Reach::Tree, ..) => (0, None),
-        (Reach::Namespace, Some(confinement), _) => {
-            let inside = (confine::inside(user), confine::inside(group));
-            (confine::namespaces(confinement), Some(inside))
-        }
-        (Reach::Namespace, None, 0) => (sys::NEW_PID_AND_MOUNT, None),
-        (Reach::Namespace, None, _) => (sys::NEW_USER_PID_AND_MOUNT, Some(outside)),
+    let outside = sys::ids();
+    let confined = namespaces != Namespaces::Plain;
+    let flags = match reach {
+        Reach::Tree => 0,
+        Reach::Namespace => namespaces.flags(outside.0),
     };
-    let ids = inside.map(|inside| Ids { inside, outside });
-    let setting = Setting { reach, ids, confined: confinement.is_some() };
+    let inside =
+        if confined { (confine::inside(outside.0), confine::inside(outside.1)) } else { outside };
+    let ids = (flags & libc::CLONE_NEWUSER != 0).then_some(Ids { inside, outside });
+    let setting = Setting { reach, ids, confined };
     match sys::fork(flags) {
         Err(e) => Err((e, keep)),
         Ok(Fork::Child) => {
@@ -200,7 +195,7 @@ fn begin<T>(
 }
 
 fn contain(
-    (reach, confinement): (Reach, Option<&Confinement>),
+    (reach, namespaces): (Reach, Namespaces),
     plan: &[u8],
     ready: Option<Begun>,
     hands: Hands,
@@ -210,7 +205,7 @@ fn contain(
     }
     let (begun, hands) = match ready {
         Some(begun) => (begun, hands),
-        None => match begin(reach, confinement, hands) {
+        None => match begin(reach, namespaces, hands) {
             Ok(begun) => begun,
             Err((e, hands)) => {
                 let errno = e.raw_os_error().unwrap_or(libc::EIO);

@@ -277,6 +277,22 @@ pub(super) fn loopback_up() -> Result<()> {
     }
 }
 
+/// Makes a socket of a family, and closes it.
+pub(super) fn try_socket(family: c_int) -> Result<()> {
+    // SAFETY: a fresh descriptor is owned by nobody else.
+    unsafe {
+        let socket = check(libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0))?;
+        drop(OwnedFd::from_raw_fd(socket));
+    }
+    Ok(())
+}
+
+/// Moves this process into a user namespace of its own.
+pub(super) fn try_user_namespace() -> Result<()> {
+    // SAFETY: unshare takes numbers only.
+    check(unsafe { libc::unshare(libc::CLONE_NEWUSER) }).map(drop)
+}
+
 /// Drops every capability of this process for good, also those an executed file would bring.
 pub(super) fn drop_capabilities() -> Result<()> {
     #[repr(C)]

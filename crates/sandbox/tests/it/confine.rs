@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{
-    Bounds, Confinement, Containment, Error, How, Launch, Layer, Network, Scratch,
+    Bounds, Confinement, Containment, Error, How, Launch, Layer, Network, Probe, Scratch,
 };
 
 /// A host with a workspace, and a program in it.
@@ -61,7 +61,7 @@ impl Host {
 
 fn files(layers: Vec<Layer>) -> Confinement {
     let network = Network::Own { doors: Vec::new() };
-    Confinement { files: Some(layers), network, bounds: Bounds::default() }
+    Confinement { files: Some(layers), network, ..Confinement::default() }
 }
 
 #[test]
@@ -154,10 +154,11 @@ fn a_file_that_turns_up_is_covered_when_it_is_said() {
     let mut running =
         host.launch(files(host.usual()), &format!("exec 2>&1; {script}")).start().unwrap();
     fs::write(work.join("late"), "the secret").unwrap();
-    running.cover(&work.join("late"));
+    let cover = running.cover().unwrap();
+    cover.path(&work.join("late"));
     // Commands are taken in order: the second is over once the first is.
     fs::write(work.join("go-now"), "").unwrap();
-    running.cover(&work.join("go-now"));
+    cover.path(&work.join("go-now"));
     std::thread::sleep(std::time::Duration::from_millis(200));
     fs::rename(work.join("go-now"), work.join("go")).unwrap();
     let mut said = String::new();
@@ -235,4 +236,28 @@ fn bounds_hold_for_each_process() {
     let (_, said) = host.run(confinement, script);
     assert!(said.contains("1048576"), "{said}");
     assert!(said.trim().ends_with("137"), "{said}");
+}
+
+#[test]
+fn canaries_tell_what_is_open_and_what_is_not() {
+    let host = Host::new();
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut layers = host.usual();
+    layers.push(Layer::Masked(host.path("work/.env")));
+    let launch = host.launch(files(layers), "");
+    let answers = launch.probe(&[
+        Probe::Read(host.path("work/.env")),
+        Probe::Read(host.path("work/src/main")),
+        Probe::Write(host.path("work/src")),
+        Probe::Write("/etc".into()),
+        Probe::Connect(outside.local_addr().unwrap()),
+        Probe::Process(std::process::id()),
+        Probe::Namespace,
+        Probe::Family(40),
+    ]);
+    let (denied, read_only, refused, missing, closed) =
+        (Err(13), Err(30), Err(111), Err(2), Err(1));
+    let expected = [denied, Ok(()), Ok(()), read_only, refused, missing, closed, closed];
+    assert_eq!(answers.unwrap(), expected);
+    assert_eq!(fs::read_dir(host.path("work/src")).unwrap().count(), 1);
 }

@@ -33,6 +33,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         parent,
         context,
         full_auto,
+        policies,
     } = input
     else {
         return Ok(());
@@ -65,6 +66,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         parent,
         context,
         full_auto,
+        policies,
     });
     onward::go_on(batch);
     Ok(())

@@ -151,6 +151,7 @@ impl Run {
             parent,
             context,
             full_auto,
+            policies,
             ..
         } = event
         else {
@@ -173,6 +174,7 @@ impl Run {
         self.parent.clone_from(parent);
         self.context.clone_from(context);
         self.full_auto = *full_auto;
+        self.policies.clone_from(policies);
         self.lifecycle = Lifecycle::Running;
         self.next = Some(Entry {
             step: self.plan.entry.clone(),

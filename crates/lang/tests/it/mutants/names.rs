@@ -65,7 +65,7 @@ pub(super) fn references(tree: &Tree, part: &Part, mutants: &mut Vec<Mutant>) {
             wanted: Wanted { codes: codes.to_vec(), at: vec![At::In(path.clone())] },
         });
     }
-    // What a route sets is named by a key.
+    // What a route sets is named by a key, and what a policy sets is a variable.
     if let (Some("set"), Some(Tree::Map(entries))) =
         (path.last().map(String::as_str), tree.at(path))
     {
@@ -76,7 +76,10 @@ pub(super) fn references(tree: &Tree, part: &Part, mutants: &mut Vec<Mutant>) {
             mutants.push(Mutant {
                 what: format!("no such State: {}", below(path, key).join(".")),
                 tree: changed,
-                wanted: Wanted { codes: vec!["BP0420"], at: vec![At::Key(below(path, &none))] },
+                wanted: Wanted {
+                    codes: vec!["BP0420", "BP0219"],
+                    at: vec![At::Key(below(path, &none))],
+                },
             });
         }
     }

@@ -41,6 +41,7 @@ type Inside<'t> = Box<dyn Fn(usize) -> bool + 't>;
 fn inside<'t>(text: &'t str, path: &[String]) -> Option<Inside<'t>> {
     let keys: Vec<&str> = path.iter().map(String::as_str).collect();
     let expression = match keys.as_slice() {
+        [.., "environment", "set", _] => return None,
         [.., "when"] | [.., "set", _] | ["output", "values", _] => true,
         [.., "fan_out"] => !text.contains("{{"),
         [.., "continuity", "key"] | [.., "select" | "with" | "params", _] => false,

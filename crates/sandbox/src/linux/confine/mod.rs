@@ -7,6 +7,7 @@ mod mounts;
 mod network;
 mod over;
 mod place;
+pub(super) mod probe;
 mod rules;
 pub(super) mod wire;
 
@@ -35,17 +36,56 @@ pub(super) struct Built {
     pub(super) filter: Filter,
 }
 
-/// The new namespaces that a confinement asks for.
-pub(super) fn namespaces(confinement: &Confinement) -> libc::c_int {
-    let network = match confinement.network {
-        Network::Host => 0,
-        Network::Own { .. } => libc::CLONE_NEWNET,
-    };
-    sys::NEW_USER_PID_AND_MOUNT
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP
-        | network
+/// The namespaces that an init is born into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Namespaces {
+    /// Those that hold processes together.
+    Plain,
+    /// All, but for the network.
+    Confined,
+    /// All.
+    ConfinedWithNetwork,
+}
+
+impl Namespaces {
+    pub(super) fn of(confinement: Option<&Confinement>) -> Self {
+        match confinement.map(|confinement| &confinement.network) {
+            None => Self::Plain,
+            Some(Network::Host) => Self::Confined,
+            Some(Network::Own { .. }) => Self::ConfinedWithNetwork,
+        }
+    }
+
+    /// For clone(2), by a user of this number. The host's root needs no user namespace to hold processes
+    /// together, and one that maps a single id would cut it off from all others.
+    pub(super) fn flags(self, user: u32) -> libc::c_int {
+        let confined = sys::NEW_USER_PID_AND_MOUNT
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWCGROUP;
+        match self {
+            Self::Plain if user == 0 => sys::NEW_PID_AND_MOUNT,
+            Self::Plain => sys::NEW_USER_PID_AND_MOUNT,
+            Self::Confined => confined,
+            Self::ConfinedWithNetwork => confined | libc::CLONE_NEWNET,
+        }
+    }
+
+    /// As one byte, from a stage 1 to the fork server.
+    pub(super) fn byte(self) -> u8 {
+        match self {
+            Self::Plain => b'P',
+            Self::Confined => b'C',
+            Self::ConfinedWithNetwork => b'N',
+        }
+    }
+
+    /// Reads [`Namespaces::byte`].
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Plain, Self::Confined, Self::ConfinedWithNetwork]
+            .into_iter()
+            .find(|kind| kind.byte() == byte)
+    }
 }
 
 /// The id that a user or group has inside: the host's root is an ordinary one there, since much is
@@ -81,7 +121,7 @@ pub(super) fn give_up(confinement: &Confinement, filter: &Filter) -> Result<(), 
     bounds::apply(&confinement.bounds)?;
     sys::new_keyring();
     sys::no_new_privileges().map_err(refused("no-new-privileges"))?;
-    rules::apply(confinement.files.as_deref())?;
+    rules::apply(confinement)?;
     sys::drop_capabilities().map_err(refused("capabilities"))?;
     filter.apply().map_err(refused("seccomp"))
 }

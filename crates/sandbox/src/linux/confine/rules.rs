@@ -5,24 +5,29 @@ use std::io;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd,
-    Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath,
+    PathFd, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError,
+    Scope,
 };
 
 use super::refused;
-use crate::{Layer, Refused};
+use crate::{Confinement, Layer, Refused};
 
 /// The newest of the kernel's interfaces that is asked for; an older kernel gives what it has.
 const NEWEST: ABI = ABI::V7;
 
-pub(super) fn apply(layers: Option<&[Layer]>) -> Result<(), Refused> {
-    restrict(layers).map_err(|e| refused("landlock")(io::Error::other(e)))
+pub(super) fn apply(confinement: &Confinement) -> Result<(), Refused> {
+    restrict(confinement).map_err(|e| refused("landlock")(io::Error::other(e)))
 }
 
-fn restrict(layers: Option<&[Layer]>) -> Result<(), RulesetError> {
+fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
+    let layers = confinement.files.as_deref();
     let mut rules = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
     if layers.is_some() {
         rules = rules.handle_access(AccessFs::from_all(NEWEST))?;
+    }
+    if confinement.no_listening {
+        rules = rules.handle_access(AccessNet::BindTcp)?;
     }
     let mut rules = rules.scope(Scope::from_all(NEWEST))?.create()?;
     if let Some(layers) = layers {

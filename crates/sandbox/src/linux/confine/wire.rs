@@ -8,7 +8,7 @@ use crate::{Bounds, Confinement, Layer, Network, Scratch};
 
 /// The fields of a confinement: `-` for none.
 pub(in super::super) fn fields(confinement: Option<&Confinement>) -> Vec<Vec<u8>> {
-    let Some(Confinement { files, network, bounds }) = confinement else {
+    let Some(Confinement { files, network, no_listening, bounds }) = confinement else {
         return vec![b"-".to_vec()];
     };
     let mut fields = vec![b"confined".to_vec()];
@@ -23,6 +23,7 @@ pub(in super::super) fn fields(confinement: Option<&Confinement>) -> Vec<Vec<u8>
             }
         }
     }
+    say(if *no_listening { b"silent" } else { b"listens" });
     for bound in [bounds.cpu, bounds.memory, bounds.processes, bounds.file_size] {
         say(bound.map_or("-".to_owned(), |most| most.to_string()).as_bytes());
     }
@@ -82,6 +83,11 @@ fn confinement<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Confin
         }
         _ => return None,
     };
+    let no_listening = match next()? {
+        b"silent" => true,
+        b"listens" => false,
+        _ => return None,
+    };
     let mut bound = || match next()? {
         b"-" => Some(None),
         most => number(most).map(Some),
@@ -95,7 +101,7 @@ fn confinement<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Confin
             Some((0..count).map(|_| layer(next)).collect::<Option<_>>()?)
         }
     };
-    Some(Confinement { files, network, bounds })
+    Some(Confinement { files, network, no_listening, bounds })
 }
 
 fn layer<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Layer> {
@@ -157,9 +163,9 @@ mod tests {
             Some(Confinement {
                 files: Some(Vec::new()),
                 network: own.clone(),
-                bounds: bounds.clone(),
+                ..Default::default()
             }),
-            Some(Confinement { files: Some(layers), network: own, bounds }),
+            Some(Confinement { files: Some(layers), network: own, no_listening: true, bounds }),
         ] {
             let written = fields(confinement.as_ref());
             let mut each = written.iter().map(Vec::as_slice);

@@ -1,0 +1,136 @@
+//! What may not be read: the files and folders that patterns name now, every other name of theirs, and
+//! what they may come to name while a program runs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::paths::{absolute, as_far_as_there, is_pattern};
+use super::scan::{Kind, Names};
+use super::{Refusal, Site};
+
+const CONTROL: &str = "deny_read";
+
+/// What `deny_read` names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Denied {
+    /// What is there, in the workspace or outside.
+    pub(super) there: BTreeSet<PathBuf>,
+    /// What is not there, by patterns that name one place: absolute paths.
+    pub(super) missing: BTreeSet<PathBuf>,
+    /// Names that are denied in every folder of the workspace.
+    pub(super) everywhere: Vec<String>,
+    /// The patterns of the workspace, for what turns up later.
+    pub(super) patterns: Option<GlobSet>,
+}
+
+/// Names that turn up while a program runs are covered by hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched {
+    /// The workspace.
+    pub(crate) workspace: PathBuf,
+    /// The folders in which they may turn up.
+    pub(crate) folders: Vec<PathBuf>,
+    /// What is denied, relative to the workspace.
+    pub(crate) patterns: GlobSet,
+}
+
+/// Finds what the patterns name. `names` are those of the workspace.
+pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Denied, Refusal> {
+    let mut denied = Denied::default();
+    let mut set = GlobSetBuilder::new();
+    let mut any = false;
+    for text in written {
+        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+        let path = absolute(whole, site);
+        let Ok(inside) = path.strip_prefix(&site.workspace) else {
+            outside(text, &path, &mut denied)?;
+            continue;
+        };
+        any = true;
+        let inside = inside.to_string_lossy().into_owned();
+        for glob in [inside.clone(), format!("{inside}/**")] {
+            let glob = GlobBuilder::new(&glob).literal_separator(true).build();
+            set.add(glob.map_err(|error| unreadable(text, &error.to_string()))?);
+        }
+        if let Some(name) = inside.strip_prefix("**/").filter(|name| !is_pattern(name)) {
+            denied.everywhere.push(name.to_owned());
+        } else if !is_pattern(&inside) && fs::symlink_metadata(&path).is_err() {
+            denied.missing.insert(path);
+        }
+    }
+    if !any {
+        return Ok(denied);
+    }
+    let set = set.build().map_err(|error| unreadable("its patterns", &error.to_string()))?;
+    for (path, entry) in names.entries() {
+        // Below a denied folder everything is gone with it.
+        if !set.is_match(&path) || path.parent().is_some_and(|parent| set.is_match(parent)) {
+            continue;
+        }
+        let path = site.workspace.join(path);
+        if entry.kind == Kind::Link {
+            // Else what it leads to would be read by its own name.
+            denied.there.extend(path.canonicalize().ok());
+        }
+        denied.there.insert(path);
+    }
+    other_names(&mut denied, site, names);
+    denied.patterns = Some(set);
+    Ok(denied)
+}
+
+/// A path outside the workspace is one place, or everything below one.
+fn outside(text: &str, path: &Path, denied: &mut Denied) -> Result<(), Refusal> {
+    if is_pattern(&path.to_string_lossy()) {
+        return Err(Refusal {
+            control: CONTROL,
+            what: format!(
+                "`deny_read: {text}` is a pattern outside the workspace, and nobody looks there for names"
+            ),
+            permit: "name the folder that holds them, as in `/srv/keys/**`".to_owned(),
+        });
+    }
+    let path = as_far_as_there(path);
+    let list = if path.exists() { &mut denied.there } else { &mut denied.missing };
+    list.insert(path);
+    Ok(())
+}
+
+fn unreadable(text: &str, why: &str) -> Refusal {
+    Refusal {
+        control: CONTROL,
+        what: format!("`deny_read: {text}` is no pattern: {why}"),
+        permit: "write it with `*`, `**`, `?`, `[a-z]` and `{a,b}`".to_owned(),
+    }
+}
+
+/// Adds every other name in the workspace of a file that is denied by one (hard links).
+fn other_names(denied: &mut Denied, site: &Site, names: &Names) {
+    let mut inodes = BTreeSet::new();
+    let mut next: Vec<PathBuf> = denied.there.iter().cloned().collect();
+    while let Some(path) = next.pop() {
+        let Ok(status) = fs::symlink_metadata(&path) else { continue };
+        if status.is_dir() {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            next.extend(entries.map(|entry| entry.path()));
+        } else if status.is_file() && status.nlink() > 1 {
+            inodes.insert((status.dev(), status.ino()));
+        }
+    }
+    if inodes.is_empty() {
+        return;
+    }
+    for (path, entry) in names.entries() {
+        let path = site.workspace.join(path);
+        if entry.kind == Kind::Other
+            && fs::symlink_metadata(&path)
+                .is_ok_and(|status| inodes.contains(&(status.dev(), status.ino())))
+        {
+            denied.there.insert(path);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What of the host nobody is shown: other programs' files, other people's, and secrets of the machine.
+
+use std::path::{Path, PathBuf};
+
+use botpipe_sandbox::Layer;
+
+/// Folders that a program has for itself: what others keep there is theirs.
+const OF_OTHERS: [&str; 5] = ["/tmp", "/var/tmp", "/run", "/home", "/root"];
+
+/// Secrets of the machine, where its root could read them.
+const SECRETS: [&str; 13] = [
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/ssl/private",
+    "/etc/wireguard",
+    "/var/spool/cron",
+    "/var/lib/docker",
+    "/var/lib/containerd",
+    "/var/lib/kubelet",
+    "/var/lib/systemd/credential.secret",
+];
+
+/// The layers that hide them, and the folders among them that are empty for the program.
+pub(super) fn hidden(home: Option<&Path>) -> (Vec<Layer>, Vec<PathBuf>) {
+    let mut private: Vec<PathBuf> =
+        OF_OTHERS.iter().map(PathBuf::from).filter(|path| is_folder(path)).collect();
+    if let Some(home) = home.filter(|home| is_folder(home) && *home != Path::new("/")) {
+        private.push(home.to_owned());
+    }
+    private.sort();
+    private.dedup();
+    let keys = std::fs::read_dir("/etc/ssh").into_iter().flatten().flatten();
+    let keys = keys.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("ssh_host_") && !name.ends_with(".pub")
+    });
+    let secrets = SECRETS.iter().map(PathBuf::from).chain(keys);
+    let secrets = secrets.filter_map(|path| path.canonicalize().ok());
+    let layers = private.iter().cloned().map(Layer::Private);
+    (layers.chain(secrets.map(Layer::Masked)).collect(), private)
+}
+
+/// A folder itself, not a link to one.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|it| it.is_dir())
+}

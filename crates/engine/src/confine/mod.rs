@@ -1,0 +1,115 @@
+//! The policy compiler: what a resolved policy says becomes what the operating system is told.
+
+mod build_output;
+mod denied;
+mod git;
+mod home;
+mod host;
+mod paths;
+mod placeholders;
+mod protected;
+mod scan;
+mod sockets;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::plan::SandboxMode;
+use botpipe_sandbox::Layer;
+
+pub(crate) use placeholders::Placeholders;
+
+/// What a policy says about files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) sandbox_mode: SandboxMode,
+    pub(crate) allow_read: &'a [String],
+    pub(crate) deny_read: &'a [String],
+    pub(crate) allow_write: &'a [String],
+    pub(crate) deny_write: &'a [String],
+}
+
+/// Where a program runs and what it must have to do its work there.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    /// The workspace, without links in its path.
+    pub(crate) workspace: PathBuf,
+    /// The home of whoever runs it, without links in its path.
+    pub(crate) home: Option<PathBuf>,
+    /// Folders that are writable whatever the policy says: where its artifacts go.
+    pub(crate) places: Vec<PathBuf>,
+    /// The same, to be read only.
+    pub(crate) shown: Vec<PathBuf>,
+    /// Whether changes of the workspace stay.
+    pub(crate) view: View,
+    /// Folders of programs, to be found by the `PATH`.
+    pub(crate) path: Vec<PathBuf>,
+}
+
+/// What becomes of changes that a program makes in the workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// They stay, where the policy allows them.
+    Kept,
+    /// It may make any, and they are gone with it: how a verifier or a check looks at the work.
+    Discarded,
+}
+
+/// What the files of a program are, as the operating system is told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Files {
+    /// For [`botpipe_sandbox::Confinement::files`].
+    pub(crate) layers: Vec<Layer>,
+    /// What has to be there on the host while it runs, so that something can be laid over it.
+    pub(crate) placeholders: Vec<Placeholder>,
+    /// What is covered by hand when it turns up: patterns in trees that are written.
+    pub(crate) watched: Option<denied::Watched>,
+    /// What was found that may not be read.
+    pub(crate) denied: Vec<PathBuf>,
+    /// What may be written and stays.
+    pub(crate) written: Vec<PathBuf>,
+    /// What the layers leave open.
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// A file or folder that is made for the time being.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placeholder {
+    pub(crate) path: PathBuf,
+    /// `None`: a folder.
+    pub(crate) contents: Option<&'static str>,
+}
+
+/// Something that a control leaves open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// The control, as a policy names it.
+    pub(crate) control: &'static str,
+    /// What is open, as a sentence.
+    pub(crate) what: String,
+}
+
+/// A policy that cannot be enforced here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}; {permit}")]
+pub struct Refusal {
+    /// The control, as a policy names it.
+    pub control: &'static str,
+    /// What cannot be, and why.
+    pub what: String,
+    /// The one line that would permit it.
+    pub permit: String,
+}
+
+/// Compiles what a policy says about the files of a site.
+pub(crate) fn files(rules: &Rules<'_>, site: &Site) -> Result<Option<Files>, Refusal> {
+    match rules.sandbox_mode {
+        SandboxMode::DangerFullAccess => Ok(None),
+        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => tree::compile(rules, site).map(Some),
+    }
+}
+
+/// Whether a path is one of these or below one.
+fn within(path: &Path, roots: &[PathBuf]) -> bool {
+    roots.iter().any(|root| path.starts_with(root))
+}

@@ -1,0 +1,197 @@
+//! The names in a workspace, read once and kept: a later look reads only the folders that changed since.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// The names in a workspace by the folders they are in.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names {
+    /// By the path relative to the workspace; the workspace itself is the empty one.
+    folders: BTreeMap<PathBuf, Folder>,
+}
+
+#[derive(Debug, Clone)]
+struct Folder {
+    stamp: Stamp,
+    entries: Vec<Entry>,
+}
+
+/// One name in a folder.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) name: OsString,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Folder,
+    Link,
+    Other,
+}
+
+/// What tells that the names in a folder are still the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    device: u64,
+    changed: (i64, i64),
+    /// It had not changed for a while when it was read: a change in the same tick of the file system's
+    /// clock would show no difference.
+    settled: bool,
+}
+
+/// Longer than a tick of any file system's clock in use (ext4 and btrfs: up to 10 ms; some: 1 s or 2 s).
+const TICK: Duration = Duration::from_secs(3);
+
+/// What is known of workspaces by their paths.
+static KNOWN: Mutex<BTreeMap<PathBuf, Arc<Names>>> = Mutex::new(BTreeMap::new());
+
+/// Names of a workspace as they are now. Folders in `without` are not entered.
+///
+/// # Errors
+/// A folder that cannot be read: what is in it cannot be judged.
+pub(super) fn names(workspace: &Path, without: &[PathBuf]) -> io::Result<Arc<Names>> {
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = known().get(workspace).map(Arc::clone).unwrap_or_default();
+    let mut now = Names::default();
+    let mut next = vec![PathBuf::new()];
+    while let Some(folder) = next.pop() {
+        let path = workspace.join(&folder);
+        let read = match look(&path, before.folders.get(&folder)) {
+            Ok(read) => read,
+            // Gone since its name was read.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !folder.as_os_str().is_empty() => {
+                continue;
+            }
+            Err(e) => {
+                return Err(io::Error::new(e.kind(), format!("`{}`: {e}", path.display())));
+            }
+        };
+        let inner = read.entries.iter().filter(|entry| entry.kind == Kind::Folder);
+        let inner = inner.map(|entry| folder.join(&entry.name));
+        next.extend(inner.filter(|inner| !without.contains(inner)));
+        now.folders.insert(folder, read);
+    }
+    let now = Arc::new(now);
+    known().insert(workspace.to_owned(), Arc::clone(&now));
+    Ok(now)
+}
+
+fn look(path: &Path, before: Option<&Folder>) -> io::Result<Folder> {
+    let status = fs::symlink_metadata(path)?;
+    let changed = (status.ctime(), status.ctime_nsec());
+    let age = SystemTime::now().duration_since(status.modified()?.max(SystemTime::UNIX_EPOCH));
+    let stamp = Stamp {
+        inode: status.ino(),
+        device: status.dev(),
+        changed,
+        settled: age.is_ok_and(|age| age > TICK),
+    };
+    if let Some(before) = before.filter(|before| before.stamp.settled && before.stamp == stamp) {
+        return Ok(before.clone());
+    }
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let kind = match kind {
+            kind if kind.is_dir() => Kind::Folder,
+            kind if kind.is_symlink() => Kind::Link,
+            _ => Kind::Other,
+        };
+        entries.push(Entry { name: entry.file_name(), kind });
+    }
+    Ok(Folder { stamp, entries })
+}
+
+impl Names {
+    /// Every folder, the workspace first.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.folders.keys().map(PathBuf::as_path)
+    }
+
+    /// Everything in it, with its path relative to the workspace.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (PathBuf, &Entry)> {
+        self.folders.iter().flat_map(|(folder, read)| {
+            read.entries.iter().map(move |entry| (folder.join(&entry.name), entry))
+        })
+    }
+
+    /// The folders that hold this name, and what it is there.
+    pub(super) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (PathBuf, Kind)> + 'a {
+        self.folders.iter().flat_map(move |(folder, read)| {
+            let found = read.entries.iter().filter(move |entry| entry.name == name);
+            found.map(move |entry| (folder.join(name), entry.kind))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::names;
+
+    fn seen(folder: &Path) -> BTreeSet<PathBuf> {
+        names(folder, &[PathBuf::from("left")]).unwrap().entries().map(|(path, _)| path).collect()
+    }
+
+    /// Whatever changes between two looks, the second tells the truth: what was kept is never believed
+    /// when it may be old.
+    #[test]
+    fn every_look_sees_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::create_dir_all(at("left/inner")).unwrap();
+        let mut expected: BTreeSet<PathBuf> =
+            ["a", "a/b", "left"].into_iter().map(PathBuf::from).collect();
+        assert_eq!(seen(folder.path()), expected);
+        for round in 0..50 {
+            let name = format!("a/b/{round}");
+            fs::write(at(&name), "").unwrap();
+            expected.insert(name.into());
+            assert_eq!(seen(folder.path()), expected, "made in the same tick as the last look");
+            if round % 3 == 0 {
+                fs::rename(at("a/b"), at("a/moved")).unwrap();
+                fs::create_dir(at("a/b")).unwrap();
+                let moved = expected.iter().map(|path| match path.strip_prefix("a/b") {
+                    Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from("a/moved"),
+                    Ok(rest) => Path::new("a/moved").join(rest),
+                    Err(_) => path.clone(),
+                });
+                expected = moved.collect();
+                expected.insert("a/b".into());
+                assert_eq!(seen(folder.path()), expected, "another folder of the same name");
+                fs::remove_dir_all(at("a/moved")).unwrap();
+                expected.retain(|path| !path.starts_with("a/moved"));
+                assert_eq!(seen(folder.path()), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn settled_folders_are_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("old")).unwrap();
+        fs::write(folder.path().join("old/file"), "").unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        fs::File::open(folder.path().join("old")).unwrap().set_modified(long_ago).unwrap();
+        let first = names(folder.path(), &[]).unwrap();
+        let kept = first.folders.get(Path::new("old")).unwrap();
+        assert!(kept.stamp.settled);
+        // A change moves the change time, whatever is done to the other one.
+        fs::write(folder.path().join("old/other"), "").unwrap();
+        fs::File::open(folder.path().join("old")).unwrap().set_modified(long_ago).unwrap();
+        assert!(seen(folder.path()).contains(Path::new("old/other")));
+    }
+}

@@ -1,0 +1,384 @@
+//! The layers of a site: what a program sees of the host, of a home and of the workspace, in the order in
+//! which they are laid.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use botpipe_kernel::plan::SandboxMode;
+use botpipe_sandbox::{Layer, Scratch};
+
+use super::denied::{self, Denied, Watched};
+use super::paths::{absolute, as_far_as_there, is_pattern, straight};
+use super::scan::{self, Names};
+use super::{
+    Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, protected,
+    sockets, within,
+};
+
+pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> {
+    let names = scan::names(&site.workspace, &[".botpipe".into(), ".git/objects".into()]);
+    let names = names.map_err(|error| Refusal {
+        control: "deny_read",
+        what: format!("the workspace cannot be looked through: {error}"),
+        permit: "make every folder of it readable for yourself".to_owned(),
+    })?;
+    let denied = denied::find(rules.deny_read, site, &names)?;
+    let mut work = Work {
+        site,
+        files: Files::default(),
+        roots: Vec::new(),
+        lower: Vec::new(),
+        upper: Vec::new(),
+        empty: Vec::new(),
+    };
+    work.lay_host(rules)?;
+    work.find_roots(rules, &names)?;
+    work.lay_workspace(&denied, &names);
+    work.keep(rules, &names)?;
+    work.cover(rules, denied, &names)?;
+    work.close_sockets();
+    Ok(work.finish())
+}
+
+/// What is being laid.
+struct Work<'a> {
+    site: &'a Site,
+    files: Files,
+    /// What may be written and stays.
+    roots: Vec<PathBuf>,
+    /// Laid first, in this order.
+    lower: Vec<Layer>,
+    /// Laid after, outer paths before inner ones.
+    upper: Vec<Layer>,
+    /// Folders that are empty for the program: what others have there is not seen.
+    empty: Vec<PathBuf>,
+}
+
+impl Work<'_> {
+    fn workspace(&self) -> &Path {
+        &self.site.workspace
+    }
+
+    fn lay_host(&mut self, rules: &Rules<'_>) -> Result<(), Refusal> {
+        let home = self.site.home.as_deref();
+        let (hidden, empty) = host::hidden(home);
+        (self.lower, self.empty) = (hidden, empty);
+        if let Some(home) = home.filter(|home| within(home, &self.empty)) {
+            self.lower.extend(home::layers(home, &self.site.path));
+        }
+        for written in rules.allow_read {
+            let path = absolute(written, self.site);
+            if !path.starts_with(self.workspace()) {
+                self.lower.push(Layer::Shown(straight("allow_read", written, &path)?));
+            }
+        }
+        self.lower.extend(self.site.shown.iter().cloned().map(Layer::Shown));
+        Ok(())
+    }
+
+    /// What may be written, by the policy.
+    fn find_roots(&mut self, rules: &Rules<'_>, names: &Names) -> Result<(), Refusal> {
+        if rules.sandbox_mode == SandboxMode::ReadOnly || self.site.view == View::Discarded {
+            return Ok(());
+        }
+        for written in rules.allow_write {
+            let path = absolute(written, self.site);
+            // The places of a step's artifacts are all that is meant by this.
+            if path.starts_with(self.workspace().join(".botpipe")) {
+                continue;
+            }
+            if is_pattern(written) {
+                return Err(Refusal {
+                    control: "allow_write",
+                    what: format!(
+                        "`allow_write: {written}` is a pattern: only folders and files can be opened"
+                    ),
+                    permit: "name the folder they are in".to_owned(),
+                });
+            }
+            let inside = path.starts_with(self.workspace());
+            if path.symlink_metadata().is_err() && inside && written.ends_with('/') {
+                if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
+                    straight("allow_write", written, parent)?;
+                    self.files
+                        .placeholders
+                        .push(Placeholder { path: path.clone(), contents: None });
+                    self.roots.push(path);
+                    continue;
+                }
+            }
+            self.roots.push(straight("allow_write", written, &path)?);
+        }
+        self.roots.sort();
+        self.roots.dedup();
+        if within(&self.workspace().join(".git"), &self.roots) {
+            let kept = git::kept(self.workspace(), names);
+            self.roots.extend(kept.outside);
+        }
+        Ok(())
+    }
+
+    fn lay_workspace(&mut self, denied: &Denied, names: &Names) {
+        let workspace = self.workspace().to_owned();
+        if within(&workspace, &self.roots) {
+            self.lower.push(Layer::Writable(workspace));
+        } else {
+            self.lay_view(denied, names, workspace);
+        }
+        let inner = self.roots.iter().filter(|root| *root != &self.site.workspace);
+        self.upper.extend(inner.cloned().map(Layer::Writable));
+    }
+
+    /// A workspace that is not written as a whole: names that are denied do not exist in it.
+    fn lay_view(&mut self, denied: &Denied, names: &Names, at: PathBuf) {
+        let discarded = self.site.view == View::Discarded;
+        let mut hidden: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut hide = |path: &Path| {
+            if let Ok(path) = path.strip_prefix(&at) {
+                hidden.insert(path.to_owned());
+            }
+        };
+        let kept = |path: &Path| within(path, &self.roots);
+        denied.there.iter().filter(|path| !kept(path)).for_each(|path| hide(path));
+        for path in denied.missing.iter().filter(|path| !kept(path)) {
+            // The first folder on the way that is missing: else nothing could be hidden in it.
+            let first = path.ancestors().take_while(|path| path.symlink_metadata().is_err());
+            first.last().into_iter().for_each(&mut hide);
+        }
+        for folder in names.folders() {
+            let folder = at.join(folder);
+            if !kept(&folder) {
+                denied.everywhere.iter().for_each(|name| hide(&folder.join(name)));
+            }
+        }
+        let below = |path: &Path| path.ancestors().skip(1).any(|above| hidden.contains(above));
+        let shown: Vec<PathBuf> = hidden.iter().filter(|path| !below(path)).cloned().collect();
+        let mut folders = Vec::new();
+        if !discarded {
+            let (there, missing) = build_output::folders(&at, names);
+            let seen = |path: &PathBuf| !hidden.contains(path) && !below(path);
+            for path in there.into_iter().filter(seen).filter(|path| !kept(&at.join(path))) {
+                let names = shown.iter().filter_map(|name| name.strip_prefix(&path).ok());
+                let scratch = Scratch {
+                    at: at.join(&path),
+                    hidden: names.map(Path::to_owned).collect(),
+                    writable: true,
+                    ..Scratch::default()
+                };
+                self.upper.push(Layer::Scratch(scratch));
+            }
+            for path in missing.into_iter().filter(seen) {
+                self.upper.push(Layer::Private(at.join(&path)));
+                folders.push(path);
+            }
+        }
+        self.lower.push(Layer::Scratch(Scratch {
+            at,
+            hidden: shown,
+            folders,
+            writable: discarded,
+        }));
+    }
+
+    /// What nobody writes, in the trees that are written.
+    fn keep(&mut self, rules: &Rules<'_>, names: &Names) -> Result<(), Refusal> {
+        let own = self.workspace().join(".botpipe");
+        if own.is_dir() {
+            self.upper.push(Layer::Private(own));
+            let places = self.site.places.iter().cloned();
+            self.upper.extend(places.map(Layer::Writable));
+        } else if within(&own, &self.roots) {
+            self.stand_in(Placeholder { path: own, contents: None });
+        }
+        let kept = git::kept(self.workspace(), names);
+        let (there, missing) = protected::of(self.workspace());
+        self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
+        for path in kept.there.into_iter().chain(there) {
+            self.keep_one(&path);
+        }
+        for placeholder in kept.missing.into_iter().chain(missing) {
+            if within(&placeholder.path, &self.roots) {
+                self.stand_in(placeholder);
+            }
+        }
+        for written in rules.deny_write {
+            let whole = written.strip_suffix("/**").unwrap_or(written);
+            let path = absolute(whole, self.site);
+            if is_pattern(whole) {
+                self.keep_matching(written, &path, names)?;
+                continue;
+            }
+            let path = as_far_as_there(&path);
+            if !within(&path, &self.roots) {
+                continue;
+            }
+            if path.symlink_metadata().is_ok() {
+                self.keep_one(&path);
+            } else {
+                let missing = path.ancestors().take_while(|path| path.symlink_metadata().is_err());
+                if let Some(first) = missing.last() {
+                    self.stand_in(Placeholder { path: first.to_owned(), contents: None });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A pattern of what is not written means what is there now.
+    fn keep_matching(&mut self, written: &str, path: &Path, names: &Names) -> Result<(), Refusal> {
+        let refused = |what: String| Refusal {
+            control: "deny_write",
+            what,
+            permit: "name the folder that holds them".to_owned(),
+        };
+        let Ok(inside) = path.strip_prefix(self.workspace()) else {
+            return Err(refused(format!(
+                "`deny_write: {written}` is a pattern outside the workspace"
+            )));
+        };
+        let glob =
+            globset::GlobBuilder::new(&inside.to_string_lossy()).literal_separator(true).build();
+        let glob = glob
+            .map_err(|e| refused(format!("`deny_write: {written}` is no pattern: {e}")))?
+            .compile_matcher();
+        let found: Vec<PathBuf> = names
+            .entries()
+            .filter(|(path, _)| glob.is_match(path))
+            .map(|(path, _)| self.workspace().join(path))
+            .collect();
+        for path in found {
+            self.keep_one(&path);
+        }
+        self.files.gaps.push(Gap {
+            control: "deny_write",
+            what: format!(
+                "what comes to match `{written}` while a program runs can be written by it"
+            ),
+        });
+        Ok(())
+    }
+
+    /// Keeps one from being written, and from being moved away with a folder above it.
+    fn keep_one(&mut self, path: &Path) {
+        // A link is kept with what it leads to only where that is written.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if within(&path, &self.roots) {
+            self.pin(&path);
+            self.upper.push(Layer::Shown(path));
+        }
+    }
+
+    fn stand_in(&mut self, placeholder: Placeholder) {
+        self.pin(&placeholder.path);
+        self.upper.push(Layer::Shown(placeholder.path.clone()));
+        self.files.placeholders.push(placeholder);
+    }
+
+    /// Keeps every folder between a path and what is written in its place.
+    fn pin(&mut self, path: &Path) {
+        let roots = self.roots.iter().filter(|root| path.starts_with(root));
+        let Some(root) = roots.max_by_key(|root| root.components().count()) else { return };
+        let between = path.ancestors().skip(1).take_while(|above| above != root);
+        let between = between.filter(|above| above.starts_with(root));
+        self.upper.extend(between.map(|above| Layer::Writable(above.to_owned())));
+    }
+
+    /// What may not be read, where it cannot be hidden.
+    fn cover(&mut self, rules: &Rules<'_>, denied: Denied, names: &Names) -> Result<(), Refusal> {
+        for path in &denied.there {
+            let hidden = path.starts_with(self.workspace()) && !within(path, &self.roots);
+            if !hidden && path.symlink_metadata().is_ok_and(|it| !it.is_symlink()) {
+                self.pin(path);
+                self.upper.push(Layer::Masked(path.clone()));
+            }
+        }
+        let written = names.folders().map(|folder| self.workspace().join(folder));
+        let folders: Vec<PathBuf> = written.filter(|folder| within(folder, &self.roots)).collect();
+        if let Some(patterns) = denied.patterns {
+            if let Some((path, place)) = git::still_tells(self.workspace(), &patterns) {
+                self.told_by_git(rules, &path, place)?;
+            }
+            if !folders.is_empty() {
+                let workspace = self.workspace().to_owned();
+                self.files.watched = Some(Watched { workspace, folders, patterns });
+            }
+        }
+        self.files.denied = denied.there.into_iter().collect();
+        Ok(())
+    }
+
+    fn told_by_git(
+        &mut self,
+        rules: &Rules<'_>,
+        path: &Path,
+        place: git::Where,
+    ) -> Result<(), Refusal> {
+        let git = [".git", ".git/", ".git/**"];
+        if rules.deny_read.iter().any(|text| git.contains(&text.as_str())) {
+            return Ok(());
+        }
+        let place = match place {
+            git::Where::Index => "is in git's index",
+            git::Where::History => "is in git's history",
+        };
+        Err(Refusal {
+            control: "deny_read",
+            what: format!(
+                "`{}` may not be read, but {place}, and git tells it to whoever asks (partial(git))",
+                path.display()
+            ),
+            permit: "`deny_read: [.git]` beside it hides git as well; or take the file out of git"
+                .to_owned(),
+        })
+    }
+
+    fn close_sockets(&mut self) {
+        for socket in sockets::of_host() {
+            let open = self.site.places.iter().chain(&self.roots).chain([&self.site.workspace]);
+            let open = open.cloned().collect::<Vec<_>>();
+            if within(&socket, &self.empty) && !within(&socket, &open) {
+                continue;
+            }
+            self.pin(&socket);
+            self.upper.push(Layer::Masked(socket));
+        }
+    }
+
+    fn finish(mut self) -> Files {
+        self.upper.sort_by_cached_key(|layer| {
+            let (path, rank) = match layer {
+                Layer::Writable(path) => (path, 0),
+                Layer::Scratch(scratch) => (&scratch.at, 1),
+                Layer::Private(path) => (path, 2),
+                Layer::Shown(path) => (path, 3),
+                Layer::Masked(path) => (path, 4),
+            };
+            (path.components().count(), path.clone(), rank)
+        });
+        self.upper.dedup();
+        // Nothing is laid into what is covered, and nothing is opened below what is only shown.
+        let mut closed: Vec<PathBuf> = Vec::new();
+        for layer in std::mem::take(&mut self.upper) {
+            let (path, closes) = match &layer {
+                Layer::Masked(path) => (path.clone(), true),
+                Layer::Shown(path) => (path.clone(), true),
+                Layer::Writable(path) | Layer::Private(path) => (path.clone(), false),
+                Layer::Scratch(scratch) => (scratch.at.clone(), false),
+            };
+            let masks = matches!(layer, Layer::Masked(_));
+            if within(&path, &closed) && !masks {
+                continue;
+            }
+            if closes {
+                closed.push(path);
+            }
+            self.upper.push(layer);
+        }
+        self.files.layers = self.lower.into_iter().chain(self.upper).collect();
+        self.files.written =
+            self.roots.into_iter().chain(self.site.places.iter().cloned()).collect();
+        self.files.placeholders.sort();
+        self.files.placeholders.dedup();
+        self.files
+    }
+}

@@ -1,0 +1,135 @@
+//! A run's policy as a person reads it: per process, every control with its origin and its enforcer.
+
+use botpipe_kernel::ids::{Role, StepId};
+use botpipe_kernel::plan::{Plan, PolicyLayer};
+use botpipe_kernel::run::Providers;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::control::{Control, Origin};
+use super::enforcer::enforcer;
+use super::layers::of_role;
+use super::paths::Ground;
+use super::refusal::{of_process, processes};
+use super::resolve::{Resolved, value};
+
+/// What binds a process of a step.
+///
+/// # Shape
+/// `{"step":"implement","role":"producer","controls":[…],"refusal"?:"…"}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bound {
+    pub step: StepId,
+    /// `script`: a command or a function, and what it asks for.
+    pub role: Role,
+    pub controls: Vec<ControlLine>,
+    /// Why a run with this would not begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+}
+
+/// A control of it.
+///
+/// # Shape
+/// `{"control":"allow_write","value":["src"],"words":"[src]","origin":{"kind":"step"},
+/// "enforcer":"mount-namespace"}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ControlLine {
+    pub control: Control,
+    pub value: Value,
+    /// The value as a file would say it.
+    pub words: String,
+    pub origin: Origin,
+    /// `-`: there is nothing to enforce.
+    pub enforcer: &'static str,
+}
+
+/// What would bind the processes of a workflow, step by step.
+pub fn explain(
+    plan: &Plan,
+    cast: Providers<'_>,
+    outside: &[PolicyLayer],
+    ground: &Ground,
+) -> Vec<Bound> {
+    let bound = processes(plan).map(|(step, role)| {
+        let holds = of_role(plan, (step, role), outside, ground);
+        let controls = Control::ALL.iter().map(|control| ControlLine {
+            control: *control,
+            value: value(&holds, *control),
+            words: words(&holds, *control),
+            origin: holds.origin(*control).clone(),
+            enforcer: enforcer(*control, &holds),
+        });
+        Bound {
+            step: step.id.clone(),
+            role,
+            controls: controls.collect(),
+            refusal: of_process(&holds, (step, role), cast.of(step, role).as_ref(), outside),
+        }
+    });
+    bound.collect()
+}
+
+/// The value of a control as a file would say it; layers that all have to match are joined by `and`.
+pub(super) fn words(holds: &Resolved, control: Control) -> String {
+    let list = |list: &[String]| format!("[{}]", list.join(", "));
+    match control {
+        Control::Domains | Control::Presets => {
+            let layers = if control == Control::Domains { &holds.domains } else { &holds.presets };
+            match layers.as_slice() {
+                [] => "[]".to_owned(),
+                layers => layers.iter().map(|it| list(it)).collect::<Vec<_>>().join(" and "),
+            }
+        }
+        Control::AllowVariables if holds.environment.allow.is_none() => {
+            "those that pass".to_owned()
+        }
+        Control::Wall => duration(holds.limits.wall_ms),
+        Control::Cpu => duration(holds.limits.cpu_ms),
+        Control::Memory => size(holds.limits.memory),
+        Control::FileSize => size(holds.limits.file_size),
+        Control::Output => size(holds.limits.output),
+        _ => match value(holds, control) {
+            Value::Null => "none".to_owned(),
+            Value::String(word) => word,
+            Value::Array(items) => {
+                let items = items.iter().filter_map(Value::as_str).map(str::to_owned);
+                list(&items.collect::<Vec<_>>())
+            }
+            Value::Object(map) => {
+                let pairs = map
+                    .iter()
+                    .map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or_default()));
+                format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+            }
+            other => other.to_string(),
+        },
+    }
+}
+
+fn duration(ms: Option<u64>) -> String {
+    match ms {
+        None => "none".to_owned(),
+        Some(ms) if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
+        Some(ms) if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
+        Some(ms) if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
+        Some(ms) => format!("{ms}ms"),
+    }
+}
+
+fn size(bytes: Option<u64>) -> String {
+    const UNITS: [(&str, u64); 9] = [
+        ("TiB", 1 << 40),
+        ("TB", 1_000_000_000_000),
+        ("GiB", 1 << 30),
+        ("GB", 1_000_000_000),
+        ("MiB", 1 << 20),
+        ("MB", 1_000_000),
+        ("KiB", 1 << 10),
+        ("KB", 1_000),
+        ("B", 1),
+    ];
+    let Some(bytes) = bytes else { return "none".to_owned() };
+    let whole = UNITS.iter().find(|(_, unit)| bytes.is_multiple_of(*unit));
+    whole.map_or_else(String::new, |(name, unit)| format!("{}{name}", bytes / unit))
+}

@@ -1,0 +1,42 @@
+//! The layers of a role's policy: files of the run outside, then the workflow, the step and the turn.
+
+use botpipe_kernel::ids::Role;
+use botpipe_kernel::plan::{Plan, Policy, PolicyLayer, Step};
+use botpipe_kernel::run::Run;
+
+use super::control::Origin;
+use super::paths::Ground;
+use super::resolve::{Resolved, resolve};
+use crate::workspace::layout::Layout;
+
+/// What a role of a step may do in a run.
+pub(crate) fn of_run(run: &Run, process: (&Step, Role), layout: &Layout) -> Resolved {
+    of_role(&run.plan, process, &run.policies, &Ground::of_process(layout.home()))
+}
+
+/// What a role of a step may do in a run with these layers outside of its workflow.
+pub(crate) fn of_role(
+    plan: &Plan,
+    (step, role): (&Step, Role),
+    outside: &[PolicyLayer],
+    ground: &Ground,
+) -> Resolved {
+    let turn = step.turn(role).and_then(|turn| turn.policy.as_ref());
+    let own = [
+        (Origin::Workflow, plan.policy.as_ref()),
+        (Origin::Step, step.policy.as_ref()),
+        (Origin::Turn, turn),
+    ];
+    let own = own.into_iter().filter_map(|(origin, policy)| Some((origin, policy?)));
+    let authors: Vec<(Origin, &Policy)> = outside
+        .iter()
+        .filter(|layer| !layer.ceiling)
+        .map(|layer| (Origin::Repository { path: layer.from.clone() }, &layer.policy))
+        .chain(own)
+        .collect();
+    let ceilings = outside.iter().filter(|layer| layer.ceiling);
+    let ceilings: Vec<(Origin, &Policy)> = ceilings
+        .map(|layer| (Origin::Ceiling { path: layer.from.clone() }, &layer.policy))
+        .collect();
+    resolve(&authors, &ceilings, ground)
+}

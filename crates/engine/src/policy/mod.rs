@@ -1,0 +1,20 @@
+//! What binds the processes of a run: its layers resolved, refused where nobody enforces them, and
+//! recorded with the turn that owes it.
+
+mod access;
+mod control;
+mod enforcer;
+mod explain;
+mod layers;
+mod paths;
+mod refusal;
+mod resolve;
+
+pub(crate) use access::{UNCONFINED, access, access_in, in_force};
+pub use control::{Control, Origin};
+pub use enforcer::enforcer;
+pub use explain::{Bound, ControlLine, explain};
+pub(crate) use layers::{of_role, of_run};
+pub use paths::Ground;
+pub(crate) use refusal::{refusal, warnings};
+pub use resolve::{Environment, Permissions, Resolved, resolve};
