@@ -153,11 +153,8 @@ fn of_harness_kills(wanted: &Wanted) -> Result<usize, String> {
 fn of_escapes(wanted: &Wanted) -> Result<usize, String> {
     let botpipe = sibling("botpipe")?;
     let base = botpipe.parent().unwrap_or(&botpipe);
-    let mut callers = escapes::callers(&botpipe, base).map_err(|why| {
-        say(&why);
-        why
-    });
-    if let (Ok(callers), Some(name)) = (&mut callers, &wanted.caller) {
+    let mut callers = escapes::callers(&botpipe, base)?;
+    if let Some(name) = &wanted.caller {
         callers.retain(|it| it.to_string() == *name);
     }
     let mut attempts = escapes::all().map_err(|error| in_full(&error))?;
@@ -166,7 +163,7 @@ fn of_escapes(wanted: &Wanted) -> Result<usize, String> {
     let scratch = tempfile::tempdir_in(base).map_err(|error| error.to_string())?;
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(scratch.path(), open).map_err(|error| error.to_string())?;
-    let proof = escapes::prove(&attempts, &adapter, &callers?, scratch.path(), &say);
+    let proof = escapes::prove(&attempts, &adapter, &callers, scratch.path(), &say);
     let proof = proof.map_err(|error| in_full(&error))?;
     let page = escapes::markdown(&proof, &wanted.date, &wanted.about);
     let faulty = escapes::faults(&proof).len();

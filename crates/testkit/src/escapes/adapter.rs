@@ -32,7 +32,7 @@ impl Caller {
     }
 
     /// What must stand before a command so that the caller runs it.
-    pub(super) fn words(self) -> Vec<String> {
+    pub fn words(self) -> Vec<String> {
         match self {
             Self::User(uid) if nix::unistd::getuid().is_root() => {
                 let (uid, gid) = (format!("--reuid={uid}"), format!("--regid={uid}"));

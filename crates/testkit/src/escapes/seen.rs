@@ -24,7 +24,7 @@ pub fn tree(root: &Path) -> BTreeMap<String, String> {
             format!("link to {:?}", fs::read_link(&path).ok())
         } else if about.is_file() {
             let bytes = fs::read(&path).unwrap_or_default();
-            Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+            format!("{:?}", Sha256::digest(&bytes))
         } else {
             "special".to_owned()
         };
