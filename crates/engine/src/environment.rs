@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::policy::Environment;
+
 /// The variables a started process gets.
 ///
 /// From `source` pass [`ALLOWED`], all `LC_*`, and the names in `pass`; then come the `extra` pairs,
@@ -15,6 +17,35 @@ pub fn build(
         source.into_iter().filter(|(name, _)| is_allowed(name, pass)).collect();
     chosen.extend(extra.iter().map(|(name, value)| (name.into(), value.into())));
     chosen.into_iter().collect()
+}
+
+/// The variables of a confined program: those of [`build`] without what its policy keeps back, with what it
+/// sets, and with what tells of its surroundings.
+pub(crate) fn confined(
+    source: impl IntoIterator<Item = (OsString, OsString)>,
+    pass: &[String],
+    rules: &Environment,
+    extra: &[(String, String)],
+) -> Vec<(OsString, OsString)> {
+    let also: Vec<String> = pass.iter().chain(rules.allow.iter().flatten()).cloned().collect();
+    let kept = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        !rules.deny.iter().any(|pattern| matches(pattern, &name))
+    };
+    let passed = source.into_iter().filter(|(name, _)| kept(name));
+    let set = rules.set.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let own = [("TMPDIR".to_owned(), "/tmp".to_owned())];
+    let extra: Vec<_> = own.into_iter().chain(extra.iter().cloned()).chain(set).collect();
+    build(passed, &also, &extra)
+}
+
+/// Whether a name is meant by a pattern, in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    name.strip_prefix(start).is_some_and(|name| {
+        let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+        ends.into_iter().any(|at| matches(rest, &name[at..]))
+    })
 }
 
 fn is_allowed(name: &OsStr, pass: &[String]) -> bool {

@@ -39,6 +39,14 @@ pub mod trace;
 pub mod why;
 pub mod workspace;
 
+/// A command in the sandbox, outside of any run.
+pub mod sandbox {
+    pub use botpipe_egress::Host;
+
+    pub use crate::confine::Refusal;
+    pub use crate::confine::command::{Command, Ended, NotRun};
+}
+
 pub use engine::Engine;
 pub use error::Error;
 pub use start::preview;

@@ -23,6 +23,7 @@ mod resume;
 mod rpc;
 mod run;
 mod runs;
+mod sandbox;
 mod say;
 mod schema;
 mod signal;
@@ -70,6 +71,7 @@ enum Command {
     Test(test::Args),
     Explain(explain::Args),
     Graph(graph::Args),
+    Sandbox(sandbox::Args),
     Schema(schema::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -129,6 +131,7 @@ impl Command {
             Self::Test(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Graph(args) => args.run(),
+            Self::Sandbox(args) => args.run(),
             Self::Schema(args) => Ok(args.run()),
             Self::Config(command) => command.run(),
             Self::Doctor(args) => args.run(),
@@ -163,6 +166,7 @@ impl Command {
             Self::Demo(args) => Some(args.json()),
             Self::Logs(_)
             | Self::Graph(_)
+            | Self::Sandbox(_)
             | Self::Schema(_)
             | Self::Rpc(_)
             | Self::Completions(_) => None,

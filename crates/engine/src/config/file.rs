@@ -20,14 +20,18 @@ pub(super) fn read(source: &SourceFile, whose: Whose) -> (Layer, Vec<Diagnostic>
     (layer, reader.report.finish())
 }
 
-/// Reads a file that holds one policy, which is a ceiling.
-pub(super) fn read_policy(source: &SourceFile) -> (Option<PolicyLayer>, Vec<Diagnostic>) {
+/// Reads a file that holds one policy: an author's, or a ceiling.
+pub(super) fn read_policy(
+    source: &SourceFile,
+    ceiling: bool,
+) -> (Option<PolicyLayer>, Vec<Diagnostic>) {
     let mut report = Report::on(source);
     let Some(root) = parse(&mut report) else { return (None, report.finish()) };
     let policy = policy_of(&root, root.span, &mut report);
-    only_narrows(&root, &mut report);
-    let layer =
-        policy.map(|policy| PolicyLayer { from: source.name.clone(), ceiling: true, policy });
+    if ceiling {
+        only_narrows(&root, &mut report);
+    }
+    let layer = policy.map(|policy| PolicyLayer { from: source.name.clone(), ceiling, policy });
     (layer, report.finish())
 }
 

@@ -98,16 +98,28 @@ impl Config {
     }
 }
 
+/// Reads a file that holds one policy, as an author says it.
+///
+/// # Errors
+/// Those of [`policy_file`].
+pub fn policy_author(path: &Path) -> Result<PolicyLayer, ConfigError> {
+    read_policy(path, false)
+}
+
 /// Reads a file that holds one policy: a ceiling for a run.
 ///
 /// # Errors
 /// A file that is not there, cannot be read, or says what cannot be used.
 pub fn policy_file(path: &Path) -> Result<PolicyLayer, ConfigError> {
+    read_policy(path, true)
+}
+
+fn read_policy(path: &Path, ceiling: bool) -> Result<PolicyLayer, ConfigError> {
     let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no such file");
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let text = text_of(path)?.ok_or_else(|| unreadable(missing()))?;
     let source = SourceFile { name: path.display().to_string(), text };
-    match file::read_policy(&source) {
+    match file::read_policy(&source, ceiling) {
         (Some(layer), found) if found.is_empty() => Ok(layer),
         (_, found) => Err(ConfigError::Wrong { files: vec![(source, found)] }),
     }

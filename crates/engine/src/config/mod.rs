@@ -14,5 +14,5 @@ mod settings;
 
 pub(crate) use file::address_fault;
 pub use layer::{Agent, HarnessLayer, Layer, Origin, Setting};
-pub use load::{Config, ConfigError, FileFound, Whose, policy_file};
+pub use load::{Config, ConfigError, FileFound, Whose, policy_author, policy_file};
 pub use settings::{Line, Settings};

@@ -24,6 +24,20 @@ const SECRETS: [&str; 13] = [
     "/var/lib/systemd/credential.secret",
 ];
 
+/// Folders at the top of a host that programs need to start.
+const OF_THE_SYSTEM: [&str; 14] = [
+    "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "proc", "sbin",
+    "sys", "usr",
+];
+
+/// Folders at the top of the host that hold what people and services keep.
+pub(super) fn not_of_the_system() -> Vec<PathBuf> {
+    let all = std::fs::read_dir("/").into_iter().flatten().flatten();
+    let folders = all.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let kept = |name: &std::ffi::OsStr| OF_THE_SYSTEM.iter().any(|it| *it == name);
+    folders.filter(|entry| !kept(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
 /// The layers that hide them, and the folders among them that are empty for the program.
 pub(super) fn hidden(home: Option<&Path>) -> (Vec<Layer>, Vec<PathBuf>) {
     let mut private: Vec<PathBuf> =

@@ -1,8 +1,11 @@
 //! The policy compiler: what a resolved policy says becomes what the operating system is told.
 
 mod build_output;
+pub mod command;
 mod denied;
 mod git;
+mod guard;
+mod hints;
 mod home;
 mod host;
 mod paths;
@@ -11,6 +14,7 @@ mod protected;
 mod scan;
 mod sockets;
 mod tree;
+mod whole;
 
 use std::path::{Path, PathBuf};
 

@@ -30,14 +30,20 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
         lower: Vec::new(),
         upper: Vec::new(),
         empty: Vec::new(),
+        parts: false,
     };
     work.lay_host(rules)?;
     work.find_roots(rules, &names)?;
-    work.lay_workspace(&denied, &names);
+    work.lay_workspace(rules, &denied, &names)?;
     work.keep(rules, &names)?;
     work.cover(rules, denied, &names)?;
     work.close_sockets();
     Ok(work.finish())
+}
+
+/// Whether a path that is not there would be a folder's: its last name has no ending.
+fn is_a_folders_name(path: &Path) -> bool {
+    path.extension().is_none()
 }
 
 /// What is being laid.
@@ -52,6 +58,8 @@ struct Work<'a> {
     upper: Vec<Layer>,
     /// Folders that are empty for the program: what others have there is not seen.
     empty: Vec<PathBuf>,
+    /// The workspace is seen in parts: nothing is hidden in it by name.
+    parts: bool,
 }
 
 impl Work<'_> {
@@ -66,9 +74,17 @@ impl Work<'_> {
         if let Some(home) = home.filter(|home| within(home, &self.empty)) {
             self.lower.extend(home::layers(home, &self.site.path));
         }
+        if !self.reads_everything(rules) {
+            for folder in host::not_of_the_system() {
+                if !within(&folder, &self.empty) {
+                    self.lower.insert(0, Layer::Private(folder.clone()));
+                    self.empty.push(folder);
+                }
+            }
+        }
         for written in rules.allow_read {
             let path = absolute(written, self.site);
-            if !path.starts_with(self.workspace()) {
+            if !self.workspace().starts_with(&path) && !path.starts_with(self.workspace()) {
                 self.lower.push(Layer::Shown(straight("allow_read", written, &path)?));
             }
         }
@@ -97,7 +113,7 @@ impl Work<'_> {
                 });
             }
             let inside = path.starts_with(self.workspace());
-            if path.symlink_metadata().is_err() && inside && written.ends_with('/') {
+            if path.symlink_metadata().is_err() && inside && is_a_folders_name(&path) {
                 if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
                     straight("allow_write", written, parent)?;
                     self.files
@@ -118,15 +134,52 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn lay_workspace(&mut self, denied: &Denied, names: &Names) {
+    fn reads_everything(&self, rules: &Rules<'_>) -> bool {
+        rules.allow_read.iter().any(|written| absolute(written, self.site) == Path::new("/"))
+    }
+
+    /// What of the workspace is read, where that is not the whole of it.
+    fn read_in_part(&self, rules: &Rules<'_>) -> Result<Option<Vec<PathBuf>>, Refusal> {
+        let paths = rules.allow_read.iter().map(|written| (written, absolute(written, self.site)));
+        let paths: Vec<(&String, PathBuf)> = paths.collect();
+        if paths.iter().any(|(_, path)| self.workspace().starts_with(path)) {
+            return Ok(None);
+        }
+        let inside = paths.iter().filter(|(_, path)| path.starts_with(self.workspace()));
+        inside
+            .map(|(written, path)| straight("allow_read", written, path))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    fn lay_workspace(
+        &mut self,
+        rules: &Rules<'_>,
+        denied: &Denied,
+        names: &Names,
+    ) -> Result<(), Refusal> {
         let workspace = self.workspace().to_owned();
-        if within(&workspace, &self.roots) {
+        if let Some(parts) = self.read_in_part(rules)? {
+            if within(&workspace, &self.roots) {
+                return Err(Refusal {
+                    control: "allow_read",
+                    what: "the workspace may be written as a whole and read only in part"
+                        .to_owned(),
+                    permit: "`allow_read: [.]`, or an `allow_write` that names the parts"
+                        .to_owned(),
+                });
+            }
+            self.lower.push(Layer::Private(workspace));
+            self.upper.extend(parts.into_iter().map(Layer::Shown));
+            self.parts = true;
+        } else if within(&workspace, &self.roots) {
             self.lower.push(Layer::Writable(workspace));
         } else {
             self.lay_view(denied, names, workspace);
         }
         let inner = self.roots.iter().filter(|root| *root != &self.site.workspace);
         self.upper.extend(inner.cloned().map(Layer::Writable));
+        Ok(())
     }
 
     /// A workspace that is not written as a whole: names that are denied do not exist in it.
@@ -286,7 +339,8 @@ impl Work<'_> {
     /// What may not be read, where it cannot be hidden.
     fn cover(&mut self, rules: &Rules<'_>, denied: Denied, names: &Names) -> Result<(), Refusal> {
         for path in &denied.there {
-            let hidden = path.starts_with(self.workspace()) && !within(path, &self.roots);
+            let hidden =
+                path.starts_with(self.workspace()) && !within(path, &self.roots) && !self.parts;
             if !hidden && path.symlink_metadata().is_ok_and(|it| !it.is_symlink()) {
                 self.pin(path);
                 self.upper.push(Layer::Masked(path.clone()));

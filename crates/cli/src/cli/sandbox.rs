@@ -1,0 +1,115 @@
+//! `botpipe sandbox`: a command under a policy, confined as a step would be.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use botpipe_engine::config::{Layer, policy_author};
+use botpipe_engine::policy::{Ground, Origin, Resolved, resolve};
+use botpipe_engine::process::StopSwitch;
+use botpipe_engine::sandbox::{Command, Ended, Host, NotRun};
+use botpipe_kernel::plan::Policy;
+
+use super::options::{Workspace, unusable};
+use crate::signals;
+use crate::term::exit;
+use crate::term::failure::Failure;
+use crate::term::output::{printable, tell};
+
+/// Run a command under a policy, confined as a step's program would be
+///
+/// Without `--policy` the default holds: the workspace can be written, the rest of the host is read-only,
+/// the home is private (tool chains and package caches are read; what is written to them is gone
+/// afterwards), and there is no network. The policy of the repository's `botpipe.yaml` and your own
+/// apply as they do to a run. The command has this process's own input and output.
+///
+/// The file is a mapping with the words of a workflow's `policy`, and `limits`. A refusal of the network is
+/// told on standard error, with the one line that would permit it.
+///
+/// Exit: the command's own code, 128 + N after signal N; 124 out of time (`limits.wall`), 125 the sandbox
+/// could not be built or its policy cannot be enforced here, 126 the command cannot be executed, 127 it was
+/// not found.
+///
+/// Examples:
+///   botpipe sandbox -- cargo test
+///   botpipe sandbox --policy locked.yaml -- sh -c 'cat .env; curl https://example.com'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// A file with a policy
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    workspace: Workspace,
+    /// Where a host is, instead of asking for it; may be given more than once
+    #[arg(long, value_name = "HOST=ADDRESS:PORT", value_parser = resolved)]
+    resolve: Vec<(Host, SocketAddr)>,
+    /// The command
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+fn resolved(text: &str) -> Result<(Host, SocketAddr), String> {
+    let (host, address) = text.split_once('=').ok_or("write HOST=ADDRESS:PORT")?;
+    let host = Host::parse(host).map_err(|error| error.to_string())?;
+    let address = address.parse().map_err(|_| format!("`{address}` is no ADDRESS:PORT"))?;
+    Ok((host, address))
+}
+
+impl Args {
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        let policy = self.resolved().map_err(|failure| failure.code(exit::NO_SANDBOX))?;
+        let stop = StopSwitch::new();
+        signals::forward(&stop).map_err(|error| {
+            Failure::error(format!("listen for signals: {error}")).code(exit::NO_SANDBOX)
+        })?;
+        let command = Command {
+            argv: self.command,
+            workspace: self.workspace.workspace,
+            policy,
+            resolve: self.resolve.into_iter().collect::<BTreeMap<_, _>>(),
+            stage1: None,
+        };
+        let told =
+            |sentence: &str| tell(printable(&format!("botpipe sandbox: {sentence}")).trim_end());
+        match command.run(&stop, told) {
+            Ok(Ended::Exited(code)) => Ok(u8::try_from(code).unwrap_or(exit::ERROR)),
+            Ok(Ended::Signalled(signal)) => Ok(exit::by_signal(signal)),
+            Ok(Ended::OutOfTime(wall)) => {
+                told(&format!("the command took longer than its `limits.wall` of {wall:?}"));
+                Ok(exit::OUT_OF_TIME)
+            }
+            Err(error) => Err(not_run(&error)),
+        }
+    }
+
+    /// The policy that holds: authors' files laid over each other, narrowed by the person's own.
+    fn resolved(&self) -> Result<Resolved, Failure> {
+        let settings = self.workspace.config()?.with(Layer::default());
+        let files: Vec<_> = settings.policies().map(|it| &it.value).collect();
+        let own = self.policy.as_deref().map(policy_author).transpose();
+        let own = own.map_err(|error| unusable(error, "the policy cannot be used"))?;
+        let origin = |path: &str| Origin::Repository { path: path.to_owned() };
+        let authors = files.iter().filter(|layer| !layer.ceiling);
+        let authors = authors.map(|layer| (origin(&layer.from), &layer.policy));
+        let own = own.iter().map(|layer| (origin(&layer.from), &layer.policy));
+        let authors: Vec<(Origin, &Policy)> = authors.chain(own).collect();
+        let ceilings = files.iter().filter(|layer| layer.ceiling);
+        let ceilings: Vec<(Origin, &Policy)> = ceilings
+            .map(|layer| (Origin::Ceiling { path: layer.from.clone() }, &layer.policy))
+            .collect();
+        let workspace = self.workspace.path();
+        let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
+        Ok(resolve(&authors, &ceilings, &Ground::of_process(&workspace)))
+    }
+}
+
+fn not_run(error: &NotRun) -> Failure {
+    let failure = Failure::error(error.to_string());
+    match error {
+        NotRun::Program { missing: true, .. } => failure.code(exit::NO_COMMAND),
+        NotRun::Program { missing: false, .. } => failure.code(exit::NOT_EXECUTABLE),
+        _ => failure.code(exit::NO_SANDBOX),
+    }
+}

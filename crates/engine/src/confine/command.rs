@@ -1,0 +1,223 @@
+//! A command in the sandbox, outside of any run: for people who want to see what a policy means. The same
+//! code path as a step's.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use botpipe_egress::{Event, Host};
+use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
+
+use super::guard::Guard;
+use super::whole::{Surroundings, compile};
+use super::{Refusal, Site, View};
+use crate::environment;
+use crate::policy::Resolved;
+use crate::process::StopSwitch;
+
+/// A command to run in the sandbox.
+#[derive(Debug)]
+pub struct Command {
+    /// Its program and arguments.
+    pub argv: Vec<OsString>,
+    /// Where it runs.
+    pub workspace: PathBuf,
+    /// What binds it.
+    pub policy: Resolved,
+    /// Where names lead, instead of asking.
+    pub resolve: BTreeMap<Host, SocketAddr>,
+    /// The binary that becomes stage 1; without one, the running binary.
+    pub stage1: Option<PathBuf>,
+}
+
+/// How a command in the sandbox ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// By itself.
+    Exited(i32),
+    /// By a signal.
+    Signalled(i32),
+    /// It took longer than its policy's `limits.wall`.
+    OutOfTime(Duration),
+}
+
+/// Why a command was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRun {
+    /// The policy cannot be enforced here.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The workspace cannot be entered.
+    #[error("enter the workspace `{}`: {source}", path.display())]
+    Workspace {
+        /// As it was given.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The command could not be executed.
+    #[error("{source}")]
+    Program {
+        /// There is none of that name.
+        missing: bool,
+        /// What was tried.
+        source: botpipe_sandbox::Error,
+    },
+    /// The sandbox could not be built.
+    #[error("{0}")]
+    Sandbox(botpipe_sandbox::Error),
+    /// What stands around the program could not be set up.
+    #[error("set the sandbox up: {0}")]
+    Guard(io::Error),
+}
+
+impl Command {
+    /// Runs the command with this process's own streams, to its end. `told` hears of every refusal, as a
+    /// sentence with the line that would permit it.
+    ///
+    /// # Errors
+    /// The command was not started.
+    pub fn run(
+        &self,
+        stop: &StopSwitch,
+        told: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Ended, NotRun> {
+        let workspace = self.workspace.canonicalize();
+        let workspace = workspace
+            .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
+        let site = site(workspace.clone());
+        let surroundings =
+            Surroundings { resolve: self.resolve.clone(), ..Surroundings::default() };
+        let compiled = compile(&self.policy, &site, &surroundings)?;
+        let own = workspace.join(".botpipe");
+        let list = own.is_dir().then(|| own.join("placeholders"));
+        let log = Arc::new(move |event: Event| {
+            if let Some(sentence) = super::hints::of_network(&event) {
+                told(&sentence);
+            }
+        });
+        let guard = Guard::stand(&compiled, list.as_deref(), log).map_err(NotRun::Guard)?;
+        let rules = &self.policy.environment;
+        let variables = environment::confined(std::env::vars_os(), &[], rules, &compiled.variables);
+        let launch = Launch {
+            program: self.argv.first().map(PathBuf::from).unwrap_or_default(),
+            args: self.argv.iter().skip(1).cloned().collect(),
+            cwd: workspace,
+            env: variables,
+            containment: Containment::Namespace,
+            stage1: self.stage1.clone(),
+            mark: None,
+            confinement: Some(compiled.confinement),
+        };
+        let mut running = launch.start().map_err(|error| match &error {
+            botpipe_sandbox::Error::Program { source, .. } => {
+                NotRun::Program { missing: source.kind() == io::ErrorKind::NotFound, source: error }
+            }
+            _ => NotRun::Sandbox(error),
+        })?;
+        guard.serve(&mut running).map_err(NotRun::Guard)?;
+        let wall = self.policy.limits.wall_ms.map(Duration::from_millis);
+        let ended = attend(running, wall, stop);
+        drop(guard);
+        Ok(ended)
+    }
+}
+
+/// The surroundings of a program that is nobody's step.
+fn site(workspace: PathBuf) -> Site {
+    let home = std::env::var_os("HOME").and_then(|home| PathBuf::from(home).canonicalize().ok());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Site {
+        workspace,
+        home,
+        places: Vec::new(),
+        shown: Vec::new(),
+        view: View::Kept,
+        path: std::env::split_paths(&path).collect(),
+    }
+}
+
+/// Carries the streams until the program has ended.
+fn attend(mut running: Contained, wall: Option<Duration>, stop: &StopSwitch) -> Ended {
+    if let Some(mut stdin) = running.take_stdin() {
+        // It ends with the process: a read of a terminal cannot be called off.
+        std::thread::spawn(move || {
+            let mut input = io::stdin();
+            let mut buffer = [0; 64 << 10];
+            while let Ok(size @ 1..) = input.read(&mut buffer) {
+                if write_all_of(&mut stdin, &buffer[..size]).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    let streams = [
+        running.take_stdout().map(|from| std::thread::spawn(move || carry(from, io::stdout()))),
+        running.take_stderr().map(|from| std::thread::spawn(move || carry(from, io::stderr()))),
+    ];
+    let running = Arc::new(Mutex::new(running));
+    let ringing = Arc::clone(&running);
+    let bell = stop.bell(move || {
+        ringing.lock().unwrap_or_else(PoisonError::into_inner).terminate();
+    });
+    let (exit, out_of_time) = wait(&running, wall);
+    drop(bell);
+    for stream in streams.into_iter().flatten() {
+        drop(stream.join());
+    }
+    match (exit.how, wall.filter(|_| out_of_time)) {
+        (_, Some(wall)) => Ended::OutOfTime(wall),
+        (How::Exited(code), None) => Ended::Exited(code),
+        (How::Signalled(signal), None) => Ended::Signalled(signal),
+    }
+}
+
+fn wait(running: &Mutex<Contained>, wall: Option<Duration>) -> (Exit, bool) {
+    use std::os::fd::AsFd as _;
+    let lock = || running.lock().unwrap_or_else(PoisonError::into_inner);
+    let deadline = wall.map(|wall| std::time::Instant::now() + wall);
+    let words = lock().as_fd().try_clone_to_owned();
+    let mut killed = false;
+    loop {
+        if let Some(exit) = lock().try_wait() {
+            return (exit, killed);
+        }
+        let left = deadline.map(|at| at.saturating_duration_since(std::time::Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) && !killed {
+            lock().kill();
+            killed = true;
+        }
+        let patience = if killed { None } else { left };
+        match &words {
+            Ok(words) => crate::process::readable(words.as_fd(), patience),
+            Err(_) => return (lock().wait(), killed),
+        }
+    }
+}
+
+/// The pipe never blocks: a full one is waited for.
+fn write_all_of(pipe: &mut io::PipeWriter, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match pipe.write(bytes) {
+            Ok(size) => bytes = &bytes[size..],
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn carry(mut from: io::PipeReader, mut to: impl io::Write) {
+    let mut buffer = [0; 64 << 10];
+    while let Ok(size @ 1..) = from.read(&mut buffer) {
+        // A reader that is gone does not end the program: it is heard to its end.
+        drop(to.write_all(&buffer[..size]).and_then(|()| to.flush()));
+    }
+}

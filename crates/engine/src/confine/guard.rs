@@ -1,0 +1,110 @@
+//! What stands around a confined program while it runs: stand-ins for missing files, who answers on its
+//! network, and who covers what turns up.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use botpipe_egress::{Bounds, Event, Forward, Proxy};
+use botpipe_sandbox::{Contained, Watching, watch};
+
+use super::whole::{Compiled, Door};
+use super::{Placeholders, denied::Watched};
+
+/// Told of everything that went, or was to go, over the network.
+pub(crate) type Log = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Stands from before a program starts until it is dropped.
+pub(crate) struct Guard {
+    doors: Vec<Door>,
+    watched: Option<Watched>,
+    log: Log,
+    standing: Mutex<Standing>,
+    // Dropped last: nothing may be made in their place while anything runs.
+    _placeholders: Placeholders,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    proxies: Vec<Proxy>,
+    forwards: Vec<Forward>,
+    watching: Option<Watching>,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("doors", &self.doors.len()).finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    /// Stands ready for a program. `list` is where stand-ins are written down.
+    pub(crate) fn stand(compiled: &Compiled, list: Option<&Path>, log: Log) -> io::Result<Self> {
+        let files = compiled.files.as_ref();
+        let wanted = files.map_or(&[][..], |files| &files.placeholders);
+        Ok(Self {
+            doors: compiled.doors.clone(),
+            watched: files.and_then(|files| files.watched.clone()),
+            log,
+            standing: Mutex::default(),
+            _placeholders: Placeholders::make(wanted, list)?,
+        })
+    }
+
+    /// Begins to serve a program that has just started.
+    ///
+    /// # Errors
+    /// The program must not go on: something that it may not see could be seen, or what it needs is
+    /// missing.
+    pub(crate) fn serve(&self, program: &mut Contained) -> io::Result<()> {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        for (listener, door) in program.take_listeners().into_iter().zip(&self.doors) {
+            let log = Arc::clone(&self.log);
+            match door {
+                Door::Proxy(rules) => {
+                    let rules = rules.as_ref().clone();
+                    standing.proxies.push(Proxy::serve(listener, rules, move |event| log(event))?);
+                }
+                Door::Address(address) => {
+                    let bounds = Bounds::default();
+                    let log = move |event| log(event);
+                    standing.forwards.push(Forward::serve(listener, *address, bounds, log)?);
+                }
+            }
+        }
+        if let Some(Watched { workspace, folders, patterns }) = &self.watched {
+            let cover = Arc::new(program.cover()?);
+            let (base, matching) = (workspace.clone(), patterns.clone());
+            let denied = move |path: &Path| {
+                path.strip_prefix(&base).is_ok_and(|inside| matching.is_match(inside))
+            };
+            let covering = Arc::clone(&cover);
+            let found = {
+                let denied = denied.clone();
+                move |path: &Path| {
+                    if denied(path) {
+                        covering.path(path);
+                    }
+                }
+            };
+            standing.watching = Some(watch(folders, found)?);
+            // What came to be between the first look and the watches.
+            look_again(folders, &denied, &cover);
+        }
+        Ok(())
+    }
+}
+
+fn look_again(
+    folders: &[PathBuf],
+    denied: &impl Fn(&Path) -> bool,
+    cover: &botpipe_sandbox::Cover,
+) {
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if denied(&entry.path()) {
+                cover.path(&entry.path());
+            }
+        }
+    }
+}

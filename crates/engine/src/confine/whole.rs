@@ -1,0 +1,189 @@
+//! A resolved policy compiled for one program: its files, its network, its bounds and its variables.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use botpipe_egress::{Allow, Host, Layer as Domains, Pattern, Rules as Reached, Target, preset};
+use botpipe_kernel::plan::{NetworkMode, SandboxMode};
+use botpipe_sandbox::{Bounds, Confinement, Network};
+
+use super::{Files, Refusal, Rules, Site, files};
+use crate::policy::{Control, Resolved};
+
+/// The port of a program's own `127.0.0.1` that the proxy answers on.
+const PROXY: u16 = 3128;
+
+/// A policy as the operating system is told, and who answers where the program knocks.
+#[derive(Debug, Clone)]
+pub(crate) struct Compiled {
+    pub(crate) confinement: Confinement,
+    /// `None`: the host's, as they are.
+    pub(crate) files: Option<Files>,
+    /// In the order of the confinement's.
+    pub(crate) doors: Vec<Door>,
+    /// Variables that tell programs of their surroundings.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+/// Who answers on a port of the program's network.
+#[derive(Debug, Clone)]
+pub(crate) enum Door {
+    /// The proxy, by its rules.
+    Proxy(Box<Reached>),
+    /// One address of the host: a model on its loopback.
+    Address(SocketAddr),
+}
+
+/// What a program reaches whatever its policy says, and what stands in for the world in tests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Surroundings {
+    /// Where the model of its provider is.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Where names lead, instead of asking.
+    pub(crate) resolve: BTreeMap<Host, SocketAddr>,
+}
+
+/// Where a model is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// Somewhere in the world.
+    Host(Target),
+    /// On this machine, by the settings of its user.
+    Loopback(SocketAddr),
+}
+
+/// Compiles a policy for a program at a site.
+pub(crate) fn compile(
+    policy: &Resolved,
+    site: &Site,
+    surroundings: &Surroundings,
+) -> Result<Compiled, Refusal> {
+    let rules = Rules {
+        sandbox_mode: policy.sandbox_mode,
+        allow_read: &policy.allow_read,
+        deny_read: &policy.deny_read,
+        allow_write: &policy.allow_write,
+        deny_write: &policy.deny_write,
+    };
+    if policy.sandbox_mode == SandboxMode::DangerFullAccess {
+        for (control, list) in [("deny_read", rules.deny_read), ("deny_write", rules.deny_write)] {
+            if let Some(path) = list.first() {
+                return Err(Refusal {
+                    control,
+                    what: format!("`{control}: {path}` cannot be kept without a sandbox"),
+                    permit: "`sandbox_mode: workspace_write` keeps it".to_owned(),
+                });
+            }
+        }
+    }
+    let files = files(&rules, site)?;
+    let (network, doors, variables) = reach(policy, surroundings)?;
+    let limits = &policy.limits;
+    let confinement = Confinement {
+        files: files.as_ref().map(|files| files.layers.clone()),
+        network,
+        no_listening: !policy.allow_local_binding,
+        bounds: Bounds {
+            cpu: limits.cpu_ms.map(|ms| ms.div_ceil(1000)),
+            memory: limits.memory,
+            processes: limits.processes.map(u64::from),
+            file_size: limits.file_size,
+        },
+    };
+    Ok(Compiled { confinement, files, doors, variables })
+}
+
+type Reach = (Network, Vec<Door>, Vec<(String, String)>);
+
+fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusal> {
+    let deny = patterns("deny_network_domains", &policy.deny_domains)?;
+    if policy.network == NetworkMode::Full {
+        if let Some(domain) = policy.deny_domains.first() {
+            return Err(Refusal {
+                control: "deny_network_domains",
+                what: format!(
+                    "`{domain}` cannot be kept from a program that has the whole network"
+                ),
+                permit: "`network: limited` with the `network_domains` it needs".to_owned(),
+            });
+        }
+        return Ok((Network::Host, Vec::new(), Vec::new()));
+    }
+    let allow = match policy.network {
+        NetworkMode::Limited => Allow::Layers(layers(policy)?),
+        _ => Allow::Nothing,
+    };
+    let remote = surroundings.endpoints.iter().filter_map(|endpoint| match endpoint {
+        Endpoint::Host(target) => Some(target.clone()),
+        Endpoint::Loopback(_) => None,
+    });
+    let rules = Reached {
+        allow,
+        endpoints: remote.collect(),
+        deny,
+        resolve: surroundings.resolve.clone(),
+        ..Reached::default()
+    };
+    let mut doors = vec![Door::Proxy(Box::new(rules))];
+    let mut ports = vec![PROXY];
+    for endpoint in &surroundings.endpoints {
+        if let Endpoint::Loopback(address) = endpoint {
+            if !ports.contains(&address.port()) {
+                doors.push(Door::Address(*address));
+                ports.push(address.port());
+            }
+        }
+    }
+    Ok((Network::Own { doors: ports }, doors, variables()))
+}
+
+fn layers(policy: &Resolved) -> Result<Vec<Domains>, Refusal> {
+    let place = format!("the `{}` of {}", Control::Domains, policy.origin(Control::Domains));
+    policy
+        .domains
+        .iter()
+        .zip(&policy.presets)
+        .map(|(domains, presets)| {
+            let mut listed = patterns("network_domains", domains)?;
+            for name in presets {
+                let hosts = preset(name).ok_or_else(|| Refusal {
+                    control: "network_presets",
+                    what: format!("there is no preset `{name}`"),
+                    permit: "name its hosts in `network_domains`".to_owned(),
+                })?;
+                let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+                listed.extend(patterns("network_presets", &hosts)?);
+            }
+            Ok(Domains { place: place.clone(), patterns: listed })
+        })
+        .collect()
+}
+
+fn patterns(control: &'static str, written: &[String]) -> Result<Vec<Pattern>, Refusal> {
+    let read = |text: &String| {
+        Pattern::parse(text).map_err(|error| Refusal {
+            control,
+            what: format!("`{control}: {text}` is no domain: {error}"),
+            permit: "write `example.com`, `*.example.com` or `example.com:8443`".to_owned(),
+        })
+    };
+    written.iter().map(read).collect()
+}
+
+/// How programs find the proxy. What talks to the program's own loopback needs none.
+fn variables() -> Vec<(String, String)> {
+    let http = format!("http://127.0.0.1:{PROXY}");
+    let socks = format!("socks5h://127.0.0.1:{PROXY}");
+    let own = "localhost,127.0.0.1,::1".to_owned();
+    let each = |upper: &str, value: &String| {
+        [(upper.to_owned(), value.clone()), (upper.to_lowercase(), value.clone())]
+    };
+    let mut all = Vec::new();
+    all.extend(each("HTTP_PROXY", &http));
+    all.extend(each("HTTPS_PROXY", &http));
+    all.extend(each("ALL_PROXY", &socks));
+    all.extend(each("NO_PROXY", &own));
+    // Node.js looks at the others only when it is told to (since 24.0; 22.21 as well).
+    all.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
+    all
+}
