@@ -91,6 +91,8 @@ def hello(names, pad=0):
         extensions += b"\xff\x77" + sized(bytes(pad), 2)
     for name in names:
         extensions += b"\0\0" + sized(sized(b"\0" + sized(name.encode(), 2), 2), 2)
+    extensions += b"\0\x0a" + sized(sized(b"\0\x1d\0\x17", 2), 2)
+    extensions += b"\0\x0d" + sized(sized(b"\4\3\x08\4\4\1", 2), 2)
     extensions += b"\0\x2b" + sized(b"\2\3\4", 2)
     body = b"\3\3" + bytes(32) + b"\0" + sized(b"\x13\1\x13\2", 2) + b"\1\0" + sized(extensions, 2)
     return b"\1" + sized(body, 3)

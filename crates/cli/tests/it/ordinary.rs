@@ -6,7 +6,7 @@ use std::process::Command;
 use botpipe_testkit::escapes::Caller;
 
 use crate::escapes::{has_sandbox, whoever};
-use crate::ordinary_ground::Project;
+use crate::ordinary_ground::{Project, Tools};
 
 /// Those who can run these programs. Who cannot is left out, and that is said.
 #[expect(clippy::print_stderr, reason = "whoever runs the tests is told what was left out")]
@@ -38,16 +38,16 @@ fn go() -> PathBuf {
     PathBuf::from("/usr/local/go/bin")
 }
 
-/// The folder of the cargo that runs these tests.
+/// The tool chain that runs these tests: a folder with `bin/cargo`.
 fn cargo() -> PathBuf {
     let cargo =
         std::env::var_os("CARGO").map_or_else(|| PathBuf::from("/usr/bin/cargo"), PathBuf::from);
-    cargo.parent().unwrap().to_owned()
+    cargo.parent().unwrap().parent().unwrap().to_owned()
 }
 
 const CRATE: &str = r#"
 mkdir -p src dep/src
-printf '[package]\nname = "p"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\ndep = { path = "dep" }\n' > Cargo.toml
+printf '[package]\nname = "p"\nversion = "0.1.0"\nedition = "2021"\n[workspace]\n[dependencies]\ndep = { path = "dep" }\n' > Cargo.toml
 printf '[package]\nname = "dep"\nversion = "0.1.0"\nedition = "2021"\n' > dep/Cargo.toml
 echo 'pub fn two() -> u32 { 2 }' > dep/src/lib.rs
 printf 'fn main() { println!("{}", dep::two()); }\n#[test]\nfn two() { assert_eq!(dep::two(), 2); }\n' > src/main.rs
@@ -56,10 +56,8 @@ echo target > .gitignore
 
 #[test]
 fn a_cargo_project_builds_tests_and_commits() {
-    let tools = cargo();
-    let program = tools.join("cargo").display().to_string();
-    for caller in with(&[&program]) {
-        let project = Project::make(caller, Some(tools.clone()), CRATE);
+    for caller in with(&[]) {
+        let project = Project::make(caller, Tools::Rust(cargo()), CRATE);
         project.works("cargo build -q && cargo test -q && test \"$(target/debug/p)\" = 2");
         project.works("git add -A && git commit -qm built");
         project.host(
@@ -74,8 +72,6 @@ fn a_cargo_project_builds_tests_and_commits() {
 #[test]
 #[expect(clippy::print_stderr, reason = "whoever runs the tests is told what was left out")]
 fn a_cargo_project_finds_what_the_callers_cache_has() {
-    let tools = cargo();
-    let program = tools.join("cargo").display().to_string();
     let home = std::env::var("CARGO_HOME")
         .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
     let found = Command::new("sh")
@@ -86,7 +82,7 @@ fn a_cargo_project_finds_what_the_callers_cache_has() {
         eprintln!("SKIPPED: the registry's cache in `{home}` has no `fastrand`");
         return;
     }
-    for caller in with(&[&program]) {
+    for caller in with(&[]) {
         if caller != Caller::own() {
             continue; // the cache is ours
         }
@@ -94,11 +90,11 @@ fn a_cargo_project_finds_what_the_callers_cache_has() {
             "mkdir -p src ~/.cargo/registry && cd {home}/registry && for f in index/*/config.json \
              index/*/.cache/fa/st/fastrand cache/*/fastrand-2*.crate; do mkdir -p ~/.cargo/registry/$(dirname $f); \
              cp $f ~/.cargo/registry/$f; done; cd - > /dev/null\n\
-             printf '[package]\\nname = \"p\"\\nversion = \"0.1.0\"\\nedition = \"2021\"\\n[dependencies]\\nfastrand = \"2\"\\n' > Cargo.toml\n\
+             printf '[package]\\nname = \"p\"\\nversion = \"0.1.0\"\\nedition = \"2021\"\\n[workspace]\\n[dependencies]\\nfastrand = \"2\"\\n' > Cargo.toml\n\
              echo 'fn main() {{ fastrand::seed(1); println!(\"{{}}\", fastrand::u8(5..6)); }}' > src/main.rs\n\
              echo target > .gitignore; cargo generate-lockfile -q --offline; cargo fetch -q --offline"
         );
-        let project = Project::make(caller, Some(tools.clone()), &text);
+        let project = Project::make(caller, Tools::Rust(cargo()), &text);
         project.works("cargo build -q && test \"$(target/debug/p)\" = 5");
     }
 }
@@ -115,7 +111,7 @@ echo node_modules > .gitignore
 #[test]
 fn an_npm_package_installs_tests_and_commits() {
     for caller in with(&["node", "npm"]) {
-        let project = Project::make(caller, None, PACKAGE);
+        let project = Project::make(caller, Tools::System, PACKAGE);
         project.works("npm install --no-audit --no-fund --loglevel=error && npm test");
         project.works("git add -A && git commit -qm tested");
         project.host("test -e node_modules/dep/index.js && git log --format=%s | grep -qx tested");
@@ -136,7 +132,7 @@ printf '.venv\n__pycache__\n' > .gitignore
 #[test]
 fn a_python_project_gets_an_environment_tests_and_commits() {
     for caller in with(&["python3"]) {
-        let project = Project::make(caller, None, MODULE);
+        let project = Project::make(caller, Tools::System, MODULE);
         project.works("python3 -m venv .venv && .venv/bin/python -m unittest -q");
         project.works("git add -A && git commit --allow-empty -qm tested");
         project.host("test -x .venv/bin/pip && git log --format=%s | grep -qx tested");
@@ -162,7 +158,7 @@ echo /p > .gitignore
 #[test]
 fn a_go_module_builds_tests_and_commits() {
     for caller in with(&["go"]) {
-        let project = Project::make(caller, Some(go()), GO);
+        let project = Project::make(caller, Tools::At(go()), GO);
         project.works(
             "go build -o p . && go test ./... && git add -A && git commit --allow-empty -qm built",
         );
@@ -186,7 +182,7 @@ echo out > .gitignore
 #[test]
 fn a_monorepo_with_a_submodule_builds_tests_and_commits_in_both() {
     for caller in with(&["git"]) {
-        let project = Project::make(caller, None, MONOREPO);
+        let project = Project::make(caller, Tools::System, MONOREPO);
         project.works("sh tools/build.sh && sh tools/test.sh && git status --porcelain");
         project.works("cd libs/lib && echo 'true' >> lib.sh && git checkout -qb topic && git commit -qam inner");
         project.works("git add -A && git commit -qm outer && git submodule status");

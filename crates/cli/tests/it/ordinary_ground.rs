@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,18 +16,35 @@ use tempfile::TempDir;
 use crate::escapes::ground;
 use crate::place::{Said, said};
 
+/// Programs beside the system's own.
+pub(crate) enum Tools {
+    /// None.
+    System,
+    /// Those of a folder.
+    At(PathBuf),
+    /// A Rust tool chain, which is put into the home as rustup has it there.
+    Rust(PathBuf),
+}
+
 /// A project of somebody's.
 pub(crate) struct Project {
     ground: TempDir,
     caller: Caller,
-    /// Folders before the system's own in `PATH`.
+    /// The folder before the system's own in `PATH`.
     tools: Option<PathBuf>,
 }
 
 impl Project {
-    /// Made by shell text in an empty repository with one commit to come; `tools` stand first in `PATH`.
-    pub(crate) fn make(caller: Caller, tools: Option<PathBuf>, text: &str) -> Self {
+    /// Made by shell text in an empty repository with one commit to come.
+    pub(crate) fn make(caller: Caller, tools: Tools, text: &str) -> Self {
         let ground = ground();
+        let tools = match tools {
+            Tools::System => None,
+            Tools::At(folder) => Some(folder),
+            Tools::Rust(from) => {
+                Some(rust_in(&ground.path().join("home/.rustup/toolchains/ours"), &from))
+            }
+        };
         for name in ["work", "home", "outside", "home/.cargo", "home/.npm", "home/.cache"] {
             fs::create_dir_all(ground.path().join(name)).unwrap();
             if let (Caller::User(uid), Caller::Root) = (caller, Caller::own()) {
@@ -129,6 +146,17 @@ impl Project {
         let home = self.ground.path().join("home");
         [".cargo", ".npm", ".cache"].iter().flat_map(|name| tree(&home.join(name))).collect()
     }
+}
+
+/// Puts a tool chain there, by hard links where it can; its folder of programs.
+fn rust_in(to: &Path, from: &Path) -> PathBuf {
+    fs::create_dir_all(to).unwrap();
+    let copied = Command::new("sh")
+        .args(["-c", "cp -al \"$0/bin\" \"$0/lib\" \"$1\" 2> /dev/null || cp -a \"$0/bin\" \"$0/lib\" \"$1\""])
+        .args([from, to])
+        .status();
+    assert!(copied.unwrap().success());
+    to.join("bin")
 }
 
 /// A listener that hears the first words of whoever comes within twenty seconds, and says nothing.

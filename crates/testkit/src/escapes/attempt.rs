@@ -53,6 +53,9 @@ pub struct Attempt {
     /// The sandbox may also refuse to start at all.
     #[serde(default)]
     pub may_refuse: bool,
+    /// Why it is known to succeed here: told as a gap, not as a fault.
+    #[serde(default)]
+    pub gap: Option<String>,
     /// Makes no sense without a sandbox.
     #[serde(default)]
     pub only: Option<Only>,

@@ -22,6 +22,8 @@ pub enum Verdict {
     Refused,
     /// It succeeds in the sandbox too.
     Escaped,
+    /// The same, and it is known and declared.
+    Gap,
     /// A race: so many of so many times it succeeded.
     Rate(usize, usize),
     /// It does not even succeed without a sandbox.
@@ -170,6 +172,8 @@ fn judged(job: &Job<'_>, adapter: &Adapter, base: &Path) -> Result<Vec<Outcome>,
             let seen = try_once()?;
             let verdict = verdict(attempt, &seen);
             let code = seen.code.map(|code| format!("[{code}] ")).unwrap_or_default();
+            let gap = attempt.gap.clone().filter(|_| verdict == Verdict::Gap);
+            let code = gap.map_or(code, |why| format!("{why} "));
             outcomes.push(outcome(Some(*network), verdict, code + &seen.said));
         }
     }
@@ -180,6 +184,7 @@ fn verdict(attempt: &Attempt, seen: &Seen) -> Verdict {
     match (attempt.is_function(), seen.succeeded, seen.began) {
         (true, true, _) => Verdict::Works,
         (true, false, _) => Verdict::Broken,
+        (false, true, _) if attempt.gap.is_some() => Verdict::Gap,
         (false, true, _) => Verdict::Escaped,
         (false, false, true) => Verdict::Blocked,
         (false, false, false) if attempt.may_refuse => Verdict::Refused,

@@ -18,6 +18,7 @@ fn word(verdict: &Verdict) -> String {
         Verdict::Blocked => "blocked".to_owned(),
         Verdict::Refused => "refused to start".to_owned(),
         Verdict::Escaped => "**ESCAPED**".to_owned(),
+        Verdict::Gap => "known gap".to_owned(),
         Verdict::Rate(got, of) => format!("race: {got} of {of}"),
         Verdict::ProvesNothing => "proves nothing".to_owned(),
         Verdict::Works => "works".to_owned(),
@@ -38,12 +39,13 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
          open. Races in a tree that the host and the command both write are told as a rate of {WATCHED}.\n\n",
         proof.attempts
     );
-    out += "| caller | network | blocked | refused to start | escaped | proves nothing | works | broken | did not start |\n";
-    out += "|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
+    out += "| caller | network | blocked | refused to start | escaped | known gaps | proves nothing | works | broken | did not start |\n";
+    out += "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     let columns = [
         Verdict::Blocked,
         Verdict::Refused,
         Verdict::Escaped,
+        Verdict::Gap,
         Verdict::ProvesNothing,
         Verdict::Works,
         Verdict::Broken,
@@ -92,6 +94,13 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
     }
     for ((topic, _, name), cells) in rows {
         out += &format!("| {topic} | {name} | {} |\n", cells.join(" | "));
+    }
+    let gaps: Vec<_> = proof.outcomes.iter().filter(|it| it.verdict == Verdict::Gap).collect();
+    if !gaps.is_empty() {
+        out += "\n## Known gaps\n\n";
+        for it in gaps {
+            out += &format!("- {} / {} ({}): {}\n", it.topic, it.name, it.caller, it.said);
+        }
     }
     let nothing: Vec<_> =
         proof.outcomes.iter().filter(|it| it.verdict == Verdict::ProvesNothing).collect();
