@@ -113,3 +113,15 @@ pub(crate) fn is_own(ip: IpAddr) -> bool {
         Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_own;
+
+    #[test]
+    fn the_machine_knows_its_own_addresses() {
+        assert!(is_own([127, 0, 0, 1].into()) && is_own([127, 9, 9, 9].into()));
+        // For documents: nobody has it.
+        assert!(!is_own([192, 0, 2, 1].into()));
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::host::Target;
+use crate::host::Destination;
 use crate::relay::Carried;
 use crate::rules::Refusal;
 
@@ -40,7 +40,7 @@ pub enum Event {
     /// A connection to an allowed host was made.
     Allowed {
         /// Where it goes.
-        target: Target,
+        destination: Destination,
         /// The address that was checked and dialled.
         address: SocketAddr,
         /// How it was asked for.
@@ -49,7 +49,7 @@ pub enum Event {
     /// Something was asked for that the rules do not permit.
     Refused {
         /// Where it was to go.
-        target: Target,
+        destination: Destination,
         /// Why, and what would permit it.
         refusal: Refusal,
         /// How it was asked for.
@@ -58,7 +58,7 @@ pub enum Event {
     /// An allowed host could not be reached.
     Failed {
         /// Where it was to go.
-        target: Target,
+        destination: Destination,
         /// The system's reason.
         reason: String,
         /// How it was asked for.
@@ -72,7 +72,7 @@ pub enum Event {
     /// A connection to an allowed host is over.
     Closed {
         /// Where it went.
-        target: Target,
+        destination: Destination,
         /// Bytes that left.
         sent: u64,
         /// Bytes that came back.
@@ -83,7 +83,7 @@ pub enum Event {
 }
 
 impl Event {
-    pub(crate) fn closed(target: Target, carried: Carried) -> Self {
-        Self::Closed { target, sent: carried.sent, received: carried.received }
+    pub(crate) fn closed(destination: Destination, carried: Carried) -> Self {
+        Self::Closed { destination, sent: carried.sent, received: carried.received }
     }
 }

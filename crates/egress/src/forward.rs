@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::bounds::Bounds;
 use crate::event::{Event, Via};
-use crate::host::{Host, Target};
+use crate::host::{Destination, Host};
 use crate::relay;
 use crate::serving::Serving;
 
@@ -24,7 +24,7 @@ impl Forward {
         bounds: Bounds,
         log: impl Fn(Event) + Send + Sync + Clone + 'static,
     ) -> io::Result<Self> {
-        let target = Target { host: Host::Ip(address.ip()), port: address.port() };
+        let destination = Destination { host: Host::Ip(address.ip()), port: address.port() };
         let by = Via::Forward;
         let full = log.clone();
         let serve = move |inside: TcpStream, seat: crate::serving::Seat| {
@@ -32,12 +32,16 @@ impl Forward {
                 .and_then(|it| seat.hold(&it).map(|()| it));
             match dialled {
                 Ok(outside) => {
-                    log(Event::Allowed { target: target.clone(), address, by });
+                    log(Event::Allowed { destination: destination.clone(), address, by });
                     let carried = relay::both_ways(&inside, &outside, bounds.idle);
-                    log(Event::closed(target.clone(), carried));
+                    log(Event::closed(destination.clone(), carried));
                 }
                 Err(error) => {
-                    log(Event::Failed { target: target.clone(), reason: error.to_string(), by });
+                    log(Event::Failed {
+                        destination: destination.clone(),
+                        reason: error.to_string(),
+                        by,
+                    });
                 }
             }
         };

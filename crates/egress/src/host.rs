@@ -1,4 +1,4 @@
-//! Hosts and targets, read strictly: what cannot be one is an error, never a guess.
+//! Hosts and destinations, read strictly: what cannot be one is an error, never a guess.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,7 +15,7 @@ pub enum Host {
 
 /// Why a text is no host, or no host with a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TargetError {
+pub enum DestinationError {
     /// Nothing stands where the host should.
     #[error("the host is empty")]
     Empty,
@@ -44,10 +44,12 @@ pub enum TargetError {
 
 impl Host {
     /// Reads a host: a name, an IPv4 address, or an IPv6 address with or without brackets.
-    pub fn parse(text: &str) -> Result<Self, TargetError> {
+    pub fn parse(text: &str) -> Result<Self, DestinationError> {
         if let Some(rest) = text.strip_prefix('[') {
-            let inner = rest.strip_suffix(']').ok_or(TargetError::Brackets)?;
-            return Ipv6Addr::from_str(inner).map(Self::ipv6).map_err(|_| TargetError::Brackets);
+            let inner = rest.strip_suffix(']').ok_or(DestinationError::Brackets)?;
+            return Ipv6Addr::from_str(inner)
+                .map(Self::ipv6)
+                .map_err(|_| DestinationError::Brackets);
         }
         if let Ok(ip) = Ipv6Addr::from_str(text) {
             return Ok(Self::ipv6(ip));
@@ -65,22 +67,24 @@ impl Host {
 }
 
 /// The name in lower case, if it can be one.
-fn name(text: &str) -> Result<String, TargetError> {
+fn name(text: &str) -> Result<String, DestinationError> {
     if text.is_empty() {
-        return Err(TargetError::Empty);
+        return Err(DestinationError::Empty);
     }
     if text.len() > 253 {
-        return Err(TargetError::TooLong);
+        return Err(DestinationError::TooLong);
     }
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !text.bytes().all(allowed) {
-        return Err(TargetError::Character);
+        return Err(DestinationError::Character);
     }
     for label in text.split('.') {
         match label {
-            "" => return Err(TargetError::EmptyLabel),
-            _ if label.len() > 63 => return Err(TargetError::TooLong),
-            _ if label.starts_with('-') || label.ends_with('-') => return Err(TargetError::Hyphen),
+            "" => return Err(DestinationError::EmptyLabel),
+            _ if label.len() > 63 => return Err(DestinationError::TooLong),
+            _ if label.starts_with('-') || label.ends_with('-') => {
+                return Err(DestinationError::Hyphen);
+            }
             _ => {}
         }
     }
@@ -88,7 +92,7 @@ fn name(text: &str) -> Result<String, TargetError> {
     // Resolvers read such "names" as IPv4 addresses (inet_aton(3); WHATWG URL, "ends in a number").
     let hex = last.strip_prefix("0x").is_some_and(|it| it.bytes().all(|it| it.is_ascii_hexdigit()));
     if hex || last.bytes().all(|it| it.is_ascii_digit()) {
-        return Err(TargetError::OddAddress);
+        return Err(DestinationError::OddAddress);
     }
     Ok(text.to_ascii_lowercase())
 }
@@ -109,41 +113,41 @@ impl fmt::Display for Host {
 /// # Shape
 /// `api.example.com:443`, `10.1.2.3:8080`, `[2001:db8::1]:443`
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Target {
+pub struct Destination {
     /// The host.
     pub host: Host,
     /// The port, never 0.
     pub port: u16,
 }
 
-impl Target {
+impl Destination {
     /// Reads `host:port`.
-    pub fn parse(text: &str) -> Result<Self, TargetError> {
+    pub fn parse(text: &str) -> Result<Self, DestinationError> {
         Self::with_default(text, None)
     }
 
     /// Reads `host` or `host:port`; an IPv6 address needs brackets.
-    pub(crate) fn with_default(text: &str, default: Option<u16>) -> Result<Self, TargetError> {
+    pub(crate) fn with_default(text: &str, default: Option<u16>) -> Result<Self, DestinationError> {
         let (host, port) = split(text);
         let port = match port {
             Some(port) => parse_port(port)?,
-            None => default.ok_or(TargetError::Port)?,
+            None => default.ok_or(DestinationError::Port)?,
         };
         if !host.starts_with('[') && host.contains(':') {
-            return Err(TargetError::Character);
+            return Err(DestinationError::Character);
         }
         Ok(Self { host: Host::parse(host)?, port })
     }
 }
 
-impl Target {
+impl Destination {
     /// As it stands in a `Host` field: without the port that its scheme has anyway.
     pub(crate) fn authority(&self, usual: u16) -> String {
         if self.port == usual { self.host.to_string() } else { self.to_string() }
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
@@ -159,9 +163,9 @@ pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
 }
 
 /// Reads a port: decimal digits and nothing else.
-pub(crate) fn parse_port(text: &str) -> Result<u16, TargetError> {
+pub(crate) fn parse_port(text: &str) -> Result<u16, DestinationError> {
     if text.is_empty() || text.len() > 5 || !text.bytes().all(|it| it.is_ascii_digit()) {
-        return Err(TargetError::Port);
+        return Err(DestinationError::Port);
     }
-    text.parse().ok().filter(|port| *port != 0).ok_or(TargetError::Port)
+    text.parse().ok().filter(|port| *port != 0).ok_or(DestinationError::Port)
 }

@@ -38,7 +38,7 @@ pub use bounds::Bounds;
 pub use endpoint::{Endpoint, EndpointError, Roots, Secret, Upstream};
 pub use event::{Event, Via};
 pub use forward::Forward;
-pub use host::{Host, Target, TargetError};
+pub use host::{Destination, DestinationError, Host};
 pub use pattern::{Pattern, PatternError};
 pub use preset::{preset, presets};
 pub use proxy::{Proxy, Resolver};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::host::{self, Host, Target, TargetError};
+use crate::host::{self, Destination, DestinationError, Host};
 
 /// One entry of a list of domains.
 ///
@@ -59,7 +59,7 @@ pub enum PatternError {
         /// The text.
         text: String,
         /// What is wrong with it.
-        why: TargetError,
+        why: DestinationError,
     },
 }
 
@@ -108,19 +108,21 @@ impl Pattern {
     }
 
     /// Whether it speaks of this host on this port, where `ports` are those of a pattern without one.
-    pub(crate) fn allows(&self, target: &Target, ports: &[u16]) -> bool {
-        let port = self.port.map_or_else(|| ports.contains(&target.port), |it| it == target.port);
-        port && self.is_of(&target.host)
+    pub(crate) fn allows(&self, destination: &Destination, ports: &[u16]) -> bool {
+        let port = self
+            .port
+            .map_or_else(|| ports.contains(&destination.port), |it| it == destination.port);
+        port && self.is_of(&destination.host)
     }
 
-    /// Whether it forbids this target; without a port of its own, on every port.
-    pub(crate) fn denies(&self, target: &Target) -> bool {
-        self.port.is_none_or(|it| it == target.port) && self.is_of(&target.host)
+    /// Whether it forbids this destination; without a port of its own, on every port.
+    pub(crate) fn denies(&self, destination: &Destination) -> bool {
+        self.port.is_none_or(|it| it == destination.port) && self.is_of(&destination.host)
     }
 
     /// Whether it names this very address on this port.
     pub(crate) fn names(&self, ip: IpAddr, port: u16, ports: &[u16]) -> bool {
-        self.allows(&Target { host: Host::Ip(ip), port }, ports)
+        self.allows(&Destination { host: Host::Ip(ip), port }, ports)
     }
 }
 

@@ -1,11 +1,11 @@
-//! The rules of a proxy: which targets pass, and what would let others pass.
+//! The rules of a proxy: which destinations pass, and what would let others pass.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::Special;
-use crate::host::{Host, Target};
+use crate::host::{Destination, Host};
 use crate::pattern::Pattern;
 
 /// What may be reached.
@@ -13,8 +13,8 @@ use crate::pattern::Pattern;
 pub struct Rules {
     /// Who is allowed.
     pub allow: Allow,
-    /// Targets that pass whatever `allow` says: a model's endpoint.
-    pub endpoints: Vec<Target>,
+    /// Destinations that pass whatever `allow` says: a model's endpoint.
+    pub endpoints: Vec<Destination>,
     /// What never passes, endpoint or not. A pattern without a port is for all ports; one with an address
     /// also stops the names that lead to it.
     pub deny: Vec<Pattern>,
@@ -55,7 +55,7 @@ pub struct Layer {
     pub patterns: Vec<Pattern>,
 }
 
-/// Why a target does not pass.
+/// Why a destination does not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// Nothing but endpoints is allowed.
@@ -94,22 +94,22 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The lines of policy that would permit `target`; none if no line should.
-    pub fn permit(&self, target: &Target, ports: &[u16]) -> Option<String> {
-        let line = |target: &Target| {
-            let port = ports.contains(&target.port);
-            let entry = if port { target.host.to_string() } else { target.to_string() };
+    /// The lines of policy that would permit `destination`; none if no line should.
+    pub fn permit(&self, destination: &Destination, ports: &[u16]) -> Option<String> {
+        let line = |destination: &Destination| {
+            let port = ports.contains(&destination.port);
+            let entry = if port { destination.host.to_string() } else { destination.to_string() };
             // Brackets and colons are YAML's own.
             let quote = if entry.contains([':', '[']) { "\"" } else { "" };
             format!("network: limited\nnetwork_domains: [{quote}{entry}{quote}]")
         };
         match self {
-            Self::NoNetwork | Self::NotListed { .. } | Self::Port { .. } => Some(line(target)),
+            Self::NoNetwork | Self::NotListed { .. } | Self::Port { .. } => Some(line(destination)),
             Self::ServerName { name } => {
-                Some(line(&Target { host: name.clone(), port: target.port }))
+                Some(line(&Destination { host: name.clone(), port: destination.port }))
             }
             Self::Address { ip, .. } => {
-                Some(line(&Target { host: Host::Ip(*ip), port: target.port }))
+                Some(line(&Destination { host: Host::Ip(*ip), port: destination.port }))
             }
             Self::Denied { .. } | Self::NoServerName | Self::NotTls => None,
         }
@@ -135,12 +135,12 @@ impl fmt::Display for Refusal {
 }
 
 impl Rules {
-    /// Judges a target by its name alone.
-    pub fn check(&self, target: &Target) -> Result<(), Refusal> {
-        if let Some(pattern) = self.deny.iter().find(|it| it.denies(target)) {
+    /// Judges a destination by its name alone.
+    pub fn check(&self, destination: &Destination) -> Result<(), Refusal> {
+        if let Some(pattern) = self.deny.iter().find(|it| it.denies(destination)) {
             return Err(Refusal::Denied { pattern: pattern.clone() });
         }
-        if self.endpoints.contains(target) {
+        if self.endpoints.contains(destination) {
             return Ok(());
         }
         let layers = match &self.allow {
@@ -149,11 +149,11 @@ impl Rules {
             Allow::Layers(layers) => layers,
         };
         for Layer { place, patterns } in layers {
-            if patterns.iter().any(|it| it.allows(target, &self.ports)) {
+            if patterns.iter().any(|it| it.allows(destination, &self.ports)) {
                 continue;
             }
             let place = place.clone();
-            let other_port = patterns.iter().any(|it| it.is_of(&target.host));
+            let other_port = patterns.iter().any(|it| it.is_of(&destination.host));
             return Err(if other_port {
                 Refusal::Port { place }
             } else {
@@ -166,14 +166,14 @@ impl Rules {
     /// Whether every layer, or an endpoint, names this very address.
     pub(crate) fn names(&self, ip: IpAddr, port: u16) -> bool {
         let named = |layer: &Layer| layer.patterns.iter().any(|it| it.names(ip, port, &self.ports));
-        let endpoint = Target { host: Host::Ip(ip), port };
+        let endpoint = Destination { host: Host::Ip(ip), port };
         self.endpoints.contains(&endpoint)
             || matches!(&self.allow, Allow::Layers(all) if !all.is_empty() && all.iter().all(named))
     }
 
     /// The pattern that denies an address a name led to.
     pub(crate) fn denied(&self, ip: IpAddr, port: u16) -> Option<&Pattern> {
-        let target = Target { host: Host::Ip(ip), port };
-        self.deny.iter().find(|it| it.denies(&target))
+        let destination = Destination { host: Host::Ip(ip), port };
+        self.deny.iter().find(|it| it.denies(&destination))
     }
 }

@@ -40,6 +40,8 @@ use crate::term::table::table;
 ///   budget: { usd: 5.50, tokens: 2000000, turns: 40, wall: 2h }   # likewise, each of them
 ///   full_auto: true           # agents are offered nothing that takes a person
 ///   on_limit: pause           # (own file) wait, pause or fail at a limit of the account
+/// policy:                     # in the workspace's file what workflows override; in your own a ceiling
+///   network: none             # the keys of a workflow's `policy`, with its `limits`
 ///
 /// What stands right below `provider` holds for the provider that the same file names, or for any when it
 /// names none. Bounds only narrow: of those in the files the smallest holds. (own file): not taken from the workspace's file, since that came with a clone.

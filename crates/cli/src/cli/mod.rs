@@ -18,6 +18,7 @@ mod harness;
 mod init;
 mod logs;
 mod options;
+mod policy;
 mod record;
 mod resume;
 mod rpc;
@@ -72,6 +73,8 @@ enum Command {
     Explain(explain::Args),
     Graph(graph::Args),
     Sandbox(sandbox::Args),
+    #[command(subcommand)]
+    Policy(policy::Command),
     Schema(schema::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -132,6 +135,7 @@ impl Command {
             Self::Explain(args) => args.run(),
             Self::Graph(args) => args.run(),
             Self::Sandbox(args) => args.run(),
+            Self::Policy(command) => command.run(),
             Self::Schema(args) => Ok(args.run()),
             Self::Config(command) => command.run(),
             Self::Doctor(args) => args.run(),
@@ -161,6 +165,7 @@ impl Command {
             Self::Test(args) => Some(args.json()),
             Self::Explain(args) => Some(args.json()),
             Self::Config(command) => Some(command.json()),
+            Self::Policy(command) => Some(command.json()),
             Self::Doctor(args) => Some(args.json()),
             Self::Init(command) => Some(command.json()),
             Self::Demo(args) => Some(args.json()),

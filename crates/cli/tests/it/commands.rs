@@ -89,7 +89,8 @@ workflows/hello.sop.yaml: 1 error
 #[test]
 fn a_protection_that_nobody_enforces_is_refused() {
     let place = Place::with("hello", &format!("{HELLO}policy: {{ deny_read: [.env] }}\n"));
-    place.say(&["run", "hello", "x"]).ends(7);
+    let said = place.run("hello", "true", &[]).ends(7);
+    assert!(said.err.contains("`deny_read: [.env]`"), "{}", said.err);
 }
 
 #[test]

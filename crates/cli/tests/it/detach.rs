@@ -81,13 +81,14 @@ fn what_is_refused_is_refused_at_the_terminal() {
     run(&["x", "--provider", "codex", "--program", "no-such-codex"], 2);
     place.write("workflows/hello.sop.yaml", &HELLO.replace("done: FINISH", "done: FINSH"));
     run(&["x", "--provider", "command", "--", "true"], 2);
-    place.write("workflows/hello.sop.yaml", &format!("{HELLO}policy: {{ deny_read: [.env] }}\n"));
-    run(&["x", "--provider", "command", "--", "true"], 7);
     place.write("workflows/hello.sop.yaml", HELLO);
     place.say(&["run", "other", "x", "--detach"]).ends(3);
     place.say(&["run", "hello", "x", "--detach", "--dry-run"]).ends(2);
     assert!(!place.path().join(".botpipe").exists());
 
+    place.write("workflows/hello.sop.yaml", &format!("{HELLO}policy: {{ deny_read: [.env] }}\n"));
+    run(&["x", "--provider", "command", "--", "true"], 7);
+    place.write("workflows/hello.sop.yaml", HELLO);
     run(&["x"], 2);
     run(&["--provider", "command", "--", "true"], 2);
     let again = answers("again");

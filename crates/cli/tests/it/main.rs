@@ -27,6 +27,7 @@ mod ordinary;
 mod ordinary_ground;
 mod pages;
 mod place;
+mod policy;
 mod real_acp;
 mod real_apart;
 mod real_claude;

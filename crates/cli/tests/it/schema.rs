@@ -100,6 +100,8 @@ fn the_schema_of_workflows_has_the_keys_that_are_read() {
         ("/definitions/provider", "provider: { command: [x], ZZ: 1 }"),
         ("/definitions/budget", "budget: { ZZ: 1 }"),
         ("/definitions/policy", "policy: { ZZ: 1 }"),
+        ("/definitions/environment", "policy: { environment: { ZZ: 1 } }"),
+        ("/definitions/bounds", "policy: { limits: { ZZ: 1 } }"),
         ("/definitions/artifact", "artifacts: { a: { md: a.md, ZZ: 1 } }"),
         ("/definitions/worklist", "worklists: { w: { from: a, ZZ: 1 } }"),
         ("/definitions/turn/oneOf/1", "steps: [{ id: s, prompt: { prompt: x, ZZ: 1 } }]"),
@@ -182,6 +184,9 @@ fn the_schema_of_settings_has_the_keys_that_are_read() {
         ("", "ZZ: 1"),
         ("/properties/provider", "provider: { ZZ: 1 }"),
         ("/properties/runtime", "runtime: { ZZ: 1 }"),
+        ("/definitions/policy", "policy: { ZZ: 1 }"),
+        ("/definitions/environment", "policy: { environment: { ZZ: 1 } }"),
+        ("/definitions/bounds", "policy: { limits: { ZZ: 1 } }"),
         ("/definitions/budget", "runtime: { budget: { ZZ: 1 } }"),
         ("/definitions/codex", "provider: { codex: { ZZ: 1 } }"),
         ("/definitions/claude", "provider: { claude: { ZZ: 1 } }"),
@@ -279,6 +284,7 @@ fn the_schema_of_plans_fits_every_plan_and_has_the_keys_that_plans_have() {
         let plan: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(Validators::default().validate(&text, &plan), Ok(()), "{}", path.display());
         see("", &plan);
+        plan["policy"].is_object().then(|| see("policy", &plan["policy"]));
         for (list, place) in [("artifacts", "artifact"), ("worklists", "worklist")] {
             plan[list].as_object().unwrap().values().for_each(|value| see(place, value));
         }

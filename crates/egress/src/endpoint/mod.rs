@@ -83,7 +83,7 @@ impl Caller<'_> {
     /// The head as it goes out, with the real key.
     fn head_of(&self, request: &Request) -> Result<Vec<u8>, Malformed> {
         let Form::Origin(path) = &request.form else {
-            return Err(Malformed("its target is no path"));
+            return Err(Malformed("its destination is no path"));
         };
         // TRACE has the other end repeat what it was sent, the key with it.
         if request.method.eq_ignore_ascii_case("TRACE") {
@@ -93,7 +93,7 @@ impl Caller<'_> {
             return Err(Malformed("its path has `.` or `..` as a segment"));
         }
         let Request { method, minor, headers, framing, .. } = request;
-        let (base, host) = (&self.way.base, self.way.target.authority(self.way.usual_port()));
+        let (base, host) = (&self.way.base, self.way.destination.authority(self.way.usual_port()));
         let first = format!("{method} {base}{path} HTTP/1.{minor}\r\nHost: {host}\r\n");
         let mut head = first.into_bytes();
         let kept = headers.end_to_end(|name| name == "expect" || self.way.replaces(name));
@@ -103,12 +103,12 @@ impl Caller<'_> {
     }
 
     fn forward(&self, request: &Request, head: &[u8], said: Vec<u8>) {
-        let target = self.way.target.clone();
+        let destination = self.way.destination.clone();
         let by = Via::Endpoint;
         let idle = &Idle::new(self.bounds.idle);
         let dialled = self.way.dial(self.bounds, self.seat);
         let answered = dialled.and_then(|(socket, address)| {
-            (self.log)(Event::Allowed { target: target.clone(), address, by });
+            (self.log)(Event::Allowed { destination: destination.clone(), address, by });
             let mut link = self.way.link(Watched { socket: &socket, idle })?;
             let done = self.exchange(request, head, said, link.as_mut(), idle);
             let _ = socket.shutdown(Shutdown::Both);
@@ -116,10 +116,10 @@ impl Caller<'_> {
         });
         match answered {
             Ok((sent, Answered::Whole(received))) => {
-                (self.log)(Event::closed(target, Carried { sent, received }));
+                (self.log)(Event::closed(destination, Carried { sent, received }));
             }
             Ok((sent, Answered::Broken)) => {
-                (self.log)(Event::closed(target, Carried { sent, received: 0 }));
+                (self.log)(Event::closed(destination, Carried { sent, received: 0 }));
             }
             Ok((_, Answered::Unusable(why))) => self.fail(why.to_owned()),
             Err(error) => self.fail(error.to_string()),
@@ -159,9 +159,9 @@ impl Caller<'_> {
     }
 
     fn fail(&self, reason: String) {
-        let target = self.way.target.clone();
-        let said = format!("The API at `{target}` could not be asked: {reason}.");
-        (self.log)(Event::Failed { target, reason, by: Via::Endpoint });
+        let destination = self.way.destination.clone();
+        let said = format!("The API at `{destination}` could not be asked: {reason}.");
+        (self.log)(Event::Failed { destination, reason, by: Via::Endpoint });
         http::answer(self.inside, "502 Bad Gateway", &said);
     }
 }

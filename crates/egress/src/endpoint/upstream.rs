@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::tls::{self, Client};
 use crate::bounds::Bounds;
-use crate::host::{Host, Target, TargetError};
+use crate::host::{Destination, DestinationError, Host};
 use crate::relay::Watched;
 use crate::serving::Seat;
 
@@ -75,7 +75,7 @@ pub enum EndpointError {
         /// The URL.
         url: String,
         /// What is wrong with it.
-        why: TargetError,
+        why: DestinationError,
     },
     /// A header field cannot be sent.
     #[error("send the header `{name}`: its {part} has a character that no header has")]
@@ -116,7 +116,7 @@ pub enum EndpointError {
 /// An [`Upstream`] that was checked.
 #[derive(Debug)]
 pub(super) struct Way {
-    pub(super) target: Target,
+    pub(super) destination: Destination,
     /// What stands before every path; no `/` at its end.
     pub(super) base: String,
     pub(super) headers: Vec<(String, Secret)>,
@@ -142,11 +142,11 @@ impl Upstream {
         }
         let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let usual = if secure { 443 } else { 80 };
-        let target = Target::with_default(authority, Some(usual))
+        let destination = Destination::with_default(authority, Some(usual))
             .map_err(|why| EndpointError::Host { url: self.url.clone(), why })?;
-        let tls = secure.then(|| Client::new(&self.roots, &target.host)).transpose()?;
+        let tls = secure.then(|| Client::new(&self.roots, &destination.host)).transpose()?;
         let headers = self.headers.iter().map(header).collect::<Result<_, _>>()?;
-        Ok(Way { target, base: base.trim_end_matches('/').to_owned(), headers, tls })
+        Ok(Way { destination, base: base.trim_end_matches('/').to_owned(), headers, tls })
     }
 }
 
@@ -181,8 +181,8 @@ impl Way {
 
     /// Connects to the first address of the API that answers.
     pub(super) fn dial(&self, bounds: Bounds, seat: &Seat) -> io::Result<(TcpStream, SocketAddr)> {
-        let port = self.target.port;
-        let all: Vec<SocketAddr> = match &self.target.host {
+        let port = self.destination.port;
+        let all: Vec<SocketAddr> = match &self.destination.host {
             Host::Ip(ip) => vec![SocketAddr::new(*ip, port)],
             Host::Name(name) => (name.as_str(), port).to_socket_addrs()?.collect(),
         };

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::door::Shut;
 use super::{Guest, reply};
 use crate::event::{Event, Via};
-use crate::host::{Host, Target};
+use crate::host::{Destination, Host};
 use crate::relay::{self, Hurried};
 use crate::rules::Refusal;
 use crate::wire::{Hello, ServerName};
@@ -19,31 +19,31 @@ const TLS: u16 = 443;
 const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
 
 /// Serves a CONNECT; `said` is what came after its head.
-pub(super) fn serve(guest: Guest<'_>, target: &Target, said: &[u8]) {
-    match guest.door.open(target, Via::Connect, guest.seat) {
+pub(super) fn serve(guest: Guest<'_>, destination: &Destination, said: &[u8]) {
+    match guest.door.open(destination, Via::Connect, guest.seat) {
         Ok(outside) => {
             let answer = b"HTTP/1.1 200 Connection Established\r\n\r\n";
             if { guest.stream }.write_all(answer).is_ok() {
-                tunnel(guest, target, Via::Connect, &outside, said.to_vec());
+                tunnel(guest, destination, Via::Connect, &outside, said.to_vec());
             }
         }
-        Err(shut) => reply::shut(guest, target, &shut),
+        Err(shut) => reply::shut(guest, destination, &shut),
     }
 }
 
 /// Carries a tunnel from its first byte on; `said` is what came already.
 pub(super) fn tunnel(
     guest: Guest<'_>,
-    target: &Target,
+    destination: &Destination,
     by: Via,
     outside: &TcpStream,
     mut said: Vec<u8>,
 ) {
-    if target.port == TLS {
+    if destination.port == TLS {
         let Some(name) = read_hello(guest, &mut said) else { return };
-        if let Err(refusal) = check_name(guest, target, name) {
+        if let Err(refusal) = check_name(guest, destination, name) {
             let tls = refusal != Refusal::NotTls;
-            guest.door.tell(target, by, &Shut::Refused(refusal));
+            guest.door.tell(destination, by, &Shut::Refused(refusal));
             if tls {
                 let _ = { guest.stream }.write_all(&ACCESS_DENIED);
             }
@@ -53,7 +53,7 @@ pub(super) fn tunnel(
     if { outside }.write_all(&said).is_ok() {
         let mut carried = relay::both_ways(guest.stream, outside, guest.door.bounds.idle);
         carried.sent += said.len() as u64;
-        guest.tell(Event::closed(target.clone(), carried));
+        guest.tell(Event::closed(destination.clone(), carried));
     }
 }
 
@@ -76,14 +76,18 @@ fn read_hello(guest: Guest<'_>, said: &mut Vec<u8>) -> Option<ServerName> {
 }
 
 /// Judges the host that the handshake names.
-fn check_name(guest: Guest<'_>, target: &Target, name: ServerName) -> Result<(), Refusal> {
+fn check_name(
+    guest: Guest<'_>,
+    destination: &Destination,
+    name: ServerName,
+) -> Result<(), Refusal> {
     match name {
         ServerName::Named(name) => {
-            let named = Target { host: name, port: target.port };
+            let named = Destination { host: name, port: destination.port };
             let known = guest.door.rules.check(&named).is_ok();
             known.then_some(()).ok_or(Refusal::ServerName { name: named.host })
         }
-        ServerName::Absent if matches!(target.host, Host::Ip(_)) => Ok(()),
+        ServerName::Absent if matches!(destination.host, Host::Ip(_)) => Ok(()),
         ServerName::Absent => Err(Refusal::NoServerName),
         ServerName::NotTls => Err(Refusal::NotTls),
     }

@@ -1,4 +1,4 @@
-//! The one door to the outside: a target is checked by its name, found, checked by its address, and dialled.
+//! The one door to the outside: a destination is checked by its name, found, checked by its address, and dialled.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use super::Resolver;
 use crate::address::{self, Special};
 use crate::bounds::Bounds;
 use crate::event::{Event, Via};
-use crate::host::{Host, Target};
+use crate::host::{Destination, Host};
 use crate::rules::{Refusal, Rules};
 use crate::serving::Seat;
 
@@ -27,47 +27,52 @@ pub(super) enum Shut {
 }
 
 impl Door {
-    /// Connects to a target if the rules permit it, and logs what came of it.
-    pub(super) fn open(&self, target: &Target, by: Via, seat: &Seat) -> Result<TcpStream, Shut> {
-        let opened = self.addresses(target).and_then(|all| self.dial(&all, seat));
+    /// Connects to a destination if the rules permit it, and logs what came of it.
+    pub(super) fn open(
+        &self,
+        destination: &Destination,
+        by: Via,
+        seat: &Seat,
+    ) -> Result<TcpStream, Shut> {
+        let opened = self.addresses(destination).and_then(|all| self.dial(&all, seat));
         match opened {
             Ok((stream, address)) => {
-                (self.log)(Event::Allowed { target: target.clone(), address, by });
+                (self.log)(Event::Allowed { destination: destination.clone(), address, by });
                 Ok(stream)
             }
             Err(shut) => {
-                self.tell(target, by, &shut);
+                self.tell(destination, by, &shut);
                 Err(shut)
             }
         }
     }
 
     /// Logs why there is no connection.
-    pub(super) fn tell(&self, target: &Target, by: Via, shut: &Shut) {
-        let target = target.clone();
+    pub(super) fn tell(&self, destination: &Destination, by: Via, shut: &Shut) {
+        let destination = destination.clone();
         (self.log)(match shut {
-            Shut::Refused(refusal) => Event::Refused { target, refusal: refusal.clone(), by },
-            Shut::Failed(reason) => Event::Failed { target, reason: reason.clone(), by },
+            Shut::Refused(refusal) => Event::Refused { destination, refusal: refusal.clone(), by },
+            Shut::Failed(reason) => Event::Failed { destination, reason: reason.clone(), by },
         });
     }
 
-    /// The addresses that may be dialled for a target. DNS is asked once, and for allowed names only.
-    fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Shut> {
-        self.rules.check(target).map_err(Shut::Refused)?;
-        if let Some(address) = self.rules.resolve.get(&target.host) {
+    /// The addresses that may be dialled for a destination. DNS is asked once, and for allowed names only.
+    fn addresses(&self, destination: &Destination) -> Result<Vec<SocketAddr>, Shut> {
+        self.rules.check(destination).map_err(Shut::Refused)?;
+        if let Some(address) = self.rules.resolve.get(&destination.host) {
             return Ok(vec![*address]);
         }
-        let name = match &target.host {
+        let name = match &destination.host {
             // It passed, so it is listed itself.
-            Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, target.port)]),
+            Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, destination.port)]),
             Host::Name(name) => name,
         };
         let found = (self.resolver.0)(name).map_err(|error| Shut::Failed(error.to_string()))?;
         let mut refused = None;
         let mut good = Vec::new();
         for ip in found.into_iter().map(|it| it.to_canonical()) {
-            match self.check_address(ip, target.port) {
-                Ok(()) => good.push(SocketAddr::new(ip, target.port)),
+            match self.check_address(ip, destination.port) {
+                Ok(()) => good.push(SocketAddr::new(ip, destination.port)),
                 Err(refusal) => refused = Some(refusal),
             }
         }

@@ -110,10 +110,12 @@ impl Guest<'_> {
             Err(unread) => return self.unread(&unread),
         };
         match &request.form {
-            Form::Authority(target) => connect::serve(self, target, &said),
-            Form::Absolute(target, path) => plain::serve(self, &request, target, path, said),
+            Form::Authority(destination) => connect::serve(self, destination, &said),
+            Form::Absolute(destination, path) => {
+                plain::serve(self, &request, destination, path, said);
+            }
             Form::Origin(_) => {
-                let what = Malformed("its target is a path, and this is a proxy");
+                let what = Malformed("its destination is a path, and this is a proxy");
                 self.unread(&Unread::Malformed(what));
             }
         }

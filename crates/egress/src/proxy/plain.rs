@@ -5,7 +5,7 @@ use std::thread;
 
 use super::{Guest, reply};
 use crate::event::{Event, Via};
-use crate::host::Target;
+use crate::host::Destination;
 use crate::http::{self, Answered};
 use crate::relay::{Carried, Idle, Watched};
 use crate::wire::{self, Request};
@@ -14,15 +14,15 @@ use crate::wire::{self, Request};
 pub(super) fn serve(
     guest: Guest<'_>,
     request: &Request,
-    target: &Target,
+    destination: &Destination,
     path: &str,
     said: Vec<u8>,
 ) {
-    let outside = match guest.door.open(target, Via::Http, guest.seat) {
+    let outside = match guest.door.open(destination, Via::Http, guest.seat) {
         Ok(outside) => outside,
-        Err(shut) => return reply::shut(guest, target, &shut),
+        Err(shut) => return reply::shut(guest, destination, &shut),
     };
-    let head = head_of(request, target, path);
+    let head = head_of(request, destination, path);
     let idle = &Idle::new(guest.door.bounds.idle);
     let inside = guest.stream;
     let up = || {
@@ -44,7 +44,7 @@ pub(super) fn serve(
             Answered::Whole(count) => count,
             Answered::Broken => 0,
             Answered::Unusable(why) => {
-                let said = format!("`{target}` is allowed, but of no use: {why}.");
+                let said = format!("`{destination}` is allowed, but of no use: {why}.");
                 http::answer(inside, "502 Bad Gateway", &said);
                 0
             }
@@ -55,13 +55,13 @@ pub(super) fn serve(
         let _ = inside.shutdown(Shutdown::Read);
         Carried { sent: up.join().unwrap_or(0), received }
     });
-    guest.tell(Event::closed(target.clone(), carried));
+    guest.tell(Event::closed(destination.clone(), carried));
 }
 
 /// The head as it goes out.
-fn head_of(request: &Request, target: &Target, path: &str) -> Vec<u8> {
+fn head_of(request: &Request, destination: &Destination, path: &str) -> Vec<u8> {
     let Request { method, minor, headers, framing, .. } = request;
-    let host = target.authority(80);
+    let host = destination.authority(80);
     let mut head = format!("{method} {path} HTTP/1.{minor}\r\nHost: {host}\r\n").into_bytes();
     wire::finish_head(&mut head, headers.end_to_end(|_| false), *framing);
     head

@@ -24,8 +24,8 @@ pub(super) fn serve(guest: Guest<'_>, mut said: Vec<u8>, until: Instant) {
         guest.tell(Event::Malformed { what: "it insists on a login" });
         return relay::close_gently(guest.stream);
     }
-    let target = match guest.read(&mut said, until, Request::parse) {
-        Ok(Request::Connect(target)) => target,
+    let destination = match guest.read(&mut said, until, Request::parse) {
+        Ok(Request::Connect(destination)) => destination,
         Ok(Request::OtherCommand) => {
             return refuse(guest, "only CONNECT is served", Reply::CommandNotSupported);
         }
@@ -35,10 +35,10 @@ pub(super) fn serve(guest: Guest<'_>, mut said: Vec<u8>, until: Instant) {
         Ok(Request::NoHost) => return refuse(guest, "its host can be none", Reply::NotAllowed),
         Err(unread) => return malformed(guest, &unread, Some(Reply::Failure)),
     };
-    match guest.door.open(&target, Via::Socks, guest.seat) {
+    match guest.door.open(&destination, Via::Socks, guest.seat) {
         Ok(outside) => {
             if { guest.stream }.write_all(&Reply::Succeeded.bytes()).is_ok() {
-                connect::tunnel(guest, &target, Via::Socks, &outside, said);
+                connect::tunnel(guest, &destination, Via::Socks, &outside, said);
             }
         }
         Err(Shut::Refused(_)) => answer(guest, Reply::NotAllowed),

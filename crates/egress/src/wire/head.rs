@@ -1,7 +1,7 @@
 //! Heads of HTTP/1 messages, read more strictly than the standard asks, so that nobody reads them otherwise.
 
 use super::{Malformed, Parsed};
-use crate::host::{Target, TargetError};
+use crate::host::{Destination, DestinationError};
 
 /// How many header fields a head may have.
 const FIELDS: usize = 128;
@@ -38,13 +38,13 @@ pub struct Request {
     pub framing: Framing,
 }
 
-/// The forms of a request's target (RFC 9112, section 3.2) that somebody here serves.
+/// The forms of a request's destination (RFC 9112, section 3.2) that somebody here serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// `CONNECT host:port`
-    Authority(Target),
-    /// `http://host/path`: the target, and the rest from `/` on.
-    Absolute(Target, String),
+    Authority(Destination),
+    /// `http://host/path`: the destination, and the rest from `/` on.
+    Absolute(Destination, String),
     /// `/path`
     Origin(String),
 }
@@ -73,12 +73,12 @@ impl Request {
         let Ok(httparse::Status::Complete(length)) = request.parse(head) else {
             return Err(Malformed("its head is not in the form of HTTP/1"));
         };
-        let (Some(method), Some(target), Some(minor)) =
+        let (Some(method), Some(destination), Some(minor)) =
             (request.method, request.path, request.version)
         else {
             return Err(Malformed("its first line is not whole"));
         };
-        let form = Form::read(method, target)?;
+        let form = Form::read(method, destination)?;
         let headers = Headers::read(request.headers);
         if headers.all("host").count() > 1 {
             return Err(Malformed("it has two `Host` fields"));
@@ -94,18 +94,20 @@ impl Request {
 }
 
 impl Form {
-    fn read(method: &str, target: &str) -> Result<Self, Malformed> {
-        let bad = |_: TargetError| Malformed("its target is no host with a port");
-        if !target.bytes().all(|it| it.is_ascii_graphic()) || target.contains(['#', '\\']) {
-            return Err(Malformed("its target has a character that no URL has"));
+    fn read(method: &str, destination: &str) -> Result<Self, Malformed> {
+        let bad = |_: DestinationError| Malformed("its destination is no host with a port");
+        if !destination.bytes().all(|it| it.is_ascii_graphic()) || destination.contains(['#', '\\'])
+        {
+            return Err(Malformed("its destination has a character that no URL has"));
         }
         if method == "CONNECT" {
-            return Target::parse(target).map(Self::Authority).map_err(bad);
+            return Destination::parse(destination).map(Self::Authority).map_err(bad);
         }
-        if target.starts_with('/') {
-            return Ok(Self::Origin(target.to_owned()));
+        if destination.starts_with('/') {
+            return Ok(Self::Origin(destination.to_owned()));
         }
-        let (scheme, rest) = target.split_once("://").ok_or(Malformed("its target is no URL"))?;
+        let (scheme, rest) =
+            destination.split_once("://").ok_or(Malformed("its destination is no URL"))?;
         if scheme.eq_ignore_ascii_case("https") {
             return Err(Malformed("`https://` is reached with CONNECT"));
         }
@@ -115,8 +117,8 @@ impl Form {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let slash = if path.starts_with('/') { "" } else { "/" };
-        let target = Target::with_default(authority, Some(80)).map_err(bad)?;
-        Ok(Self::Absolute(target, format!("{slash}{path}")))
+        let destination = Destination::with_default(authority, Some(80)).map_err(bad)?;
+        Ok(Self::Absolute(destination, format!("{slash}{path}")))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Malformed, Parsed};
-use crate::host::{Host, Target};
+use crate::host::{Destination, Host};
 
 /// What a client greets with: whether it would go on without a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Greeting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// A connection.
-    Connect(Target),
+    Connect(Destination),
     /// BIND, UDP ASSOCIATE, or what is no command.
     OtherCommand,
     /// A kind of address that there is not.
@@ -97,7 +97,7 @@ impl Request {
         let Some(port) = rest.get(length..length + 2) else { return Ok(None) };
         let port = u16::from_be_bytes([port[0], port[1]]);
         let request = match host {
-            Some(host) if port != 0 => Self::Connect(Target { host, port }),
+            Some(host) if port != 0 => Self::Connect(Destination { host, port }),
             _ => Self::NoHost,
         };
         Ok(Some((request, 4 + length + 2)))

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use botpipe_egress::{
-    Allow, Bounds, Event, Host, Pattern, Refusal, Resolver, Rules, Special, Target, Via, preset,
-    presets,
+    Allow, Bounds, Destination, Event, Host, Pattern, Refusal, Resolver, Rules, Special, Via,
+    preset, presets,
 };
 
 use crate::hellos;
 use crate::world::{Origin, Served, allowing, at, knowing, layer};
 
-fn target(text: &str) -> Target {
-    Target::parse(text).unwrap()
+fn destination(text: &str) -> Destination {
+    Destination::parse(text).unwrap()
 }
 
 fn patterns(texts: &[&str]) -> Vec<Pattern> {
@@ -32,7 +32,7 @@ fn every_layer_has_to_agree() {
         layer("the operator's ceiling", &["good.example", "a.more.example", "own.example:8080"]),
     ];
     let rules = Rules { allow: Allow::Layers(vec![author, operator]), ..Rules::default() };
-    let said = |to: &str| match rules.check(&target(to)) {
+    let said = |to: &str| match rules.check(&destination(to)) {
         Ok(()) => "passes".to_owned(),
         Err(refusal) => refusal.to_string(),
     };
@@ -44,7 +44,7 @@ fn every_layer_has_to_agree() {
     assert_eq!(said("own.example:443"), "it is in network_domains, but not with this port");
     assert_eq!(said("good.example:8080"), "it is in network_domains, but not with this port");
     let none = Rules { allow: Allow::Layers(Vec::new()), ..Rules::default() };
-    assert_eq!(none.check(&target("good.example:443")), Err(Refusal::NoNetwork));
+    assert_eq!(none.check(&destination("good.example:443")), Err(Refusal::NoNetwork));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn without_a_network_the_endpoint_is_still_reached_and_nothing_beside_it() {
     let (model, trap) = (Origin::new(), Origin::new());
     let places = [("model.example", model.address), ("evil.example", trap.address)];
     let served = Served::new(Rules {
-        endpoints: vec![target("model.example:443")],
+        endpoints: vec![destination("model.example:443")],
         resolve: at(&places),
         ..Rules::default()
     });
@@ -76,10 +76,10 @@ fn without_a_network_the_endpoint_is_still_reached_and_nothing_beside_it() {
 fn what_is_denied_stays_denied() {
     let good = Origin::new();
     let mut rules = allowing(&["*.example.com", "127.0.0.1:81"]);
-    rules.endpoints = vec![target("model.example.com:443")];
+    rules.endpoints = vec![destination("model.example.com:443")];
     rules.deny = patterns(&["bad.example.com", "model.example.com", "odd.example.com:8080"]);
     rules.ports.push(8080);
-    let denied = |to: &str| matches!(rules.check(&target(to)), Err(Refusal::Denied { .. }));
+    let denied = |to: &str| matches!(rules.check(&destination(to)), Err(Refusal::Denied { .. }));
     assert!(denied("bad.example.com:80") && denied("bad.example.com:8080"));
     assert!(denied("model.example.com:443"), "an endpoint too");
     assert!(denied("odd.example.com:8080") && !denied("odd.example.com:80"));
@@ -208,19 +208,26 @@ fn what_went_through_is_told() {
     assert!(served.ask(&tunnel("mute.example:80")).starts_with("HTTP/1.1 502 "));
     good.heard();
     let by = Via::Connect;
-    let refused = |to: &str, refusal| Event::Refused { target: target(to), refusal, by };
-    let allowed =
-        |by| Event::Allowed { target: target("good.example:80"), address: good.address, by };
+    let refused = |to: &str, refusal| Event::Refused { destination: destination(to), refusal, by };
+    let allowed = |by| Event::Allowed {
+        destination: destination("good.example:80"),
+        address: good.address,
+        by,
+    };
     let place = "network_domains".to_owned();
     let kind = Special::Private;
     let expected = [
         allowed(Via::Connect),
-        Event::Closed { target: target("good.example:80"), sent: 4, received: 40 },
+        Event::Closed { destination: destination("good.example:80"), sent: 4, received: 40 },
         refused("evil.example:443", Refusal::NotListed { place }),
         refused("inner.example:80", Refusal::Address { ip: "10.1.2.3".parse().unwrap(), kind }),
-        Event::Failed { target: target("gone.example:80"), reason: "no such name".to_owned(), by },
+        Event::Failed {
+            destination: destination("gone.example:80"),
+            reason: "no such name".to_owned(),
+            by,
+        },
         allowed(Via::Http),
-        Event::Malformed { what: "its target is a path, and this is a proxy" },
+        Event::Malformed { what: "its destination is a path, and this is a proxy" },
     ];
     for event in &expected {
         served.wait_for(event);

@@ -1,11 +1,39 @@
 //! Who enforces a control, by the mechanism that its value becomes.
 
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
+use botpipe_kernel::run::Provider;
 
 use super::control::Control;
 use super::resolve::Resolved;
 
-/// Who enforces a control of a policy; `-`: there is nothing to enforce.
+/// Whether the operating system confines every process. Until it does, only a harness's own sandbox
+/// keeps anything, and the rest is refused.
+const CONFINED: bool = false;
+
+/// Who enforces a control for a process now; `by` is the provider of its turn.
+pub(super) fn enforced_now(control: Control, of: &Resolved, by: Option<&Provider>) -> &'static str {
+    let wanted = enforcer(control, of);
+    if CONFINED || matches!(wanted, "-" | "engine") {
+        return wanted;
+    }
+    let mode = of.is_said(Control::SandboxMode).then_some(of.sandbox_mode);
+    // Codex has a sandbox of its own accord, Claude Code only where one is asked for.
+    let sandboxed = match by {
+        Some(Provider::Codex(_)) => mode != Some(SandboxMode::DangerFullAccess),
+        Some(Provider::Claude(_)) => mode.is_some_and(|it| it != SandboxMode::DangerFullAccess),
+        _ => false,
+    };
+    match control {
+        Control::SandboxMode | Control::AllowWrite | Control::PermissionMode if sandboxed => {
+            "provider"
+        }
+        Control::Network if sandboxed && of.is_said(control) => "provider",
+        Control::AllowVariables if of.environment.allow.is_none() => wanted,
+        _ => "nobody",
+    }
+}
+
+/// Who enforces a control of a policy once processes are confined; `-`: there is nothing to enforce.
 pub fn enforcer(control: Control, of: &Resolved) -> &'static str {
     let confined = of.sandbox_mode != SandboxMode::DangerFullAccess;
     let nothing = "-";

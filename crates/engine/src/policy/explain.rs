@@ -1,24 +1,31 @@
 //! A run's policy as a person reads it: per process, every control with its origin and its enforcer.
 
-use botpipe_kernel::ids::{Role, StepId};
-use botpipe_kernel::plan::{Plan, PolicyLayer};
-use botpipe_kernel::run::Providers;
+use std::path::Path;
+
+use botpipe_kernel::ids::{Role, StepId, WorkflowName};
+use botpipe_kernel::plan::{self, Plan, PolicyLayer};
+use botpipe_kernel::run::{Provider, Providers};
+use botpipe_lang::Compiled;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::control::{Control, Origin};
-use super::enforcer::enforcer;
+use super::enforcer::enforced_now;
 use super::layers::of_role;
 use super::paths::Ground;
 use super::refusal::{of_process, processes};
 use super::resolve::{Resolved, value};
+use crate::config::Settings;
+use crate::request::{ProviderChoice, StartRequest};
+use crate::start::family;
 
 /// What binds a process of a step.
 ///
 /// # Shape
-/// `{"step":"implement","role":"producer","controls":[…],"refusal"?:"…"}`
+/// `{"workflow":"fix","step":"implement","role":"producer","controls":[…],"refusal"?:"…"}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bound {
+    pub workflow: WorkflowName,
     pub step: StepId,
     /// `script`: a command or a function, and what it asks for.
     pub role: Role,
@@ -44,8 +51,32 @@ pub struct ControlLine {
     pub enforcer: &'static str,
 }
 
-/// What would bind the processes of a workflow, step by step.
-pub fn explain(
+/// What would bind the processes of a run with these settings, and of the runs below it.
+pub fn explain(compiled: &Compiled, settings: &Settings, workspace: &Path) -> Vec<Bound> {
+    let Some(plan) = &compiled.plan else { return Vec::new() };
+    // Who does the turns matters only for what is refused; where nobody is found, that is not said.
+    let filled = settings.fill(compiled, workspace, StartRequest::default()).unwrap_or_default();
+    let of_run = match (filled.provider, &plan.provider) {
+        (Some(ProviderChoice::Harness(chosen)), _) => Some(chosen.provider),
+        (Some(ProviderChoice::Command { program, args }), _) => {
+            Some(Provider::Command { program, args })
+        }
+        (None, Some(plan::Provider::Command { program, args })) => {
+            Some(Provider::Command { program: program.clone(), args: args.clone() })
+        }
+        _ => None,
+    };
+    let named =
+        filled.providers.into_iter().map(|(name, chosen)| (name, chosen.provider)).collect();
+    let cast = Providers { of_run: of_run.as_ref(), named: &named };
+    let outside: Vec<PolicyLayer> = settings.policies().map(|it| it.value.clone()).collect();
+    let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
+    let ground = Ground::of_process(&root);
+    let plans = family(compiled, plan);
+    plans.iter().flat_map(|plan| of_plan(plan, cast, &outside, &ground)).collect()
+}
+
+fn of_plan(
     plan: &Plan,
     cast: Providers<'_>,
     outside: &[PolicyLayer],
@@ -53,14 +84,16 @@ pub fn explain(
 ) -> Vec<Bound> {
     let bound = processes(plan).map(|(step, role)| {
         let holds = of_role(plan, (step, role), outside, ground);
+        let by = cast.of(step, role).filter(|_| role != Role::Script);
         let controls = Control::ALL.iter().map(|control| ControlLine {
             control: *control,
             value: value(&holds, *control),
             words: words(&holds, *control),
             origin: holds.origin(*control).clone(),
-            enforcer: enforcer(*control, &holds),
+            enforcer: enforced_now(*control, &holds, by.as_ref()),
         });
         Bound {
+            workflow: plan.name.clone(),
             step: step.id.clone(),
             role,
             controls: controls.collect(),

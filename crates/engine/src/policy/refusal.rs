@@ -11,7 +11,7 @@ use super::control::{Control, Origin};
 use super::explain::words;
 use super::layers::of_role;
 use super::paths::Ground;
-use super::resolve::{Resolved, says};
+use super::resolve::{Resolved, holds_to};
 
 /// What nobody enforces with these providers, as one sentence with the line that would permit the run.
 pub(crate) fn refusal(
@@ -165,7 +165,8 @@ fn unenforced(
     let mut open = Vec::new();
     if role == Role::Script && (!calls || step.codes().any(|code| code.function().is_none())) {
         let held = |control| {
-            let by_ceiling = outside.iter().any(|it| it.ceiling && says(&it.policy, control));
+            let ceilings = outside.iter().filter(|it| it.ceiling);
+            let by_ceiling = ceilings.map(|it| &it.policy).any(|it| holds_to(it, control, holds));
             let own = matches!(holds.origin(control), Origin::Step | Origin::Turn);
             // The modes of a workflow bind the turns of agents.
             by_ceiling || (own && step.code().is_some() && !calls)
@@ -226,7 +227,6 @@ fn others(
     let confined = sandbox.is_some_and(|mode| mode != SandboxMode::DangerFullAccess);
     let open = move |control: &Control| match control {
         Control::SandboxMode | Control::AllowWrite | Control::Validation => false,
-        Control::Network => holds.network == NetworkMode::Limited,
         // What is done without asking is what the sandbox allows, or everything where there is none.
         Control::PermissionMode => match holds.permission_mode {
             PermissionMode::FullAutoSandboxed => agent && !confined,
@@ -236,7 +236,9 @@ fn others(
         // What is not narrowed needs nobody.
         Control::AllowRead => holds.allow_read != ["/"],
         Control::LocalBinding => !holds.allow_local_binding,
-        Control::Domains | Control::Presets => holds.network == NetworkMode::Limited,
+        Control::Network | Control::Domains | Control::Presets => {
+            holds.network == NetworkMode::Limited
+        }
         Control::DenyRead => !holds.deny_read.is_empty(),
         Control::DenyWrite => !holds.deny_write.is_empty(),
         Control::DenyDomains => !holds.deny_domains.is_empty(),
@@ -250,10 +252,8 @@ fn others(
     };
     let part = holds.is_said(Control::AllowWrite)
         && !holds.allow_write.iter().any(|path| path == "." || path == "/")
-        && match (holds.is_said(Control::SandboxMode), holds.sandbox_mode) {
-            (true, SandboxMode::ReadOnly | SandboxMode::DangerFullAccess) => false,
-            _ => true,
-        };
+        && !(holds.is_said(Control::SandboxMode)
+            && holds.sandbox_mode != SandboxMode::WorkspaceWrite);
     let said = Control::ALL.iter().copied().filter(|control| holds.is_said(*control));
     let found = said.filter(move |control| open(control)).map(Unenforced::Control);
     found.chain(part.then_some(Unenforced::PartOfWorkspace))

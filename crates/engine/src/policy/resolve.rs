@@ -116,7 +116,7 @@ fn over(authors: &[(Origin, &Policy)]) -> (Policy, BTreeMap<Control, Origin>) {
 }
 
 /// Whether a layer says anything of a control.
-pub(super) fn says(policy: &Policy, control: Control) -> bool {
+fn says(policy: &Policy, control: Control) -> bool {
     match control {
         Control::SandboxMode => policy.sandbox_mode.is_some(),
         Control::PermissionMode => policy.permission_mode.is_some(),
@@ -143,6 +143,23 @@ pub(super) fn says(policy: &Policy, control: Control) -> bool {
         Control::Processes => policy.limits.processes.is_some(),
         Control::Validation => policy.validation.is_some(),
         Control::Strict => policy.strict.is_some(),
+    }
+}
+
+/// Whether what holds of a control is what a ceiling says, and so stays when nobody else says it.
+pub(super) fn holds_to(ceiling: &Policy, control: Control, holds: &Resolved) -> bool {
+    match control {
+        // Without a sandbox there are no paths to be kept from, so these say that there is one.
+        Control::SandboxMode => {
+            ceiling.sandbox_mode == Some(holds.sandbox_mode)
+                || FILES.iter().any(|control| says(ceiling, *control))
+        }
+        Control::PermissionMode => ceiling.permission_mode == Some(holds.permission_mode),
+        Control::Network => ceiling.network == Some(holds.network),
+        Control::Validation => ceiling.validation == Some(holds.validation),
+        Control::LocalBinding => ceiling.allow_local_binding == Some(false),
+        Control::Strict => ceiling.strict == Some(true),
+        list => says(ceiling, list),
     }
 }
 
@@ -207,11 +224,9 @@ impl Narrowing<'_> {
         self.files(ceiling);
         self.reach(ceiling);
         self.rest(ceiling);
-        // Without a sandbox there are no paths to be kept from, so these say that there is one.
-        let of_files = FILES.iter().any(|control| says(ceiling, *control));
         for control in Control::ALL {
             let changed = value(&before, *control) != value(&self.holds, *control);
-            let said = says(ceiling, *control) || (of_files && *control == Control::SandboxMode);
+            let said = holds_to(ceiling, *control, &self.holds);
             if changed || (said && !self.holds.is_said(*control)) {
                 self.holds.origins.insert(*control, origin.clone());
             }

@@ -30,6 +30,10 @@ use crate::plan::{Budget, OnInterrupt, OnLimit, PolicyLayer, Target};
 /// stores each with a version, a sequence number, a time and the chained hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run has one that is large, and few are held at a time"
+)]
 pub enum Event {
     /// The run exists. Always the first.
     RunCreated {

@@ -7,7 +7,7 @@ pub trait Kind: Copy {}
 /// `on_limit`, `idle_timeout`.
 pub trait Runs: Kind {}
 
-/// Kinds whose turns a `policy` binds.
+/// Kinds whose processes a `policy` and `limits` bind.
 pub trait Bound: Kind {}
 
 /// Kinds with a `timeout` of their own.
@@ -55,11 +55,11 @@ kinds! {
     /// `classify`: a turn whose answer is one of a few words.
     Classify: Runs Bound Timed Talks Answers;
     /// `run`: a script.
-    Run: Runs Timed Writes Says;
+    Run: Runs Bound Timed Writes Says;
     /// `call`: a function of the host.
-    Call: Runs Timed Writes Given Says;
+    Call: Runs Bound Timed Writes Given Says;
     /// `validate`: code that judges an artifact.
-    Validate: Runs Timed;
+    Validate: Runs Bound Timed;
     /// `ask`: a person's answer picks the route.
     Ask: Timed Answers;
     /// `wait` for a time.

@@ -11,6 +11,7 @@ use serde_json::Value;
 const EDGES: &[(&str, &[&str])] = &[
     ("botpipe-kernel", &[]),
     ("botpipe-sandbox", &[]),
+    ("botpipe-egress", &[]),
     ("botpipe-lang", &["botpipe-kernel"]),
     ("botpipe-journal", &["botpipe-kernel"]),
     ("botpipe-providers", &["botpipe-kernel"]),

@@ -114,6 +114,14 @@ fn a_ceiling_of_paths_holds_without_a_sandbox_too() {
 }
 
 #[test]
+fn a_ceiling_above_what_holds_is_nobodys_word() {
+    let wide = json!({ "sandbox_mode": "danger_full_access", "network": "full", "strict": false });
+    assert_eq!(resolved(&[], &[policy(wide)]), resolved(&[], &[]));
+    let same = policy(json!({ "network": "none" }));
+    assert_eq!(resolved(&[], &[same]).origins[&Control::Network], ceiling("a.yaml"));
+}
+
+#[test]
 fn what_is_not_limited_reaches_no_domains() {
     let limited = json!({ "network": "limited", "network_domains": ["a.example"] });
     let none = resolved(&[policy(limited.clone())], &[policy(json!({ "network": "none" }))]);

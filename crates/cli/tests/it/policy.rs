@@ -1,0 +1,98 @@
+//! Policies from outside of a workflow: explained, recorded with the run, and refused where nobody enforces them.
+
+use std::fs;
+
+use crate::place::{HELLO, Place};
+
+const STEPS: &str = "
+policy: { sandbox_mode: workspace_write, allow_write: [., /srv/cache], network: limited, network_presets: [cargo] }
+steps:
+  - id: make
+    produce: Make it.
+    verify: { prompt: Judge it., policy: { sandbox_mode: read_only } }
+    limits: { memory: 2GiB, wall: 90s }
+    routes: { accepted: test, needs_rework: SELF }
+  - id: test
+    run: make test
+    policy: { network: none }
+";
+
+#[test]
+fn every_control_is_explained_with_its_origin() {
+    let place = Place::with("hello", &format!("sop: 1\nname: hello\n{STEPS}"));
+    place.write("botpipe.yaml", "policy: { deny_read: [.env], network: full }\n");
+    place.write(".nobody/botpipe/botpipe.yaml", "policy: { limits: { memory: 1GiB } }\n");
+    place.write("ci.yaml", "allow_write: [src, /srv]\ndeny_write: [docs]\n");
+    let said =
+        place.say(&["policy", "explain", "hello", "--policy-file", "ci.yaml"]).ends(0).json();
+    let bound = said["bound"].as_array().unwrap();
+    let of: Vec<_> = bound.iter().map(|it| format!("{} {}", it["step"], it["role"])).collect();
+    assert_eq!(of, [r#""make" "producer""#, r#""make" "verifier""#, r#""test" "script""#]);
+    let line = |n: usize, control: &str| {
+        let lines = bound[n]["controls"].as_array().unwrap();
+        let line = lines.iter().find(|it| it["control"] == control);
+        line.map_or_else(String::new, |it| {
+            let origin = &it["origin"];
+            let path = origin["path"].as_str().unwrap_or_default();
+            let path = path.rsplit_once("/.nobody/").map_or(path, |(_, it)| it);
+            format!(
+                "{} from {} {path}",
+                it["words"].as_str().unwrap(),
+                origin["kind"].as_str().unwrap()
+            )
+        })
+    };
+    assert_eq!(line(0, "sandbox_mode"), "workspace_write from workflow ");
+    assert_eq!(line(1, "sandbox_mode"), "read_only from turn ");
+    assert_eq!(line(0, "allow_write"), "[/srv/cache, src] from ceiling ci.yaml");
+    assert_eq!(line(2, "deny_write"), "[docs] from ceiling ci.yaml");
+    assert_eq!(line(0, "deny_read"), "[.env] from repository botpipe.yaml");
+    assert_eq!(line(0, "network_presets"), "[cargo] from workflow ");
+    assert_eq!(line(2, "network"), "none from step ");
+    assert_eq!(line(0, "limits.memory"), "1GiB from ceiling botpipe/botpipe.yaml");
+    assert_eq!(line(0, "limits.wall"), "90s from step ");
+    assert_eq!(line(0, "strict"), "false from default ");
+    assert_eq!(line(0, "deny_permissions"), "", "what bounds nothing is left out");
+    let all = place.say(&["policy", "explain", "hello", "test", "--all"]).ends(0).json();
+    assert_eq!(all["bound"][0]["controls"].as_array().unwrap().len(), 25);
+    assert!(all["bound"][0]["refusal"].as_str().unwrap().contains("step `test`"), "{all}");
+    place.say(&["policy", "explain", "hello", "none"]).ends(3);
+    place.write("ci.yaml", "allow_wirte: [src]\n");
+    let wrong = place.say(&["policy", "explain", "hello", "--policy-file", "ci.yaml"]).ends(2);
+    assert!(wrong.err.contains("did you mean `allow_write`?"), "{}", wrong.err);
+}
+
+#[test]
+fn a_ceiling_is_refused_where_nobody_enforces_it_whatever_the_workflow_relaxes() {
+    let open = "policy: { sandbox_mode: danger_full_access, validation: ignore }\n";
+    let place = Place::with("hello", &format!("{HELLO}{open}"));
+    place.write("ci.yaml", "deny_read: [~/.ssh]\n");
+    let said = place.run("hello", "true", &["--policy-file", "ci.yaml"]).ends(7);
+    assert!(said.err.contains("is held to") && said.err.contains("`ci.yaml`"), "{}", said.err);
+    let missing = place.run("hello", "true", &["--policy-file", "none.yaml"]).ends(2);
+    assert!(missing.err.contains("none.yaml"), "{}", missing.err);
+}
+
+#[test]
+fn what_an_author_relaxes_runs_with_a_warning() {
+    let policy = "policy: { deny_read: [.env], validation: warn }\n";
+    let place = Place::with("hello", &format!("{HELLO}{policy}"));
+    let answer = r#"cat > /dev/null; echo '{"outcome": {"tag": "done"}}'"#;
+    let said = place.run("hello", answer, &[]).ends(0);
+    assert!(said.err.contains("`deny_read: [.env]`, which is not enforced"), "{}", said.err);
+}
+
+#[test]
+fn a_run_keeps_the_policies_it_was_started_with() {
+    let place = Place::with("hello", HELLO);
+    place.write("ci.yaml", "sandbox_mode: danger_full_access\nallow_local_binding: true\n");
+    let asks = r#"cat > /dev/null; echo '{"outcome": {"tag": "ask", "route_fields": {"question": "Who?"}}}'"#;
+    place.run("hello", asks, &["--policy-file", "ci.yaml"]).ends(5);
+    fs::remove_file(place.path().join("ci.yaml")).unwrap();
+    let events = place.say(&["logs", "hello", "t1", "--events"]).ends(0).out;
+    let created: serde_json::Value = serde_json::from_str(events.lines().next().unwrap()).unwrap();
+    let kept = &created["event"]["policies"][0];
+    assert_eq!((&kept["from"], &kept["ceiling"]), (&"ci.yaml".into(), &true.into()), "{created}");
+    assert_eq!(kept["policy"]["allow_local_binding"], true);
+    place.say(&["answer", "hello", "t1", "--answer", "Ada"]).ends(5);
+}
