@@ -70,7 +70,6 @@ fn a_cargo_project_builds_tests_and_commits() {
 
 /// A dependency that the caller's cache has is used from there, without a network.
 #[test]
-#[expect(clippy::print_stderr, reason = "whoever runs the tests is told what was left out")]
 fn a_cargo_project_finds_what_the_callers_cache_has() {
     let home = std::env::var("CARGO_HOME")
         .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
@@ -121,13 +120,13 @@ fn an_npm_package_installs_tests_and_commits() {
     }
 }
 
-const MODULE: &str = r#"
+const MODULE: &str = r"
 mkdir -p app tests
 touch app/__init__.py tests/__init__.py
 echo 'def two(): return 2' > app/two.py
 printf 'import unittest\nfrom app.two import two\nclass Two(unittest.TestCase):\n    def test(self): self.assertEqual(two(), 2)\n' > tests/test_two.py
 printf '.venv\n__pycache__\n' > .gitignore
-"#;
+";
 
 #[test]
 fn a_python_project_gets_an_environment_tests_and_commits() {

@@ -68,7 +68,7 @@ impl Project {
         all.extend(words.iter().map(ToString::to_string));
         let mut command = Command::new(&all[0]);
         let system = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
-        let tools = self.tools.iter().map(|it| format!("{}:", it.display())).collect::<String>();
+        let tools = self.tools.as_ref().map(|it| format!("{}:", it.display())).unwrap_or_default();
         command.args(&all[1..]).env_clear().env("PATH", tools + system).env("LANG", "C.UTF-8");
         command.env("HOME", self.ground.path().join("home")).env("NO_COLOR", "1");
         command.current_dir(self.work()).stdin(Stdio::null());
