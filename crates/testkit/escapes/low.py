@@ -293,9 +293,8 @@ def tiocsti(words):
 
 def tiocsti_high(words):
     """The same with garbage in the upper half of the request, which the kernel does not look at."""
-    fd = os.open("/dev/tty", os.O_RDWR)
     for byte in words.encode():
-        call(16, fd, 0x100005412, ctypes.c_char_p(bytes([byte])))
+        call(16, 0, 0x100005412, ctypes.c_char_p(bytes([byte])))
 
 
 def tioclinux(words):
