@@ -40,7 +40,9 @@ impl Driver<'_> {
     fn look_at(&mut self, artifact: &botpipe_kernel::ids::ArtifactName) -> Result<Finding, Error> {
         self.find(artifact, None).map_err(|trouble| match trouble {
             Trouble::Fatal(error) => error,
-            Trouble::Stuck { message } => Error::Answer { why: message },
+            Trouble::Stuck { message } | Trouble::Refused { message } => {
+                Error::Answer { why: message }
+            }
             Trouble::Stopped => Error::Answer { why: "the command was stopped".to_owned() },
         })
     }

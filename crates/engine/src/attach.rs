@@ -160,12 +160,7 @@ impl Engine {
             new_session: "",
             session_cost: 0,
             session_usage: &Usage::default(),
-            access: &policy::access_in(
-                &layout,
-                &view.summary.task,
-                &policy::of_run(run, (step, turn.role), &layout),
-                (kind, harness),
-            ),
+            access: &policy::of_their_own(&policy::of_run(run, (step, turn.role), &layout)),
             has_login: harness::has_login(kind, harness),
             has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
         };

@@ -70,6 +70,10 @@ impl Driver<'_> {
                         self.tell(Input::Stuck { message })?;
                         continue;
                     }
+                    Err(perform::Trouble::Refused { message }) => {
+                        self.tell(Input::PolicyRefused { message })?;
+                        continue;
+                    }
                     Err(perform::Trouble::Fatal(error)) => return Err(error),
                 }
             }
@@ -83,6 +87,9 @@ impl Driver<'_> {
                 }
                 Err(perform::Trouble::Stuck { message }) => {
                     self.tell(Input::Stuck { message })?;
+                }
+                Err(perform::Trouble::Refused { message }) => {
+                    self.tell(Input::PolicyRefused { message })?;
                 }
                 Err(perform::Trouble::Stopped) => {
                     self.interrupted()?;

@@ -193,15 +193,10 @@ pub fn preview(
         notes.extend(more);
     }
     let (outside, ground) = (&request.policies, ground_of(workspace));
-    let cast = Providers { of_run: provider.as_ref(), named: &providers };
+    let _cast = Providers { of_run: provider.as_ref(), named: &providers };
     let in_force = |step: &Step, role: Role| {
-        let who = cast.of(step, role);
-        let by = who.as_ref().and_then(Kind::of);
-        let access = match by.filter(|_| step.asks_agent()) {
-            None => policy::UNCONFINED,
-            Some(by) => policy::access(&policy::of_role(&plan, (step, role), outside, &ground), by),
-        };
-        let text = policy::in_force(&request.pass_env, &access, by.map(|(kind, _)| kind));
+        let holds = policy::of_role(&plan, (step, role), outside, &ground);
+        let text = policy::in_force(&request.pass_env, &holds);
         serde_json::from_str(&text).unwrap_or_default()
     };
     let bound = plan.steps.iter().map(|step| {

@@ -12,12 +12,12 @@ use std::time::Duration;
 use botpipe_egress::{Event, Host};
 use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 
+use super::Refusal;
 use super::guard::Guard;
 use super::whole::{Surroundings, compile};
-use super::{Refusal, Site, View};
 use crate::environment;
 use crate::policy::Resolved;
-use crate::process::StopSwitch;
+use crate::process::{Outside as _, StopSwitch};
 
 /// A command to run in the sandbox.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Command {
         let workspace = self.workspace.canonicalize();
         let workspace = workspace
             .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
-        let site = site(workspace.clone());
+        let site = super::site::of_person(workspace.clone(), None);
         let surroundings =
             Surroundings { resolve: self.resolve.clone(), ..Surroundings::default() };
         let compiled = compile(&self.policy, &site, &surroundings)?;
@@ -124,20 +124,6 @@ impl Command {
         let ended = attend(running, wall, stop);
         drop(guard);
         Ok(ended)
-    }
-}
-
-/// The surroundings of a program that is nobody's step.
-fn site(workspace: PathBuf) -> Site {
-    let home = std::env::var_os("HOME").and_then(|home| PathBuf::from(home).canonicalize().ok());
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Site {
-        workspace,
-        home,
-        places: Vec::new(),
-        shown: Vec::new(),
-        view: View::Kept,
-        path: std::env::split_paths(&path).collect(),
     }
 }
 

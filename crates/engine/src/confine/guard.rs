@@ -10,6 +10,7 @@ use botpipe_sandbox::{Contained, Watching, watch};
 
 use super::whole::{Compiled, Door};
 use super::{Placeholders, denied::Watched};
+use crate::process::Outside;
 
 /// Told of everything that went, or was to go, over the network.
 pub(crate) type Log = Arc<dyn Fn(Event) + Send + Sync>;
@@ -50,13 +51,10 @@ impl Guard {
             _placeholders: Placeholders::make(wanted, list)?,
         })
     }
+}
 
-    /// Begins to serve a program that has just started.
-    ///
-    /// # Errors
-    /// The program must not go on: something that it may not see could be seen, or what it needs is
-    /// missing.
-    pub(crate) fn serve(&self, program: &mut Contained) -> io::Result<()> {
+impl Outside for Guard {
+    fn serve(&self, program: &mut Contained) -> io::Result<()> {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         for (listener, door) in program.take_listeners().into_iter().zip(&self.doors) {
             let log = Arc::clone(&self.log);

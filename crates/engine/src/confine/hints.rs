@@ -1,11 +1,11 @@
 //! What a refusal says to people: what was refused, and the one line of policy that would permit it.
 
-use botpipe_egress::{Event, Refusal, Target, presets};
+use botpipe_egress::{Destination, Event, Refusal, presets};
 
 /// A sentence for what did not go over the network; nothing for what did.
 pub(crate) fn of_network(event: &Event) -> Option<String> {
     match event {
-        Event::Refused { target, refusal, .. } => {
+        Event::Refused { destination: target, refusal, .. } => {
             let permit = permit(target, refusal);
             let permit = permit.map(|line| format!("; {line} permits it")).unwrap_or_default();
             Some(format!("`{target}` is not reached: {refusal}{permit}"))
@@ -18,7 +18,7 @@ pub(crate) fn of_network(event: &Event) -> Option<String> {
 }
 
 /// The line, in one: a preset where the host is of one.
-fn permit(target: &Target, refusal: &Refusal) -> Option<String> {
+fn permit(target: &Destination, refusal: &Refusal) -> Option<String> {
     let line = refusal.permit(target, &[80, 443])?;
     let host = target.host.to_string();
     let of = |hosts: &[&str]| {

@@ -68,14 +68,12 @@ const SETTINGS: [&str; 4] =
     [".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes"];
 
 /// What is laid over an empty home.
-pub(super) fn layers(home: &Path, path: &[PathBuf]) -> Vec<Layer> {
+pub(super) fn layers(home: &Path) -> Vec<Layer> {
     let mut layers = Vec::new();
-    let mut shown: Vec<PathBuf> = Vec::new();
     for Tools { folder, without } in TOOLS {
         let at = home.join(folder);
         if is_straight(&at) && at.is_dir() {
             let hidden = without.iter().map(PathBuf::from).collect();
-            shown.push(at.clone());
             layers.push(Layer::Scratch(Scratch {
                 at,
                 hidden,
@@ -84,20 +82,29 @@ pub(super) fn layers(home: &Path, path: &[PathBuf]) -> Vec<Layer> {
             }));
         }
     }
-    // Programs that were put elsewhere: with their folder, since they look beside themselves.
-    for folder in path.iter().filter(|folder| folder.starts_with(home) && *folder != home) {
-        let beside = match (folder.file_name(), folder.parent()) {
-            (Some(name), Some(parent)) if name == "bin" && parent != home => parent,
-            _ => folder,
-        };
-        if !super::within(beside, &shown) && is_straight(beside) && beside.is_dir() {
-            shown.push(beside.to_owned());
-            layers.push(Layer::Shown(beside.to_owned()));
-        }
-    }
     let settings = SETTINGS.iter().map(|name| home.join(name));
     layers.extend(settings.filter(|file| is_straight(file) && file.is_file()).map(Layer::Shown));
     layers
+}
+
+/// Programs that were put where nothing is seen, by the `PATH`: with the folder they are in, since they look
+/// for their own beside themselves.
+pub(super) fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>) -> Vec<Layer> {
+    let known: Vec<PathBuf> =
+        home.iter().flat_map(|home| TOOLS.iter().map(|it| home.join(it.folder))).collect();
+    let folders = path.iter().filter_map(|folder| folder.canonicalize().ok());
+    let unseen = folders.filter(|it| super::within(it, empty) && !super::within(it, &known));
+    let wide = |parent: &Path| empty.iter().any(|it| it == parent) || parent.ends_with(".local");
+    let mut shown: Vec<PathBuf> = unseen
+        .filter(|folder| !empty.contains(folder) && folder.is_dir())
+        .map(|folder| match folder.parent() {
+            Some(parent) if folder.ends_with("bin") && !wide(parent) => parent.to_owned(),
+            _ => folder,
+        })
+        .collect();
+    shown.sort();
+    shown.dedup();
+    shown.into_iter().map(Layer::Shown).collect()
 }
 
 /// There, and reached without a link.

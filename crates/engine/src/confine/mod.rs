@@ -1,23 +1,25 @@
 //! The policy compiler: what a resolved policy says becomes what the operating system is told.
 
 mod build_output;
-pub mod command;
+pub(crate) mod command;
 mod denied;
 mod git;
-mod guard;
-mod hints;
+pub(crate) mod guard;
+pub(crate) mod hints;
 mod home;
 mod host;
 mod paths;
 mod placeholders;
 mod protected;
 mod scan;
+pub(crate) mod site;
 mod sockets;
 mod tree;
-mod whole;
+pub(crate) mod whole;
 
 use std::path::{Path, PathBuf};
 
+use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::Layer;
 
@@ -40,10 +42,18 @@ pub(crate) struct Site {
     pub(crate) workspace: PathBuf,
     /// The home of whoever runs it, without links in its path.
     pub(crate) home: Option<PathBuf>,
-    /// Folders that are writable whatever the policy says: where its artifacts go.
+    /// The folder that is Botpipe's own: nothing of it is seen but what follows.
+    pub(crate) state: PathBuf,
+    /// Of that, what is written whatever the policy says: where artifacts go.
     pub(crate) places: Vec<PathBuf>,
-    /// The same, to be read only.
+    /// Of that, what is read.
     pub(crate) shown: Vec<PathBuf>,
+    /// Of that, what nobody sees although it lies in the others.
+    pub(crate) covered: Vec<PathBuf>,
+    /// What is written outside the workspace whatever the policy says.
+    pub(crate) granted: Vec<PathBuf>,
+    /// What is read outside the workspace whatever the policy says.
+    pub(crate) readable: Vec<PathBuf>,
     /// Whether changes of the workspace stay.
     pub(crate) view: View,
     /// Folders of programs, to be found by the `PATH`.
@@ -57,6 +67,13 @@ pub(crate) enum View {
     Kept,
     /// It may make any, and they are gone with it: how a verifier or a check looks at the work.
     Discarded,
+}
+
+impl View {
+    /// Of a turn: who judges the work looks at it as it is.
+    pub(crate) fn of(role: Role) -> Self {
+        if role == Role::Verifier { Self::Discarded } else { Self::Kept }
+    }
 }
 
 /// What the files of a program are, as the operating system is told.

@@ -72,8 +72,9 @@ impl Work<'_> {
         let (hidden, empty) = host::hidden(home);
         (self.lower, self.empty) = (hidden, empty);
         if let Some(home) = home.filter(|home| within(home, &self.empty)) {
-            self.lower.extend(home::layers(home, &self.site.path));
+            self.lower.extend(home::layers(home));
         }
+        self.lower.extend(home::programs(&self.site.path, &self.empty, home));
         if !self.reads_everything(rules) {
             for folder in host::not_of_the_system() {
                 if !within(&folder, &self.empty) {
@@ -88,7 +89,12 @@ impl Work<'_> {
                 self.lower.push(Layer::Shown(straight("allow_read", written, &path)?));
             }
         }
-        self.lower.extend(self.site.shown.iter().cloned().map(Layer::Shown));
+        self.lower.extend(self.site.readable.iter().cloned().map(Layer::Shown));
+        self.lower.extend(self.site.granted.iter().cloned().map(Layer::Writable));
+        // Files of a branch lie in there, and are laid over it.
+        if self.workspace().starts_with(&self.site.state) {
+            self.lower.push(Layer::Private(self.site.state.clone()));
+        }
         Ok(())
     }
 
@@ -100,7 +106,7 @@ impl Work<'_> {
         for written in rules.allow_write {
             let path = absolute(written, self.site);
             // The places of a step's artifacts are all that is meant by this.
-            if path.starts_with(self.workspace().join(".botpipe")) {
+            if path.starts_with(&self.site.state) {
                 continue;
             }
             if is_pattern(written) {
@@ -235,11 +241,14 @@ impl Work<'_> {
 
     /// What nobody writes, in the trees that are written.
     fn keep(&mut self, rules: &Rules<'_>, names: &Names) -> Result<(), Refusal> {
-        let own = self.workspace().join(".botpipe");
+        let own = self.site.state.clone();
         if own.is_dir() {
-            self.upper.push(Layer::Private(own));
-            let places = self.site.places.iter().cloned();
-            self.upper.extend(places.map(Layer::Writable));
+            if !self.workspace().starts_with(&own) {
+                self.upper.push(Layer::Private(own));
+            }
+            self.upper.extend(self.site.shown.iter().cloned().map(Layer::Shown));
+            self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
+            self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
         } else if within(&own, &self.roots) {
             self.stand_in(Placeholder { path: own, contents: None });
         }
@@ -420,10 +429,11 @@ impl Work<'_> {
                 Layer::Scratch(scratch) => (scratch.at.clone(), false),
             };
             let masks = matches!(layer, Layer::Masked(_));
-            if within(&path, &closed) && !masks {
+            let ours = within(&path, &self.site.places) || within(&path, &self.site.shown);
+            if within(&path, &closed) && !masks && !ours {
                 continue;
             }
-            if closes {
+            if closes && !ours {
                 closed.push(path);
             }
             self.upper.push(layer);

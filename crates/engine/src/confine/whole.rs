@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use botpipe_egress::{Allow, Host, Layer as Domains, Pattern, Rules as Reached, Target, preset};
+use botpipe_egress::{
+    Allow, Destination, Host, Layer as Domains, Pattern, Rules as Reached, preset,
+};
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use botpipe_sandbox::{Bounds, Confinement, Network};
 
@@ -47,7 +49,7 @@ pub(crate) struct Surroundings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// Somewhere in the world.
-    Host(Target),
+    Host(Destination),
     /// On this machine, by the settings of its user.
     Loopback(SocketAddr),
 }
@@ -114,7 +116,7 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
         _ => Allow::Nothing,
     };
     let remote = surroundings.endpoints.iter().filter_map(|endpoint| match endpoint {
-        Endpoint::Host(target) => Some(target.clone()),
+        Endpoint::Host(destination) => Some(destination.clone()),
         Endpoint::Loopback(_) => None,
     });
     let rules = Reached {

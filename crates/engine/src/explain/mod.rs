@@ -335,7 +335,7 @@ impl Way<'_, '_> {
 
     fn done<T>(&self, result: Result<T, Trouble>) -> Result<T, ExplainError> {
         result.map_err(|trouble| match trouble {
-            Trouble::Stuck { message } => self.not_reached(&message),
+            Trouble::Stuck { message } | Trouble::Refused { message } => self.not_reached(&message),
             Trouble::Stopped => self.not_reached("it was stopped"),
             Trouble::Fatal(error) => error.into(),
         })

@@ -4,7 +4,6 @@ mod find;
 mod home;
 mod interface;
 mod place;
-mod preflight;
 mod rollout;
 mod version;
 
@@ -18,7 +17,6 @@ pub use find::FindError;
 pub(crate) use find::{find, program};
 pub(crate) use home::{has_login, own_home, prepare, temporary_folder};
 pub(crate) use place::state_folder;
-pub(crate) use preflight::prove;
 pub(crate) use rollout::{branch, rollout};
 pub use version::{Reading, Version, VersionError, read};
 

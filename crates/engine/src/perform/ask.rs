@@ -8,17 +8,17 @@ use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::run::{
     Evidence, FailureClass, Harness, Hold, Input, Interface, Process, SessionUse, TurnResult,
 };
-use botpipe_providers::{
-    Access, Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex,
-};
+use botpipe_providers::{Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex};
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
 use super::clocks::Clocks;
+use super::confined::{Confined, Program, Refusals, confine, tell};
 use super::hold;
 use super::turn::{Activity, SIGTERM, end_of, millis};
+use crate::confine::View;
+use crate::confine::site::Needs;
 use crate::driver::Driver;
-use crate::environment;
 use crate::harness::{self, Kind};
 use crate::limits::Login;
 use crate::policy;
@@ -41,13 +41,6 @@ pub(super) fn ask(
     harness::prepare(kind, harness, driver.desk.layout.root())
         .map_err(|message| Trouble::Stuck { message })?;
     let cwd = driver.desk.layout.root().display().to_string();
-    let step = driver.current_step()?;
-    let (layout, task) = (&driver.desk.layout, &driver.desk.task);
-    let holds = policy::of_run(&driver.run, (&step, turn.role), layout);
-    let access = policy::access_in(layout, task, &holds, (kind, harness));
-    if let Err(why) = prove(driver, kind, harness, &access) {
-        return Ok(Input::PolicyRefused { message: why });
-    }
     let new_session = new_session(driver, &turn);
     let token = session.and_then(|session| session.token.as_deref());
     let from = session.and_then(|session| session.from.as_deref());
@@ -71,12 +64,12 @@ pub(super) fn ask(
         new_session: &new_session,
         session_cost: session.map_or(0, |session| session.cost),
         session_usage: &known.map(|known| known.usage.clone()).unwrap_or_default(),
-        access: &access,
+        access: &policy::UNCONFINED,
         has_login: harness::has_login(kind, harness),
         has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
     };
     let (line, mut codec) = codec_of(kind, &asked);
-    let spec = spec(driver, &turn, harness, line, codec.as_mut())?;
+    let (spec, refusals) = spec(driver, &turn, (kind, harness), line, codec.as_mut())?;
     let log = Activity::create(driver, &turn)?;
     let stop = driver.stop;
     let failed = driver.current_visit()?.attempts;
@@ -88,6 +81,9 @@ pub(super) fn ask(
         return Err(trouble);
     }
     let Some(end) = end_of(&ended.how) else { return Err(Trouble::Stopped) };
+    for sentence in tell(driver, &refusals) {
+        log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
+    }
     let stderr = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
     let report = codec.close(&end, &stderr);
     for note in &report.notes {
@@ -104,29 +100,6 @@ pub(super) fn ask(
     };
     let (result, pause) = result_of(driver, report, failed, &login)?;
     Ok(Input::TurnEnded { turn, result, evidence, pause })
-}
-
-/// Tries the sandbox once for each access that a run's turns are given.
-fn prove(
-    driver: &mut Driver<'_>,
-    kind: Kind,
-    harness: &Harness,
-    access: &Access,
-) -> Result<(), String> {
-    let proof = (harness.program.clone(), access.clone());
-    if driver.desk.proven.contains(&proof) {
-        return Ok(());
-    }
-    let (root, stage1) = (driver.desk.layout.root(), driver.parts.stage1.as_ref());
-    harness::prove(kind, harness, access, root, stage1).map_err(|why| {
-        format!(
-            "`sandbox_mode: {}` does not hold here: {why}; `policy: {{ sandbox_mode: \
-             danger_full_access }}` in the workflow permits the run without it",
-            access.sandbox.as_str()
-        )
-    })?;
-    driver.desk.proven.push(proof);
-    Ok(())
 }
 
 /// How a harness is started for a turn, and its protocol.
@@ -157,10 +130,10 @@ fn login_of(kind: Kind, harness: &Harness) -> Login {
 fn spec(
     driver: &Driver<'_>,
     turn: &TurnId,
-    harness: &Harness,
+    (kind, harness): (Kind, &Harness),
     line: CommandLine,
     codec: &mut dyn Codec,
-) -> Result<Spec, Trouble> {
+) -> Result<(Spec, Refusals), Trouble> {
     let step = driver.current_step()?;
     let mut extra = driver.turn_environment(turn)?;
     extra.extend(surroundings(harness, line.env));
@@ -169,14 +142,23 @@ fn spec(
         program: PathBuf::from(&harness.program),
         args: line.args.into_iter().map(Into::into).collect(),
         cwd: driver.desk.layout.root().to_owned(),
-        env: environment::build(std::env::vars_os(), &pass, &extra),
+        env: Vec::new(),
         containment: Containment::Auto,
         stage1: driver.parts.stage1.clone(),
         mark: Some(driver.mark_path(turn)),
         confinement: None,
     };
+    let program = Program {
+        role: turn.role,
+        view: View::of(turn.role),
+        needs: Needs::of_harness(kind, harness),
+        pass: &pass,
+        extra: &extra,
+    };
+    let Confined { launch, outside, refusals } = confine(driver, &step, program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, true);
-    Ok(Spec {
+    let spec = Spec {
+        outside,
         stdin: codec.open().into_bytes(),
         talks: codec.converses(),
         opening: clocks.opening,
@@ -188,7 +170,8 @@ fn spec(
         interrupt: Some(INTERRUPT),
         grace: GRACE,
         ..Spec::of(launch)
-    })
+    };
+    Ok((spec, refusals))
 }
 
 /// The variables that are set for a harness.

@@ -9,8 +9,10 @@ use botpipe_kernel::run::{CheckResult, CheckStatus, Input};
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
+use super::confined::{Confined, Program, confine, tell};
+use crate::confine::View;
+use crate::confine::site::Needs;
 use crate::driver::Driver;
-use crate::environment;
 use crate::process::{self, How, Reply, Spec, Stream, Watch};
 use crate::request::Notice;
 
@@ -49,6 +51,7 @@ fn one(driver: &mut Driver<'_>, check: &Check) -> Result<CheckResult, Trouble> {
         timeout: check.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
         environment: driver.visit_environment()?,
         most: OUTPUT_LIMIT,
+        view: View::Discarded,
     };
     let ended = run_script(driver, &format!("check `{name}`"), script)?;
     let status = match ended.failure {
@@ -66,6 +69,8 @@ pub(super) struct Script {
     pub(super) environment: Vec<(String, String)>,
     /// Bytes of its output that are kept.
     pub(super) most: usize,
+    /// What becomes of what it changes in the workspace.
+    pub(super) view: View,
 }
 
 /// How it ended.
@@ -88,16 +93,31 @@ pub(super) fn run_script(
         program: PathBuf::from("sh"),
         args: vec!["-c".into(), script.command.into()],
         cwd: driver.desk.layout.root().to_owned(),
-        env: environment::build(std::env::vars_os(), &driver.run.pass_env, &script.environment),
+        env: Vec::new(),
         containment: Containment::Auto,
         stage1: driver.parts.stage1.clone(),
         mark: None,
         confinement: None,
     };
-    let spec = Spec { wall: Some(script.timeout), capture_limit: script.most, ..Spec::of(launch) };
+    let step = driver.current_step()?;
+    let program = Program {
+        role: Role::Script,
+        view: script.view,
+        needs: Needs::default(),
+        pass: &driver.run.pass_env,
+        extra: &script.environment,
+    };
+    let Confined { launch, outside, refusals } = confine(driver, &step, program, launch)?;
+    let spec = Spec {
+        outside,
+        wall: Some(script.timeout),
+        capture_limit: script.most,
+        ..Spec::of(launch)
+    };
     driver.append().map_err(Trouble::Fatal)?;
     let stop = driver.stop;
     let ended = process::run(spec, &mut Onlooker { driver }, stop);
+    let refused = tell(driver, &refusals);
     let failure = match ended.how {
         How::Exited(0) | How::Dismissed => None,
         How::Exited(code) => Some(format!("exit code {code}")),
@@ -116,6 +136,9 @@ pub(super) fn run_script(
             output.push('\n');
         }
         output.push_str(&ended.stderr.text);
+    }
+    for sentence in refused {
+        output.push_str(&format!("\nbotpipe sandbox: {sentence}"));
     }
     let output = driver.desk.redactor.redact(&output).into_owned();
     Ok(ScriptEnd { failure, stdout: ended.stdout.text, output })

@@ -7,7 +7,7 @@ use botpipe_journal::RunRow;
 use botpipe_kernel::ids::{ArtifactName, Digest, Role, RunId, TaskId, WorkflowName};
 use botpipe_kernel::plan::Step;
 use botpipe_kernel::run::{Harness, Provider, Ref, Run};
-use botpipe_providers::{Access, Cassette};
+use botpipe_providers::Cassette;
 use serde_json::{Map, Value};
 
 use super::beside::Beside;
@@ -141,10 +141,8 @@ pub(crate) struct Desk {
     pub(crate) has_looked: bool,
     /// The same for those that steps and turns name.
     pub(crate) looked_at: BTreeSet<String>,
-    /// What the sandboxes of harnesses, by their programs, were seen to hold.
-    pub(crate) proven: Vec<(String, Access)>,
     /// The policies of this owner's turns that are kept.
-    pub(crate) policies: Vec<(Option<Kind>, Access, Ref)>,
+    pub(crate) policies: Vec<(String, Ref)>,
     /// The function that runs while what it asked for is done.
     pub(crate) parked: Option<super::Parked>,
     /// Records the turns, when the run is recorded.
@@ -192,7 +190,6 @@ impl Desk {
             good: BTreeMap::new(),
             has_looked: false,
             looked_at: BTreeSet::new(),
-            proven: Vec::new(),
             policies: Vec::new(),
             parked: None,
             object: Beside::default(),

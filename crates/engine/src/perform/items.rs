@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Trouble;
 use super::checks::{Script, run_script};
+use crate::confine::View;
 use crate::driver::Driver;
 use crate::workspace::selection::{Selected, select};
 use crate::workspace::worklists::{RawItem, read_value};
@@ -96,6 +97,7 @@ fn of_script(
         timeout: list.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
         environment: driver.run_environment(),
         most: MOST_BYTES,
+        view: View::Kept,
     };
     let ended = run_script(driver, &what, script)?;
     if let Some(why) = ended.failure {

@@ -9,6 +9,7 @@ mod child;
 pub(crate) mod children;
 mod clocks;
 mod code;
+mod confined;
 mod desk;
 mod earlier;
 mod enter;
@@ -48,6 +49,8 @@ use crate::error::Error;
 pub(crate) enum Trouble {
     /// It cannot be done now; the run stops and says so, and can be resumed.
     Stuck { message: String },
+    /// A policy cannot be enforced; the run stops and says so, and can be resumed.
+    Refused { message: String },
     /// The owner was told to stop while it was done.
     Stopped,
     /// The owner itself cannot go on: nothing more can be recorded.

@@ -6,7 +6,7 @@ use botpipe_kernel::plan::{Action, Choice, Route, Step, Target, Work};
 use botpipe_kernel::run::{CheckStatus, Feedback, Input, Ref, Said, SessionUse, TurnCause};
 
 use super::session::{Found, find};
-use super::{Agent, Trouble, code, earlier};
+use super::{Trouble, code, earlier};
 use crate::driver::Driver;
 use crate::policy;
 use crate::prompt::{
@@ -60,23 +60,14 @@ pub(super) fn prepare(
 /// The policy in force for a turn; the same object for the same policy, so that a turn records only
 /// its name.
 fn policy(driver: &mut Driver<'_>, step: &Step, role: Role) -> Result<Ref, Trouble> {
-    let agent = driver.agent_of(step, role).map_err(Trouble::Fatal)?;
-    let (kind, access) = match &agent {
-        Some(Agent::Harness { kind, harness }) if step.asks_agent() => {
-            let (layout, task) = (&driver.desk.layout, &driver.desk.task);
-            let holds = policy::of_run(&driver.run, (step, role), layout);
-            (Some(*kind), policy::access_in(layout, task, &holds, (*kind, harness)))
-        }
-        _ => (None, policy::UNCONFINED),
-    };
-    let known = driver.desk.policies.iter().find(|(by, of, _)| (*by, of) == (kind, &access));
-    if let Some((.., kept)) = known {
+    let holds = policy::of_run(&driver.run, (step, role), &driver.desk.layout);
+    let text = policy::in_force(&driver.run.pass_env, &holds);
+    if let Some((_, kept)) = driver.desk.policies.iter().find(|(known, _)| *known == text) {
         return Ok(kept.clone());
     }
-    let text = policy::in_force(&driver.run.pass_env, &access, kind);
     let digest = driver.parts.objects.put(text.as_bytes());
     let kept = Ref::Object(digest.map_err(|error| Trouble::Fatal(error.into()))?);
-    driver.desk.policies.push((kind, access, kept.clone()));
+    driver.desk.policies.push((text, kept.clone()));
     Ok(kept)
 }
 

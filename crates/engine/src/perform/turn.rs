@@ -14,9 +14,11 @@ use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
 use super::clocks::Clocks;
+use super::confined::{Confined, Program, confine, tell};
 use super::desk::Agent;
+use crate::confine::View;
+use crate::confine::site::Needs;
 use crate::driver::Driver;
-use crate::environment;
 use crate::process::{self, Clock, Ended, How, Reply, Spec, Stream, Watch};
 use crate::prompt::control_line;
 use crate::workspace::files::Hasher;
@@ -85,14 +87,27 @@ fn run_program(
         program: PathBuf::from(&argv[0]),
         args: argv[1..].iter().map(Into::into).collect(),
         cwd: driver.desk.layout.root().to_owned(),
-        env: environment::build(std::env::vars_os(), &driver.run.pass_env, &extra),
+        env: Vec::new(),
         containment: Containment::Auto,
         stage1: driver.parts.stage1.clone(),
         mark: Some(driver.mark_path(&turn)),
         confinement: None,
     };
+    let needs = match turn.role.is_code() {
+        true => Needs::default(),
+        false => Needs::of_program(&argv[0], &argv[1..]),
+    };
+    let program = Program {
+        role: turn.role,
+        view: View::of(turn.role),
+        needs,
+        pass: &driver.run.pass_env,
+        extra: &extra,
+    };
+    let Confined { launch, outside, refusals } = confine(driver, &step, program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, false);
     let spec = Spec {
+        outside,
         stdin,
         wall: clocks.wall,
         idle: clocks.idle,
@@ -109,6 +124,9 @@ fn run_program(
     }
     if matches!(ended.how, How::Stopped { .. }) {
         return Err(Trouble::Stopped);
+    }
+    for sentence in tell(driver, &refusals) {
+        log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
     }
     let activity = log.finish();
     let result = result_of(driver, &turn, &argv[0], &ended)?;

@@ -10,7 +10,7 @@ mod paths;
 mod refusal;
 mod resolve;
 
-pub(crate) use access::{UNCONFINED, access, access_in, in_force};
+pub(crate) use access::{UNCONFINED, in_force, of_their_own};
 pub use control::{Control, Origin};
 pub use enforcer::enforcer;
 pub use explain::{Bound, ControlLine, explain};

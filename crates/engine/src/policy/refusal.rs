@@ -6,12 +6,11 @@ use botpipe_kernel::plan::{
 };
 use botpipe_kernel::run::{Provider, Providers};
 
-use super::access::keeps_offline;
 use super::control::{Control, Origin};
 use super::explain::words;
 use super::layers::of_role;
 use super::paths::Ground;
-use super::resolve::{Resolved, holds_to};
+use super::resolve::Resolved;
 
 /// What nobody enforces with these providers, as one sentence with the line that would permit the run.
 pub(crate) fn refusal(
@@ -75,13 +74,6 @@ pub(super) fn of_process(
     let (step, role) = process;
     let (control, what) = (found.control(), found.shown(holds));
     let who = who(holds, (step, role), control);
-    if found == Unenforced::OnlineReadOnly {
-        return Some(format!(
-            "{who} `{}` asks for `network: full` with `sandbox_mode: read_only`, which `codex exec` cannot \
-             give; without the `network` the step runs offline, and with Codex's app server it has it",
-            step.id
-        ));
-    }
     let permit = found.permit();
     let (why, by_file) = (found.why(role), holds.origin(control));
     Some(match by_file {
@@ -100,35 +92,32 @@ pub(super) fn of_process(
     })
 }
 
-/// What nobody enforces of a process.
+/// A control that nobody enforces on a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unenforced {
     Control(Control),
-    /// A harness keeps to it only in its own sandbox.
-    NoSandbox(Control),
-    OnlineReadOnly,
-    PartOfWorkspace,
 }
 
 impl Unenforced {
     fn control(self) -> Control {
-        match self {
-            Self::Control(control) | Self::NoSandbox(control) => control,
-            Self::OnlineReadOnly => Control::Network,
-            Self::PartOfWorkspace => Control::AllowWrite,
-        }
+        let Self::Control(control) = self;
+        control
     }
 
     /// The control as a file would say it.
     fn shown(self, holds: &Resolved) -> String {
         let control = self.control();
         let said = format!("`{control}: {}`", words(holds, control));
-        if matches!(self, Self::NoSandbox(_)) { said + " without a sandbox" } else { said }
+        let files =
+            [Control::AllowRead, Control::DenyRead, Control::AllowWrite, Control::DenyWrite];
+        if files.contains(&control) { said + " without a sandbox" } else { said }
     }
 
     fn why(self, role: Role) -> &'static str {
-        match self {
-            Self::PartOfWorkspace => "nobody enforces that only a part of the workspace is written",
+        match self.control() {
+            Control::Memory | Control::Cpu | Control::Processes | Control::Strict => {
+                "that is only kept in part (`strict`)"
+            }
             _ if role == Role::Script => "nobody enforces that on what is run here",
             _ => "nobody enforces that with this provider",
         }
@@ -142,121 +131,69 @@ impl Unenforced {
     /// What permits the run.
     fn permit(self) -> String {
         match self.control() {
-            Control::SandboxMode => "`sandbox_mode: danger_full_access`".to_owned(),
-            Control::Network => "`network: full`".to_owned(),
-            Control::LocalBinding => "`allow_local_binding: true`".to_owned(),
-            Control::AllowRead => "`allow_read: [/]`".to_owned(),
-            Control::AllowWrite => "`.` in `allow_write`".to_owned(),
+            Control::PermissionMode => {
+                "`permission_mode: full_auto_sandboxed` (or, without a sandbox, `full_auto_unsandboxed`)"
+                    .to_owned()
+            }
+            Control::AllowRead | Control::DenyRead | Control::AllowWrite | Control::DenyWrite => {
+                "`sandbox_mode: workspace_write`".to_owned()
+            }
+            Control::DenyDomains => "`network: limited`".to_owned(),
             Control::Strict => "`strict: false`".to_owned(),
             control => format!("no `{control}`"),
         }
     }
 }
 
-/// The controls that nobody enforces. Everything that says so is here: once the operating system
-/// confines every process, this asks that instead.
+/// The controls that nobody enforces: the operating system keeps the rest around every process.
 fn unenforced(
     holds: &Resolved,
     (step, role): (&Step, Role),
     by: Option<&Provider>,
-    outside: &[PolicyLayer],
+    _outside: &[PolicyLayer],
 ) -> Vec<Unenforced> {
     let calls = step.codes().any(|code| code.function().is_some());
-    let mut open = Vec::new();
-    if role == Role::Script && (!calls || step.codes().any(|code| code.function().is_none())) {
-        let held = |control| {
-            let ceilings = outside.iter().filter(|it| it.ceiling);
-            let by_ceiling = ceilings.map(|it| &it.policy).any(|it| holds_to(it, control, holds));
-            let own = matches!(holds.origin(control), Origin::Step | Origin::Turn);
-            // The modes of a workflow bind the turns of agents.
-            by_ceiling || (own && step.code().is_some() && !calls)
-        };
-        let confined = holds.sandbox_mode != SandboxMode::DangerFullAccess;
-        if confined && held(Control::SandboxMode) {
-            open.push(Unenforced::Control(Control::SandboxMode));
-        }
-        if holds.network == NetworkMode::None && held(Control::Network) {
-            open.push(Unenforced::Control(Control::Network));
-        }
-        open.extend(others(holds, false, None));
-    }
+    let agent = role != Role::Script || calls;
     match by {
         // A recording runs nothing.
-        None | Some(Provider::Replay { .. }) => {}
-        Some(_) if role == Role::Script && !calls => {}
-        Some(by) => {
-            open.extend(of_agent(holds, by));
-            let mode = holds.is_said(Control::SandboxMode).then_some(holds.sandbox_mode);
-            open.extend(others(holds, true, mode.filter(|_| is_harness(by))));
-        }
-    }
-    open
-}
-
-fn is_harness(by: &Provider) -> bool {
-    matches!(by, Provider::Codex(_) | Provider::Claude(_))
-}
-
-/// Sandbox and network of a turn.
-fn of_agent(holds: &Resolved, by: &Provider) -> Option<Unenforced> {
-    let mode = holds.is_said(Control::SandboxMode).then_some(holds.sandbox_mode);
-    let confined = mode.is_some_and(|mode| mode != SandboxMode::DangerFullAccess);
-    let network = holds.is_said(Control::Network).then_some(holds.network);
-    let offline = network == Some(NetworkMode::None);
-    match by {
-        Provider::Codex(it)
-            if network == Some(NetworkMode::Full)
-                && mode.is_some_and(|mode| keeps_offline(it, mode)) =>
-        {
-            Some(Unenforced::OnlineReadOnly)
-        }
-        _ if is_harness(by) => (offline && mode.is_some() && !confined)
-            .then_some(Unenforced::NoSandbox(Control::Network)),
-        _ if confined => Some(Unenforced::Control(Control::SandboxMode)),
-        _ if offline => Some(Unenforced::Control(Control::Network)),
-        _ => None,
+        None | Some(Provider::Replay { .. }) if role != Role::Script => Vec::new(),
+        _ => open(holds, agent),
     }
 }
 
-/// The controls that no provider keeps; `sandbox` is that of a harness, where one is said.
-fn others(
-    holds: &Resolved,
-    agent: bool,
-    sandbox: Option<SandboxMode>,
-) -> impl Iterator<Item = Unenforced> {
-    let confined = sandbox.is_some_and(|mode| mode != SandboxMode::DangerFullAccess);
-    let open = move |control: &Control| match control {
-        Control::SandboxMode | Control::AllowWrite | Control::Validation => false,
+/// What is open for a process; `agent`: it may be asked to do something of its own accord.
+fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
+    let confined = holds.sandbox_mode != SandboxMode::DangerFullAccess;
+    let open = |control: &Control| match control {
         // What is done without asking is what the sandbox allows, or everything where there is none.
         Control::PermissionMode => match holds.permission_mode {
             PermissionMode::FullAutoSandboxed => agent && !confined,
             PermissionMode::FullAutoUnsandboxed => agent && confined,
             _ => agent,
         },
-        // What is not narrowed needs nobody.
-        Control::AllowRead => holds.allow_read != ["/"],
-        Control::LocalBinding => !holds.allow_local_binding,
-        Control::Network | Control::Domains | Control::Presets => {
-            holds.network == NetworkMode::Limited
-        }
-        Control::DenyRead => !holds.deny_read.is_empty(),
-        Control::DenyWrite => !holds.deny_write.is_empty(),
-        Control::DenyDomains => !holds.deny_domains.is_empty(),
         Control::AllowPermissions => agent && !holds.permissions.allow.is_empty(),
         Control::AskPermissions => agent && !holds.permissions.ask.is_empty(),
         Control::DenyPermissions => agent && !holds.permissions.deny.is_empty(),
-        Control::DenyVariables => !holds.environment.deny.is_empty(),
-        Control::SetVariables => !holds.environment.set.is_empty(),
-        Control::Strict => holds.strict,
-        _ => true,
+        Control::AllowRead => !confined && holds.allow_read != ["/"],
+        Control::DenyRead => !confined && !holds.deny_read.is_empty(),
+        Control::DenyWrite => !confined && !holds.deny_write.is_empty(),
+        Control::AllowWrite => {
+            !confined && !holds.allow_write.iter().any(|path| path == "." || path == "/")
+        }
+        Control::DenyDomains => {
+            holds.network == NetworkMode::Full && !holds.deny_domains.is_empty()
+        }
+        Control::Memory | Control::Cpu | Control::Processes => holds.strict,
+        Control::Strict => holds.strict && !holds.deny_read.is_empty() && writes_workspace(holds),
+        _ => false,
     };
-    let part = holds.is_said(Control::AllowWrite)
-        && !holds.allow_write.iter().any(|path| path == "." || path == "/")
-        && !(holds.is_said(Control::SandboxMode)
-            && holds.sandbox_mode != SandboxMode::WorkspaceWrite);
-    let said = Control::ALL.iter().copied().filter(|control| holds.is_said(*control));
-    let found = said.filter(move |control| open(control)).map(Unenforced::Control);
-    found.chain(part.then_some(Unenforced::PartOfWorkspace))
+    let said = Control::ALL.iter().filter(|control| holds.is_said(**control));
+    said.filter(|control| open(control)).map(|control| Unenforced::Control(*control)).collect()
+}
+
+/// What turns up in a tree that is written is only covered when it is seen.
+fn writes_workspace(holds: &Resolved) -> bool {
+    holds.sandbox_mode == SandboxMode::WorkspaceWrite && !holds.allow_write.is_empty()
 }
 
 /// Whose policy it is, in words.

@@ -14,6 +14,6 @@ pub use botpipe_sandbox::enter_if_stage1;
 pub use flight::in_flight;
 pub use output::Output;
 pub(crate) use pipes::readable;
-pub use spec::{Clock, Ended, How, LINE_LIMIT, Reply, Spec, Stream, Watch};
+pub use spec::{Clock, Ended, How, LINE_LIMIT, Outside, Reply, Spec, Stream, Watch};
 pub use stop::StopSwitch;
 pub use supervise::run;

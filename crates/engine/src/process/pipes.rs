@@ -148,7 +148,7 @@ impl Pipes {
 
 /// Adds what is there, and says where.
 /// Waits until a descriptor can be read, or this long.
-pub(crate) fn readable(fd: std::os::fd::BorrowedFd<'_>, patience: Option<std::time::Duration>) {
+pub(crate) fn readable(fd: BorrowedFd<'_>, patience: Option<Duration>) {
     let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
     let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     // Interrupted: whoever waits looks for himself.

@@ -1,8 +1,9 @@
 //! What to run and what became of it: plain data.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use botpipe_sandbox::{Identity, Launch, Used};
+use botpipe_sandbox::{Contained, Identity, Launch, Used};
 
 use super::output::Output;
 
@@ -11,6 +12,8 @@ use super::output::Output;
 pub struct Spec {
     /// What to start and how it is contained.
     pub launch: Launch,
+    /// What stands around it from outside, and serves it once it has started.
+    pub outside: Option<Arc<dyn Outside>>,
     /// What it can read on its standard input, at first.
     pub stdin: Vec<u8>,
     /// Whether its input stays open for what the watcher sends, until it says [`Reply::finished`].
@@ -44,6 +47,7 @@ impl Spec {
     pub fn of(launch: Launch) -> Self {
         Self {
             launch,
+            outside: None,
             stdin: Vec::new(),
             talks: false,
             wall: None,
@@ -59,6 +63,15 @@ impl Spec {
             linger: GRACE,
         }
     }
+}
+
+/// What stands around a confined program: who answers on its network, who covers what turns up.
+pub trait Outside: std::fmt::Debug + Send + Sync {
+    /// Begins to serve a program that has just started.
+    ///
+    /// # Errors
+    /// The program must not go on, and is ended.
+    fn serve(&self, program: &mut Contained) -> std::io::Result<()>;
 }
 
 /// How long a program may take to leave off, unless told.

@@ -30,6 +30,11 @@ pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
         Ok(contained) => contained,
         Err(error) => return failed(error.to_string(), error.errno()),
     };
+    if let Some(outside) = &spec.outside
+        && let Err(error) = outside.serve(&mut contained)
+    {
+        return failed(format!("serve the program from outside: {error}"), error.raw_os_error());
+    }
     let clocks = Clocks::of(&spec, start);
     let sinks = [(); 2].map(|()| Sink::new(spec.line_limit, spec.capture_limit));
     let pipes = Pipes::of(&mut contained, spec.stdin, spec.talks);

@@ -30,6 +30,7 @@ mod groups;
 pub mod kind;
 mod output;
 mod outside;
+mod policy;
 mod route;
 mod schema;
 mod scripts;
@@ -42,15 +43,17 @@ mod worklist;
 mod yaml;
 
 pub use botpipe_kernel::plan::{
-    Isolation, Join, NetworkMode, OnInterrupt, OnLimit, SandboxMode, Settle, Visibility,
+    Isolation, Join, NetworkMode, OnInterrupt, OnLimit, PermissionMode, SandboxMode, Settle,
+    Validation, Visibility,
 };
 pub use botpipe_kernel::run::Verdict;
 
 pub use artifact::{Artifact, Json, Plain, Write};
-pub use bounds::{Budget, Harness, Limits, Policy, Provider, Retry, TurnProvider};
+pub use bounds::{Budget, Harness, Limits, Provider, Retry, TurnProvider};
 pub use code::{Call, Code};
 pub use groups::{Branch, Over, Reference};
 pub use output::{Expression, Output};
+pub use policy::{Bounds, Environment, Policy};
 pub use route::{Control, GlobalRoute, Helper, Route, Target};
 pub use schema::{Fields, Schema, SchemaFile, Shape, WholeSchema};
 pub use step::Step;

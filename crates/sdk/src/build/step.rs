@@ -7,9 +7,10 @@ use botpipe_kernel::plan::{OnInterrupt, OnLimit};
 use serde_json::Value;
 
 use super::artifact::{Write, writes};
-use super::bounds::{Budget, Policy, Retry, TurnProvider};
+use super::bounds::{Budget, Retry, TurnProvider};
 use super::code::Code;
 use super::kind::{Answers, Bound, Given, Picks, Runs, Says, Talks, Timed, Writes};
+use super::policy::{Bounds, Policy};
 use super::route::{Control, Helper, Route};
 use super::schema::{Shape, WholeSchema};
 use super::tree::{Map, Node, duration, texts, word};
@@ -144,9 +145,14 @@ impl<K: Runs> Step<K> {
 }
 
 impl<K: Bound> Step<K> {
-    /// What an agent's commands may do in it.
+    /// What its processes may do.
     pub fn policy(self, policy: Policy) -> Self {
         self.put("policy", policy)
+    }
+
+    /// What each of its processes may use.
+    pub fn limits(self, bounds: Bounds) -> Self {
+        self.put("limits", bounds)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Turns of an agent and the conversations they belong to.
 
 use super::artifact::{Write, writes};
-use super::bounds::{Policy, TurnProvider};
+use super::bounds::TurnProvider;
+use super::policy::Policy;
 use super::tree::{Map, Node, texts};
 
 /// How long a conversation is kept.

@@ -6,8 +6,9 @@ use botpipe_lang::SourceFile;
 
 use super::artifact::Artifact;
 use super::beside::Beside;
-use super::bounds::{Budget, Limits, Policy, Provider};
+use super::bounds::{Budget, Limits, Provider};
 use super::output::Output;
+use super::policy::Policy;
 use super::route::{GlobalRoute, Helper};
 use super::schema::Shape;
 use super::step::Step;

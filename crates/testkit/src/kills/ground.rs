@@ -190,6 +190,8 @@ impl Ground {
     /// `botpipe` with these words, in the workspace.
     pub(super) fn botpipe(&self, botpipe: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(botpipe);
+        // The agent keeps its ledger there, beside the workspace.
+        command.env("BOTPIPE_ALLOW_WRITE", &self.folder);
         command.args(words).current_dir(self.workspace()).env("NO_COLOR", "1");
         command.stdin(Stdio::null());
         command

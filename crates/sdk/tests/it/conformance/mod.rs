@@ -5,6 +5,7 @@ mod basics;
 mod code;
 mod groups;
 mod items;
+mod policies;
 mod shipped;
 mod words;
 mod words_used;
@@ -62,7 +63,8 @@ type Table = Vec<(&'static str, fn() -> WorkflowBuilder)>;
 
 fn cases() -> Vec<Case> {
     let of_corpus: Table =
-        [basics::all(), agents::all(), groups::all(), items::all(), code::all()].concat();
+        [basics::all(), agents::all(), groups::all(), items::all(), code::all(), policies::all()]
+            .concat();
     let of_corpus = of_corpus.into_iter().map(|(name, built)| {
         let file = corpus().join(name).with_extension("sop.yaml");
         Case { built: built().folder(file.parent().unwrap()), file }
