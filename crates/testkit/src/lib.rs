@@ -4,6 +4,7 @@ pub mod acp;
 pub mod agent;
 pub mod claude;
 pub mod codex;
+pub mod escapes;
 pub mod harness;
 pub mod kills;
 pub mod model;

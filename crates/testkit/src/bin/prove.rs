@@ -1,14 +1,15 @@
-//! Runs a proof whole and writes its page: `prove kills`, `prove children-kills`, `prove harness-kills`.
+//! Runs a proof whole and writes its page: `prove kills`, `children-kills`, `harness-kills`, `escapes`.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use botpipe_testkit::escapes::{self, Adapter};
 use botpipe_testkit::kills::{self, Programs, Size, children, cuts};
 use tempfile::TempDir;
 
-const USAGE: &str = "usage: prove kills|children-kills|harness-kills --out FILE --date DATE
-    [--trials N] [--seed N] [--about TEXT]
+const USAGE: &str = "usage: prove kills|children-kills|harness-kills|escapes --out FILE --date DATE
+    [--trials N] [--seed N] [--about TEXT] [--only TEXT] [--caller root|user] [--bare yes]
 
 kills: kills 200 runs (or N), half of them at times spread evenly over the run, half between two
 deeds of Botpipe; resumes each; judges by the agent's ledger and the tree.
@@ -17,6 +18,8 @@ third at times spread evenly over the run, a third between any two deeds, a thir
 around a pause; a person goes on; judges by the agent's ledger and the tree.
 harness-kills: kills Botpipe inside 15 turns (or N) of the real Codex CLI and as many of Claude Code,
 which must be installed; resumes each; judges by the log of the loopback model and the tree.
+escapes: attempts to break out of `botpipe sandbox`, each first made without it, as root and as a user; with
+`--only`, those whose topic or name has this text; with `--bare yes`, only without the sandbox.
 `botpipe` and `fake-agent` are taken from this program's own folder.";
 
 fn main() -> ExitCode {
@@ -40,6 +43,9 @@ struct Wanted {
     about: String,
     trials: Option<usize>,
     seed: u64,
+    only: String,
+    caller: Option<String>,
+    bare: bool,
 }
 
 /// How many trials had a fault.
@@ -51,6 +57,7 @@ fn prove() -> Result<usize, String> {
         "kills" => of_kills(&wanted()?),
         "children-kills" => of_children_kills(&wanted()?),
         "harness-kills" => of_harness_kills(&wanted()?),
+        "escapes" => of_escapes(&wanted()?),
         _ => Err(USAGE.to_owned()),
     }
 }
@@ -59,6 +66,7 @@ impl Wanted {
     fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut out, mut date, mut about) = (None, None, String::new());
         let (mut trials, mut seed) = (None, 1);
+        let (mut only, mut caller, mut bare) = (String::new(), None, false);
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("`{word}` has no value; {USAGE}"))?;
             let number = || value.parse::<usize>().map_err(|_| format!("`{value}` is no number"));
@@ -67,11 +75,15 @@ impl Wanted {
                 "--date" => date = Some(value),
                 "--about" => about = value,
                 "--trials" => trials = Some(number()?),
+                "--only" => only = value,
+                "--caller" => caller = Some(value),
+                "--bare" => bare = value == "yes",
                 "--seed" => seed = number()? as u64,
                 _ => return Err(format!("`{word}` is unknown; {USAGE}")),
             }
         }
-        Ok(Self { out: out.ok_or(USAGE)?, date: date.ok_or(USAGE)?, about, trials, seed })
+        let (out, date) = (out.ok_or(USAGE)?, date.ok_or(USAGE)?);
+        Ok(Self { out, date, about, trials, seed, only, caller, bare })
     }
 
     /// Writes the page; how many trials had a fault, whose grounds then stay.
@@ -136,6 +148,28 @@ fn of_harness_kills(wanted: &Wanted) -> Result<usize, String> {
     let proof = proof.map_err(|error| in_full(&error))?;
     let page = cuts::markdown(&proof, &wanted.date, &wanted.about);
     wanted.write(&page, proof.count(), proof.faulty(), scratch)
+}
+
+fn of_escapes(wanted: &Wanted) -> Result<usize, String> {
+    let botpipe = sibling("botpipe")?;
+    let base = botpipe.parent().unwrap_or(&botpipe);
+    let mut callers = escapes::callers(&botpipe, base)?;
+    if let Some(name) = &wanted.caller {
+        callers.retain(|it| it.to_string() == *name);
+    }
+    let mut attempts = escapes::all().map_err(|error| in_full(&error))?;
+    attempts.retain(|it| it.topic.contains(&wanted.only) || it.name.contains(&wanted.only));
+    let adapter = if wanted.bare { Adapter::Bare } else { Adapter::Botpipe(botpipe.clone()) };
+    let scratch = tempfile::tempdir_in(base).map_err(|error| error.to_string())?;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(scratch.path(), open).map_err(|error| error.to_string())?;
+    let proof = escapes::prove(&attempts, &adapter, &callers, scratch.path(), &say);
+    let proof = proof.map_err(|error| in_full(&error))?;
+    let page = escapes::markdown(&proof, &wanted.date, &wanted.about);
+    let faulty = escapes::faults(&proof).len();
+    std::fs::write(&wanted.out, page).map_err(|error| error.to_string())?;
+    say(&format!("{} attempts, {faulty} faults: {}", proof.attempts, wanted.out.display()));
+    Ok(faulty)
 }
 
 /// The programs beside this one, the agent with this script.

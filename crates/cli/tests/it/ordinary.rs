@@ -1,0 +1,195 @@
+//! Ordinary projects in the sandbox without any setting: they build, test and commit, and leave caches alone.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use botpipe_testkit::escapes::Caller;
+
+use crate::escapes::{has_sandbox, whoever};
+use crate::ordinary_ground::{Project, Tools};
+
+/// Those who can run these programs. Who cannot is left out, and that is said.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is told what was left out")]
+fn with(programs: &[&str]) -> Vec<Caller> {
+    if !has_sandbox() {
+        return Vec::new();
+    }
+    let mut callers = whoever();
+    callers.retain(|caller| {
+        programs.iter().all(|program| {
+            let mut words = caller.words();
+            words.extend(["sh", "-c", "command -v \"$0\" > /dev/null", program].map(str::to_owned));
+            let mut command = Command::new(&words[0]);
+            command
+                .args(&words[1..])
+                .env("PATH", format!("/usr/local/bin:/usr/bin:/bin:{}", go().display()));
+            let found = command.status().is_ok_and(|it| it.success());
+            if !found {
+                eprintln!("SKIPPED, as {caller}: `{program}` is not there");
+            }
+            found
+        })
+    });
+    callers
+}
+
+/// Where Go is, when it is not among the system's programs.
+fn go() -> PathBuf {
+    PathBuf::from("/usr/local/go/bin")
+}
+
+/// The tool chain that runs these tests: a folder with `bin/cargo`.
+fn cargo() -> PathBuf {
+    let cargo =
+        std::env::var_os("CARGO").map_or_else(|| PathBuf::from("/usr/bin/cargo"), PathBuf::from);
+    cargo.parent().unwrap().parent().unwrap().to_owned()
+}
+
+const CRATE: &str = r#"
+mkdir -p src dep/src
+printf '[package]\nname = "p"\nversion = "0.1.0"\nedition = "2021"\n[workspace]\n[dependencies]\ndep = { path = "dep" }\n' > Cargo.toml
+printf '[package]\nname = "dep"\nversion = "0.1.0"\nedition = "2021"\n' > dep/Cargo.toml
+echo 'pub fn two() -> u32 { 2 }' > dep/src/lib.rs
+printf 'fn main() { println!("{}", dep::two()); }\n#[test]\nfn two() { assert_eq!(dep::two(), 2); }\n' > src/main.rs
+echo target > .gitignore
+"#;
+
+#[test]
+fn a_cargo_project_builds_tests_and_commits() {
+    for caller in with(&[]) {
+        let project = Project::make(caller, Tools::Rust(cargo()), CRATE);
+        project.works("cargo build -q && cargo test -q && test \"$(target/debug/p)\" = 2");
+        project.works("git add -A && git commit -qm built");
+        project.host(
+            "test -x target/debug/p && git log --format=%s | grep -qx built && git fsck --strict",
+        );
+        project.fetching_names("cargo", "cargo add botpipe-nothing-like-this");
+        project.fetching_asks("cargo", "index.crates.io", "cargo add botpipe-nothing-like-this");
+    }
+}
+
+/// A dependency that the caller's cache has is used from there, without a network.
+#[test]
+fn a_cargo_project_finds_what_the_callers_cache_has() {
+    let home = std::env::var("CARGO_HOME")
+        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap_or_default()));
+    let found = Command::new("sh")
+        .args(["-c", "ls $0/registry/cache/*/fastrand-2*.crate && ls $0/registry/index/*/.cache/fa/st/fastrand", &home])
+        .output()
+        .unwrap();
+    if !found.status.success() {
+        eprintln!("SKIPPED: the registry's cache in `{home}` has no `fastrand`");
+        return;
+    }
+    for caller in with(&[]) {
+        if caller != Caller::own() {
+            continue; // the cache is ours
+        }
+        let text = format!(
+            "mkdir -p src ~/.cargo/registry && cd {home}/registry && for f in index/*/config.json \
+             index/*/.cache/fa/st/fastrand cache/*/fastrand-2*.crate; do mkdir -p ~/.cargo/registry/$(dirname $f); \
+             cp $f ~/.cargo/registry/$f; done; cd - > /dev/null\n\
+             printf '[package]\\nname = \"p\"\\nversion = \"0.1.0\"\\nedition = \"2021\"\\n[workspace]\\n[dependencies]\\nfastrand = \"2\"\\n' > Cargo.toml\n\
+             echo 'fn main() {{ fastrand::seed(1); println!(\"{{}}\", fastrand::u8(5..6)); }}' > src/main.rs\n\
+             echo target > .gitignore; cargo generate-lockfile -q --offline; cargo fetch -q --offline"
+        );
+        let project = Project::make(caller, Tools::Rust(cargo()), &text);
+        project.works("cargo build -q && test \"$(target/debug/p)\" = 5");
+    }
+}
+
+const PACKAGE: &str = r#"
+mkdir -p dep test
+printf '{"name":"dep","version":"1.0.0","main":"index.js"}' > dep/package.json
+echo 'module.exports = () => 2;' > dep/index.js
+printf '{"name":"p","version":"1.0.0","scripts":{"test":"node --test test/"},"dependencies":{"dep":"file:dep"}}' > package.json
+printf 'const test = require("node:test"); test("two", () => require("assert").equal(require("dep")(), 2));' > test/two.test.js
+echo node_modules > .gitignore
+"#;
+
+#[test]
+fn an_npm_package_installs_tests_and_commits() {
+    for caller in with(&["node", "npm"]) {
+        let project = Project::make(caller, Tools::System, PACKAGE);
+        project.works("npm install --no-audit --no-fund --loglevel=error && npm test");
+        project.works("git add -A && git commit -qm tested");
+        project.host("test -e node_modules/dep/index.js && git log --format=%s | grep -qx tested");
+        let fetch = "npm install --no-audit --no-fund --fetch-retries=0 --fetch-timeout=5000 botpipe-nothing-like-this";
+        project.fetching_names("npm", fetch);
+        project.fetching_asks("npm", "registry.npmjs.org", fetch);
+    }
+}
+
+const MODULE: &str = r"
+mkdir -p app tests
+touch app/__init__.py tests/__init__.py
+echo 'def two(): return 2' > app/two.py
+printf 'import unittest\nfrom app.two import two\nclass Two(unittest.TestCase):\n    def test(self): self.assertEqual(two(), 2)\n' > tests/test_two.py
+printf '.venv\n__pycache__\n' > .gitignore
+";
+
+#[test]
+fn a_python_project_gets_an_environment_tests_and_commits() {
+    for caller in with(&["python3"]) {
+        let project = Project::make(caller, Tools::System, MODULE);
+        project.works("python3 -m venv .venv && .venv/bin/python -m unittest -q");
+        project.works("git add -A && git commit --allow-empty -qm tested");
+        project.host("test -x .venv/bin/pip && git log --format=%s | grep -qx tested");
+        project.host(".venv/bin/python -m unittest -q");
+        // One that the host made is used as well.
+        project.host("rm -r .venv && python3 -m venv .venv");
+        project.works(".venv/bin/python -m unittest -q");
+        let fetch = ".venv/bin/pip install --retries 0 --timeout 5 botpipe-nothing-like-this";
+        project.fetching_names("pypi", fetch);
+        project.fetching_asks("pypi", "pypi.org", fetch);
+    }
+}
+
+const GO: &str = r#"
+mkdir -p two
+printf 'module example.test/p\n\ngo 1.19\n' > go.mod
+printf 'package two\nfunc Two() int { return 2 }\n' > two/two.go
+printf 'package two\nimport "testing"\nfunc TestTwo(t *testing.T) { if Two() != 2 { t.Fatal() } }\n' > two/two_test.go
+printf 'package main\nimport "example.test/p/two"\nfunc main() { println(two.Two()) }\n' > main.go
+echo /p > .gitignore
+"#;
+
+#[test]
+fn a_go_module_builds_tests_and_commits() {
+    for caller in with(&["go"]) {
+        let project = Project::make(caller, Tools::At(go()), GO);
+        project.works(
+            "go build -o p . && go test ./... && git add -A && git commit --allow-empty -qm built",
+        );
+        project.host("./p 2>&1 | grep -qx 2 && git log --format=%s | grep -qx built");
+        let fetch = "go get example.test/nothing-like-this";
+        project.fetching_names("go", fetch);
+        project.fetching_asks("go", "proxy.golang.org", fetch);
+    }
+}
+
+const MONOREPO: &str = r#"
+git init -q ../outside/lib
+(cd ../outside/lib && echo 'echo lib' > lib.sh && git add -A && git commit -qm lib)
+git submodule --quiet add ../outside/lib libs/lib 2> /dev/null || git submodule --quiet add "$(cd ../outside/lib && pwd)" libs/lib
+mkdir -p apps/one apps/two tools
+echo 'mkdir -p out && for a in apps/*; do sh libs/lib/lib.sh > out/$(basename $a); done' > tools/build.sh
+echo 'test "$(cat out/one out/two)" = "$(printf "lib\nlib")"' > tools/test.sh
+echo out > .gitignore
+"#;
+
+#[test]
+fn a_monorepo_with_a_submodule_builds_tests_and_commits_in_both() {
+    for caller in with(&["git"]) {
+        let project = Project::make(caller, Tools::System, MONOREPO);
+        project.works("sh tools/build.sh && sh tools/test.sh && git status --porcelain");
+        project.works("cd libs/lib && echo 'true' >> lib.sh && git checkout -qb topic && git commit -qam inner");
+        project.works("git add -A && git commit -qm outer && git submodule status");
+        project
+            .host("test -e out/two && git log --format=%s | grep -qx outer && git fsck --strict");
+        project.host(
+            "git -C libs/lib log --format=%s | grep -qx inner && git -C libs/lib fsck --strict",
+        );
+        project.host("test -z \"$(git status --porcelain)\"");
+    }
+}
