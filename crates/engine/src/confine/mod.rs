@@ -3,7 +3,7 @@
 mod build_output;
 pub(crate) mod canary;
 pub(crate) mod command;
-mod denied;
+pub(crate) mod denied;
 mod git;
 pub(crate) mod guard;
 mod hints;

@@ -136,7 +136,7 @@ impl Work<'_> {
         self.roots.sort();
         self.roots.dedup();
         if within(&self.workspace().join(".git"), &self.roots) {
-            let kept = git::kept(self.workspace(), names);
+            let kept = git::kept(self.workspace(), names, &self.roots);
             self.roots.extend(kept.outside);
         }
         Ok(())
@@ -252,7 +252,7 @@ impl Work<'_> {
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
             self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
         }
-        let kept = git::kept(self.workspace(), names);
+        let kept = git::kept(self.workspace(), names, &self.roots);
         let (there, missing) = protected::of(self.workspace());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
         let there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
@@ -371,7 +371,9 @@ impl Work<'_> {
         let folders: Vec<PathBuf> =
             names.folders().map(|folder| self.workspace().join(folder)).collect();
         if let Some(patterns) = denied.patterns {
-            if let Some((path, place)) = git::still_tells(self.workspace(), &patterns) {
+            if let Some((path, place)) =
+                git::still_tells(self.workspace(), rules.deny_read, &patterns)
+            {
                 self.told_by_git(rules, &path, place)?;
             }
             if !folders.is_empty() {
