@@ -10,6 +10,7 @@ mod hints;
 mod home;
 mod host;
 mod lookout;
+mod order;
 mod paths;
 mod placeholders;
 mod protected;
