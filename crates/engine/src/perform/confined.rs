@@ -67,12 +67,7 @@ pub(super) fn confine(
     let extra: Vec<(String, String)> =
         compiled.variables.iter().chain(program.extra).cloned().collect();
     let env = environment::confined(std::env::vars_os(), program.pass, &holds.environment, &extra);
-    let launch = Launch {
-        env,
-        containment: Containment::Namespace,
-        confinement: Some(compiled.confinement),
-        ..launch
-    };
+    let launch = Launch { env, confinement: compiled.confinement, ..launch };
     Ok(Confined { launch, outside: Some(Arc::new(guard)), refusals })
 }
 
@@ -123,9 +118,12 @@ pub(super) fn prove(
         containment: Containment::Namespace,
         stage1: driver.parts.stage1.clone(),
         mark: None,
-        confinement: Some(compiled.confinement.clone()),
+        confinement: compiled.confinement.clone(),
     };
-    let canaries = canary::fly(&compiled, &holds, &site, &launch);
+    let canaries = match &compiled.confinement {
+        Some(_) => canary::fly(&compiled, &holds, &site, &launch),
+        None => Ok(Vec::new()),
+    };
     drop(guard);
     let canaries = canaries.map_err(|error| Trouble::Refused {
         message: format!(
