@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::place::{HELLO, Place, answers, said, without_settings};
+use crate::place::{HELLO, Place, said, without_settings};
 use crate::scenario::{self, Scenario};
 use botpipe_testkit::kills::processes;
 use botpipe_testkit::programs;
