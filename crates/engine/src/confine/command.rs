@@ -135,7 +135,7 @@ fn attend(mut running: Contained, wall: Option<Duration>, stop: &StopSwitch) -> 
         // It ends with the process: a read of a terminal cannot be called off.
         std::thread::spawn(move || {
             let mut input = io::stdin();
-            let mut buffer = [0; 64 << 10];
+            let mut buffer = vec![0; 64 << 10];
             while let Ok(size @ 1..) = input.read(&mut buffer) {
                 if write_all_of(&mut stdin, &buffer[..size]).is_err() {
                     return;
@@ -203,7 +203,7 @@ fn write_all_of(pipe: &mut io::PipeWriter, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 fn carry(mut from: io::PipeReader, mut to: impl io::Write) {
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     while let Ok(size @ 1..) = from.read(&mut buffer) {
         // A reader that is gone does not end the program: it is heard to its end.
         drop(to.write_all(&buffer[..size]).and_then(|()| to.flush()));

@@ -46,7 +46,7 @@ pub(super) struct Program<'a> {
 pub(super) fn confine(
     driver: &mut Driver<'_>,
     step: &Step,
-    program: Program<'_>,
+    program: &Program<'_>,
     launch: Launch,
 ) -> Result<Confined, Trouble> {
     prove(driver, step, program.role, program.view, &program.needs)?;
