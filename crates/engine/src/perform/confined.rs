@@ -125,11 +125,15 @@ pub(super) fn prove(
         None => Ok(Vec::new()),
     };
     drop(guard);
-    let canaries = canaries.map_err(|error| Trouble::Refused {
-        message: format!(
-            "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
-             `sandbox_mode: danger_full_access` with `network: full` permits the run without one"
-        ),
+    let canaries = canaries.map_err(|error| match error {
+        // Nothing of the machine is missing.
+        botpipe_sandbox::Error::NoStage1 => Trouble::stuck(error),
+        error => Trouble::Refused {
+            message: format!(
+                "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
+                 `sandbox_mode: danger_full_access` with `network: full` permits the run without one"
+            ),
+        },
     })?;
     if let Some(failed) = canaries.iter().find(|canary| canary.result == Seen::Failed) {
         return Err(Trouble::Refused {
