@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use botpipe_egress::{Event, Host};
+use botpipe_egress::Host;
 use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 
 use super::Refusal;
@@ -93,14 +93,12 @@ impl Command {
         let surroundings =
             Surroundings { resolve: self.resolve.clone(), ..Surroundings::default() };
         let compiled = compile(&self.policy, &site, &surroundings)?;
-        let own = workspace.join(".botpipe");
-        let list = own.is_dir().then(|| own.join("placeholders"));
-        let log = Arc::new(move |event: Event| {
-            if let Some(sentence) = super::hints::of_network(&event) {
-                told(&sentence);
-            }
-        });
-        let guard = Guard::stand(&compiled, list.as_deref(), log).map_err(NotRun::Guard)?;
+        let open = compiled.files.iter().flat_map(|files| &files.gaps);
+        for gap in open.filter(|gap| gap.control == "allow_write") {
+            told(&gap.what);
+        }
+        let guard =
+            Guard::stand(&compiled, Some(&site.state), Arc::new(told)).map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
         let variables = {
             // Whoever writes the file runs the command: what he allows passes.

@@ -8,6 +8,7 @@ use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::{Layer, Scratch};
 
 use super::denied::{self, Denied, Watched};
+use super::lookout::Lookout;
 use super::paths::{absolute, as_far_as_there, is_pattern, straight};
 use super::placeholders::is_there;
 use super::scan::{self, Names};
@@ -250,19 +251,29 @@ impl Work<'_> {
             self.upper.extend(self.site.shown.iter().cloned().map(Layer::Shown));
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
             self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
-        } else if within(&own, &self.roots) {
-            self.stand_in(Placeholder { path: own, contents: None });
         }
         let kept = git::kept(self.workspace(), names);
         let (there, missing) = protected::of(self.workspace());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
-        for path in kept.there.into_iter().chain(there) {
-            self.keep_one(&path);
+        let there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
+        // By every other name of theirs as well.
+        let others = scan::other_names(&there, self.workspace(), names);
+        for path in there.iter().chain(&others).filter(|path| **path != self.site.state) {
+            self.keep_one(path);
         }
-        for placeholder in kept.missing.into_iter().chain(missing) {
+        for placeholder in kept.missing {
             if within(&placeholder.path, &self.roots) {
                 self.stand_in(placeholder);
             }
+        }
+        let missing = missing.into_iter().chain(kept.named);
+        let missing = missing.filter(|path| within(path, &self.roots)).collect();
+        if !self.roots.is_empty() {
+            self.files.lookout = Some(Lookout {
+                workspace: self.workspace().to_owned(),
+                missing,
+                repositories: Some(kept.repositories),
+            });
         }
         for written in rules.deny_write {
             let whole = written.strip_suffix("/**").unwrap_or(written);
@@ -348,7 +359,8 @@ impl Work<'_> {
 
     /// What may not be read, where it cannot be hidden.
     fn cover(&mut self, rules: &Rules<'_>, denied: Denied, names: &Names) -> Result<(), Refusal> {
-        for path in &denied.there {
+        let denied_there = denied.there.iter().filter(|path| !path.starts_with(&self.site.state));
+        for path in denied_there.cloned().collect::<Vec<_>>().iter() {
             let hidden =
                 path.starts_with(self.workspace()) && !within(path, &self.roots) && !self.parts;
             if !hidden && path.symlink_metadata().is_ok_and(|it| !it.is_symlink()) {
@@ -356,8 +368,8 @@ impl Work<'_> {
                 self.upper.push(Layer::Masked(path.clone()));
             }
         }
-        let written = names.folders().map(|folder| self.workspace().join(folder));
-        let folders: Vec<PathBuf> = written.filter(|folder| within(folder, &self.roots)).collect();
+        let folders: Vec<PathBuf> =
+            names.folders().map(|folder| self.workspace().join(folder)).collect();
         if let Some(patterns) = denied.patterns {
             if let Some((path, place)) = git::still_tells(self.workspace(), &patterns) {
                 self.told_by_git(rules, &path, place)?;
