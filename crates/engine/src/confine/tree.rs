@@ -16,6 +16,7 @@ use super::{
     Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, protected,
     sockets, within,
 };
+use crate::workspace::layout::Layout;
 
 pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> {
     let names = scan::names(&site.workspace, &[".botpipe".into(), ".git/objects".into()]);
@@ -107,8 +108,11 @@ impl Work<'_> {
         }
         for written in rules.allow_write {
             let path = absolute(written, self.site);
-            // The places of a step's artifacts are all that is meant by this.
-            if path.starts_with(&self.site.state) {
+            // The places of a step's artifacts are all that is meant by this. Files of a branch lie below, too.
+            let own = path.starts_with(self.workspace().join(Layout::FOLDER));
+            let of_branch = self.workspace().starts_with(&self.site.state)
+                && path.starts_with(self.workspace());
+            if own || (path.starts_with(&self.site.state) && !of_branch) {
                 continue;
             }
             if is_pattern(written) {
