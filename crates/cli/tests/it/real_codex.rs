@@ -306,7 +306,7 @@ steps:
     policy: { network: none, allow_write: [., ../shared] }
   - id: roams
     prompt: Try everything.
-    policy: { sandbox_mode: danger_full_access }
+    policy: { sandbox_mode: danger_full_access, network: full }
 ";
 
 fn a_policy_binds_what_it_runs(interface: &str) {

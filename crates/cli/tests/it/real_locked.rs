@@ -89,12 +89,15 @@ impl Bench<'_> {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    fn logs(&self, more: &[&str]) -> Vec<Value> {
-        let all = [&["logs", "./workflows/ralph_loop", "greet"][..], more].concat();
-        let said = self.say(&all).ends(0).out;
-        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    fn logs(&self, more: &[&str]) -> Said {
+        let all =
+            [&["logs", "./workflows/ralph_loop", "greet", "--turn", TRIED][..], more].concat();
+        self.say(&all).ends(0)
     }
 }
+
+/// The turn that is told to break out.
+const TRIED: &str = "implement[item-1]/1/producer/1";
 
 /// What the model has the agent do: each attempt says what came of it, in a word that its command does not
 /// have.
@@ -221,13 +224,11 @@ fn it_is_done_within_its_bounds(bench: &Bench<'_>, came: &AtomicUsize, outside: 
 /// The record of the turn that tried.
 #[track_caller]
 fn it_says_what_kept_it(bench: &Bench<'_>) {
-    let trace = bench.logs(&["--trace", "--json"]);
-    let turn = |turn: &Value| turn["turn"].as_str().unwrap_or_default().to_owned();
-    let tried = trace.iter().find(|it| turn(it).starts_with("implement[item-1]/1/producer"));
-    let tried = tried.unwrap_or_else(|| panic!("{trace:#?}"));
     let refused = "botpipe sandbox: `foreign.example.com:443` is not reached";
-    assert!(tried.to_string().contains(refused), "{tried:#}");
-    let report = &tried["policy"]["report"];
+    let raw = bench.logs(&["--raw"]);
+    assert!(raw.err.contains(refused), "{}", raw.err);
+    let report = &bench.logs(&["--trace", "--json"]).json()["policy"]["report"];
+    let kept = report["controls"].as_array().unwrap();
     for (control, by) in [
         ("sandbox_mode", "mount-namespace"),
         ("allow_write", "mount-namespace"),
@@ -235,9 +236,7 @@ fn it_says_what_kept_it(bench: &Bench<'_>) {
         ("deny_write", "mount-namespace"),
         ("network", "net-namespace"),
     ] {
-        let kept = report["controls"].as_array().unwrap_or_else(|| panic!("{tried:#}"));
-        let kept = kept.iter().find(|it| it["control"] == control);
-        let kept = kept.unwrap_or_else(|| panic!("{control}: {report:#}"));
+        let kept = kept.iter().find(|it| it["control"] == control).unwrap();
         assert_eq!((kept["by"].as_str(), kept["canary"].as_str()), (Some(by), Some("passed")));
     }
     let tried = |what: &str| {
