@@ -28,7 +28,7 @@ policy:
 ";
 
 /// What nobody but the host ever sees.
-const SECRETS: [&str; 2] = ["mellow-quartz-8461", "hidden-walnut-2973"];
+const SECRETS: [&str; 3] = ["mellow-quartz-8461", "hidden-walnut-2973", "buried-copper-5507"];
 
 /// A file that would be made where nothing is written.
 const BENEATH_ETC: &str = "/etc/botpipe-locked-test";
@@ -66,6 +66,8 @@ impl Bench<'_> {
         fs::write(self.repository().join(".env"), format!("KEY={}\n", SECRETS[0])).unwrap();
         fs::write(self.repository().join(".secrets/key"), SECRETS[1]).unwrap();
         fs::write(self.repository().join(".gitignore"), ignored).unwrap();
+        fs::create_dir(self.folder.join("home/.ssh")).unwrap();
+        fs::write(self.folder.join("home/.ssh/key"), SECRETS[2]).unwrap();
         let commit = "git add . && git -c user.name=S -c user.email=s@example.com commit -qm Two";
         self.sh(commit);
     }
@@ -113,7 +115,7 @@ fn attempts(port: u16, outside: &Path) -> Vec<String> {
         "{ echo x > .git/hooks/pre-commit; }; echo hook:$?".to_owned(),
         "{ echo x >> README.md; }; echo readme:$?".to_owned(),
         format!("{{ echo x > {outside}/here; }}; echo outside:$?"),
-        format!("(exec 3<>/dev/tcp/127.0.0.1/{port} && echo x >&3); echo host:$?"),
+        format!("cat ~/.ssh/key; echo ssh:$?; {}", knock(port)),
         format!(
             "(exec 3<>/dev/tcp/127.0.0.1/${{HTTPS_PROXY##*:}} && {connect} >&3 && head -1 <&3); echo name:$?"
         ),
@@ -124,8 +126,25 @@ fn attempts(port: u16, outside: &Path) -> Vec<String> {
     ]
 }
 
+fn knock(port: u16) -> String {
+    format!("(exec 3<>/dev/tcp/127.0.0.1/{port} && echo x >&3); echo host:$?")
+}
+
+/// The home of the harness, which it writes.
+const HARNESS: &str = "${CODEX_HOME:-$CLAUDE_CONFIG_DIR}";
+
+/// What would open more to the next turn, were a harness's own home believed: a login that leads elsewhere, and
+/// a model that is somewhere else.
+fn plant(port: u16) -> String {
+    let address = format!("http://127.0.0.1:{port}");
+    format!(
+        "(cd \"{HARNESS}\" && ln -sf ~/.ssh/key auth.json && ln -sf ~/.ssh/key .credentials.json && \
+         printf 'openai_base_url = \"{address}\"\\n' > config.toml); echo planted:$?"
+    )
+}
+
 /// What the attempts come to.
-const CAME_TO: [&str; 11] = [
+const CAME_TO: [&str; 14] = [
     "env:1",
     "secrets:1",
     "show:128",
@@ -137,11 +156,15 @@ const CAME_TO: [&str; 11] = [
     "host:1",
     "name:0",
     "daemon:0",
+    "ssh:1",
+    "planted:0",
+    "login:1",
 ];
 
 /// The rules before those of `ralph_loop.json`; the README is not among what may be written.
 fn rules(port: u16, outside: &Path) -> [Value; 2] {
     let mut run = attempts(port, outside);
+    run.push(plant(port));
     run.push(
         "mkdir -p src && printf '#!/bin/sh\\necho \"Hello, world\"\\n' > src/greet.sh".to_owned(),
     );
@@ -153,7 +176,7 @@ fn rules(port: u16, outside: &Path) -> [Value; 2] {
     let second = json!({
         "name": "item-2: a test",
         "when": ["^- Step: .* turn `implement\\[item-2\\]/\\d+/producer/"],
-        "run": ["mkdir -p tests && printf '#!/bin/sh\\n[ \"$(sh src/greet.sh Ada)\" = \"Hello, Ada\" ]\\n' \
+        "run": [format!("cat {HARNESS}/auth.json {HARNESS}/.credentials.json; echo login:$?; {}", knock(port)), "mkdir -p tests && printf '#!/bin/sh\\n[ \"$(sh src/greet.sh Ada)\" = \"Hello, Ada\" ]\\n' \
                  > tests/greet_test.sh && sh tests/greet_test.sh"],
         "say": "tests/greet_test.sh passes.",
     });

@@ -217,3 +217,41 @@ pub(crate) fn of_person(workspace: PathBuf, state: Option<PathBuf>) -> Site {
         path: env::split_paths(&path).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(written: &str) -> String {
+        match endpoint(written) {
+            Ok(Endpoint::Host(to)) => format!("{to}"),
+            Ok(Endpoint::Loopback(address)) => format!("here {address}"),
+            Err(why) => why,
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_host_of_the_world_or_this_machine() {
+        assert_eq!(shown("https://api.example.com/v1?x=1"), "api.example.com:443");
+        assert_eq!(shown("http://models.example:8080"), "models.example:8080");
+        assert_eq!(shown("api.example.com"), "api.example.com:443");
+        assert_eq!(shown("https://[2001:db8::1]/v1"), "[2001:db8::1]:443");
+        for here in ["http://127.0.0.1:9/v1", "127.0.0.1:9", "http://localhost:9"] {
+            assert_eq!(shown(here), "here 127.0.0.1:9");
+        }
+        assert!(shown("http://[::1]:9").contains("this machine is `127.0.0.1`"));
+        assert!(shown("ftp://a.example").contains("its scheme is neither"));
+        assert!(shown("http://a b").contains("no address"));
+    }
+
+    #[test]
+    fn what_a_person_says_of_the_model_is_all_that_is_reached() {
+        let url = Some("http://127.0.0.1:9/v1".to_owned());
+        let harness = Harness { base_url: url, ..Harness::default() };
+        let found = endpoints(Kind::Codex, &harness).unwrap();
+        assert_eq!(found[0], endpoint("127.0.0.1:9").unwrap());
+        assert!(!found.contains(&endpoint("https://api.openai.com").unwrap()));
+        let usual = endpoints(Kind::Claude, &Harness::default()).unwrap();
+        assert!(usual.contains(&endpoint("https://api.anthropic.com").unwrap()));
+    }
+}
