@@ -42,7 +42,7 @@ use elsewhere as os;
 
 pub use confine::{Bounds, Confinement, Layer, Network, Scratch};
 pub use error::Error;
-pub use exit::{Exit, How, Proc, Refused, Used};
+pub use exit::{Bound, Exit, How, Proc, Refused, Used};
 pub use identity::{Identity, Liveness, is_alive, own_identity, process_identity};
 pub use launch::{Containment, Launch};
 pub use os::{Contained, Cover, Watching};

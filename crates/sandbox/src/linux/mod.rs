@@ -6,6 +6,7 @@ mod contained;
 mod fork_server;
 mod init;
 mod message;
+mod meter;
 mod plan;
 mod process;
 mod procfs;
