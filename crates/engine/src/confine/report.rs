@@ -29,12 +29,10 @@ pub(crate) struct Kept {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Coverage {
     Full,
-    /// What turns up while a program runs is covered when it is seen.
+    /// It is looked at now and then while a program runs, and acted on when it is seen.
     Watch,
     /// What was there at the start.
     LaunchSnapshot,
-    /// Each process for itself.
-    PerProcess,
 }
 
 /// The report of a compiled policy.
@@ -79,11 +77,15 @@ fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
             Coverage::LaunchSnapshot
         }
         Control::DenyWrite if !gaps.is_empty() => Coverage::LaunchSnapshot,
-        Control::Cpu | Control::Memory => Coverage::PerProcess,
-        Control::Processes if is_root() => {
-            gaps.push("the kernel does not count the processes of its root".to_owned());
-            Coverage::PerProcess
+        Control::Cpu => Coverage::Watch,
+        Control::Memory => {
+            gaps.push(
+                "what is written to folders in memory, such as `/tmp`, is not counted".to_owned(),
+            );
+            Coverage::Watch
         }
+        // The kernel does not count the processes of its root.
+        Control::Processes if is_root() => Coverage::Watch,
         _ => Coverage::Full,
     };
     (coverage, gaps)

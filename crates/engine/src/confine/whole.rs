@@ -86,7 +86,7 @@ pub(crate) fn compile(
         network,
         no_listening: !policy.allow_local_binding,
         bounds: Bounds {
-            cpu: limits.cpu_ms.map(|ms| ms.div_ceil(1000)),
+            cpu: limits.cpu_ms,
             memory: limits.memory,
             processes: limits.processes.map(u64::from),
             file_size: limits.file_size,

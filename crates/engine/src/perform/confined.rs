@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_egress::Event;
 use botpipe_kernel::ids::Role;
-use botpipe_kernel::plan::Step;
+use botpipe_kernel::plan::{Bounds, Step};
 use botpipe_sandbox::{Containment, Launch};
 
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ pub(super) type Refusals = Arc<Mutex<Vec<String>>>;
 pub(super) struct Confined {
     pub(super) launch: Launch,
     pub(super) outside: Option<Arc<dyn Outside>>,
+    /// What of its policy its supervisor keeps.
+    pub(super) limits: Bounds,
     pub(super) refusals: Refusals,
 }
 
@@ -78,7 +80,7 @@ pub(super) fn confine(
         confinement: Some(compiled.confinement),
         ..launch
     };
-    Ok(Confined { launch, outside: Some(Arc::new(guard)), refusals })
+    Ok(Confined { launch, outside: Some(Arc::new(guard)), limits: holds.limits, refusals })
 }
 
 /// Refusals that are told of one program.
