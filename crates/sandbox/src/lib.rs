@@ -66,6 +66,12 @@ pub fn watch(
     os::watch(folders, found)
 }
 
+/// The version of the kernel's interface to Landlock, which stands behind the mounts of a confinement;
+/// `None`: there is none, or it is off.
+pub fn landlock() -> Option<u32> {
+    os::landlock()
+}
+
 /// Becomes stage 1 or the fork server, and never returns, when this process was started as one;
 /// else does nothing.
 ///

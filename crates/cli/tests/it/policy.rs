@@ -55,7 +55,11 @@ fn every_control_is_explained_with_its_origin() {
     assert_eq!(line(0, "deny_permissions"), "", "what bounds nothing is left out");
     let all = place.say(&["policy", "explain", "hello", "test", "--all"]).ends(0).json();
     assert_eq!(all["bound"][0]["controls"].as_array().unwrap().len(), 25);
-    assert!(all["bound"][0]["refusal"].as_str().unwrap().contains("step `test`"), "{all}");
+    assert!(all["bound"][0]["refusal"].is_null(), "{all}");
+    place.write("ci.yaml", "limits: { cpu: 1s }\nstrict: true\n");
+    let strict = place.say(&["policy", "explain", "hello", "test", "--policy-file", "ci.yaml"]);
+    let strict = strict.ends(0).json();
+    assert!(strict["bound"][0]["refusal"].as_str().unwrap().contains("step `test`"), "{strict}");
     place.say(&["policy", "explain", "hello", "none"]).ends(3);
     place.write("ci.yaml", "allow_wirte: [src]\n");
     let wrong = place.say(&["policy", "explain", "hello", "--policy-file", "ci.yaml"]).ends(2);
@@ -64,9 +68,9 @@ fn every_control_is_explained_with_its_origin() {
 
 #[test]
 fn a_ceiling_is_refused_where_nobody_enforces_it_whatever_the_workflow_relaxes() {
-    let open = "policy: { sandbox_mode: danger_full_access, validation: ignore }\n";
+    let open = "policy: { validation: ignore }\n";
     let place = Place::with("hello", &format!("{HELLO}{open}"));
-    place.write("ci.yaml", "deny_read: [~/.ssh]\n");
+    place.write("ci.yaml", "deny_permissions: [Bash(rm *)]\n");
     let said = place.run("hello", "true", &["--policy-file", "ci.yaml"]).ends(7);
     assert!(said.err.contains("is held to") && said.err.contains("`ci.yaml`"), "{}", said.err);
     let missing = place.run("hello", "true", &["--policy-file", "none.yaml"]).ends(2);
@@ -75,11 +79,11 @@ fn a_ceiling_is_refused_where_nobody_enforces_it_whatever_the_workflow_relaxes()
 
 #[test]
 fn what_an_author_relaxes_runs_with_a_warning() {
-    let policy = "policy: { deny_read: [.env], validation: warn }\n";
+    let policy = "policy: { deny_permissions: [Bash], validation: warn }\n";
     let place = Place::with("hello", &format!("{HELLO}{policy}"));
     let answer = r#"cat > /dev/null; echo '{"outcome": {"tag": "done"}}'"#;
     let said = place.run("hello", answer, &[]).ends(0);
-    assert!(said.err.contains("`deny_read: [.env]`, which is not enforced"), "{}", said.err);
+    assert!(said.err.contains("`deny_permissions: [Bash]`, which is not enforced"), "{}", said.err);
 }
 
 #[test]

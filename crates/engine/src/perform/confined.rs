@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_egress::Event;
 use botpipe_kernel::ids::Role;
-use botpipe_kernel::plan::{Bounds, Step};
+use botpipe_kernel::plan::{Bounds, Step, Validation};
 use botpipe_sandbox::{Containment, Launch};
 
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::confine::whole::{Compiled, Surroundings, compile};
 use crate::confine::{Site, View, report};
 use crate::driver::Driver;
 use crate::environment;
-use crate::policy::{self, Resolved};
+use crate::policy::{self, Control, Origin, Resolved};
 use crate::process::Outside;
 use crate::request::Notice;
 
@@ -148,8 +148,21 @@ pub(super) fn prove(
             ),
         });
     }
+    let controls = report::of(&compiled, &holds, &canaries);
+    if let Some(watched) = report::watched(&controls, &holds) {
+        let said = format!("`{}` of the {role} is only kept in part (`strict`)", watched.control);
+        let held = matches!(holds.origin(Control::Strict), Origin::Ceiling { .. });
+        match holds.validation {
+            Validation::Warn if !held => driver.progress.notice(&Notice::Note { text: &said }),
+            Validation::Ignore if !held => {}
+            _ => {
+                let message = format!("{said}; `strict: false` in its policy permits the run");
+                return Err(Trouble::Refused { message });
+            }
+        }
+    }
     let report = json!({
-        "controls": report::of(&compiled, &holds, &canaries),
+        "controls": controls,
         "canaries": canaries,
     });
     driver.desk.proven.push((key, report.clone()));

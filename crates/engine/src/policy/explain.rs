@@ -85,7 +85,6 @@ fn of_plan(
 ) -> Vec<Bound> {
     let bound = processes(plan).map(|(step, role)| {
         let holds = of_role(plan, (step, role), outside, ground);
-        let by = cast.of(step, role).filter(|_| role != Role::Script);
         let controls = Control::ALL.iter().map(|control| ControlLine {
             control: *control,
             value: value(&holds, *control),

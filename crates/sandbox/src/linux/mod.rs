@@ -19,6 +19,6 @@ pub use contained::{Contained, Cover};
 pub(crate) use contained::{probe, start};
 pub(crate) use procfs::{is_alive, process_identity};
 pub(crate) use stage1::enter_if_stage1;
-pub(crate) use sys::hang_up_with_parent;
+pub(crate) use sys::{hang_up_with_parent, landlock};
 pub use watch::Watching;
 pub(crate) use watch::watch;
