@@ -29,6 +29,7 @@ mod ordinary_ground;
 mod pages;
 mod place;
 mod policy;
+mod policy_limits;
 mod real_acp;
 mod real_apart;
 mod real_claude;
