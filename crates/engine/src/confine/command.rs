@@ -92,8 +92,11 @@ impl Command {
         let workspace = workspace
             .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
         let site = super::site::of_person(workspace.clone(), None);
-        let surroundings =
-            Surroundings { resolve: self.resolve.clone(), ..Surroundings::default() };
+        let surroundings = Surroundings {
+            resolve: self.resolve.clone(),
+            own_policy: true,
+            ..Surroundings::default()
+        };
         let compiled = compile(&self.policy, &site, &surroundings)?;
         let open = compiled.files.iter().flat_map(|files| &files.gaps);
         for gap in open.filter(|gap| gap.control == "allow_write") {
@@ -117,6 +120,7 @@ impl Command {
             mark: None,
             confinement: compiled.confinement,
         };
+        botpipe_sandbox::launch_once();
         let mut running = launch.start().map_err(|error| match &error {
             botpipe_sandbox::Error::Program { source, .. } => {
                 NotRun::Program { missing: source.kind() == io::ErrorKind::NotFound, source: error }
