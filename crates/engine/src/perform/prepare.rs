@@ -65,12 +65,7 @@ pub(super) fn prepare(
 /// The policy in force for a turn; the same object for the same policy, so that a turn records only
 /// its name. `starts`: whether it may start a program; a function runs in its host, and what it asks for is
 /// proven when it asks.
-fn policy(
-    driver: &mut Driver<'_>,
-    step: &Step,
-    role: Role,
-    starts: bool,
-) -> Result<Ref, Trouble> {
+fn policy(driver: &mut Driver<'_>, step: &Step, role: Role, starts: bool) -> Result<Ref, Trouble> {
     let needs = match driver.agent_of(step, role).map_err(Trouble::Fatal)? {
         _ if !starts => None,
         Some(Agent::Replay { .. }) if !role.is_code() => None,
