@@ -57,6 +57,7 @@ fn every_control_is_explained_with_its_origin() {
     assert_eq!(line(0, "deny_permissions"), "", "what bounds nothing is left out");
     let all = place.say(&["policy", "explain", "hello", "test", "--all"]).ends(0).json();
     assert_eq!(all["bound"][0]["controls"].as_array().unwrap().len(), 25);
+    assert!(all["bound"][0]["refusal"].is_null(), "{all}");
     place.say(&["policy", "explain", "hello", "none"]).ends(3);
     place.write("ci.yaml", "allow_wirte: [src]\n");
     let wrong = place.say(&["policy", "explain", "hello", "--policy-file", "ci.yaml"]).ends(2);
@@ -65,7 +66,7 @@ fn every_control_is_explained_with_its_origin() {
 
 #[test]
 fn a_ceiling_is_refused_where_nobody_enforces_it_whatever_the_workflow_relaxes() {
-    let open = "policy: { sandbox_mode: danger_full_access, validation: ignore }\n";
+    let open = "policy: { validation: ignore }\n";
     let place = Place::with("hello", &format!("{HELLO}{open}"));
     for rule in ["deny_permissions: [Bash(rm *)]", "permission_mode: ask"] {
         place.write("ci.yaml", &format!("{rule}\n"));

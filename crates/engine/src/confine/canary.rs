@@ -135,7 +135,8 @@ fn birds(compiled: &Compiled, policy: &Resolved, site: &Site, outside: &TcpListe
             add(Control::DenyWrite, Probe::Write(path), false);
         }
     }
-    if matches!(compiled.confinement.network, Network::Own { .. }) {
+    let network = compiled.confinement.as_ref().map(|it| &it.network);
+    if matches!(network, Some(Network::Own { .. })) {
         if let Ok(address) = outside.local_addr() {
             add(Control::Network, Probe::Connect(address), false);
         }

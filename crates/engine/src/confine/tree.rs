@@ -1,7 +1,7 @@
 //! The layers of a site: what a program sees of the host, of a home and of the workspace, in the order in
 //! which they are laid.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::plan::SandboxMode;
@@ -222,8 +222,11 @@ impl Work<'_> {
         let discarded = self.site.view == View::Discarded;
         let mut hidden: BTreeSet<PathBuf> = BTreeSet::new();
         let mut hide = |path: &Path| {
-            if let Ok(path) = path.strip_prefix(&at) {
-                hidden.insert(path.to_owned());
+            // What is ours is laid over in any case, and needs its place.
+            if let Ok(inside) = path.strip_prefix(&at)
+                && !path.starts_with(&self.site.state)
+            {
+                hidden.insert(inside.to_owned());
             }
         };
         let kept = |path: &Path| within(path, &self.roots);
@@ -288,13 +291,16 @@ impl Work<'_> {
         for path in there.iter().chain(&others).filter(|path| **path != self.site.state) {
             self.keep_one(path);
         }
+        let missing = missing.into_iter().chain(kept.named).map(|path| (path, None));
+        let mut missing: BTreeMap<PathBuf, Option<String>> =
+            missing.filter(|(path, _)| within(path, &self.roots)).collect();
         for placeholder in kept.missing {
             if within(&placeholder.path, &self.roots) {
+                let contents = placeholder.contents.unwrap_or_default().to_owned();
+                missing.insert(placeholder.path.clone(), Some(contents));
                 self.stand_in(placeholder);
             }
         }
-        let missing = missing.into_iter().chain(kept.named);
-        let missing = missing.filter(|path| within(path, &self.roots)).collect();
         if !self.roots.is_empty() {
             self.files.lookout = Some(Lookout {
                 workspace: self.workspace().to_owned(),

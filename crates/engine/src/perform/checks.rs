@@ -108,9 +108,10 @@ pub(super) fn run_script(
         pass: &pass,
         extra: &script.environment,
     };
-    let Confined { launch, outside, refusals } = confine(driver, &step, &program, launch)?;
+    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let spec = Spec {
         outside,
+        limits,
         wall: Some(script.timeout),
         capture_limit: script.most,
         ..Spec::of(launch)
@@ -126,6 +127,7 @@ pub(super) fn run_script(
         How::TimedOut { after, .. } => {
             Some(format!("still running after {after:?}, and was ended"))
         }
+        How::Exceeded { what } => Some(what),
         How::SpawnFailed { what: why, .. } => {
             return Err(Trouble::Stuck { message: format!("{what}: {why}") });
         }

@@ -72,7 +72,8 @@ fn policy(driver: &mut Driver<'_>, step: &Step, role: Role, starts: bool) -> Res
         Some(Agent::Harness { kind, harness }) if !role.is_code() => {
             crate::harness::prepare(kind, &harness, driver.desk.layout.root())
                 .map_err(|message| Trouble::Stuck { message })?;
-            Some(Needs::of_harness(kind, &harness))
+            let needs = Needs::of_harness(kind, &harness);
+            Some(needs.map_err(|message| Trouble::Stuck { message })?)
         }
         Some(Agent::Command { program, args }) if !role.is_code() => {
             Some(Needs::of_program(&program, &args))

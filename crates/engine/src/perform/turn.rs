@@ -101,10 +101,11 @@ fn run_program(
     let pass = driver.run.pass_env.clone();
     let program =
         Program { role: turn.role, view: View::of(turn.role), needs, pass: &pass, extra: &extra };
-    let Confined { launch, outside, refusals } = confine(driver, &step, &program, launch)?;
+    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, false);
     let spec = Spec {
         outside,
+        limits,
         stdin,
         wall: clocks.wall,
         idle: clocks.idle,
@@ -182,6 +183,7 @@ pub(super) fn end_of(how: &How) -> Option<ProgramEnd> {
         How::Signalled(signal) => ProgramEnd::Signalled(*signal),
         How::SpawnFailed { what, .. } => ProgramEnd::NotStarted { what: what.clone() },
         How::Dismissed => ProgramEnd::Dismissed,
+        How::Exceeded { what } => ProgramEnd::Exceeded { what: what.clone() },
         How::TimedOut { clock, after } => {
             let clock = match clock {
                 Clock::Wall => botpipe_providers::Clock::Wall,

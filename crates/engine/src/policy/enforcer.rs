@@ -45,7 +45,7 @@ pub fn enforcer(control: Control, of: &Resolved) -> &'static str {
             (false, NetworkMode::Limited) => "proxy",
             (false, NetworkMode::Full) => "nobody",
         },
-        Control::LocalBinding => where_said(!of.allow_local_binding, "seccomp"),
+        Control::LocalBinding => where_said(!of.allow_local_binding, "landlock"),
         Control::AllowPermissions => where_said(!of.permissions.allow.is_empty(), "provider"),
         Control::AskPermissions => where_said(!of.permissions.ask.is_empty(), "provider"),
         Control::DenyPermissions => where_said(!of.permissions.deny.is_empty(), "provider"),
