@@ -144,7 +144,7 @@ fn a_dry_run_says_what_would_be_and_starts_nothing() {
     let said = spender.run(&["--dry-run", "--budget", "turns=7", "--json"]).ends(0).json();
     assert_eq!(said["provider"]["codex"]["version"], "0.169.0");
     assert_eq!(said["steps"][0]["policy"]["sandbox_mode"], "read_only");
-    assert_eq!(said["steps"][0]["policy"]["enforced_by"], "codex");
+    assert_eq!(said["steps"][0]["policy"]["enforced_by"], "botpipe");
     assert_eq!(said["budget"], json!({ "tokens": 1000, "turns": 7 }));
     assert_eq!(said["worst_case"], json!({ "fixed": 30, "per_item": 0, "most": 30 }));
     assert!(!spender.place.path().join(".botpipe").exists());

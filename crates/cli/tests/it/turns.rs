@@ -96,17 +96,19 @@ steps:
 fn a_policy_of_one_turn_binds_that_turn_and_is_recorded_with_it() {
     let heard = Heard::new(JUDGED);
     heard.run(&[]).ends(0);
+    // Its own sandbox is left off: ours is around it.
     let asked = heard.sandboxes();
-    assert_eq!(asked[0]["type"], "workspaceWrite");
-    assert_eq!(asked[1], json!({ "type": "readOnly", "networkAccess": true }), "{asked:?}");
-    assert_eq!(asked[2], json!({ "type": "readOnly", "networkAccess": false }), "{asked:?}");
-    assert_eq!(asked.len(), 3);
+    assert_eq!(asked, vec![json!({ "type": "dangerFullAccess" }); 3]);
 
     let recorded = |turn: &str| {
         let said = heard.place.say(&["logs", "hello", "t", "--turn", turn, "--trace", "--json"]);
         let kept = said.ends(0).json();
         let policy = &kept["policy"];
-        assert_eq!(policy["enforced_by"], "codex", "{kept}");
+        assert_eq!(policy["enforced_by"], "botpipe", "{kept}");
+        let controls = policy["report"]["controls"].as_array().unwrap();
+        let mode = controls.iter().find(|it| it["control"] == "sandbox_mode").unwrap();
+        assert_eq!(mode["by"], "mount-namespace", "{kept}");
+        assert_eq!(mode["canary"], "passed", "{kept}");
         (policy["sandbox_mode"].clone(), policy["network"].clone())
     };
     assert_eq!(recorded("make/1/producer/1"), (json!("workspace_write"), json!("full")));
@@ -127,17 +129,10 @@ fn a_dry_run_tells_the_policies_of_one_step_apart() {
 
 #[test]
 fn a_policy_of_one_turn_that_nobody_enforces_is_refused() {
-    let place = Place::with("hello", JUDGED);
+    let asks = JUDGED.replacen("sandbox_mode: read_only", "permission_mode: ask", 1);
+    let place = Place::with("hello", &asks);
     let said = place.run("hello", "true", &[]).ends(7);
-    assert!(
-        said.err.contains("step `make` asks for `sandbox_mode: workspace_write`"),
-        "{}",
-        said.err
-    );
-    let open = JUDGED.replace("workspace_write", "danger_full_access");
-    let place = Place::with("hello", &open);
-    let said = place.run("hello", "true", &[]).ends(7);
-    let words = "the verifier of step `make` asks for `sandbox_mode: read_only`";
+    let words = "the verifier of step `make` asks for `permission_mode: ask`";
     assert!(said.err.contains(words), "{}", said.err);
     place.say(&["runs", "show", "hello", "t1"]).ends(3);
 }
@@ -161,8 +156,8 @@ fn a_turn_is_done_by_its_own_provider_and_goes_on_with_it() {
     let agent = answers("again");
     let dry = heard.run_by(&agent, &["--dry-run"]).ends(0).json();
     assert_eq!(dry["steps"][0]["providers"], json!({ "verifier": "codex:careful" }));
-    assert_eq!(dry["steps"][0]["policies"]["verifier"]["enforced_by"], "codex");
-    assert_eq!(dry["steps"][0]["policy"]["enforced_by"], Value::Null);
+    assert_eq!(dry["steps"][0]["policies"]["verifier"]["enforced_by"], "botpipe");
+    assert_eq!(dry["steps"][0]["policy"]["enforced_by"], "botpipe");
     assert_eq!(dry["providers"]["codex:careful"]["codex"]["version"], "0.169.0");
 
     let end = heard.run_by(&agent, &["--budget", "turns=1"]).ends(6).json();
@@ -173,7 +168,7 @@ fn a_turn_is_done_by_its_own_provider_and_goes_on_with_it() {
     let asked = heard.asked();
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert_eq!(asked[0]["model"], "careful");
-    assert_eq!(asked[0]["sandboxPolicy"]["type"], "readOnly");
+    assert_eq!(asked[0]["sandboxPolicy"]["type"], "dangerFullAccess");
 
     let cost = heard.say(&["cost", "hello", "t", "--json"]).ends(0).json();
     assert_eq!(
@@ -184,7 +179,8 @@ fn a_turn_is_done_by_its_own_provider_and_goes_on_with_it() {
     let trace = ["logs", "hello", "t", "--trace", "--json", "--turn", "make/1/verifier/1"];
     let trace = heard.say(&trace).ends(0).json();
     assert_eq!(trace["session"]["key"], "@codex:careful/turn/make/1/verifier");
-    assert_eq!(trace["policy"]["enforced_by"], "codex");
+    assert_eq!(trace["policy"]["enforced_by"], "botpipe");
+    assert_eq!(trace["policy"]["sandbox_mode"], "read_only");
     assert!(trace["agent"]["codex"].is_object(), "{trace}");
 }
 
@@ -209,9 +205,10 @@ fn a_turns_provider_is_looked_for_before_the_run_and_held_to_what_is_asked_of_it
     assert!(none.err.contains("claude"), "{}", none.err);
 
     let by_program = SHARED.replace("name: codex, model: careful", "command: [sh, judge.sh]");
+    let by_program = by_program.replace("sandbox_mode: read_only", "permission_mode: ask");
     let heard = Heard::new(&by_program);
     let refused = heard.run_by("true", &[]).ends(7);
-    let words = "the verifier of step `make` asks for `sandbox_mode: read_only`";
+    let words = "the verifier of step `make` asks for `permission_mode: ask`";
     assert!(refused.err.contains(words), "{}", refused.err);
 
     let heard = Heard::new(&format!("{SHARED}    budget: {{ usd: 1 }}\n"));

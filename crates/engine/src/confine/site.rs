@@ -16,6 +16,7 @@ use super::whole::Endpoint;
 use super::{Site, View};
 use crate::harness::{Kind, own_home, temporary_folder};
 use crate::workspace::layout::Layout;
+use crate::workspace::snapshots::objects_around;
 
 /// Folders that whoever starts a run lets its programs write, or read, beside what policies allow: paths
 /// with `:` between them.
@@ -189,10 +190,28 @@ pub(crate) fn of_run(
     site.shown.extend([layout.task(task), layout.workflows()].into_iter().filter(|it| it.is_dir()));
     site.covered.extend(Some(place.join("runs")).filter(|it| it.is_dir()));
     site.places.push(place);
+    if let Some(own) = layout.own_folder() {
+        site.readable.extend(objects_around(layout.home()));
+        site.shown.extend(of_outer_branches(&own));
+    }
     site.granted.extend(needs.write.iter().cloned());
     site.readable.extend(needs.read.iter().cloned());
     site.view = view;
     site
+}
+
+/// The objects of the branches that a branch is in, whose names its own begins with: its repository borrows
+/// from them. What a program has put a link in place of is not followed.
+fn of_outer_branches(own: &Path) -> Vec<PathBuf> {
+    let name = own.file_name().unwrap_or_default().to_string_lossy();
+    let all = own.parent().and_then(|all| fs::read_dir(all).ok()).into_iter().flatten().flatten();
+    let outer = all.filter(|it| {
+        name.strip_prefix(&*it.file_name().to_string_lossy()).is_some_and(|it| it.starts_with('.'))
+    });
+    let tops =
+        outer.filter_map(|it| fs::read_dir(it.path().join("files")).ok()).flatten().flatten();
+    let objects = tops.map(|top| top.path().join(".git/objects"));
+    objects.filter(|it| it.canonicalize().is_ok_and(|found| found == *it)).collect()
 }
 
 /// The site of a program that is nobody's step. `state`: the folder that is Botpipe's own.

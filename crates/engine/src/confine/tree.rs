@@ -98,7 +98,26 @@ impl Work<'_> {
         if self.workspace().starts_with(&self.site.state) {
             self.lower.push(Layer::Private(self.site.state.clone()));
         }
+        if self.reads_everything(rules) {
+            self.lay_repository();
+        }
         Ok(())
+    }
+
+    /// The rest of the repository that the workspace is a folder of, where nothing else is seen around it.
+    fn lay_repository(&mut self) {
+        let around = self.workspace().ancestors().find(|top| top.join(".git").exists());
+        let Some(top) = around.filter(|top| *top != self.workspace()).map(Path::to_owned) else {
+            return;
+        };
+        // A home may be one as well: it stays private.
+        let is_home = self.site.home.as_ref().is_some_and(|home| home.starts_with(&top));
+        let unseen = within(&top, &self.empty) || top.starts_with(&self.site.state);
+        if !is_home && unseen && !self.empty.contains(&top) {
+            self.lower.push(Layer::Shown(top.clone()));
+            let others = top.join(Layout::FOLDER);
+            self.lower.extend(others.is_dir().then_some(Layer::Private(others)));
+        }
     }
 
     /// What may be written, by the policy.

@@ -319,9 +319,12 @@ fn a_file_that_a_rule_hides_is_not_written_over() {
 
 #[test]
 fn a_branch_that_is_ended_because_another_failed_leaves_its_files_recorded() {
+    // A branch sees nothing of another's files.
+    let outside = tempfile::tempdir().unwrap();
+    let go = outside.path().join("go").display().to_string();
     let place = flow(&[
-        ("bad", "until [ -n \"$(find ../../.. -name half)\" ]; do sleep 0.02; done; exit 3"),
-        ("slow", "echo half > half; sleep 60"),
+        ("bad", &format!("until [ -e {go} ]; do sleep 0.02; done; exit 3")),
+        ("slow", &format!("echo half > half; touch {go}; sleep 60")),
     ]);
     let text = read(&place, "workflows/side.sop.yaml");
     let text =

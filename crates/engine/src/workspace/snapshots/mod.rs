@@ -20,4 +20,5 @@ pub use merge::{Merged, Side};
 pub use restore::Restored;
 pub use settling::Settling;
 pub use store::Snapshots;
+pub(crate) use surroundings::objects_around;
 pub use worktree::Worktree;

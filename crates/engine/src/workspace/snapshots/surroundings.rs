@@ -39,6 +39,14 @@ impl Surroundings {
     }
 }
 
+/// The objects of the repository around a workspace, for those to read who borrow them; `None` where there
+/// are none, or a link stands in their place.
+pub(crate) fn objects_around(workspace: &Path) -> Option<PathBuf> {
+    let (_, common) = Surroundings::find(workspace).git?;
+    let objects = common.canonicalize().ok()?.join("objects");
+    fs::symlink_metadata(&objects).is_ok_and(|it| it.is_dir()).then_some(objects)
+}
+
 /// The repository folder of a working tree whose top this is.
 fn git_folder(top: &Path) -> Option<PathBuf> {
     let git = top.join(".git");

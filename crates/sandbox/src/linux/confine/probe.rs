@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,8 +47,19 @@ fn attempt(probe: &Probe) -> io::Result<()> {
     }
 }
 
+/// One without a name, so that nothing is left of it whenever it is killed; where the file system knows no
+/// such files, one that others of its kind do not have: they count their processes as it does.
 fn make_a_file(folder: &Path) -> io::Result<()> {
-    let path = folder.join(format!(".botpipe-canary-{}", std::process::id()));
+    let unnamed = fs::OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(folder);
+    match unnamed.map(drop).map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {}
+        made => {
+            return made.map_err(|error| io::Error::from_raw_os_error(error.unwrap_or(libc::EIO)));
+        }
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let moment = now.map_or(0, |now| now.as_nanos());
+    let path = folder.join(format!(".botpipe-canary-{}-{moment}", std::process::id()));
     fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
     fs::remove_file(path)
 }
