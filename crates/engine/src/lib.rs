@@ -8,6 +8,7 @@ pub mod config;
 mod confine;
 pub mod doctor;
 mod driver;
+pub mod enforcement;
 pub mod engine;
 pub mod environment;
 pub mod error;

@@ -15,11 +15,22 @@ pub enum ProgramEnd {
     },
     /// Ended by us, because it stayed after its work was done.
     Dismissed,
+    /// Ended by us, because it went beyond a limit of its policy; goes on from the program's name.
+    Exceeded {
+        what: String,
+    },
     /// Ended by us, because it took longer than it may.
     TimedOut {
         clock: Clock,
         after: std::time::Duration,
     },
+}
+
+impl ProgramEnd {
+    /// Whether we ended it because it did not keep to what it is held to.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Exceeded { .. })
+    }
 }
 
 /// What took too long.
@@ -66,6 +77,7 @@ pub(crate) fn ended(program: &str, end: &ProgramEnd) -> Result<(), (FailureClass
         ProgramEnd::NotStarted { what } => {
             (FailureClass::Spawn, format!("`{program}` could not be started: {what}"))
         }
+        ProgramEnd::Exceeded { what } => (FailureClass::Crashed, format!("`{program}` {what}")),
         ProgramEnd::TimedOut { clock: Clock::Wall, after } => (
             FailureClass::WallTimeout,
             format!("`{program}` was still running after {after:?} (its `timeout`) and was ended"),
@@ -105,7 +117,7 @@ pub(crate) fn concluded(
             Ok(text.unwrap_or_default())
         }
         // What we ended ourselves ends as we say.
-        (_, Err((class, how))) if matches!(end, ProgramEnd::TimedOut { .. }) => {
+        (_, Err((class, how))) if end.is_ours() => {
             let last = notice.map(|said| format!("; its last notice: {said}"));
             Err(Failure::new(class, how + &last.unwrap_or_default()))
         }

@@ -62,11 +62,14 @@ pub enum Network {
 /// How much a program may take; `None`: as much as Botpipe itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bounds {
-    /// Seconds on a processor, each process for itself; the kernel ends it by SIGKILL.
+    /// Milliseconds on a processor, all together: looked at now and then, beyond it everything is ended.
+    /// The kernel ends a single process a second later.
     pub cpu: Option<u64>,
-    /// Bytes of data, each process for itself: an allocation beyond fails.
+    /// Bytes of memory that no file holds: an allocation of a single process beyond fails; all together it
+    /// is looked at now and then, and beyond it everything is ended.
     pub memory: Option<u64>,
-    /// Processes and threads, all together.
+    /// Processes and threads, all together: one more cannot be started. For the host's root it is looked
+    /// at now and then, and beyond it everything is ended.
     pub processes: Option<u64>,
     /// Bytes of a file it writes; beyond, a write fails or ends it by SIGXFSZ.
     pub file_size: Option<u64>,

@@ -138,6 +138,10 @@ pub(crate) fn probe(
     Err(Error::Unsupported)
 }
 
+pub(crate) fn landlock() -> Option<u32> {
+    None
+}
+
 pub(crate) fn enter_if_stage1() {}
 
 pub(crate) fn process_identity(_pid: u32) -> Option<Identity> {

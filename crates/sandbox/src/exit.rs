@@ -10,6 +10,21 @@ pub struct Exit {
     /// Processes that could not be killed in time: of another user, or stuck in the kernel. Never
     /// more than 0 in a pid namespace of a healthy machine.
     pub survivors: u32,
+    /// What it took too much of, when that is why it was ended.
+    pub beyond: Option<Bound>,
+}
+
+/// A bound of [`crate::Bounds`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Time on a processor.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Processes and threads.
+    Processes,
+    /// The size of a file.
+    FileSize,
 }
 
 /// The end of one process.

@@ -42,7 +42,7 @@ use elsewhere as os;
 
 pub use confine::{Bounds, Confinement, Layer, Network, Scratch};
 pub use error::Error;
-pub use exit::{Exit, How, Proc, Refused, Used};
+pub use exit::{Bound, Exit, How, Proc, Refused, Used};
 pub use identity::{Identity, Liveness, is_alive, own_identity, process_identity};
 pub use launch::{Containment, Launch};
 pub use os::{Contained, Cover, Watching};
@@ -64,6 +64,12 @@ pub fn watch(
     found: impl Fn(&Path) + Send + 'static,
 ) -> std::io::Result<Watching> {
     os::watch(folders, found)
+}
+
+/// The version of the kernel's interface to Landlock, which stands behind the mounts of a confinement;
+/// `None`: there is none, or it is off.
+pub fn landlock() -> Option<u32> {
+    os::landlock()
 }
 
 /// Becomes stage 1 or the fork server, and never returns, when this process was started as one;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use botpipe_engine::catalog;
+use botpipe_engine::enforcement::Enforced;
 use botpipe_engine::merges::merges;
 use botpipe_engine::request::{RunStatus, RunSummary};
 use botpipe_engine::{Engine, engine::RunView};
@@ -17,7 +18,7 @@ use crate::term::end::End;
 use crate::term::failure::Failure;
 use crate::term::output::{one_line, result};
 use crate::term::table::table;
-use crate::term::{exit, story};
+use crate::term::{enforced, exit, story};
 
 /// List and show runs
 #[derive(Debug, Subcommand)]
@@ -119,6 +120,7 @@ impl Show {
         let which = self.which.run()?;
         let engine = self.which.workspace.engine()?;
         let view = engine.show(&which)?;
+        let enforced = engine.enforced(&view.events)?;
         let end = End {
             run: &view.summary.run,
             task: &view.summary.task,
@@ -130,7 +132,7 @@ impl Show {
             named: which.run.is_some(),
             owned: view.summary.owned,
         };
-        result(self.json.form(), || show(&view, &end), || full(&view, &end));
+        result(self.json.form(), || show(&view, &end, &enforced), || full(&view, &end, &enforced));
         Ok(exit::OK)
     }
 }
@@ -195,7 +197,7 @@ fn at(run: &RunSummary) -> String {
     }
 }
 
-fn show(view: &RunView, end: &End<'_>) -> String {
+fn show(view: &RunView, end: &End<'_>, enforced: &[Enforced]) -> String {
     let mut text = end.text();
     let run = &view.summary;
     let _ = writeln!(
@@ -210,11 +212,12 @@ fn show(view: &RunView, end: &End<'_>) -> String {
     }
     text.push_str(&story::text(&story::chapters(&view.events), &view.state));
     text.push_str(&story::merged(&merges(&view.events)));
+    text.push_str(&enforced::text(enforced));
     text
 }
 
-/// A summary, where the run stands, and its visits.
-fn full(view: &RunView, end: &End<'_>) -> Value {
+/// A summary, where the run stands, its visits, and what kept its policies.
+fn full(view: &RunView, end: &End<'_>, enforced: &[Enforced]) -> Value {
     let mut all = summary(&view.summary);
     let standing = end.to_json(exit::of_lifecycle(&view.state.lifecycle));
     if let (Value::Object(all), Value::Object(standing)) = (&mut all, standing) {
@@ -223,6 +226,7 @@ fn full(view: &RunView, end: &End<'_>) -> Value {
         }
         all.insert("provider".to_owned(), json!(view.state.provider));
         all.insert("steps".to_owned(), story::to_json(&story::chapters(&view.events)));
+        all.insert("sandbox".to_owned(), json!(enforced));
         let merges = merges(&view.events);
         if !merges.is_empty() {
             all.insert("merges".to_owned(), json!(merges));

@@ -27,7 +27,7 @@ use crate::term::output::{printable, tell};
 /// The file is a mapping with the words of a workflow's `policy`, and `limits`. A refusal of the network is
 /// told on standard error, with the one line that would permit it.
 ///
-/// Exit: the command's own code, 128 + N after signal N; 124 out of time (`limits.wall`), 125 the sandbox
+/// Exit: the command's own code, 128 + N after signal N; 124 beyond one of its `limits`, 125 the sandbox
 /// could not be built or its policy cannot be enforced here, 126 the command cannot be executed, 127 it was
 /// not found.
 ///
@@ -76,9 +76,9 @@ impl Args {
         match command.run(&stop, told) {
             Ok(Ended::Exited(code)) => Ok(u8::try_from(code).unwrap_or(exit::ERROR)),
             Ok(Ended::Signalled(signal)) => Ok(exit::by_signal(signal)),
-            Ok(Ended::OutOfTime(wall)) => {
-                told(&format!("the command took longer than its `limits.wall` of {wall:?}"));
-                Ok(exit::OUT_OF_TIME)
+            Ok(Ended::Exceeded(what)) => {
+                told(&format!("the command {what}"));
+                Ok(exit::BEYOND)
             }
             Err(error) => Err(not_run(&error)),
         }

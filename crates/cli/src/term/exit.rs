@@ -24,8 +24,8 @@ pub(crate) const POLICY: u8 = 7;
 pub(crate) const FINDINGS: u8 = 8;
 /// A recording does not fit the request.
 pub(crate) const REPLAY_MISMATCH: u8 = 9;
-/// A command in the sandbox took longer than it may.
-pub(crate) const OUT_OF_TIME: u8 = 124;
+/// A command in the sandbox went beyond one of its limits.
+pub(crate) const BEYOND: u8 = 124;
 /// The sandbox of a command was not built.
 pub(crate) const NO_SANDBOX: u8 = 125;
 /// The command is there and cannot be executed.

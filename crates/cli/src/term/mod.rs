@@ -5,6 +5,7 @@ pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod diagnostic;
 pub(crate) mod end;
+pub(crate) mod enforced;
 pub(crate) mod exit;
 pub(crate) mod failure;
 pub(crate) mod next;

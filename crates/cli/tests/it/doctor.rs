@@ -218,7 +218,7 @@ fn a_machine_that_lacks_something_is_not_ready() {
     let person = Person::new();
     fs::remove_file(person.at("bin/sh")).unwrap();
     let said = person.asks(&[], &[]).ends(1);
-    assert_eq!(of_machine(&said, "containment")["state"], "problem");
+    assert_eq!(of_machine(&said, "shell")["state"], "problem");
     let said = Person::new().asks(&["--workspace", "nowhere"], &[]).ends(1);
     assert_eq!(of_machine(&said, "workspace")["next"], "name another with `--workspace`");
 }

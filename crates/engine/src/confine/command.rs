@@ -6,17 +6,19 @@ use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use botpipe_egress::Host;
+use botpipe_kernel::plan::Bounds;
 use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 
 use super::Refusal;
 use super::guard::Guard;
 use super::whole::{Surroundings, compile};
 use crate::environment;
-use crate::policy::Resolved;
+use crate::policy::{Limit, Resolved, exceeded};
 use crate::process::{Outside as _, StopSwitch};
 
 /// A command to run in the sandbox.
@@ -41,8 +43,8 @@ pub enum Ended {
     Exited(i32),
     /// By a signal.
     Signalled(i32),
-    /// It took longer than its policy's `limits.wall`.
-    OutOfTime(Duration),
+    /// It went beyond a limit of its policy: a sentence that goes on from its name.
+    Exceeded(String),
 }
 
 /// Why a command was not started.
@@ -113,7 +115,7 @@ impl Command {
             containment: Containment::Namespace,
             stage1: self.stage1.clone(),
             mark: None,
-            confinement: Some(compiled.confinement),
+            confinement: compiled.confinement,
         };
         let mut running = launch.start().map_err(|error| match &error {
             botpipe_sandbox::Error::Program { source, .. } => {
@@ -122,20 +124,19 @@ impl Command {
             _ => NotRun::Sandbox(error),
         })?;
         guard.serve(&mut running).map_err(NotRun::Guard)?;
-        let wall = self.policy.limits.wall_ms.map(Duration::from_millis);
-        let ended = attend(running, wall, stop);
+        let ended = attend(running, &self.policy.limits, stop);
         drop(guard);
         Ok(ended)
     }
 }
 
 /// Carries the streams until the program has ended.
-fn attend(mut running: Contained, wall: Option<Duration>, stop: &StopSwitch) -> Ended {
+fn attend(mut running: Contained, limits: &Bounds, stop: &StopSwitch) -> Ended {
     if let Some(mut stdin) = running.take_stdin() {
         // It ends with the process: a read of a terminal cannot be called off.
         std::thread::spawn(move || {
             let mut input = io::stdin();
-            let mut buffer = [0; 64 << 10];
+            let mut buffer = vec![0; 64 << 10];
             while let Ok(size @ 1..) = input.read(&mut buffer) {
                 if write_all_of(&mut stdin, &buffer[..size]).is_err() {
                     return;
@@ -143,24 +144,59 @@ fn attend(mut running: Contained, wall: Option<Duration>, stop: &StopSwitch) -> 
             }
         });
     }
-    let streams = [
-        running.take_stdout().map(|from| std::thread::spawn(move || carry(from, io::stdout()))),
-        running.take_stderr().map(|from| std::thread::spawn(move || carry(from, io::stderr()))),
-    ];
+    let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
     let running = Arc::new(Mutex::new(running));
+    let printed = Arc::new(Printed::new(limits.output, &running));
+    let counted = Arc::clone(&printed);
+    let stdout = stdout.map(|from| std::thread::spawn(move || carry(from, io::stdout(), &counted)));
+    let counted = Arc::clone(&printed);
+    let stderr = stderr.map(|from| std::thread::spawn(move || carry(from, io::stderr(), &counted)));
     let ringing = Arc::clone(&running);
     let bell = stop.bell(move || {
         ringing.lock().unwrap_or_else(PoisonError::into_inner).terminate();
     });
-    let (exit, out_of_time) = wait(&running, wall);
+    let (exit, out_of_time) = wait(&running, limits.wall_ms.map(Duration::from_millis));
     drop(bell);
-    for stream in streams.into_iter().flatten() {
+    for stream in [stdout, stderr].into_iter().flatten() {
         drop(stream.join());
     }
-    match (exit.how, wall.filter(|_| out_of_time)) {
-        (_, Some(wall)) => Ended::OutOfTime(wall),
-        (How::Exited(code), None) => Ended::Exited(code),
-        (How::Signalled(signal), None) => Ended::Signalled(signal),
+    let limit = match exit.beyond {
+        _ if out_of_time => Some(Limit::Wall),
+        _ if printed.too_much.load(Ordering::Relaxed) => Some(Limit::Output),
+        beyond => beyond.map(Limit::from),
+    };
+    match (limit, exit.how) {
+        (Some(limit), _) => Ended::Exceeded(exceeded(limit, limits)),
+        (None, How::Exited(code)) => Ended::Exited(code),
+        (None, How::Signalled(signal)) => Ended::Signalled(signal),
+    }
+}
+
+/// What the program has printed, on both streams.
+struct Printed {
+    bytes: AtomicU64,
+    most: Option<u64>,
+    too_much: AtomicBool,
+    by: Arc<Mutex<Contained>>,
+}
+
+impl Printed {
+    fn new(most: Option<u64>, by: &Arc<Mutex<Contained>>) -> Self {
+        let (bytes, too_much) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { bytes, most, too_much, by: Arc::clone(by) }
+    }
+
+    /// Whether as much more may be printed; else the program is killed.
+    fn may(&self, more: usize) -> bool {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        let before = self.bytes.fetch_add(more, Ordering::Relaxed);
+        if self.most.is_none_or(|most| before.saturating_add(more) <= most) {
+            return true;
+        }
+        if !self.too_much.swap(true, Ordering::Relaxed) {
+            self.by.lock().unwrap_or_else(PoisonError::into_inner).kill();
+        }
+        false
     }
 }
 
@@ -202,9 +238,12 @@ fn write_all_of(pipe: &mut io::PipeWriter, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn carry(mut from: io::PipeReader, mut to: impl io::Write) {
-    let mut buffer = [0; 64 << 10];
+fn carry(mut from: io::PipeReader, mut to: impl io::Write, printed: &Printed) {
+    let mut buffer = vec![0; 64 << 10];
     while let Ok(size @ 1..) = from.read(&mut buffer) {
+        if !printed.may(size) {
+            continue;
+        }
         // A reader that is gone does not end the program: it is heard to its end.
         drop(to.write_all(&buffer[..size]).and_then(|()| to.flush()));
     }

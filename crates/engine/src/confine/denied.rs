@@ -86,6 +86,21 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
     Ok(denied)
 }
 
+/// The patterns of the workspace that a policy denies; those that cannot be read deny nothing here, and are
+/// refused where they are enforced.
+pub(crate) fn patterns(written: &[String]) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for text in written.iter().filter(|text| !text.starts_with(['/', '~'])) {
+        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+        for glob in [whole.to_owned(), format!("{whole}/**")] {
+            if let Ok(glob) = GlobBuilder::new(&glob).literal_separator(true).build() {
+                set.add(glob);
+            }
+        }
+    }
+    set.build().unwrap_or_else(|_| GlobSet::empty())
+}
+
 /// A path outside the workspace is one place, or everything below one.
 fn outside(text: &str, path: &Path, denied: &mut Denied) -> Result<(), Refusal> {
     if is_pattern(&path.to_string_lossy()) {

@@ -1,10 +1,11 @@
 //! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents, and
 //! what history still tells is no secret.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use globset::GlobSet;
 
@@ -33,8 +34,8 @@ pub(super) struct Kept {
 const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attributes"];
 
 /// Finds every folder of git's own that a program in the workspace could write.
-pub(super) fn kept(workspace: &Path, names: &Names) -> Kept {
-    let mut kept = of_all(workspace, names);
+pub(super) fn kept(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
+    let mut kept = of_all(workspace, names, roots);
     let configs: Vec<PathBuf> =
         kept.there.iter().filter(|path| path.ends_with("config")).cloned().collect();
     for config in configs {
@@ -51,7 +52,7 @@ pub(super) fn kept(workspace: &Path, names: &Names) -> Kept {
     kept
 }
 
-fn of_all(workspace: &Path, names: &Names) -> Kept {
+fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
     let mut kept = Kept::default();
     for (path, kind) in names.named(".git") {
         let path = workspace.join(path);
@@ -62,7 +63,11 @@ fn of_all(workspace: &Path, names: &Names) -> Kept {
             Kind::Link | Kind::Other => {
                 kept.there.insert(path.clone());
                 if let Some(folder) = leads_to(&path).filter(|it| !it.starts_with(workspace)) {
-                    outside(&path, &folder, &mut kept);
+                    if super::within(&folder, roots) {
+                        keep(&folder, &mut kept);
+                    } else {
+                        outside(&path, &folder, &mut kept);
+                    }
                 }
             }
         }
@@ -235,8 +240,12 @@ fn own_settings_of_work_trees(folder: &Path) -> bool {
 }
 
 /// The first file that patterns deny and that git still tells: in its index, or in a commit that some
-/// reference leads to.
-pub(super) fn still_tells(workspace: &Path, patterns: &GlobSet) -> Option<(PathBuf, Where)> {
+/// reference leads to. `written` are the patterns as a policy says them.
+pub(super) fn still_tells(
+    workspace: &Path,
+    written: &[String],
+    patterns: &GlobSet,
+) -> Option<(PathBuf, Where)> {
     if !workspace.join(".git").exists() {
         return None;
     }
@@ -244,9 +253,36 @@ pub(super) fn still_tells(workspace: &Path, patterns: &GlobSet) -> Option<(PathB
     if let Some(found) = index.into_iter().find(|path| patterns.is_match(path)) {
         return Some((found, Where::Index));
     }
-    let history = ["log", "--all", "--reflog", "--no-renames", "--name-only", "-z", "--format="];
-    let told = listed(workspace, &history);
-    told.into_iter().find(|path| patterns.is_match(path)).map(|path| (path, Where::History))
+    // A history is long: it is asked once for each state of the references.
+    let refs = listed(workspace, &["for-each-ref", "--format=%(objectname)%00"]);
+    let head = fs::read_to_string(workspace.join(".git/logs/HEAD")).map(|log| log.len());
+    let key = format!("{}\n{written:?}\n{refs:?}\n{head:?}", workspace.display());
+    let known = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = known().get(&key).cloned();
+    let found = answer.unwrap_or_else(|| {
+        let found = in_history(workspace, written, patterns);
+        known().insert(key, found.clone());
+        found
+    });
+    found.map(|path| (path, Where::History))
+}
+
+/// What histories told, by what was asked of which state.
+static ASKED: Mutex<BTreeMap<String, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
+
+fn in_history(workspace: &Path, written: &[String], patterns: &GlobSet) -> Option<PathBuf> {
+    let inside = written.iter().filter(|text| !text.starts_with(['/', '~']));
+    let specs = inside.flat_map(|text| {
+        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+        [format!(":(top,glob){whole}"), format!(":(top,glob){whole}/**")]
+    });
+    let mut args: Vec<String> =
+        ["log", "--all", "--reflog", "--no-renames", "--name-only", "-z", "--format=", "-1", "--"]
+            .map(str::to_owned)
+            .to_vec();
+    args.extend(specs);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    listed(workspace, &args).into_iter().find(|path| patterns.is_match(path))
 }
 
 /// Where git still tells a file.
@@ -260,10 +296,12 @@ pub(super) enum Where {
 fn listed(workspace: &Path, args: &[&str]) -> Vec<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     let output = Command::new("git")
-        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-pager"])
+        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+        .args(["-c", "log.showSignature=false", "--no-pager"])
         .args(args)
         .current_dir(workspace)
         .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_NO_LAZY_FETCH", "1")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();

@@ -1,7 +1,7 @@
 //! What no program may bring into being, where nothing can be laid over it beforehand: it is looked for once
 //! the program has ended, and put aside under another name. Nothing is destroyed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,14 +10,16 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::git;
+use super::placeholders::is_as_made;
 use super::scan;
 
 /// Looks out from before a program starts until it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lookout {
     pub(super) workspace: PathBuf,
-    /// What was not there, and must not come to be.
-    pub(super) missing: BTreeSet<PathBuf>,
+    /// What was not there, and must not come to be; with a text, it may be a file of just that, or an empty
+    /// folder: something that stands in.
+    pub(super) missing: BTreeMap<PathBuf, Option<String>>,
     /// The repositories that were there, by their `.git`; in others nothing may steer git.
     pub(super) repositories: Option<BTreeSet<PathBuf>>,
 }
@@ -26,8 +28,11 @@ impl Lookout {
     /// Puts aside what came to be, and says so in a sentence for each.
     pub(super) fn look(&self) -> Vec<String> {
         let mut told = Vec::new();
-        let there = |path: &&PathBuf| fs::symlink_metadata(path).is_ok();
-        for path in self.missing.iter().filter(there) {
+        for (path, stand_in) in &self.missing {
+            let there = fs::symlink_metadata(path).is_ok();
+            if !there || stand_in.as_ref().is_some_and(|text| is_as_made(Some(text), path)) {
+                continue;
+            }
             told.extend(put_aside(path, "steers Botpipe, or an agent or editor on this machine"));
         }
         if let Some(known) = &self.repositories {

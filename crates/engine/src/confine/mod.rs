@@ -3,13 +3,14 @@
 mod build_output;
 pub(crate) mod canary;
 pub(crate) mod command;
-mod denied;
+pub(crate) mod denied;
 mod git;
 pub(crate) mod guard;
 mod hints;
 mod home;
 mod host;
 mod lookout;
+mod order;
 mod paths;
 mod placeholders;
 mod protected;

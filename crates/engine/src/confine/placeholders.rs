@@ -46,7 +46,9 @@ impl Placeholders {
                 continue;
             }
             match placeholder.contents {
-                _ if fs::symlink_metadata(path).is_ok() && !is_as_made(placeholder) => {
+                _ if fs::symlink_metadata(path).is_ok()
+                    && !is_as_made(placeholder.contents, path) =>
+                {
                     continue; // somebody made it since it was looked for
                 }
                 _ if fs::symlink_metadata(path).is_ok() => {}
@@ -74,13 +76,10 @@ impl Drop for Placeholders {
     }
 }
 
-/// Whether what is there is what would be made.
-fn is_as_made(placeholder: &Placeholder) -> bool {
-    let path = &placeholder.path;
-    match placeholder.contents {
-        None => fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()),
-        Some(contents) => fs::read_to_string(path).is_ok_and(|now| now == contents),
-    }
+/// Whether what is there is what would be made: an empty folder, or a file of these contents.
+pub(super) fn is_as_made(contents: Option<&str>, path: &Path) -> bool {
+    let is = |contents| fs::read_to_string(path).is_ok_and(|now| now == contents);
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) || contents.is_some_and(is)
 }
 
 /// Removes one that is as it was made; what somebody put there stays.

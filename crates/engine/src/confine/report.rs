@@ -29,12 +29,10 @@ pub(crate) struct Kept {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Coverage {
     Full,
-    /// What turns up while a program runs is covered when it is seen.
+    /// It is looked at now and then while a program runs, and acted on when it is seen.
     Watch,
     /// What was there at the start.
     LaunchSnapshot,
-    /// Each process for itself.
-    PerProcess,
 }
 
 /// The report of a compiled policy.
@@ -58,6 +56,21 @@ pub(crate) fn of(compiled: &Compiled, policy: &Resolved, canaries: &[Canary]) ->
         .collect()
 }
 
+/// How far a limit is kept; `None`: it is none, or bounds no more than is said.
+pub(crate) fn coverage_of_limit(control: Control) -> Option<Coverage> {
+    match control {
+        Control::Cpu | Control::Memory => Some(Coverage::Watch),
+        // The kernel does not count the processes of its root.
+        Control::Processes if is_root() => Some(Coverage::Watch),
+        _ => None,
+    }
+}
+
+/// The control that keeps a strict policy from being kept: it is only looked at now and then.
+pub(crate) fn watched<'a>(controls: &'a [Kept], policy: &Resolved) -> Option<&'a Kept> {
+    controls.iter().find(|kept| policy.strict && kept.coverage == Coverage::Watch)
+}
+
 fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
     let files = compiled.files.as_ref();
     let open = files.iter().flat_map(|files| &files.gaps);
@@ -79,12 +92,13 @@ fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
             Coverage::LaunchSnapshot
         }
         Control::DenyWrite if !gaps.is_empty() => Coverage::LaunchSnapshot,
-        Control::Cpu | Control::Memory => Coverage::PerProcess,
-        Control::Processes if is_root() => {
-            gaps.push("the kernel does not count the processes of its root".to_owned());
-            Coverage::PerProcess
+        Control::Memory => {
+            gaps.push(
+                "what is written to folders in memory, such as `/tmp`, is not counted".to_owned(),
+            );
+            Coverage::Watch
         }
-        _ => Coverage::Full,
+        limit => coverage_of_limit(limit).unwrap_or(Coverage::Full),
     };
     (coverage, gaps)
 }

@@ -215,7 +215,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("old")).unwrap();
         fs::write(folder.path().join("old/file"), "").unwrap();
-        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         fs::File::open(folder.path().join("old")).unwrap().set_modified(long_ago).unwrap();
         let first = names(folder.path(), &[]).unwrap();
         let kept = first.folders.get(Path::new("old")).unwrap();

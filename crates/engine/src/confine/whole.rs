@@ -7,7 +7,7 @@ use botpipe_egress::{
     Allow, Destination, Host, Layer as Domains, Pattern, Rules as Reached, preset,
 };
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
-use botpipe_sandbox::{Bounds, Confinement, Network};
+use botpipe_sandbox::{Bounds, Confinement, Network, landlock};
 
 use super::{Files, Refusal, Rules, Site, files};
 use crate::policy::{Control, Resolved};
@@ -15,10 +15,14 @@ use crate::policy::{Control, Resolved};
 /// The port of a program's own `127.0.0.1` that the proxy answers on.
 const PROXY: u16 = 3128;
 
+/// The interface of Landlock that knows ports.
+const LANDLOCK_PORTS: u32 = 4;
+
 /// A policy as the operating system is told, and who answers where the program knocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Compiled {
-    pub(crate) confinement: Confinement,
+    /// `None`: nothing is to be kept from it.
+    pub(crate) confinement: Option<Confinement>,
     /// `None`: the host's, as they are.
     pub(crate) files: Option<Files>,
     /// In the order of the confinement's.
@@ -78,6 +82,15 @@ pub(crate) fn compile(
             }
         }
     }
+    if !policy.allow_local_binding && landlock().is_none_or(|abi| abi < LANDLOCK_PORTS) {
+        return Err(Refusal {
+            control: "allow_local_binding",
+            what: "`allow_local_binding: false` cannot be kept by a kernel without Landlock for ports \
+                   (Linux 6.7)"
+                .to_owned(),
+            permit: "`allow_local_binding: true` leaves it".to_owned(),
+        });
+    }
     let files = files(&rules, site)?;
     let (network, doors, variables) = reach(policy, surroundings)?;
     let limits = &policy.limits;
@@ -86,12 +99,15 @@ pub(crate) fn compile(
         network,
         no_listening: !policy.allow_local_binding,
         bounds: Bounds {
-            cpu: limits.cpu_ms.map(|ms| ms.div_ceil(1000)),
+            cpu: limits.cpu_ms,
             memory: limits.memory,
             processes: limits.processes.map(u64::from),
             file_size: limits.file_size,
         },
     };
+    // What may do all that its starter may is only held together, so that it ends when it should.
+    let free = Confinement::default();
+    let confinement = (confinement != free).then_some(confinement);
     Ok(Compiled { confinement, files, doors, variables })
 }
 
@@ -129,11 +145,11 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
     let mut doors = vec![Door::Proxy(Box::new(rules))];
     let mut ports = vec![PROXY];
     for endpoint in &surroundings.endpoints {
-        if let Endpoint::Loopback(address) = endpoint {
-            if !ports.contains(&address.port()) {
-                doors.push(Door::Address(*address));
-                ports.push(address.port());
-            }
+        if let Endpoint::Loopback(address) = endpoint
+            && !ports.contains(&address.port())
+        {
+            doors.push(Door::Address(*address));
+            ports.push(address.port());
         }
     }
     Ok((Network::Own { doors: ports }, doors, variables()))

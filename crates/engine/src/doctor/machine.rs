@@ -1,20 +1,21 @@
-//! The machine: containment of processes, git, folders that can be written, room on the disk.
+//! The machine: the sandbox, a shell, git, folders that can be written, room on the disk.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use botpipe_sandbox::{Containment, Identity, Launch, Used};
 use git2::Repository;
 use rustix::fs::{Access, access, statvfs};
 
-use super::Finding;
-use crate::environment;
+use super::{Finding, sandbox};
 use crate::harness::{program, state_folder};
-use crate::process::{self, How, Reply, Spec, StopSwitch, Stream, Watch};
 use crate::workspace::layout::Layout;
 
 pub(super) fn findings(workspace: &Path, stage1: Option<&PathBuf>) -> Vec<Finding> {
-    let mut findings = vec![containment(stage1), git(workspace), workspace_folder(workspace)];
+    let mut findings = vec![
+        sandbox::finding(workspace, stage1),
+        shell(),
+        git(workspace),
+        workspace_folder(workspace),
+    ];
     match state_folder() {
         Ok(folder) => {
             findings.push(writable("state folder", &folder));
@@ -26,45 +27,16 @@ pub(super) fn findings(workspace: &Path, stage1: Option<&PathBuf>) -> Vec<Findin
     findings
 }
 
-/// Starts a shell as an agent is started, and sees what held it.
-fn containment(stage1: Option<&PathBuf>) -> Finding {
-    const NAME: &str = "containment";
-    let launch = Launch {
-        program: "sh".into(),
-        args: vec!["-c".into(), ":".into()],
-        cwd: PathBuf::from("/"),
-        env: environment::build(std::env::vars_os(), &[], &[]),
-        containment: Containment::Auto,
-        stage1: stage1.cloned(),
-        mark: None,
-        confinement: None,
-    };
-    let spec = Spec { wall: Some(DEADLINE), capture_limit: 1 << 10, ..Spec::of(launch) };
-    let ended = process::run(spec, &mut Nobody, &StopSwitch::new());
-    match (ended.how, ended.contained) {
-        (How::Exited(0) | How::Dismissed, Some(Used::Namespace { .. })) => {
-            Finding::ok(NAME, "agents run in a pid namespace of their own")
+/// What commands, checks and hooks are run with.
+fn shell() -> Finding {
+    const NAME: &str = "shell";
+    match program(Path::new("sh")) {
+        Ok(path) => Finding::ok(NAME, format!("commands run with {}", path.display())),
+        Err(_) => {
+            let says =
+                "there is no program `sh` in PATH; commands, checks and hooks are run with it";
+            Finding::problem(NAME, says, "install one, or put it in PATH")
         }
-        (How::Exited(0) | How::Dismissed, Some(Used::Subreaper { refused })) => {
-            let why = refused.map_or_else(String::new, |refused| {
-                let error = std::io::Error::from_raw_os_error(refused.errno);
-                format!(" ({}: {error})", refused.step)
-            });
-            Finding::warning(
-                NAME,
-                format!("no pid namespaces here{why}: agents are held by a subreaper"),
-                "allow user namespaces (`sysctl kernel.unprivileged_userns_clone \
-                 kernel.apparmor_restrict_unprivileged_userns user.max_user_namespaces`)",
-            )
-        }
-        (How::SpawnFailed { what, .. }, _) => {
-            Finding::problem(NAME, what, "see that `sh` is in PATH and processes may be started")
-        }
-        (how, _) => Finding::problem(
-            NAME,
-            format!("`sh -c :` did not end well: {how:?}"),
-            "see that `sh` works: `sh -c :`",
-        ),
     }
 }
 
@@ -123,16 +95,3 @@ fn room(name: &'static str, folder: &Path) -> Finding {
 /// In MiB: too little for a run, and little for a long one.
 const LITTLE: u64 = 64;
 const SOME: u64 = 1024;
-
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Only the end counts.
-struct Nobody;
-
-impl Watch for Nobody {
-    fn started(&mut self, _: &Identity) {}
-
-    fn line(&mut self, _: Stream, _: &str) -> Reply {
-        Reply::default()
-    }
-}

@@ -6,6 +6,7 @@
 mod login;
 mod machine;
 mod provider;
+mod sandbox;
 
 use std::path::{Path, PathBuf};
 

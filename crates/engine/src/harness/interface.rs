@@ -64,6 +64,7 @@ fn has_app_server(program: &Path, stage1: Option<&PathBuf>) -> Result<(), String
         How::Signalled(signal) | How::Stopped { signal } => {
             Err(format!("{asked} ended by signal {signal}"))
         }
+        How::Exceeded { what } => Err(format!("{asked} {what}")),
         How::SpawnFailed { what, .. } => Err(format!("{asked} could not be started: {what}")),
         How::TimedOut { after, .. } => {
             Err(format!("{asked} did not answer within {} s", after.as_secs()))

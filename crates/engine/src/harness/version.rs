@@ -77,6 +77,7 @@ pub fn read(kind: Kind, program: &Path, stage1: Option<&PathBuf>) -> Result<Read
         How::Exited(code) => format!("exit code {code}"),
         How::Signalled(signal) | How::Stopped { signal } => format!("signal {signal}"),
         How::SpawnFailed { what, .. } => return Err(VersionError::NotStarted { program, what }),
+        How::Exceeded { what } => what,
         How::TimedOut { .. } => return Err(VersionError::Silent { program }),
     };
     let said = format!("{} {}", ended.stdout.text.trim(), ended.stderr.text.trim());

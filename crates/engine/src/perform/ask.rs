@@ -155,10 +155,11 @@ fn spec(
         pass: &pass,
         extra: &extra,
     };
-    let Confined { launch, outside, refusals } = confine(driver, &step, program, launch)?;
+    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, true);
     let spec = Spec {
         outside,
+        limits,
         stdin: codec.open().into_bytes(),
         talks: codec.converses(),
         opening: clocks.opening,

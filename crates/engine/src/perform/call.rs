@@ -13,6 +13,7 @@ use super::turn::{Activity, millis};
 use super::{Trouble, callbacks};
 use crate::driver::Driver;
 use crate::host::{Call, Calling, Said};
+use crate::policy::{self, Limit, exceeded};
 use crate::process::Stream;
 
 /// A function that runs, kept while what it asked for is done.
@@ -58,7 +59,9 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
         },
     };
     let step = driver.current_step()?;
-    let limit = Clocks::of(&driver.run, &step, turn.role, false).wall;
+    let wall = Clocks::of(&driver.run, &step, turn.role, false).wall;
+    let limits = policy::of_run(&driver.run, (&step, turn.role), &driver.desk.layout).limits;
+    let limit = limits.wall_ms.map(Duration::from_millis);
     let began = Instant::now();
     if parked.waits {
         tell(driver, &mut parked)?;
@@ -68,7 +71,11 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
             return Err(Trouble::Stopped);
         }
         let ran = parked.ran + began.elapsed();
-        if let Some(limit) = limit.filter(|limit| ran >= *limit) {
+        if limit.is_some_and(|limit| ran >= limit) {
+            let message = format!("the function {}", exceeded(Limit::Wall, &limits));
+            return ended(driver, turn, parked.over(ran), &message, Some(1));
+        }
+        if let Some(limit) = wall.filter(|limit| ran >= *limit) {
             let message = format!("the function was still running after {} s", limit.as_secs_f64());
             return ended(driver, turn, parked.over(ran), &message, Some(1));
         }

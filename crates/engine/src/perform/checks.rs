@@ -108,9 +108,10 @@ pub(super) fn run_script(
         pass: &pass,
         extra: &script.environment,
     };
-    let Confined { launch, outside, refusals } = confine(driver, &step, program, launch)?;
+    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let spec = Spec {
         outside,
+        limits,
         wall: Some(script.timeout),
         capture_limit: script.most,
         ..Spec::of(launch)
@@ -126,6 +127,7 @@ pub(super) fn run_script(
         How::TimedOut { after, .. } => {
             Some(format!("still running after {after:?}, and was ended"))
         }
+        How::Exceeded { what } => Some(what),
         How::SpawnFailed { what: why, .. } => {
             return Err(Trouble::Stuck { message: format!("{what}: {why}") });
         }
@@ -139,7 +141,8 @@ pub(super) fn run_script(
         output.push_str(&ended.stderr.text);
     }
     for sentence in refused {
-        output.push_str(&format!("\nbotpipe sandbox: {sentence}"));
+        output.push_str("\nbotpipe sandbox: ");
+        output.push_str(&sentence);
     }
     let output = driver.desk.redactor.redact(&output).into_owned();
     Ok(ScriptEnd { failure, stdout: ended.stdout.text, output })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_kernel::ids::Role;
-use botpipe_kernel::plan::Step;
+use botpipe_kernel::plan::{Bounds, Step, Validation};
 use botpipe_sandbox::{Containment, Launch};
 
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::confine::whole::{Compiled, Surroundings, compile};
 use crate::confine::{Site, View, report};
 use crate::driver::Driver;
 use crate::environment;
-use crate::policy::{self, Resolved};
+use crate::policy::{self, Control, Origin, Resolved};
 use crate::process::Outside;
 use crate::request::Notice;
 
@@ -28,6 +28,8 @@ pub(super) type Refusals = Arc<Mutex<Vec<String>>>;
 pub(super) struct Confined {
     pub(super) launch: Launch,
     pub(super) outside: Option<Arc<dyn Outside>>,
+    /// What of its policy its supervisor keeps.
+    pub(super) limits: Bounds,
     pub(super) refusals: Refusals,
 }
 
@@ -46,7 +48,7 @@ pub(super) struct Program<'a> {
 pub(super) fn confine(
     driver: &mut Driver<'_>,
     step: &Step,
-    program: Program<'_>,
+    program: &Program<'_>,
     launch: Launch,
 ) -> Result<Confined, Trouble> {
     prove(driver, step, program.role, program.view, &program.needs)?;
@@ -67,13 +69,8 @@ pub(super) fn confine(
     let extra: Vec<(String, String)> =
         compiled.variables.iter().chain(program.extra).cloned().collect();
     let env = environment::confined(std::env::vars_os(), program.pass, &holds.environment, &extra);
-    let launch = Launch {
-        env,
-        containment: Containment::Namespace,
-        confinement: Some(compiled.confinement),
-        ..launch
-    };
-    Ok(Confined { launch, outside: Some(Arc::new(guard)), refusals })
+    let launch = Launch { env, confinement: compiled.confinement, ..launch };
+    Ok(Confined { launch, outside: Some(Arc::new(guard)), limits: holds.limits, refusals })
 }
 
 /// Refusals that are told of one program.
@@ -123,15 +120,22 @@ pub(super) fn prove(
         containment: Containment::Namespace,
         stage1: driver.parts.stage1.clone(),
         mark: None,
-        confinement: Some(compiled.confinement.clone()),
+        confinement: compiled.confinement.clone(),
     };
-    let canaries = canary::fly(&compiled, &holds, &site, &launch);
+    let canaries = match &compiled.confinement {
+        Some(_) => canary::fly(&compiled, &holds, &site, &launch),
+        None => Ok(Vec::new()),
+    };
     drop(guard);
-    let canaries = canaries.map_err(|error| Trouble::Refused {
-        message: format!(
-            "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
-             `sandbox_mode: danger_full_access` with `network: full` permits the run without one"
-        ),
+    let canaries = canaries.map_err(|error| match error {
+        // Nothing of the machine is missing.
+        botpipe_sandbox::Error::NoStage1 => Trouble::stuck(error),
+        error => Trouble::Refused {
+            message: format!(
+                "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
+                 `sandbox_mode: danger_full_access` with `network: full` permits the run without one"
+            ),
+        },
     })?;
     if let Some(failed) = canaries.iter().find(|canary| canary.result == Seen::Failed) {
         return Err(Trouble::Refused {
@@ -141,8 +145,21 @@ pub(super) fn prove(
             ),
         });
     }
+    let controls = report::of(&compiled, &holds, &canaries);
+    if let Some(watched) = report::watched(&controls, &holds) {
+        let said = format!("`{}` of the {role} is only kept in part (`strict`)", watched.control);
+        let held = matches!(holds.origin(Control::Strict), Origin::Ceiling { .. });
+        match holds.validation {
+            Validation::Warn if !held => driver.progress.notice(&Notice::Note { text: &said }),
+            Validation::Ignore if !held => {}
+            _ => {
+                let message = format!("{said}; `strict: false` in its policy permits the run");
+                return Err(Trouble::Refused { message });
+            }
+        }
+    }
     let report = json!({
-        "controls": report::of(&compiled, &holds, &canaries),
+        "controls": controls,
         "canaries": canaries,
     });
     driver.desk.proven.push((key, report.clone()));

@@ -93,17 +93,19 @@ fn run_program(
         mark: Some(driver.mark_path(&turn)),
         confinement: None,
     };
-    let needs = match turn.role.is_code() {
-        true => Needs::default(),
-        false => Needs::of_program(&argv[0], &argv[1..]),
+    let needs = if turn.role.is_code() {
+        Needs::default()
+    } else {
+        Needs::of_program(&argv[0], &argv[1..])
     };
     let pass = driver.run.pass_env.clone();
     let program =
         Program { role: turn.role, view: View::of(turn.role), needs, pass: &pass, extra: &extra };
-    let Confined { launch, outside, refusals } = confine(driver, &step, program, launch)?;
+    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, false);
     let spec = Spec {
         outside,
+        limits,
         stdin,
         wall: clocks.wall,
         idle: clocks.idle,
@@ -181,6 +183,7 @@ pub(super) fn end_of(how: &How) -> Option<ProgramEnd> {
         How::Signalled(signal) => ProgramEnd::Signalled(*signal),
         How::SpawnFailed { what, .. } => ProgramEnd::NotStarted { what: what.clone() },
         How::Dismissed => ProgramEnd::Dismissed,
+        How::Exceeded { what } => ProgramEnd::Exceeded { what: what.clone() },
         How::TimedOut { clock, after } => {
             let clock = match clock {
                 Clock::Wall => botpipe_providers::Clock::Wall,

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::control::{Control, Origin};
 use super::enforcer::enforcer;
 use super::layers::of_role;
+use super::limits::{duration, size};
 use super::paths::Ground;
 use super::refusal::{of_process, processes};
 use super::resolve::{Resolved, value};
@@ -84,7 +85,6 @@ fn of_plan(
 ) -> Vec<Bound> {
     let bound = processes(plan).map(|(step, role)| {
         let holds = of_role(plan, (step, role), outside, ground);
-        let by = cast.of(step, role).filter(|_| role != Role::Script);
         let controls = Control::ALL.iter().map(|control| ControlLine {
             control: *control,
             value: value(&holds, *control),
@@ -138,31 +138,4 @@ pub(super) fn words(holds: &Resolved, control: Control) -> String {
             other => other.to_string(),
         },
     }
-}
-
-fn duration(ms: Option<u64>) -> String {
-    match ms {
-        None => "none".to_owned(),
-        Some(ms) if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
-        Some(ms) if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
-        Some(ms) if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
-        Some(ms) => format!("{ms}ms"),
-    }
-}
-
-fn size(bytes: Option<u64>) -> String {
-    const UNITS: [(&str, u64); 9] = [
-        ("TiB", 1 << 40),
-        ("TB", 1_000_000_000_000),
-        ("GiB", 1 << 30),
-        ("GB", 1_000_000_000),
-        ("MiB", 1 << 20),
-        ("MB", 1_000_000),
-        ("KiB", 1 << 10),
-        ("KB", 1_000),
-        ("B", 1),
-    ];
-    let Some(bytes) = bytes else { return "none".to_owned() };
-    let whole = UNITS.iter().find(|(_, unit)| bytes.is_multiple_of(*unit));
-    whole.map_or_else(String::new, |(name, unit)| format!("{}{name}", bytes / unit))
 }

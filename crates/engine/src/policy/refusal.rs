@@ -11,6 +11,7 @@ use super::explain::words;
 use super::layers::of_role;
 use super::paths::Ground;
 use super::resolve::Resolved;
+use crate::confine::report::{Coverage, coverage_of_limit};
 
 /// What nobody enforces with these providers, as one sentence with the line that would permit the run.
 pub(crate) fn refusal(
@@ -157,7 +158,13 @@ fn unenforced(
     match by {
         // A recording runs nothing.
         None | Some(Provider::Replay { .. }) if role != Role::Script => Vec::new(),
-        _ => open(holds, agent),
+        // What a verifier writes is gone with it, and so nothing turns up.
+        _ => {
+            let mut found = open(holds, agent);
+            let discards = role == Role::Verifier;
+            found.retain(|it| !(discards && it.control() == Control::Strict));
+            found
+        }
     }
 }
 
@@ -188,7 +195,7 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
         Control::DenyDomains => {
             holds.network == NetworkMode::Full && !holds.deny_domains.is_empty()
         }
-        Control::Memory | Control::Cpu | Control::Processes => holds.strict,
+        limit if holds.strict && coverage_of_limit(*limit) == Some(Coverage::Watch) => true,
         Control::Strict => holds.strict && !holds.deny_read.is_empty() && writes_workspace(holds),
         _ => false,
     };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use botpipe_kernel::plan::Bounds;
 use botpipe_sandbox::{Contained, Identity, Launch, Used};
 
 use super::output::Output;
@@ -18,6 +19,8 @@ pub struct Spec {
     pub stdin: Vec<u8>,
     /// Whether its input stays open for what the watcher sends, until it says [`Reply::finished`].
     pub talks: bool,
+    /// The limits of its policy: time and output are kept here, the rest by what contains it.
+    pub limits: Bounds,
     /// How long it may take in all.
     pub wall: Option<Duration>,
     /// How long it may take until it first says something on its standard output.
@@ -50,6 +53,7 @@ impl Spec {
             outside: None,
             stdin: Vec::new(),
             talks: false,
+            limits: Bounds::default(),
             wall: None,
             opening: None,
             idle: None,
@@ -168,6 +172,11 @@ pub enum How {
         clock: Clock,
         /// What that clock was set to.
         after: Duration,
+    },
+    /// It was ended because it went beyond a limit of its policy.
+    Exceeded {
+        /// Which one, and what permits more; goes on from the program's name.
+        what: String,
     },
     /// It was ended, or not started at all, because the switch asked for it.
     Stopped {

@@ -4,6 +4,7 @@ use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use botpipe_kernel::plan::Bounds;
 use botpipe_sandbox::{Contained, Exit, How as ExitHow};
 
 use super::flight::Counted;
@@ -12,6 +13,7 @@ use super::output::{Capture, Output};
 use super::pipes::{Piece, Pipes, STREAMS};
 use super::spec::{Clock, Ended, How, Reply, Spec, Stream, Watch};
 use super::stop::StopSwitch;
+use crate::policy::{Limit, exceeded};
 
 /// Runs a program to its end, whatever end that is; afterwards nothing of it is left.
 pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
@@ -46,6 +48,8 @@ pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
         watch,
         stop,
         clocks,
+        limits: spec.limits,
+        printed: 0,
         opened: false,
         last_output: Instant::now(),
         last_news: Instant::now(),
@@ -79,6 +83,9 @@ struct Supervision<'a> {
     watch: &'a mut dyn Watch,
     stop: &'a StopSwitch,
     clocks: Clocks,
+    limits: Bounds,
+    /// Bytes on both streams.
+    printed: u64,
     /// It has said something on its standard output.
     opened: bool,
     last_output: Instant,
@@ -145,13 +152,18 @@ impl Supervision<'_> {
             if !ready.streams[stream as usize] {
                 continue;
             }
-            let Self { pipes, sinks, watch, .. } = self;
+            let Self { pipes, sinks, watch, printed, limits, .. } = self;
             let sink = &mut sinks[stream as usize];
             let mut replies = Replies::default();
             match pipes.read(stream) {
                 Piece::Nothing => {}
                 Piece::Closed => sink.close(&mut |line| replies.add(watch.line(stream, line))),
                 Piece::Bytes(bytes) => {
+                    *printed += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    if limits.output.is_some_and(|most| *printed > most) {
+                        self.flooded();
+                        continue;
+                    }
                     sink.push(bytes, &mut |line| replies.add(watch.line(stream, line)));
                     self.last_output = Instant::now();
                     self.opened |= stream == Stream::Stdout;
@@ -162,6 +174,18 @@ impl Supervision<'_> {
         if let Some(exit) = ready.end.then(|| self.contained.try_wait()).flatten() {
             self.exit = Some(exit);
             self.phase = Phase::Draining(Instant::now() + DRAIN_PATIENCE);
+        }
+    }
+
+    /// What prints without measure is not asked to end, and nothing more is taken from it.
+    fn flooded(&mut self) {
+        if self.reason.is_some() {
+            return;
+        }
+        self.reason = Some(How::Exceeded { what: exceeded(Limit::Output, &self.limits) });
+        if self.exit.is_none() {
+            self.contained.kill();
+            self.phase = Phase::Killing(Instant::now() + KILL_PATIENCE);
         }
     }
 
@@ -192,7 +216,10 @@ impl Supervision<'_> {
     fn look_at_the_clocks(&mut self, now: Instant) -> bool {
         match self.phase {
             Phase::Running => {
-                if let Some((clock, after)) = self.clocks.ran_out(self.heard(), now) {
+                if self.clocks.limit.is_some_and(|at| at <= now) {
+                    let what = exceeded(Limit::Wall, &self.limits);
+                    self.end_because(How::Exceeded { what }, now);
+                } else if let Some((clock, after)) = self.clocks.ran_out(self.heard(), now) {
                     self.end_because(How::TimedOut { clock, after }, now);
                 }
             }
@@ -268,15 +295,20 @@ impl Supervision<'_> {
                 sink.close(&mut |line| drop(self.watch.line(stream, line)));
             }
         }
+        let beyond = self.exit.as_ref().and_then(|exit| exit.beyond);
         let (how, leftover, survivors) = match self.exit {
-            Some(Exit { how: ExitHow::Exited(code), leftover, survivors }) => {
+            Some(Exit { how: ExitHow::Exited(code), leftover, survivors, .. }) => {
                 (How::Exited(code), leftover, survivors)
             }
-            Some(Exit { how: ExitHow::Signalled(signal), leftover, survivors }) => {
+            Some(Exit { how: ExitHow::Signalled(signal), leftover, survivors, .. }) => {
                 (How::Signalled(signal), leftover, survivors)
             }
             // Not even stage 1 could be killed: stuck in the kernel, with whatever is below it.
             None => (How::Signalled(SIGKILL), 0, 1),
+        };
+        let how = match beyond {
+            Some(bound) => How::Exceeded { what: exceeded(bound.into(), &self.limits) },
+            None => how,
         };
         let [stdout, stderr] = self.sinks.map(|sink| sink.capture.finish());
         Ended {
@@ -303,6 +335,8 @@ struct LastHeard {
 /// The times a program is held to.
 struct Clocks {
     start: Instant,
+    /// When the time is over that its policy gives it.
+    limit: Option<Instant>,
     wall: Option<Duration>,
     opening: Option<Duration>,
     idle: Option<Duration>,
@@ -316,8 +350,10 @@ struct Clocks {
 
 impl Clocks {
     fn of(spec: &Spec, start: Instant) -> Self {
+        let limit = spec.limits.wall_ms.map(Duration::from_millis);
         Self {
             start,
+            limit: limit.and_then(|set| start.checked_add(set)),
             wall: spec.wall,
             opening: spec.opening,
             idle: spec.idle,
@@ -365,7 +401,7 @@ impl Clocks {
         let stall = self.stalled(heard).map(|(at, _)| at);
         let opening = self.opening.filter(|_| !heard.opened);
         let opening = opening.and_then(|set| self.start.checked_add(set));
-        [wall, idle, stall, opening].into_iter().flatten().min()
+        [self.limit, wall, idle, stall, opening].into_iter().flatten().min()
     }
 }
 

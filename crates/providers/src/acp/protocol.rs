@@ -305,9 +305,7 @@ impl Codec for Protocol {
                 Err(Failure::new(FailureClass::Protocol, message))
             }
             // What we ended ourselves ends as we say.
-            (_, Err((class, how))) if matches!(end, ProgramEnd::TimedOut { .. }) => {
-                Err(Failure::new(class, how))
-            }
+            (_, Err((class, how))) if end.is_ours() => Err(Failure::new(class, how)),
             (Some(Err(failure)), _) => Err(failure),
             (None, ended) => Err(command::unanswered(&self.program, ended, stderr)),
         };

@@ -310,7 +310,7 @@ impl Stage1 {
                     self.process.kill();
                     self.process.wait();
                     let how = How::Signalled(sys::SIGKILL);
-                    Some(Exit { how, leftover: 0, survivors: 0 })
+                    Some(Exit { how, leftover: 0, survivors: 0, beyond: None })
                 }
             };
         }

@@ -12,11 +12,12 @@ use std::process::ExitStatus;
 use super::agent::{self, NotStarted};
 use super::confine::{self, Masks};
 use super::message::{Message, Part};
+use super::meter::Meter;
 use super::plan;
 use super::procfs;
 use super::sys::{self, Pid, Reaped, SIGINT, SIGKILL, SIGTERM};
 use super::tree::{self, Reach};
-use crate::{Exit, How, Proc, Refused};
+use crate::{Bound, Bounds, Exit, How, Proc, Refused};
 
 /// The namespaces that init is born into.
 #[derive(Debug, Clone, Copy)]
@@ -67,10 +68,10 @@ pub(super) fn run(setting: &Setting, mut commands: UnixStream, mut report: PipeW
             match begun {
                 Err(NotStarted::Part { what, errno }) => Message::NotStarted { what, errno },
                 Err(NotStarted::Refused(why)) => Message::Refused(why),
-                Ok((agent, proc, masks)) => {
+                Ok(begun) => {
                     // A stage 1 that is gone also ended its socket: seen at once below.
-                    drop(Message::Started(proc).send(&mut report));
-                    Message::Ended(attend(reach, agent, &mut commands, signals, masks.as_ref()))
+                    drop(Message::Started(begun.proc).send(&mut report));
+                    Message::Ended(attend(reach, &begun, &mut commands, signals))
                 }
             }
         }
@@ -79,19 +80,28 @@ pub(super) fn run(setting: &Setting, mut commands: UnixStream, mut report: PipeW
     sys::exit_now(0)
 }
 
+/// An agent that runs.
+struct Begun {
+    agent: Pid,
+    proc: Option<Proc>,
+    masks: Option<Masks>,
+    bounds: Bounds,
+}
+
 /// Builds the confinement, if there is one, and starts the agent.
 fn begin(
     bytes: &[u8],
     descriptors: &[OwnedFd; plan::DESCRIPTORS],
     setting: &Setting,
     proc: Option<Proc>,
-) -> Result<(Pid, Option<Proc>, Option<Masks>), NotStarted> {
+) -> Result<Begun, NotStarted> {
     let Some(plan) = plan::decode(bytes) else {
         // It was not written by us.
         return Err(NotStarted::Part { what: Part::Program, errno: libc::EBADMSG });
     };
     let Some(confinement) = &plan.confinement else {
-        return Ok((agent::start(&plan, None, &descriptors[..3])?, proc, None));
+        let agent = agent::start(&plan, None, &descriptors[..3])?;
+        return Ok(Begun { agent, proc, masks: None, bounds: Bounds::default() });
     };
     let built = confine::build(confinement, setting.host_root()).map_err(NotStarted::Refused)?;
     hand_out(&built.listeners, &descriptors[3]).map_err(|e| {
@@ -99,7 +109,8 @@ fn begin(
         NotStarted::Refused(Refused { step: "hand-out-listeners".to_owned(), errno })
     })?;
     let agent = agent::start(&plan, Some(&built.filter), &descriptors[..3])?;
-    Ok((agent, Some(built.proc), built.masks))
+    let (proc, masks, bounds) = (Some(built.proc), built.masks, confinement.bounds.clone());
+    Ok(Begun { agent, proc, masks, bounds })
 }
 
 /// Botpipe serves them; here they would only keep a port busy that nobody answers.
@@ -159,26 +170,23 @@ fn own_proc() -> Proc {
     }
 }
 
-fn attend(
-    reach: Reach,
-    agent: Pid,
-    commands: &mut UnixStream,
-    signals: OwnedFd,
-    masks: Option<&Masks>,
-) -> Exit {
+fn attend(reach: Reach, begun: &Begun, commands: &mut UnixStream, signals: OwnedFd) -> Exit {
     let mut signals = File::from(signals);
     let mut status = None;
+    let mut meter = Meter::of(&begun.bounds);
+    let mut beyond = None;
     while status.is_none() {
+        let patience = meter.as_ref().map(Meter::patience);
         let Ok([commanded, signalled]) =
-            sys::wait_readable([commands.as_fd(), signals.as_fd()], None)
+            sys::wait_readable([commands.as_fd(), signals.as_fd()], patience)
         else {
             break; // cannot be attended any more: end it rather than lose it
         };
         if commanded {
             match next_byte(commands) {
-                Some(INTERRUPT) => drop(sys::kill(-agent, SIGINT)),
-                Some(TERMINATE) => drop(sys::kill(-agent, SIGTERM)),
-                Some(COVER) if cover(commands, masks).is_ok() => {}
+                Some(INTERRUPT) => drop(sys::kill(-begun.agent, SIGINT)),
+                Some(TERMINATE) => drop(sys::kill(-begun.agent, SIGTERM)),
+                Some(COVER) if cover(commands, begun.masks.as_ref()).is_ok() => {}
                 Some(_) | None => break,
             }
         }
@@ -187,14 +195,36 @@ fn attend(
             drop(signals.read(&mut [0; 128]));
         }
         while let Ok(Reaped::Ended(pid, ended)) = sys::reap() {
-            if pid == agent {
+            if pid == begun.agent {
                 status = Some(ended);
             }
         }
+        if status.is_none() {
+            beyond = meter.as_mut().and_then(Meter::look);
+        }
+        if beyond.is_some() {
+            break;
+        }
     }
-    let rest = tree::end_all(reach, status.is_none().then_some(agent));
+    let rest = tree::end_all(reach, status.is_none().then_some(begun.agent));
     let how = status.or(rest.agent).map_or(How::Signalled(SIGKILL), how);
-    Exit { how, leftover: rest.leftover, survivors: rest.survivors }
+    let beyond = beyond.or_else(|| told_by(how, &begun.bounds));
+    Exit { how, leftover: rest.leftover, survivors: rest.survivors, beyond }
+}
+
+/// The bound that the kernel ended a program for, or a program of a shell's.
+fn told_by(how: How, bounds: &Bounds) -> Option<Bound> {
+    let ended_by = |signal: i32| matches!(how, How::Signalled(it) if it == signal);
+    let or_told = |signal: i32| ended_by(signal) || how == How::Exited(128 + signal);
+    let taken = |most: u64| {
+        let own = procfs::stat("self");
+        own.is_some_and(|own| Meter::milliseconds_of(own.waited_time) >= most)
+    };
+    if bounds.file_size.is_some() && or_told(libc::SIGXFSZ) {
+        return Some(Bound::FileSize);
+    }
+    let by_cpu = ended_by(SIGKILL) || or_told(libc::SIGXCPU);
+    bounds.cpu.filter(|most| by_cpu && taken(*most)).map(|_| Bound::Cpu)
 }
 
 /// What cannot be covered is not left open: the program ends.

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::sys;
-use crate::{Exit, How, Proc, Refused};
+use crate::{Bound, Exit, How, Proc, Refused};
 
 /// A line on its way up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +49,14 @@ impl Message {
             Self::Started(None) => "started subreaper\n".into(),
             Self::Started(Some(Proc::Fresh)) => "started fresh-proc\n".into(),
             Self::Started(Some(Proc::Host)) => "started host-proc\n".into(),
-            Self::Ended(Exit { how, leftover, survivors }) => {
+            Self::Ended(Exit { how, leftover, survivors, beyond }) => {
                 let (how, number) = match how {
                     How::Exited(code) => ("exited", code),
                     How::Signalled(signal) => ("signalled", signal),
                 };
-                format!("ended {how} {number} {leftover} {survivors}\n")
+                let beyond = BOUNDS.iter().find(|(bound, _)| Some(*bound) == *beyond);
+                let beyond = beyond.map_or("-", |(_, word)| word);
+                format!("ended {how} {number} {leftover} {survivors} {beyond}\n")
             }
         }
     }
@@ -78,7 +80,7 @@ impl Message {
             ["started", "subreaper"] => Self::Started(None),
             ["started", "fresh-proc"] => Self::Started(Some(Proc::Fresh)),
             ["started", "host-proc"] => Self::Started(Some(Proc::Host)),
-            ["ended", how, number, leftover, survivors] => {
+            ["ended", how, number, leftover, survivors, beyond] => {
                 let number = number.parse().ok()?;
                 let how = match how {
                     "exited" => How::Exited(number),
@@ -86,12 +88,26 @@ impl Message {
                     _ => return None,
                 };
                 let (leftover, survivors) = (leftover.parse().ok()?, survivors.parse().ok()?);
-                Self::Ended(Exit { how, leftover, survivors })
+                let bound = BOUNDS.iter().find(|(_, word)| *word == beyond);
+                let beyond = match (bound, beyond) {
+                    (Some((bound, _)), _) => Some(*bound),
+                    (None, "-") => None,
+                    (None, _) => return None,
+                };
+                Self::Ended(Exit { how, leftover, survivors, beyond })
             }
             _ => return None,
         })
     }
 }
+
+/// The words for bounds.
+const BOUNDS: [(Bound, &str); 4] = [
+    (Bound::Cpu, "cpu"),
+    (Bound::Memory, "memory"),
+    (Bound::Processes, "processes"),
+    (Bound::FileSize, "file-size"),
+];
 
 /// A step may name a path, which may hold anything.
 fn one_line(step: &str) -> String {
@@ -151,10 +167,11 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::{Message, Part};
-    use crate::{Exit, How, Proc, Refused};
+    use crate::{Bound, Exit, How, Proc, Refused};
 
     #[test]
     fn every_line_reads_back() {
+        let ended = |how, beyond| Message::Ended(Exit { how, leftover: 2, survivors: 1, beyond });
         let refused = Refused { step: "/a  path with spaces".into(), errno: 1 };
         for message in [
             Message::FallsBack(refused.clone()),
@@ -164,11 +181,15 @@ mod tests {
             Message::Started(None),
             Message::Started(Some(Proc::Fresh)),
             Message::Started(Some(Proc::Host)),
-            Message::Ended(Exit { how: How::Exited(3), leftover: 2, survivors: 0 }),
-            Message::Ended(Exit { how: How::Signalled(15), leftover: 0, survivors: 1 }),
+            ended(How::Exited(3), None),
+            ended(How::Signalled(9), Some(Bound::Cpu)),
+            ended(How::Signalled(9), Some(Bound::Memory)),
+            ended(How::Signalled(9), Some(Bound::Processes)),
+            ended(How::Signalled(25), Some(Bound::FileSize)),
         ] {
             assert_eq!(Message::parse(&message.line()), Some(message));
         }
         assert_eq!(Message::parse("ended well\n"), None);
+        assert_eq!(Message::parse("ended exited 0 0 0 patience\n"), None);
     }
 }

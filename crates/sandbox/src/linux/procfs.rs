@@ -13,6 +13,12 @@ pub(super) struct Stat {
     pub(super) zombie: bool,
     pub(super) parent: Pid,
     pub(super) start_ticks: u64,
+    /// Time on a processor in ticks: its own, and that of those it waited for.
+    pub(super) own_time: u64,
+    pub(super) waited_time: u64,
+    pub(super) threads: u64,
+    /// Pages in memory, those of files too.
+    pub(super) pages: u64,
 }
 
 /// Reads `/proc/<of>/stat`, where `of` is a number or `self`.
@@ -83,11 +89,18 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let (pid, _) = text.split_once(' ')?;
     let (_, rest) = text.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
+    let sum = |of: std::ops::Range<usize>| {
+        fields.get(of)?.iter().map(|it| it.parse::<u64>().ok()).sum::<Option<u64>>()
+    };
     Some(Stat {
         pid: pid.parse().ok()?,
         zombie: matches!(*fields.first()?, "Z" | "X"),
         parent: fields.get(1)?.parse().ok()?,
         start_ticks: fields.get(19)?.parse().ok()?,
+        own_time: sum(11..13)?,
+        waited_time: sum(13..15)?,
+        threads: fields.get(17)?.parse().ok()?,
+        pages: fields.get(21)?.parse().ok()?,
     })
 }
 
@@ -101,5 +114,7 @@ mod tests {
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.pid, stat.parent, stat.start_ticks), (42, 7, 98765));
         assert!(!stat.zombie);
+        assert_eq!((stat.own_time, stat.waited_time), (5 + 6, 7 + 8));
+        assert_eq!((stat.threads, stat.pages), (1, 2));
     }
 }

@@ -358,7 +358,8 @@ impl Oversight {
             Reach::Tree => tree::end_all(Reach::Tree, None),
         };
         let how = How::Signalled(SIGKILL);
-        let exit = Exit { how, leftover: rest.leftover, survivors: rest.survivors };
+        let (leftover, survivors) = (rest.leftover, rest.survivors);
+        let exit = Exit { how, leftover, survivors, beyond: None };
         let (ended, survived) = (SystemTime::now(), exit.survivors > 0);
         let heard = self.say(&Message::Ended(exit)) && !self.orphaned;
         Verdict::Over { unheard: (!heard && !survived).then_some(ended) }

@@ -248,6 +248,15 @@ pub(super) fn new_keyring() {
 
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
 
+/// The version of the interface to Landlock.
+pub(crate) fn landlock() -> Option<u32> {
+    const VERSION: libc::c_uint = 1;
+    // SAFETY: asked for the version, the kernel reads nothing at the address.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, null::<u8>(), 0_usize, VERSION) };
+    u32::try_from(answer).ok().filter(|version| *version > 0)
+}
+
 /// Bounds a resource of this process and what it starts; a lower bound stays.
 pub(super) fn limit(resource: libc::__rlimit_resource_t, most: u64) -> Result<()> {
     // SAFETY: both calls get a valid place for the numbers.

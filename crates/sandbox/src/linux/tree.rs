@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::procfs;
+use super::procfs::{self, Stat};
 use super::sys::{self, Pid, Reaped, SIGKILL};
 
 /// How far init's or stage 1's power reaches.
@@ -88,29 +88,35 @@ fn kill_all(reach: Reach) -> usize {
 
 /// Every live process below this one.
 fn descendants() -> Vec<Pid> {
-    let mut children: BTreeMap<Pid, Vec<Pid>> = BTreeMap::new();
-    let mut zombies = Vec::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|n| n.starts_with(|c: char| c.is_ascii_digit()))
-        else {
-            continue;
-        };
-        if let Some(stat) = procfs::stat(name) {
-            children.entry(stat.parent).or_default().push(stat.pid);
-            if stat.zombie {
-                zombies.push(stat.pid);
-            }
-        }
+    let Ok(own) = Pid::try_from(std::process::id()) else { return Vec::new() };
+    let below = below(own, processes()).into_iter();
+    below.filter(|it| !it.zombie).map(|it| it.pid).collect()
+}
+
+/// Every process that `/proc` shows.
+pub(super) fn processes() -> Vec<Stat> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let name = name.to_str().filter(|n| n.starts_with(|c: char| c.is_ascii_digit()))?;
+            procfs::stat(name)
+        })
+        .collect()
+}
+
+/// Those of them that are below one.
+pub(super) fn below(root: Pid, all: Vec<Stat>) -> Vec<Stat> {
+    let mut children: BTreeMap<Pid, Vec<Stat>> = BTreeMap::new();
+    for stat in all {
+        children.entry(stat.parent).or_default().push(stat);
     }
     let mut found = Vec::new();
-    let mut next: Vec<Pid> = Pid::try_from(std::process::id()).into_iter().collect();
+    let mut next = vec![root];
     while let Some(parent) = next.pop() {
-        for child in children.remove(&parent).unwrap_or_default() {
-            found.push(child);
-            next.push(child);
-        }
+        let of_it = children.remove(&parent).unwrap_or_default();
+        next.extend(of_it.iter().map(|child| child.pid));
+        found.extend(of_it);
     }
-    found.retain(|pid| !zombies.contains(pid));
     found
 }

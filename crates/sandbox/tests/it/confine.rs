@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{
-    Bounds, Confinement, Containment, Error, How, Launch, Layer, Network, Probe, Scratch,
+    Bound, Bounds, Confinement, Containment, Error, Exit, How, Launch, Layer, Network, Probe,
+    Scratch,
 };
 
 /// A host with a workspace, and a program in it.
@@ -42,11 +43,16 @@ impl Host {
 
     /// Exit code and output, both streams in one.
     fn run(&self, confinement: Confinement, script: &str) -> (How, String) {
+        let (exit, said) = self.ended(confinement, script);
+        (exit.how, said)
+    }
+
+    fn ended(&self, confinement: Confinement, script: &str) -> (Exit, String) {
         let script = format!("exec 2>&1; {script}");
         let mut running = self.launch(confinement, &script).start().unwrap();
         let mut said = String::new();
         running.take_stdout().unwrap().read_to_string(&mut said).unwrap();
-        (running.wait().how, said)
+        (running.wait(), said)
     }
 
     /// The usual: everything outside in memory or read-only, the workspace writable.
@@ -226,16 +232,46 @@ fn nothing_is_started_where_a_layer_cannot_be_laid() {
 }
 
 #[test]
-fn bounds_hold_for_each_process() {
+fn a_bound_is_kept_by_all_together_and_told() {
     let host = Host::new();
-    let bounds =
-        Bounds { cpu: Some(1), memory: Some(256 << 20), file_size: Some(1 << 20), processes: None };
-    let confinement = Confinement { bounds, ..files(host.usual()) };
-    let script = "head -c 3000000 /dev/zero > big; ls -l big | awk '{print $5}'; \
-                  sh -c 'while :; do :; done'; echo $?";
-    let (_, said) = host.run(confinement, script);
+    let bounded = |bounds, script: &str| {
+        let (exit, said) = host.ended(Confinement { bounds, ..files(host.usual()) }, script);
+        (exit.how, exit.beyond, said)
+    };
+    let size = Bounds { file_size: Some(1 << 20), ..Bounds::default() };
+    let (how, beyond, said) = bounded(
+        size.clone(),
+        "head -c 3000000 /dev/zero > big; ls -l big | awk '{print $5}'; exec head -c 3000000 /dev/zero > big",
+    );
+    assert_eq!((how, beyond), (How::Signalled(25), Some(Bound::FileSize)), "{said}");
     assert!(said.contains("1048576"), "{said}");
-    assert!(said.trim().ends_with("137"), "{said}");
+    let (how, beyond, _) = bounded(size, "true; head -c 3000000 /dev/zero > big; exit $?");
+    assert_eq!((how, beyond), (How::Exited(153), Some(Bound::FileSize)));
+
+    let killed = How::Signalled(9);
+    // Neither of them takes as much as that.
+    let cpu = Bounds { cpu: Some(600), ..Bounds::default() };
+    let spin = "(while :; do :; done) & (while :; do :; done) & wait";
+    assert_eq!(bounded(cpu, spin), (killed, Some(Bound::Cpu), String::new()));
+    let fill = "f() { head -c 40000000 /dev/zero | sort -z --buffer-size=40M | sleep 9; }; f & f & f & wait";
+    let memory = Bounds { memory: Some(64 << 20), ..Bounds::default() };
+    let (how, beyond, said) = bounded(memory, fill);
+    assert_eq!((how, beyond), (killed, Some(Bound::Memory)), "{said}");
+}
+
+#[test]
+fn processes_are_counted_for_roots_as_well() {
+    let host = Host::new();
+    let bounds = Bounds { processes: Some(8), ..Bounds::default() };
+    let confinement = Confinement { bounds, ..files(host.usual()) };
+    let few = "for i in 1 2 3 4 5 6; do sleep 0.2 & done; wait; echo well";
+    let (exit, said) = host.ended(confinement.clone(), few);
+    assert_eq!((exit.how, said.trim()), (How::Exited(0), "well"));
+    let (exit, said) = host.ended(confinement, "for i in $(seq 20); do sleep 9 & done; wait");
+    match rustix::process::geteuid().is_root() {
+        true => assert_eq!(exit.beyond, Some(Bound::Processes), "{said}"),
+        false => assert!(said.contains("fork"), "{said}"),
+    }
 }
 
 #[test]

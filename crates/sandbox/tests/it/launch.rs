@@ -118,7 +118,7 @@ fn a_program_is_looked_up_on_its_own_path() {
     assert_eq!(own.start().unwrap_err().errno(), Some(2));
     own.env = vec![("PATH".into(), format!("/nonesuch:{}", stage.folder.display()).into())];
     let exit = own.start().unwrap().wait();
-    assert_eq!(exit, Exit { how: How::Exited(0), leftover: 0, survivors: 0 });
+    assert_eq!(exit, Exit { how: How::Exited(0), leftover: 0, survivors: 0, beyond: None });
 }
 
 #[test]

@@ -6,9 +6,15 @@ use crate::{Bounds, Refused};
 
 pub(super) fn apply(bounds: &Bounds) -> Result<(), Refused> {
     let limits = [
-        ("limit cpu", libc::RLIMIT_CPU, bounds.cpu),
+        // Whole seconds, and one more: init counts finer, and says what it ends for.
+        ("limit cpu", libc::RLIMIT_CPU, bounds.cpu.map(|ms| ms.div_ceil(1000) + 1)),
         ("limit memory", libc::RLIMIT_DATA, bounds.memory),
-        ("limit processes", libc::RLIMIT_NPROC, bounds.processes),
+        // Init is one of them.
+        (
+            "limit processes",
+            libc::RLIMIT_NPROC,
+            bounds.processes.map(|most| most.saturating_add(1)),
+        ),
         ("limit file-size", libc::RLIMIT_FSIZE, bounds.file_size),
         // A core holds what the program had read.
         ("limit core", libc::RLIMIT_CORE, Some(0)),

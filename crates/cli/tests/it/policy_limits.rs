@@ -1,0 +1,110 @@
+//! Limits of a policy, each gone beyond by a script, by an agent and by a command in the sandbox.
+
+use crate::place::{Place, Said};
+
+/// A limit, and a program of the shell's that goes beyond it.
+const BEYOND: [(&str, &str, &str); 6] = [
+    ("wall: 1s", "sleep 30", "was still running after 1s"),
+    (
+        "cpu: 500ms",
+        "(while :; do :; done) & (while :; do :; done) & wait",
+        "more than 500ms of the",
+    ),
+    (
+        "memory: 64MiB",
+        "f() { head -c 40000000 /dev/zero | sort -z --buffer-size=40M | sleep 30; }; f & f & f & wait",
+        "took more than 64MiB of memory",
+    ),
+    (
+        "file_size: 1MiB",
+        "head -c 2000000 /dev/zero > big; exit $?",
+        "wrote a file of more than 1MiB",
+    ),
+    ("output: 1MiB", "yes; sleep 30", "printed more than 1MiB"),
+    ("processes: 9", "for i in $(seq 30); do sleep 30 & done; wait", "had more than 9 processes"),
+];
+
+/// For whoever is not root the kernel itself refuses one more process.
+fn told(said: &Said, what: &str, limit: &str) {
+    let key = limit.split(':').next().unwrap();
+    if key == "processes" && !rustix::process::geteuid().is_root() {
+        return;
+    }
+    assert!(said.err.contains(what), "{limit}: {}", said.err);
+    assert!(said.err.contains(&format!("a larger `limits.{key}`")), "{limit}: {}", said.err);
+}
+
+#[test]
+fn a_script_beyond_a_limit_ends_the_run_with_its_name() {
+    for (limit, program, what) in BEYOND {
+        let text = format!(
+            "sop: 1\nname: hello\nsteps:\n  - id: do\n    limits: {{ {limit} }}\n    \
+             retry: {{ max_attempts: 1 }}\n    run: |\n      {program}\n"
+        );
+        let place = Place::with("hello", &text);
+        let said = place.run("hello", "true", &[]);
+        assert_ne!(said.code, 0, "{limit}: {}", said.out);
+        told(&said, what, limit);
+    }
+}
+
+#[test]
+fn an_agent_beyond_a_limit_of_the_workflow_fails_its_turn() {
+    for (limit, program, what) in BEYOND {
+        let text = format!(
+            "sop: 1\nname: hello\nlimits: {{ {limit} }}\nsteps:\n  - id: do\n    \
+             retry: {{ max_attempts: 1 }}\n    prompt: Do it.\n"
+        );
+        let place = Place::with("hello", &text);
+        let said = place.run("hello", &format!("cat > /dev/null; {program}"), &[]);
+        assert_eq!(said.code, 1, "{limit}: {}", said.err);
+        told(&said, what, limit);
+    }
+}
+
+#[test]
+fn a_check_beyond_a_limit_fails_and_its_producer_is_told() {
+    let text = "\
+sop: 1
+name: hello
+limits: { wall: 2s }
+steps:
+  - id: do
+    max_visits: 2
+    produce: Make it.
+    checks: [slow: { run: sleep 30 }]
+    verify: Judge it.
+    routes: { accepted: { to: FINISH, required_checks: [slow] }, needs_rework: SELF }
+";
+    let place = Place::with("hello", text);
+    let agent = r#"cat > asked; echo '{"outcome": {"tag": "needs_rework"}}'"#;
+    let said = place.run("hello", agent, &[]);
+    assert_ne!(said.code, 0, "{}", said.err);
+    let asked = std::fs::read_to_string(place.path().join("asked")).unwrap();
+    assert!(asked.contains("was still running after 2s and was ended"), "{asked}");
+}
+
+#[test]
+fn a_command_in_the_sandbox_beyond_a_limit_ends_with_124() {
+    for (limit, program, what) in BEYOND {
+        let place = Place::new();
+        place.write("policy.yaml", &format!("limits: {{ {limit} }}\n"));
+        let said = place.say(&["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", program]);
+        if !limit.starts_with("processes") || rustix::process::geteuid().is_root() {
+            assert_eq!(said.code, 124, "{limit}: {}", said.err);
+        }
+        told(&said, what, limit);
+    }
+}
+
+#[test]
+fn what_keeps_within_its_limits_is_not_held_up() {
+    let limits = "wall: 30s, cpu: 20s, memory: 2GiB, file_size: 2MiB, output: 1MiB, processes: 40";
+    let text = format!(
+        "sop: 1\nname: hello\nsteps:\n  - id: do\n    limits: {{ {limits} }}\n    run: |\n      \
+         head -c 1000000 /dev/zero > big; seq 1000; echo well > made\n"
+    );
+    let place = Place::with("hello", &text);
+    place.run("hello", "true", &[]).ends(0);
+    assert!(place.path().join("made").exists());
+}
