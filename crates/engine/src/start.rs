@@ -252,9 +252,11 @@ pub(crate) fn prepare(
         parent: None,
         context: None,
         full_auto: request.full_auto,
-        policies: request.policies,
+        policies: request.policies.clone(),
     };
+    let ground = Ground::of_process(parts.layout.home());
     let about = About {
+        denied: policy::denied(&plan, &request.policies, &ground),
         run: run.clone(),
         task: task.clone(),
         workflow: plan.name.clone(),

@@ -9,6 +9,7 @@ mod children;
 mod commands;
 mod commits;
 mod config;
+mod confined;
 mod demo;
 mod detach;
 mod doctor;

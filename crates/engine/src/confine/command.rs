@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use botpipe_egress::{Event, Host};
+use botpipe_egress::Host;
 use botpipe_kernel::plan::Bounds;
 use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 
@@ -95,14 +95,12 @@ impl Command {
         let surroundings =
             Surroundings { resolve: self.resolve.clone(), ..Surroundings::default() };
         let compiled = compile(&self.policy, &site, &surroundings)?;
-        let own = workspace.join(".botpipe");
-        let list = own.is_dir().then(|| own.join("placeholders"));
-        let log = Arc::new(move |event: Event| {
-            if let Some(sentence) = super::hints::of_network(&event) {
-                told(&sentence);
-            }
-        });
-        let guard = Guard::stand(&compiled, list.as_deref(), log).map_err(NotRun::Guard)?;
+        let open = compiled.files.iter().flat_map(|files| &files.gaps);
+        for gap in open.filter(|gap| gap.control == "allow_write") {
+            told(&gap.what);
+        }
+        let guard =
+            Guard::stand(&compiled, Some(&site.state), Arc::new(told)).map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
         let variables = {
             // Whoever writes the file runs the command: what he allows passes.
@@ -138,7 +136,7 @@ fn attend(mut running: Contained, limits: &Bounds, stop: &StopSwitch) -> Ended {
         // It ends with the process: a read of a terminal cannot be called off.
         std::thread::spawn(move || {
             let mut input = io::stdin();
-            let mut buffer = [0; 64 << 10];
+            let mut buffer = vec![0; 64 << 10];
             while let Ok(size @ 1..) = input.read(&mut buffer) {
                 if write_all_of(&mut stdin, &buffer[..size]).is_err() {
                     return;
@@ -241,7 +239,7 @@ fn write_all_of(pipe: &mut io::PipeWriter, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 fn carry(mut from: io::PipeReader, mut to: impl io::Write, printed: &Printed) {
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     while let Ok(size @ 1..) = from.read(&mut buffer) {
         if !printed.may(size) {
             continue;

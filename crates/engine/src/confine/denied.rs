@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::paths::{absolute, as_far_as_there, is_pattern};
-use super::scan::{Kind, Names};
-use super::{Refusal, Site};
+use super::scan::{self, Kind, Names};
+use super::{Refusal, Site, home};
 
 const CONTROL: &str = "deny_read";
 
@@ -63,6 +62,8 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
         }
     }
     if !any {
+        let secrets = home::secrets(site.home.as_deref()).into_iter().collect();
+        denied.there.extend(scan::other_names(&secrets, &site.workspace, names));
         return Ok(denied);
     }
     let set = set.build().map_err(|error| unreadable("its patterns", &error.to_string()))?;
@@ -78,9 +79,26 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
         }
         denied.there.insert(path);
     }
-    other_names(&mut denied, site, names);
+    let secrets = home::secrets(site.home.as_deref());
+    let known: BTreeSet<PathBuf> = denied.there.iter().cloned().chain(secrets).collect();
+    denied.there.extend(scan::other_names(&known, &site.workspace, names));
     denied.patterns = Some(set);
     Ok(denied)
+}
+
+/// The patterns of the workspace that a policy denies; those that cannot be read deny nothing here, and are
+/// refused where they are enforced.
+pub(crate) fn patterns(written: &[String]) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for text in written.iter().filter(|text| !text.starts_with(['/', '~'])) {
+        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+        for glob in [whole.to_owned(), format!("{whole}/**")] {
+            if let Ok(glob) = GlobBuilder::new(&glob).literal_separator(true).build() {
+                set.add(glob);
+            }
+        }
+    }
+    set.build().unwrap_or_else(|_| GlobSet::empty())
 }
 
 /// A path outside the workspace is one place, or everything below one.
@@ -105,32 +123,5 @@ fn unreadable(text: &str, why: &str) -> Refusal {
         control: CONTROL,
         what: format!("`deny_read: {text}` is no pattern: {why}"),
         permit: "write it with `*`, `**`, `?`, `[a-z]` and `{a,b}`".to_owned(),
-    }
-}
-
-/// Adds every other name in the workspace of a file that is denied by one (hard links).
-fn other_names(denied: &mut Denied, site: &Site, names: &Names) {
-    let mut inodes = BTreeSet::new();
-    let mut next: Vec<PathBuf> = denied.there.iter().cloned().collect();
-    while let Some(path) = next.pop() {
-        let Ok(status) = fs::symlink_metadata(&path) else { continue };
-        if status.is_dir() {
-            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-            next.extend(entries.map(|entry| entry.path()));
-        } else if status.is_file() && status.nlink() > 1 {
-            inodes.insert((status.dev(), status.ino()));
-        }
-    }
-    if inodes.is_empty() {
-        return;
-    }
-    for (path, entry) in names.entries() {
-        let path = site.workspace.join(path);
-        if entry.kind == Kind::Other
-            && fs::symlink_metadata(&path)
-                .is_ok_and(|status| inodes.contains(&(status.dev(), status.ino())))
-        {
-            denied.there.insert(path);
-        }
     }
 }

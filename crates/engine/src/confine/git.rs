@@ -1,10 +1,11 @@
 //! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents, and
 //! what history still tells is no secret.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use globset::GlobSet;
 
@@ -22,6 +23,10 @@ pub(super) struct Kept {
     pub(super) there: BTreeSet<PathBuf>,
     /// What is not there, and must not come to be.
     pub(super) missing: BTreeSet<Placeholder>,
+    /// What is not there, and what their settings name.
+    pub(super) named: BTreeSet<PathBuf>,
+    /// The repositories, by their `.git`.
+    pub(super) repositories: BTreeSet<PathBuf>,
     pub(super) gaps: Vec<Gap>,
 }
 
@@ -29,17 +34,40 @@ pub(super) struct Kept {
 const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attributes"];
 
 /// Finds every folder of git's own that a program in the workspace could write.
-pub(super) fn kept(workspace: &Path, names: &Names) -> Kept {
+pub(super) fn kept(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
+    let mut kept = of_all(workspace, names, roots);
+    let configs: Vec<PathBuf> =
+        kept.there.iter().filter(|path| path.ends_with("config")).cloned().collect();
+    for config in configs {
+        let base = config.ancestors().find(|above| above.ends_with(".git"));
+        let base = base.and_then(Path::parent).unwrap_or(workspace);
+        for path in named_by(&config, base) {
+            if is_there(&path) {
+                kept.there.insert(path);
+            } else {
+                kept.named.insert(path);
+            }
+        }
+    }
+    kept
+}
+
+fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
     let mut kept = Kept::default();
     for (path, kind) in names.named(".git") {
         let path = workspace.join(path);
+        kept.repositories.insert(path.clone());
         match kind {
             Kind::Folder => keep(&path, &mut kept),
             // A link or a file leads elsewhere: it must not be bent.
             Kind::Link | Kind::Other => {
                 kept.there.insert(path.clone());
                 if let Some(folder) = leads_to(&path).filter(|it| !it.starts_with(workspace)) {
-                    outside(&path, &folder, &mut kept);
+                    if super::within(&folder, roots) {
+                        keep(&folder, &mut kept);
+                    } else {
+                        outside(&path, &folder, &mut kept);
+                    }
                 }
             }
         }
@@ -90,10 +118,11 @@ fn keep(folder: &Path, kept: &mut Kept) {
     }
     // With such a file git takes its configuration from elsewhere. This one says: from here.
     let common = folder.join("commondir");
-    if is_there(&common) {
+    let ours = fs::read_to_string(&common).is_ok_and(|text| text == OWN);
+    if is_there(&common) && !ours {
         kept.there.insert(common);
     } else {
-        kept.missing.insert(Placeholder { path: common, contents: Some(".\n") });
+        kept.missing.insert(Placeholder { path: common, contents: Some(OWN) });
     }
     for below in ["modules", "worktrees"] {
         let mut next = vec![folder.join(below)];
@@ -117,6 +146,93 @@ fn keep(folder: &Path, kept: &mut Kept) {
     }
 }
 
+/// A `commondir` that leads nowhere else. One that was left behind is taken for what it is.
+const OWN: &str = ".\n";
+
+/// Files and folders that the configuration of a repository names: what it includes, and its hooks.
+fn named_by(config: &Path, base: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(config).unwrap_or_default();
+    let (mut section, mut named) = (String::new(), Vec::new());
+    for line in text.lines().map(str::trim) {
+        if let Some(head) = line.strip_prefix('[') {
+            section = head.to_lowercase();
+        }
+        let setting = line.rsplit(']').next().unwrap_or(line);
+        let Some((key, value)) = setting.split_once('=') else { continue };
+        let (key, value) = (key.trim().to_lowercase(), value.trim().trim_matches('"'));
+        // An include is found from its file, hooks from the work tree.
+        let from = match key.as_str() {
+            "path" if section.starts_with("include") => config.parent(),
+            "hookspath" | "attributesfile" | "excludesfile" if section.starts_with("core") => {
+                Some(base)
+            }
+            _ => None,
+        };
+        named.extend(from.filter(|_| !value.is_empty()).map(|from| lexical(&from.join(value))));
+    }
+    named
+}
+
+/// Whether a `.git` makes git run programs: hooks, or settings that name programs.
+pub(super) fn steers(path: &Path) -> bool {
+    if !path.is_dir() {
+        // It leads to another repository, whose settings hold in this folder.
+        return leads_to(path).is_some_and(|to| steers(&to));
+    }
+    let hooks = fs::read_dir(path.join("hooks")).into_iter().flatten().flatten();
+    let hooks = hooks.filter(|hook| !hook.file_name().to_string_lossy().ends_with(".sample"));
+    let settings = ["config", "config.worktree"].map(|name| path.join(name));
+    hooks.count() > 0
+        || path.join("commondir").exists()
+        || settings.iter().any(|file| {
+            let text = fs::read_to_string(file).unwrap_or_default().to_lowercase();
+            STEERING_SETTINGS.iter().any(|word| text.contains(word))
+        })
+}
+
+/// Settings of git whose values are programs, or name files that hold such settings.
+///
+/// # Source
+/// git-config(1) of git 2.47.
+const STEERING_SETTINGS: [&str; 20] = [
+    "fsmonitor",
+    "hookspath",
+    "sshcommand",
+    "gitproxy",
+    "askpass",
+    "editor",
+    "pager",
+    "include",
+    "[alias",
+    "[filter",
+    "[diff",
+    "[merge",
+    "[difftool",
+    "[mergetool",
+    "helper",
+    "uploadpack",
+    "receivepack",
+    "program",
+    "command",
+    "update =",
+];
+
+/// The lists of rebases that stand in these repositories.
+pub(super) fn lists_of_rebases(repositories: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let names = ["rebase-merge/git-rebase-todo", "rebase-merge/git-rebase-todo.backup"];
+    let all = repositories.iter().flat_map(|git| names.iter().map(move |name| git.join(name)));
+    all.filter(|path| path.is_file()).collect()
+}
+
+/// Whether a list of a rebase has git run programs.
+pub(super) fn runs_programs(todo: &Path) -> bool {
+    let text = fs::read_to_string(todo).unwrap_or_default();
+    text.lines().any(|line| {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        matches!(word, "exec" | "x")
+    })
+}
+
 /// Whether each work tree has settings of its own, in a file that may be missing.
 fn own_settings_of_work_trees(folder: &Path) -> bool {
     let config = fs::read_to_string(folder.join("config")).unwrap_or_default();
@@ -124,8 +240,12 @@ fn own_settings_of_work_trees(folder: &Path) -> bool {
 }
 
 /// The first file that patterns deny and that git still tells: in its index, or in a commit that some
-/// reference leads to.
-pub(super) fn still_tells(workspace: &Path, patterns: &GlobSet) -> Option<(PathBuf, Where)> {
+/// reference leads to. `written` are the patterns as a policy says them.
+pub(super) fn still_tells(
+    workspace: &Path,
+    written: &[String],
+    patterns: &GlobSet,
+) -> Option<(PathBuf, Where)> {
     if !workspace.join(".git").exists() {
         return None;
     }
@@ -133,9 +253,36 @@ pub(super) fn still_tells(workspace: &Path, patterns: &GlobSet) -> Option<(PathB
     if let Some(found) = index.into_iter().find(|path| patterns.is_match(path)) {
         return Some((found, Where::Index));
     }
-    let history = ["log", "--all", "--reflog", "--no-renames", "--name-only", "-z", "--format="];
-    let told = listed(workspace, &history);
-    told.into_iter().find(|path| patterns.is_match(path)).map(|path| (path, Where::History))
+    // A history is long: it is asked once for each state of the references.
+    let refs = listed(workspace, &["for-each-ref", "--format=%(objectname)%00"]);
+    let head = fs::read_to_string(workspace.join(".git/logs/HEAD")).map(|log| log.len());
+    let key = format!("{}\n{written:?}\n{refs:?}\n{head:?}", workspace.display());
+    let known = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = known().get(&key).cloned();
+    let found = answer.unwrap_or_else(|| {
+        let found = in_history(workspace, written, patterns);
+        known().insert(key, found.clone());
+        found
+    });
+    found.map(|path| (path, Where::History))
+}
+
+/// What histories told, by what was asked of which state.
+static ASKED: Mutex<BTreeMap<String, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
+
+fn in_history(workspace: &Path, written: &[String], patterns: &GlobSet) -> Option<PathBuf> {
+    let inside = written.iter().filter(|text| !text.starts_with(['/', '~']));
+    let specs = inside.flat_map(|text| {
+        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+        [format!(":(top,glob){whole}"), format!(":(top,glob){whole}/**")]
+    });
+    let mut args: Vec<String> =
+        ["log", "--all", "--reflog", "--no-renames", "--name-only", "-z", "--format=", "-1", "--"]
+            .map(str::to_owned)
+            .to_vec();
+    args.extend(specs);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    listed(workspace, &args).into_iter().find(|path| patterns.is_match(path))
 }
 
 /// Where git still tells a file.
@@ -149,10 +296,12 @@ pub(super) enum Where {
 fn listed(workspace: &Path, args: &[&str]) -> Vec<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     let output = Command::new("git")
-        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-pager"])
+        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+        .args(["-c", "log.showSignature=false", "--no-pager"])
         .args(args)
         .current_dir(workspace)
         .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_NO_LAZY_FETCH", "1")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();

@@ -8,20 +8,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use botpipe_egress::{Bounds, Event, Forward, Proxy};
 use botpipe_sandbox::{Contained, Watching, watch};
 
+use super::lookout::{self, Lookout, Written};
 use super::whole::{Compiled, Door};
-use super::{Placeholders, denied::Watched};
+use super::{Placeholders, denied::Watched, hints};
 use crate::process::Outside;
 
-/// Told of everything that went, or was to go, over the network.
-pub(crate) type Log = Arc<dyn Fn(Event) + Send + Sync>;
+/// Told of every refusal, as a sentence.
+pub(crate) type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Stands from before a program starts until it is dropped.
 pub(crate) struct Guard {
     doors: Vec<Door>,
     watched: Option<Watched>,
+    lookout: Option<Lookout>,
     log: Log,
     standing: Mutex<Standing>,
     // Dropped last: nothing may be made in their place while anything runs.
+    _written: Option<Written>,
     _placeholders: Placeholders,
 }
 
@@ -39,17 +42,39 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// Stands ready for a program. `list` is where stand-ins are written down.
-    pub(crate) fn stand(compiled: &Compiled, list: Option<&Path>, log: Log) -> io::Result<Self> {
+    /// Stands ready for a program. `state`: a folder of ours, if there is one, where it is written down what
+    /// is looked out for.
+    pub(crate) fn stand(compiled: &Compiled, state: Option<&Path>, log: Log) -> io::Result<Self> {
         let files = compiled.files.as_ref();
         let wanted = files.map_or(&[][..], |files| &files.placeholders);
+        let placeholders = Placeholders::make(wanted)?;
+        let lookout = files.and_then(|files| files.lookout.clone());
+        let state = state.filter(|state| state.is_dir() && lookout.is_some());
+        for told in state.map(lookout::take_over).unwrap_or_default() {
+            log(&told);
+        }
+        let written = match (state, &lookout) {
+            (Some(state), Some(lookout)) => Some(Written::down(state, lookout)?),
+            _ => None,
+        };
         Ok(Self {
             doors: compiled.doors.clone(),
             watched: files.and_then(|files| files.watched.clone()),
+            lookout,
             log,
             standing: Mutex::default(),
-            _placeholders: Placeholders::make(wanted, list)?,
+            _written: written,
+            _placeholders: placeholders,
         })
+    }
+}
+
+impl Drop for Guard {
+    /// The program has ended: what it made that steers others is put aside.
+    fn drop(&mut self) {
+        for told in self.lookout.iter().flat_map(Lookout::look) {
+            (self.log)(&told);
+        }
     }
 }
 
@@ -61,11 +86,12 @@ impl Outside for Guard {
             match door {
                 Door::Proxy(rules) => {
                     let rules = rules.as_ref().clone();
-                    standing.proxies.push(Proxy::serve(listener, rules, move |event| log(event))?);
+                    let log = move |event| tell(&log, &event);
+                    standing.proxies.push(Proxy::serve(listener, rules, log)?);
                 }
                 Door::Address(address) => {
                     let bounds = Bounds::default();
-                    let log = move |event| log(event);
+                    let log = move |event| tell(&log, &event);
                     standing.forwards.push(Forward::serve(listener, *address, bounds, log)?);
                 }
             }
@@ -90,6 +116,12 @@ impl Outside for Guard {
             look_again(folders, &denied, &cover);
         }
         Ok(())
+    }
+}
+
+fn tell(log: &Log, event: &Event) {
+    if let Some(sentence) = hints::of_network(event) {
+        log(&sentence);
     }
 }
 

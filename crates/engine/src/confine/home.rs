@@ -67,6 +67,28 @@ const TOOLS: &[Tools] = &[
 const SETTINGS: [&str; 4] =
     [".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes"];
 
+/// Folders and files of a home that prove who somebody is, by any name.
+const SECRETS: [&str; 12] = [
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".config/gcloud",
+    ".config/gh",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+];
+
+/// Those that are there.
+pub(super) fn secrets(home: Option<&Path>) -> Vec<PathBuf> {
+    let all = home.iter().flat_map(|home| SECRETS.iter().map(|name| home.join(name)));
+    all.filter(|path| path.symlink_metadata().is_ok()).collect()
+}
+
 /// What is laid over an empty home.
 pub(super) fn layers(home: &Path) -> Vec<Layer> {
     let mut layers = Vec::new();

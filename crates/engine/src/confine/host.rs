@@ -50,7 +50,7 @@ pub(super) fn hidden(home: Option<&Path>) -> (Vec<Layer>, Vec<PathBuf>) {
     let keys = std::fs::read_dir("/etc/ssh").into_iter().flatten().flatten();
     let keys = keys.map(|entry| entry.path()).filter(|path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("ssh_host_") && !name.ends_with(".pub")
+        name.starts_with("ssh_host_") && path.extension().is_none()
     });
     let secrets = SECRETS.iter().map(PathBuf::from).chain(keys);
     let secrets = secrets.filter_map(|path| path.canonicalize().ok());

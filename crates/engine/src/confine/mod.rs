@@ -3,12 +3,14 @@
 mod build_output;
 pub(crate) mod canary;
 pub(crate) mod command;
-mod denied;
+pub(crate) mod denied;
 mod git;
 pub(crate) mod guard;
-pub(crate) mod hints;
+mod hints;
 mod home;
 mod host;
+mod lookout;
+mod order;
 mod paths;
 mod placeholders;
 mod protected;
@@ -85,6 +87,8 @@ pub(crate) struct Files {
     pub(crate) layers: Vec<Layer>,
     /// What has to be there on the host while it runs, so that something can be laid over it.
     pub(crate) placeholders: Vec<Placeholder>,
+    /// What must not come to be, and is looked for afterwards.
+    pub(crate) lookout: Option<lookout::Lookout>,
     /// What is covered by hand when it turns up: patterns in trees that are written.
     pub(crate) watched: Option<denied::Watched>,
     /// What was found that may not be read.

@@ -1,10 +1,10 @@
-//! Files and folders that stand in for missing ones while programs run, so that those cannot be made.
-//! Written down before they are made, and removed when the last program that needs them has ended; what
-//! an owner that died left behind is removed by the next.
+//! Files and folders that stand in for missing ones while programs run, so that those cannot be made. They
+//! are removed when the last program that needs them has ended; one that an owner left behind who died is
+//! known by what it holds, and taken over by the next.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -31,13 +31,12 @@ pub(super) fn is_there(path: &Path) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Placeholders {
     ours: Vec<Placeholder>,
-    list: Option<PathBuf>,
 }
 
 impl Placeholders {
-    /// Makes what is missing. `list` is where it is written down first.
-    pub(crate) fn make(wanted: &[Placeholder], list: Option<&Path>) -> io::Result<Self> {
-        let mut made = Self { ours: Vec::new(), list: list.map(Path::to_owned) };
+    /// Makes what is missing.
+    pub(crate) fn make(wanted: &[Placeholder]) -> io::Result<Self> {
+        let mut made = Self::default();
         let mut needed = needed();
         for placeholder in wanted {
             let path = &placeholder.path;
@@ -46,13 +45,13 @@ impl Placeholders {
                 made.ours.push(placeholder.clone());
                 continue;
             }
-            if fs::symlink_metadata(path).is_ok() {
-                continue; // somebody made it since it was looked for
-            }
-            if let Some(list) = list {
-                write_down(list, placeholder)?;
-            }
             match placeholder.contents {
+                _ if fs::symlink_metadata(path).is_ok()
+                    && !is_as_made(placeholder.contents, path) =>
+                {
+                    continue; // somebody made it since it was looked for
+                }
+                _ if fs::symlink_metadata(path).is_ok() => {}
                 None => fs::create_dir(path)?,
                 Some(contents) => fs::write(path, contents)?,
             }
@@ -74,10 +73,13 @@ impl Drop for Placeholders {
                 remove(placeholder.contents, &placeholder.path);
             }
         }
-        if let Some(list) = self.list.take().filter(|_| needed.is_empty()) {
-            drop(fs::remove_file(list));
-        }
     }
+}
+
+/// Whether what is there is what would be made: an empty folder, or a file of these contents.
+pub(super) fn is_as_made(contents: Option<&str>, path: &Path) -> bool {
+    let is = |contents| fs::read_to_string(path).is_ok_and(|now| now == contents);
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) || contents.is_some_and(is)
 }
 
 /// Removes one that is as it was made; what somebody put there stays.
@@ -90,27 +92,4 @@ fn remove(contents: Option<&str>, path: &Path) {
             }
         }
     }
-}
-
-/// # Shape
-/// A line of JSON: `["/w/.git/commondir",".\n"]`, `null` for a folder.
-fn write_down(list: &Path, placeholder: &Placeholder) -> io::Result<()> {
-    let line = serde_json::to_string(&(&placeholder.path, placeholder.contents))?;
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(list)?;
-    file.write_all(line.as_bytes())?;
-    file.write_all(b"\n")
-}
-
-/// Removes what an owner that died left behind, by its list.
-pub(crate) fn clear(list: &Path) {
-    let Ok(text) = fs::read_to_string(list) else { return };
-    for line in text.lines().rev() {
-        let Ok((path, contents)) = serde_json::from_str::<(PathBuf, Option<String>)>(line) else {
-            continue;
-        };
-        if !needed().contains_key(&path) {
-            remove(contents.as_deref(), &path);
-        }
-    }
-    drop(fs::remove_file(list));
 }

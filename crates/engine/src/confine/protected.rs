@@ -1,50 +1,31 @@
 //! What of a workspace no agent writes whatever a policy allows: what steers Botpipe, and what steers
-//! agents and editors that people start there themselves.
+//! agents, editors and shells that people start there themselves.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::Placeholder;
-use super::placeholders::is_there;
-
-/// Folders; where one is missing, an empty one stands in for it while a program runs.
-const FOLDERS: [&str; 9] = [
+const NAMES: [&str; 17] = [
+    "botpipe.yaml",
+    "botpipe.yml",
+    "workflows",
+    ".botpipe",
     ".claude",
     ".codex",
     ".gemini",
     ".cursor",
     ".agents",
+    ".mcp.json",
     ".vscode",
     ".idea",
-    "workflows",
-    ".mcp.json",
-];
-
-/// Files; those that are missing cannot be kept from being made, and are looked for afterwards.
-const FILES: [&str; 8] = [
-    "botpipe.yaml",
-    "botpipe.yml",
-    ".mcp.json",
-    ".gitmodules",
     ".envrc",
     ".bashrc",
+    ".bash_profile",
     ".zshrc",
     ".profile",
 ];
 
-/// What is there, and what has to stand in for what is not.
-pub(super) fn of(workspace: &Path) -> (BTreeSet<PathBuf>, BTreeSet<Placeholder>) {
-    let mut there = BTreeSet::new();
-    let mut missing = BTreeSet::new();
-    for name in FOLDERS {
-        let path = workspace.join(name);
-        if is_there(&path) {
-            there.insert(path);
-        } else {
-            missing.insert(Placeholder { path, contents: None });
-        }
-    }
-    let files = FILES.iter().map(|name| workspace.join(name));
-    there.extend(files.filter(|path| path.symlink_metadata().is_ok()));
-    (there, missing)
+/// What is there, and what is not and must not come to be.
+pub(super) fn of(workspace: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+    let names = NAMES.iter().map(|name| workspace.join(name));
+    names.partition(|path| path.symlink_metadata().is_ok())
 }

@@ -1,6 +1,6 @@
 //! The names in a workspace, read once and kept: a later look reads only the folders that changed since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -82,6 +82,37 @@ pub(super) fn names(workspace: &Path, without: &[PathBuf]) -> io::Result<Arc<Nam
     let now = Arc::new(now);
     known().insert(workspace.to_owned(), Arc::clone(&now));
     Ok(now)
+}
+
+/// Every other name in the workspace of these files, and of those in these folders (hard links).
+pub(super) fn other_names(
+    known: &BTreeSet<PathBuf>,
+    workspace: &Path,
+    names: &Names,
+) -> BTreeSet<PathBuf> {
+    let mut inodes = BTreeSet::new();
+    let mut next: Vec<PathBuf> = known.iter().cloned().collect();
+    while let Some(path) = next.pop() {
+        let Ok(status) = fs::symlink_metadata(&path) else { continue };
+        if status.is_dir() {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            next.extend(entries.map(|entry| entry.path()));
+        } else if status.is_file() && status.nlink() > 1 {
+            inodes.insert((status.dev(), status.ino()));
+        }
+    }
+    if inodes.is_empty() {
+        return BTreeSet::new();
+    }
+    let files = names.entries().filter(|(_, entry)| entry.kind == Kind::Other);
+    let files = files.map(|(path, _)| workspace.join(path));
+    files
+        .filter(|path| {
+            fs::symlink_metadata(path)
+                .is_ok_and(|status| inodes.contains(&(status.dev(), status.ino())))
+        })
+        .filter(|path| !known.contains(path))
+        .collect()
 }
 
 fn look(path: &Path, before: Option<&Folder>) -> io::Result<Folder> {
@@ -184,7 +215,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("old")).unwrap();
         fs::write(folder.path().join("old/file"), "").unwrap();
-        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         fs::File::open(folder.path().join("old")).unwrap().set_modified(long_ago).unwrap();
         let first = names(folder.path(), &[]).unwrap();
         let kept = first.folders.get(Path::new("old")).unwrap();

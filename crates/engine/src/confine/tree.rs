@@ -1,19 +1,20 @@
 //! The layers of a site: what a program sees of the host, of a home and of the workspace, in the order in
 //! which they are laid.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::{Layer, Scratch};
 
 use super::denied::{self, Denied, Watched};
+use super::lookout::Lookout;
 use super::paths::{absolute, as_far_as_there, is_pattern, straight};
 use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
-    Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, protected,
-    sockets, within,
+    Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, order,
+    protected, sockets, within,
 };
 
 pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> {
@@ -120,22 +121,22 @@ impl Work<'_> {
                 });
             }
             let inside = path.starts_with(self.workspace());
-            if !is_there(&path) && inside && is_a_folders_name(&path) {
-                if let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
-                    straight("allow_write", written, parent)?;
-                    self.files
-                        .placeholders
-                        .push(Placeholder { path: path.clone(), contents: None });
-                    self.roots.push(path);
-                    continue;
-                }
+            let parent = path.parent().filter(|parent| parent.is_dir());
+            if let Some(parent) = parent.filter(|_| inside)
+                && !is_there(&path)
+                && is_a_folders_name(&path)
+            {
+                straight("allow_write", written, parent)?;
+                self.files.placeholders.push(Placeholder { path: path.clone(), contents: None });
+                self.roots.push(path);
+                continue;
             }
             self.roots.push(straight("allow_write", written, &path)?);
         }
         self.roots.sort();
         self.roots.dedup();
         if within(&self.workspace().join(".git"), &self.roots) {
-            let kept = git::kept(self.workspace(), names);
+            let kept = git::kept(self.workspace(), names, &self.roots);
             self.roots.extend(kept.outside);
         }
         Ok(())
@@ -194,8 +195,11 @@ impl Work<'_> {
         let discarded = self.site.view == View::Discarded;
         let mut hidden: BTreeSet<PathBuf> = BTreeSet::new();
         let mut hide = |path: &Path| {
-            if let Ok(path) = path.strip_prefix(&at) {
-                hidden.insert(path.to_owned());
+            // What is ours is laid over in any case, and needs its place.
+            if let Ok(inside) = path.strip_prefix(&at)
+                && !path.starts_with(&self.site.state)
+            {
+                hidden.insert(inside.to_owned());
             }
         };
         let kept = |path: &Path| within(path, &self.roots);
@@ -250,19 +254,32 @@ impl Work<'_> {
             self.upper.extend(self.site.shown.iter().cloned().map(Layer::Shown));
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
             self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
-        } else if within(&own, &self.roots) {
-            self.stand_in(Placeholder { path: own, contents: None });
         }
-        let kept = git::kept(self.workspace(), names);
+        let kept = git::kept(self.workspace(), names, &self.roots);
         let (there, missing) = protected::of(self.workspace());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
-        for path in kept.there.into_iter().chain(there) {
-            self.keep_one(&path);
+        let there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
+        // By every other name of theirs as well.
+        let others = scan::other_names(&there, self.workspace(), names);
+        for path in there.iter().chain(&others).filter(|path| **path != self.site.state) {
+            self.keep_one(path);
         }
-        for placeholder in kept.missing.into_iter().chain(missing) {
+        let missing = missing.into_iter().chain(kept.named).map(|path| (path, None));
+        let mut missing: BTreeMap<PathBuf, Option<String>> =
+            missing.filter(|(path, _)| within(path, &self.roots)).collect();
+        for placeholder in kept.missing {
             if within(&placeholder.path, &self.roots) {
+                let contents = placeholder.contents.unwrap_or_default().to_owned();
+                missing.insert(placeholder.path.clone(), Some(contents));
                 self.stand_in(placeholder);
             }
+        }
+        if !self.roots.is_empty() {
+            self.files.lookout = Some(Lookout {
+                workspace: self.workspace().to_owned(),
+                missing,
+                repositories: Some(kept.repositories),
+            });
         }
         for written in rules.deny_write {
             let whole = written.strip_suffix("/**").unwrap_or(written);
@@ -348,7 +365,8 @@ impl Work<'_> {
 
     /// What may not be read, where it cannot be hidden.
     fn cover(&mut self, rules: &Rules<'_>, denied: Denied, names: &Names) -> Result<(), Refusal> {
-        for path in &denied.there {
+        let denied_there = denied.there.iter().filter(|path| !path.starts_with(&self.site.state));
+        for path in &denied_there.cloned().collect::<Vec<_>>() {
             let hidden =
                 path.starts_with(self.workspace()) && !within(path, &self.roots) && !self.parts;
             if !hidden && path.symlink_metadata().is_ok_and(|it| !it.is_symlink()) {
@@ -356,11 +374,13 @@ impl Work<'_> {
                 self.upper.push(Layer::Masked(path.clone()));
             }
         }
-        let written = names.folders().map(|folder| self.workspace().join(folder));
-        let folders: Vec<PathBuf> = written.filter(|folder| within(folder, &self.roots)).collect();
+        let folders: Vec<PathBuf> =
+            names.folders().map(|folder| self.workspace().join(folder)).collect();
         if let Some(patterns) = denied.patterns {
-            if let Some((path, place)) = git::still_tells(self.workspace(), &patterns) {
-                self.told_by_git(rules, &path, place)?;
+            if let Some((path, place)) =
+                git::still_tells(self.workspace(), rules.deny_read, &patterns)
+            {
+                told_by_git(rules, &path, place)?;
             }
             if !folders.is_empty() {
                 let workspace = self.workspace().to_owned();
@@ -369,31 +389,6 @@ impl Work<'_> {
         }
         self.files.denied = denied.there.into_iter().collect();
         Ok(())
-    }
-
-    fn told_by_git(
-        &mut self,
-        rules: &Rules<'_>,
-        path: &Path,
-        place: git::Where,
-    ) -> Result<(), Refusal> {
-        let git = [".git", ".git/", ".git/**"];
-        if rules.deny_read.iter().any(|text| git.contains(&text.as_str())) {
-            return Ok(());
-        }
-        let place = match place {
-            git::Where::Index => "is in git's index",
-            git::Where::History => "is in git's history",
-        };
-        Err(Refusal {
-            control: "deny_read",
-            what: format!(
-                "`{}` may not be read, but {place}, and git tells it to whoever asks (partial(git))",
-                path.display()
-            ),
-            permit: "`deny_read: [.git]` beside it hides git as well; or take the file out of git"
-                .to_owned(),
-        })
     }
 
     fn close_sockets(&mut self) {
@@ -409,41 +404,34 @@ impl Work<'_> {
     }
 
     fn finish(mut self) -> Files {
-        self.upper.sort_by_cached_key(|layer| {
-            let (path, rank) = match layer {
-                Layer::Writable(path) => (path, 0),
-                Layer::Scratch(scratch) => (&scratch.at, 1),
-                Layer::Private(path) => (path, 2),
-                Layer::Shown(path) => (path, 3),
-                Layer::Masked(path) => (path, 4),
-            };
-            (path.components().count(), path.clone(), rank)
-        });
-        self.upper.dedup();
-        // Nothing is laid into what is covered, and nothing is opened below what is only shown.
-        let mut closed: Vec<PathBuf> = Vec::new();
-        for layer in std::mem::take(&mut self.upper) {
-            let (path, closes) = match &layer {
-                Layer::Masked(path) => (path.clone(), true),
-                Layer::Shown(path) => (path.clone(), true),
-                Layer::Writable(path) | Layer::Private(path) => (path.clone(), false),
-                Layer::Scratch(scratch) => (scratch.at.clone(), false),
-            };
-            let masks = matches!(layer, Layer::Masked(_));
-            let ours = within(&path, &self.site.places) || within(&path, &self.site.shown);
-            if within(&path, &closed) && !masks && !ours {
-                continue;
-            }
-            if closes && !ours {
-                closed.push(path);
-            }
-            self.upper.push(layer);
-        }
-        self.files.layers = self.lower.into_iter().chain(self.upper).collect();
+        let ours: Vec<PathBuf> = self.site.places.iter().chain(&self.site.shown).cloned().collect();
+        let upper = order::laid(std::mem::take(&mut self.upper), &ours);
+        self.files.layers = self.lower.into_iter().chain(upper).collect();
         self.files.written =
             self.roots.into_iter().chain(self.site.places.iter().cloned()).collect();
         self.files.placeholders.sort();
         self.files.placeholders.dedup();
         self.files
     }
+}
+
+/// What git still tells is no secret.
+fn told_by_git(rules: &Rules<'_>, path: &Path, place: git::Where) -> Result<(), Refusal> {
+    let git = [".git", ".git/", ".git/**"];
+    if rules.deny_read.iter().any(|text| git.contains(&text.as_str())) {
+        return Ok(());
+    }
+    let place = match place {
+        git::Where::Index => "is in git's index",
+        git::Where::History => "is in git's history",
+    };
+    Err(Refusal {
+        control: "deny_read",
+        what: format!(
+            "`{}` may not be read, but {place}, and git tells it to whoever asks (partial(git))",
+            path.display()
+        ),
+        permit: "`deny_read: [.git]` beside it hides git as well; or take the file out of git"
+            .to_owned(),
+    })
 }

@@ -141,11 +141,11 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
     let mut doors = vec![Door::Proxy(Box::new(rules))];
     let mut ports = vec![PROXY];
     for endpoint in &surroundings.endpoints {
-        if let Endpoint::Loopback(address) = endpoint {
-            if !ports.contains(&address.port()) {
-                doors.push(Door::Address(*address));
-                ports.push(address.port());
-            }
+        if let Endpoint::Loopback(address) = endpoint
+            && !ports.contains(&address.port())
+        {
+            doors.push(Door::Address(*address));
+            ports.push(address.port());
         }
     }
     Ok((Network::Own { doors: ports }, doors, variables()))

@@ -155,7 +155,7 @@ fn spec(
         pass: &pass,
         extra: &extra,
     };
-    let Confined { launch, outside, limits, refusals } = confine(driver, &step, program, launch)?;
+    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, true);
     let spec = Spec {
         outside,

@@ -108,7 +108,7 @@ pub(super) fn run_script(
         pass: &pass,
         extra: &script.environment,
     };
-    let Confined { launch, outside, limits, refusals } = confine(driver, &step, program, launch)?;
+    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let spec = Spec {
         outside,
         limits,
@@ -141,7 +141,8 @@ pub(super) fn run_script(
         output.push_str(&ended.stderr.text);
     }
     for sentence in refused {
-        output.push_str(&format!("\nbotpipe sandbox: {sentence}"));
+        output.push_str("\nbotpipe sandbox: ");
+        output.push_str(&sentence);
     }
     let output = driver.desk.redactor.redact(&output).into_owned();
     Ok(ScriptEnd { failure, stdout: ended.stdout.text, output })

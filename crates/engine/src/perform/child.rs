@@ -237,8 +237,9 @@ impl Task {
     }
 
     fn about(&self, parts: &Parts) -> Result<About, Error> {
-        let Input::Start { task, message, input, params, provider, context, parent, .. } =
-            &self.start
+        let Input::Start {
+            task, message, input, params, provider, context, parent, policies, ..
+        } = &self.start
         else {
             return Err(Error::Internal { message: "a child is begun by its start".to_owned() });
         };
@@ -250,10 +251,13 @@ impl Task {
             Some(context) => json(context)?.as_object().cloned().unwrap_or_default(),
             None => serde_json::Map::new(),
         };
+        let plan = plan_of(parts, &self.which.run, &self.plan)?;
+        let ground = crate::policy::Ground::of_process(parts.layout.home());
         Ok(About {
+            denied: crate::policy::denied(&plan, policies, &ground),
             run: self.which.run.clone(),
             task: task.clone(),
-            workflow: plan_of(parts, &self.which.run, &self.plan)?.name,
+            workflow: plan.name,
             message: parts.text(message)?,
             input: json(input)?,
             params: json(params)?,

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use botpipe_egress::Event;
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::{Bounds, Step, Validation};
 use botpipe_sandbox::{Containment, Launch};
@@ -13,7 +12,6 @@ use serde_json::{Value, json};
 use super::Trouble;
 use crate::confine::canary::{self, Seen};
 use crate::confine::guard::Guard;
-use crate::confine::hints;
 use crate::confine::site::{Needs, of_run};
 use crate::confine::whole::{Compiled, Surroundings, compile};
 use crate::confine::{Site, View, report};
@@ -23,7 +21,7 @@ use crate::policy::{self, Control, Origin, Resolved};
 use crate::process::Outside;
 use crate::request::Notice;
 
-/// Sentences of what was refused over the network, while a program ran.
+/// Sentences of what was refused while a program ran.
 pub(super) type Refusals = Arc<Mutex<Vec<String>>>;
 
 /// A launch in its sandbox.
@@ -50,7 +48,7 @@ pub(super) struct Program<'a> {
 pub(super) fn confine(
     driver: &mut Driver<'_>,
     step: &Step,
-    program: Program<'_>,
+    program: &Program<'_>,
     launch: Launch,
 ) -> Result<Confined, Trouble> {
     prove(driver, step, program.role, program.view, &program.needs)?;
@@ -59,17 +57,14 @@ pub(super) fn confine(
     let (_, compiled) = compiled(driver, &holds, program.role, program.view, &program.needs)?;
     let refusals = Refusals::default();
     let heard = Arc::clone(&refusals);
-    let log = Arc::new(move |event: Event| {
-        if let Some(sentence) = hints::of_network(&event) {
-            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            // A program that asks without end is told of once.
-            if heard.len() < MOST_REFUSALS && !heard.contains(&sentence) {
-                heard.push(sentence);
-            }
+    let log = Arc::new(move |sentence: &str| {
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        // A program that asks without end is told of once.
+        if heard.len() < MOST_REFUSALS && !heard.iter().any(|known| known == sentence) {
+            heard.push(sentence.to_owned());
         }
     });
-    let list = layout.botpipe().join("placeholders");
-    let guard = Guard::stand(&compiled, Some(&list), log);
+    let guard = Guard::stand(&compiled, Some(&layout.botpipe()), log);
     let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
     let extra: Vec<(String, String)> =
         compiled.variables.iter().chain(program.extra).cloned().collect();
@@ -119,8 +114,8 @@ pub(super) fn prove(
         return Ok(report.clone());
     }
     let (site, compiled) = compiled(driver, &holds, role, view, needs)?;
-    let list = driver.desk.layout.botpipe().join("placeholders");
-    let guard = Guard::stand(&compiled, Some(&list), Arc::new(|_| {}));
+    let state = driver.desk.layout.botpipe();
+    let guard = Guard::stand(&compiled, Some(&state), Arc::new(|_| {}));
     let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
     let launch = Launch {
         program: PathBuf::new(),

@@ -34,6 +34,8 @@ pub(crate) struct About {
     pub(crate) context: Map<String, Value>,
     /// The way to it from its root; empty for a root.
     pub(crate) path: String,
+    /// What no snapshot takes: paths and patterns that may not be read.
+    pub(crate) denied: Vec<String>,
 }
 
 impl About {
@@ -66,6 +68,10 @@ impl About {
                 None => Map::new(),
             },
             path: run.parent.as_ref().map(|parent| parent.path.clone()).unwrap_or_default(),
+            denied: {
+                let ground = crate::policy::Ground::of_process(parts.layout.home());
+                crate::policy::denied(&run.plan, &run.policies, &ground)
+            },
         })
     }
 }
@@ -170,7 +176,8 @@ impl Desk {
             .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;
         let child = about.run.is_child();
         let open = if child { Snapshots::open_beside } else { Snapshots::open };
-        let snapshots = open(&layout)?;
+        let mut snapshots = open(&layout)?;
+        snapshots.leave_out(crate::confine::denied::patterns(&about.denied));
         let run_folder = layout.run_folder(&about.task, &about.workflow, &about.run);
         Ok(Self {
             recorder: Recorder::open(&run_folder),

@@ -93,14 +93,15 @@ fn run_program(
         mark: Some(driver.mark_path(&turn)),
         confinement: None,
     };
-    let needs = match turn.role.is_code() {
-        true => Needs::default(),
-        false => Needs::of_program(&argv[0], &argv[1..]),
+    let needs = if turn.role.is_code() {
+        Needs::default()
+    } else {
+        Needs::of_program(&argv[0], &argv[1..])
     };
     let pass = driver.run.pass_env.clone();
     let program =
         Program { role: turn.role, view: View::of(turn.role), needs, pass: &pass, extra: &extra };
-    let Confined { launch, outside, limits, refusals } = confine(driver, &step, program, launch)?;
+    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, false);
     let spec = Spec {
         outside,

@@ -11,7 +11,7 @@ pub fn enforcer(control: Control, of: &Resolved) -> &'static str {
     let nothing = "-";
     let where_said = |said: bool, by| if said { by } else { nothing };
     match control {
-        Control::SandboxMode => where_said(confined, "mount-namespace"),
+        Control::SandboxMode | Control::PermissionMode => where_said(confined, "mount-namespace"),
         Control::AllowRead => where_said(confined && of.allow_read != ["/"], "mount-namespace"),
         Control::AllowWrite => {
             where_said(of.sandbox_mode == SandboxMode::WorkspaceWrite, "mount-namespace")
@@ -46,7 +46,6 @@ pub fn enforcer(control: Control, of: &Resolved) -> &'static str {
             (false, NetworkMode::Full) => "nobody",
         },
         Control::LocalBinding => where_said(!of.allow_local_binding, "landlock"),
-        Control::PermissionMode => where_said(confined, "mount-namespace"),
         Control::AllowPermissions => where_said(!of.permissions.allow.is_empty(), "provider"),
         Control::AskPermissions => where_said(!of.permissions.ask.is_empty(), "provider"),
         Control::DenyPermissions => where_said(!of.permissions.deny.is_empty(), "provider"),

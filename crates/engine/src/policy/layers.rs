@@ -6,12 +6,20 @@ use botpipe_kernel::run::Run;
 
 use super::control::Origin;
 use super::paths::Ground;
+use super::refusal::processes;
 use super::resolve::{Resolved, resolve};
 use crate::workspace::layout::Layout;
 
 /// What a role of a step may do in a run.
 pub(crate) fn of_run(run: &Run, process: (&Step, Role), layout: &Layout) -> Resolved {
     of_role(&run.plan, process, &run.policies, &Ground::of_process(layout.home()))
+}
+
+/// What no process of a plan may read, each by what its own policy says: no copy is made of it.
+pub(crate) fn denied(plan: &Plan, outside: &[PolicyLayer], ground: &Ground) -> Vec<String> {
+    let all = processes(plan).flat_map(|process| of_role(plan, process, outside, ground).deny_read);
+    let all: std::collections::BTreeSet<String> = all.collect();
+    all.into_iter().collect()
 }
 
 /// What a role of a step may do in a run with these layers outside of its workflow.

@@ -15,7 +15,7 @@ pub(crate) use access::{UNCONFINED, in_force, of_their_own};
 pub use control::{Control, Origin};
 pub use enforcer::enforcer;
 pub use explain::{Bound, ControlLine, explain};
-pub(crate) use layers::{of_role, of_run};
+pub(crate) use layers::{denied, of_role, of_run};
 pub(crate) use limits::{Limit, exceeded};
 pub use paths::Ground;
 pub(crate) use refusal::{refusal, warnings};

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use git2::{ObjectType, Oid};
+use globset::GlobSet;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -87,6 +88,8 @@ pub(super) struct Scan {
     /// A file of ours, touched to learn the file system's own time.
     clock: File,
     outer: Vec<Arc<Rules>>,
+    /// What may not be read, by paths in the workspace: no copy of it is made.
+    denied: GlobSet,
     /// The workspace's path from the top of the user's repository.
     prefix: Vec<u8>,
     walk: u32,
@@ -98,6 +101,7 @@ struct Walk<'w> {
     objects: &'w Objects<'w>,
     root: &'w Path,
     chain: Vec<Arc<Rules>>,
+    denied: &'w GlobSet,
     /// Where it stands: the full path, of which the first `prefix` bytes lead to the workspace.
     path: Vec<u8>,
     prefix: usize,
@@ -118,7 +122,22 @@ impl Scan {
     ) -> Result<Self, Error> {
         let clock = folder.join("clock");
         let clock = File::create(&clock).map_err(Error::io("write", clock))?;
-        Ok(Self { root: root.to_owned(), known, clock, outer, prefix, walk: 0, unsaved: 0 })
+        Ok(Self {
+            root: root.to_owned(),
+            known,
+            clock,
+            outer,
+            denied: GlobSet::empty(),
+            prefix,
+            walk: 0,
+            unsaved: 0,
+        })
+    }
+
+    /// Leaves out what matches, from the next walk on.
+    pub(super) fn leave_out(&mut self, denied: GlobSet) {
+        self.denied = denied;
+        self.walk = 0;
     }
 
     /// How many files were read since the knowledge was last saved.
@@ -147,6 +166,7 @@ impl Scan {
             objects,
             root: &self.root,
             chain: self.outer.clone(),
+            denied: &self.denied,
             path: self.prefix.clone(),
             prefix: self.prefix.len(),
             now,
@@ -264,6 +284,11 @@ impl Walk<'_> {
 
     /// Whether the rules leave out the path where the walk stands.
     fn left_out(&self, name: &[u8], is_folder: bool, known: &mut Folder, fresh: bool) -> bool {
+        let inside = self.path.get(self.prefix..).unwrap_or_default();
+        let inside = inside.strip_prefix(b"/").unwrap_or(inside);
+        if self.denied.is_match(Path::new(OsStr::from_bytes(inside))) {
+            return true;
+        }
         let mut key = name.to_vec();
         if is_folder {
             key.push(b'/');

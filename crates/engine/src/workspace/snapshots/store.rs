@@ -91,6 +91,11 @@ impl Snapshots {
         self.places.len() > 1
     }
 
+    /// Makes no copy of what these patterns match, by paths in the workspace: it may not be read.
+    pub fn leave_out(&mut self, denied: globset::GlobSet) {
+        self.scan.leave_out(denied);
+    }
+
     /// Takes a snapshot of the tree as it is. Files that did not change since they were last read
     /// are not read again.
     ///

@@ -1,0 +1,49 @@
+//! The order of layers: outer paths before inner ones, so that none covers what was laid before it.
+
+use std::path::{Path, PathBuf};
+
+use botpipe_sandbox::Layer;
+
+/// The layers as they are laid, without those that lie in what is closed. `ours` is laid wherever it is.
+pub(super) fn laid(mut layers: Vec<Layer>, ours: &[PathBuf]) -> Vec<Layer> {
+    layers.sort_by_cached_key(|layer| {
+        let path = path(layer);
+        (path.components().count(), path.to_owned(), rank(layer))
+    });
+    layers.dedup();
+    let mut closed: Vec<PathBuf> = Vec::new();
+    let mut laid = Vec::with_capacity(layers.len());
+    for layer in layers {
+        let path = path(&layer);
+        let is_ours = super::within(path, ours);
+        let masks = matches!(layer, Layer::Masked(_));
+        if super::within(path, &closed) && !masks && !is_ours {
+            continue;
+        }
+        if (masks || matches!(layer, Layer::Shown(_))) && !is_ours {
+            closed.push(path.to_owned());
+        }
+        laid.push(layer);
+    }
+    laid
+}
+
+fn path(layer: &Layer) -> &Path {
+    match layer {
+        Layer::Writable(path) | Layer::Private(path) | Layer::Shown(path) | Layer::Masked(path) => {
+            path
+        }
+        Layer::Scratch(scratch) => &scratch.at,
+    }
+}
+
+/// Of two at one path the stricter is laid last.
+fn rank(layer: &Layer) -> u8 {
+    match layer {
+        Layer::Writable(_) => 0,
+        Layer::Scratch(_) => 1,
+        Layer::Private(_) => 2,
+        Layer::Shown(_) => 3,
+        Layer::Masked(_) => 4,
+    }
+}
