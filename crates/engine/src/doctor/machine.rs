@@ -30,14 +30,14 @@ pub(super) fn findings(workspace: &Path, stage1: Option<&PathBuf>) -> Vec<Findin
 /// What commands, checks and hooks are run with.
 fn shell() -> Finding {
     const NAME: &str = "shell";
-    match program(Path::new("sh")) {
-        Ok(path) => Finding::ok(NAME, format!("commands run with {}", path.display())),
-        Err(_) => {
+    program(Path::new("sh")).map_or_else(
+        |_| {
             let says =
                 "there is no program `sh` in PATH; commands, checks and hooks are run with it";
             Finding::problem(NAME, says, "install one, or put it in PATH")
-        }
-    }
+        },
+        |path| Finding::ok(NAME, format!("commands run with {}", path.display())),
+    )
 }
 
 fn git(workspace: &Path) -> Finding {
