@@ -88,9 +88,11 @@ workflows/hello.sop.yaml: 1 error
 
 #[test]
 fn a_protection_that_nobody_enforces_is_refused() {
-    let place = Place::with("hello", &format!("{HELLO}policy: {{ deny_read: [.env] }}\n"));
+    let policy = "policy: { sandbox_mode: danger_full_access, deny_read: [.env] }\n";
+    let place = Place::with("hello", &format!("{HELLO}{policy}"));
     let said = place.run("hello", "true", &[]).ends(7);
-    assert!(said.err.contains("`deny_read: [.env]`"), "{}", said.err);
+    assert!(said.err.contains("`deny_read: [.env]` without a sandbox"), "{}", said.err);
+    assert!(said.err.contains("`sandbox_mode: workspace_write`"), "{}", said.err);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! How many commits a step of each kind takes, counted by the steps themselves in the database's log.
+//! How many commits a step of each kind takes, counted by the steps themselves in the database's log, which
+//! only those without a sandbox see.
 
 use std::fs;
 
@@ -6,6 +7,9 @@ use crate::place::Place;
 
 /// Copies the log as it is while this visit runs.
 const LOOK: &str = "cp .botpipe/botpipe.db-wal log.$BOTPIPE_ROLE.$BOTPIPE_VISIT";
+
+/// At the end of a workflow whose steps see our records.
+const OPEN: &str = "policy: { sandbox_mode: danger_full_access, network: full }\n";
 
 /// Commits in a copied log: its frames that say how long the database is afterwards.
 fn commits(log: &[u8]) -> usize {
@@ -45,7 +49,7 @@ fn a_run_step_takes_two_synced_commits() {
         "looks",
         &format!(
             "sop: 1\nname: looks\ntitle: Look\nsteps:\n  - id: look\n    run: \"{LOOK}\"\n    \
-             max_visits: 9\n    routes: {{ done: SELF, failed: FAIL }}\n"
+             max_visits: 9\n    routes: {{ done: SELF, failed: FAIL }}\n{OPEN}"
         ),
     );
     place.say(&["run", "looks", "--task", "t", "--max-steps", "5"]).ends(6);
@@ -56,8 +60,10 @@ fn a_run_step_takes_two_synced_commits() {
 fn a_prompt_step_takes_two_synced_commits() {
     let place = Place::with(
         "asks",
-        "sop: 1\nname: asks\ntitle: Ask\nsteps:\n  - id: ask\n    prompt: Look.\n    \
-         max_visits: 9\n    routes: { again: SELF, done: FINISH }\n",
+        &format!(
+            "sop: 1\nname: asks\ntitle: Ask\nsteps:\n  - id: ask\n    prompt: Look.\n    \
+             max_visits: 9\n    routes: {{ again: SELF, done: FINISH }}\n{OPEN}"
+        ),
     );
     let agent = format!("cat > /dev/null; {LOOK}; {AGAIN}");
     run(&place, "asks", &agent);
@@ -68,8 +74,10 @@ fn a_prompt_step_takes_two_synced_commits() {
 fn a_produced_and_verified_step_takes_four_synced_commits() {
     let place = Place::with(
         "makes",
-        "sop: 1\nname: makes\ntitle: Make\nsteps:\n  - id: make\n    produce: Make it.\n    \
-         verify: Judge it.\n    max_visits: 9\n    routes: { again: SELF, done: FINISH }\n",
+        &format!(
+            "sop: 1\nname: makes\ntitle: Make\nsteps:\n  - id: make\n    produce: Make it.\n    \
+             verify: Judge it.\n    max_visits: 9\n    routes: {{ again: SELF, done: FINISH }}\n{OPEN}"
+        ),
     );
     let agent = format!("cat > /dev/null; {LOOK}; {AGAIN}");
     run(&place, "makes", &agent);

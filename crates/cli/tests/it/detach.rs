@@ -86,7 +86,8 @@ fn what_is_refused_is_refused_at_the_terminal() {
     place.say(&["run", "hello", "x", "--detach", "--dry-run"]).ends(2);
     assert!(!place.path().join(".botpipe").exists());
 
-    place.write("workflows/hello.sop.yaml", &format!("{HELLO}policy: {{ deny_read: [.env] }}\n"));
+    place
+        .write("workflows/hello.sop.yaml", &format!("{HELLO}policy: {{ permission_mode: ask }}\n"));
     run(&["x", "--provider", "command", "--", "true"], 7);
     place.write("workflows/hello.sop.yaml", HELLO);
     run(&["x"], 2);

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::place::{HELLO, Place, tree};
 
-/// An agent that keeps what it is asked, by turn, and does its part with the sample data.
+/// An agent that keeps what it is asked in `$KEPT`, by turn, and does its part with the sample data.
 const KEEPS: &str = r#"
-name=$(echo "$BOTPIPE_TURN" | tr '/[]' '...'); cat > "asked.$name"
+name=$(echo "$BOTPIPE_TURN" | tr '/[]' '...'); cat > "$KEPT/asked.$name"
 flow=$BOTPIPE_WORKFLOW_FOLDER
 write() { mkdir -p "$(dirname "$1")" && cat > "$1"; }
 case $BOTPIPE_TURN in
@@ -32,11 +32,13 @@ fn what_is_explained_is_what_a_run_sends_for_the_same_data() {
     place.write("sample.json", all["artifacts"]["work"].as_str().unwrap());
     assert_eq!(all["input"]["request"], "say hello");
 
-    place.run("ralph_loop", KEEPS, &["-wf", "test_command", "true"]).ends(0);
+    let kept = tempfile::tempdir().unwrap();
+    let keeps = format!("KEPT={}\n{KEEPS}", kept.path().display());
+    place.run("ralph_loop", &keeps, &["-wf", "test_command", "true"]).ends(0);
     let item = "sample-id";
     for (step, visit) in [("plan", "plan.1"), ("implement", &*format!("implement.{item}..1"))] {
         for role in ["producer", "verifier"] {
-            let sent = fs::read_to_string(place.path().join(format!("asked.{visit}.{role}.1")));
+            let sent = fs::read_to_string(kept.path().join(format!("asked.{visit}.{role}.1")));
             assert_eq!(of(step, role, &[]).out, sent.unwrap(), "{step} {role}");
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::place::{HELLO, Place, answers, said, without_settings};
+use crate::place::{HELLO, Place, said, without_settings};
 use crate::scenario::{self, Scenario};
 use botpipe_testkit::kills::processes;
 use botpipe_testkit::programs;
@@ -136,19 +136,6 @@ fn an_interface_of_codex_is_nothing_for_others() {
     }
 }
 
-/// Where Codex cannot give what a policy asks for, the run does not begin.
-#[test]
-fn a_network_that_exec_has_not_for_read_only_is_refused() {
-    let policy = "policy: { sandbox_mode: read_only, network: full }\n";
-    let place = Place::with("hello", &format!("{HELLO}{policy}"));
-    let programs = tempfile::tempdir().unwrap();
-    let program = program(programs.path(), "codex", "0.169.0");
-    let args =
-        ["run", "hello", "x", "--provider", "codex", "--codex-interface", "exec", "--program"];
-    let said = place.say(&[&args[..], &[program.to_str().unwrap()]].concat()).ends(7);
-    assert!(said.err.contains("`codex exec` cannot give"), "{}", said.err);
-}
-
 /// A harness is interrupted before it is asked to end, as Ctrl-C would; a plain program is only asked.
 #[test]
 fn a_silent_harness_gets_sigint_then_sigterm_and_a_silent_program_sigterm() {
@@ -182,39 +169,6 @@ fn a_silent_harness_gets_sigint_then_sigterm_and_a_silent_program_sigterm() {
 #[test]
 fn an_acp_agent_as_it_was_captured_and_broken() {
     play_all("acp", "acp", "0.0.0", &[], 40);
-}
-
-#[test]
-fn a_sandbox_that_does_not_hold_stops_the_run_before_a_turn() {
-    let place = Place::with("hello", HELLO);
-    let program = place.write(
-        "codex",
-        "#!/bin/sh\ncase $1 in --version) echo codex-cli 0.169.0;; \
-         app-server) echo 'Usage: codex app-server'; test $# = 2 || touch asked;; \
-         sandbox) echo 'bwrap: no userns' >&2; exit 1;; *) touch asked;; esac\n",
-    );
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let program = program.to_str().unwrap();
-    let args = ["run", "hello", "x", "--task", "t", "--provider", "codex", "--program", program];
-    let said = place.say(&args).ends(7);
-    for says in ["`sandbox_mode: workspace_write` does not hold here", "bwrap: no userns"] {
-        assert!(said.err.contains(says), "{}", said.err);
-    }
-    assert!(said.err.contains("danger_full_access"), "the line that permits it: {}", said.err);
-    assert!(!place.path().join("asked").exists());
-    let events = place.say(&["logs", "hello", "t", "--events"]).ends(0).out;
-    assert!(!events.contains("turn_started"), "{events}");
-}
-
-#[test]
-fn a_policy_that_nobody_enforces_is_refused_before_the_run() {
-    let place = Place::with("hello", &format!("{HELLO}policy: {{ sandbox_mode: read_only }}\n"));
-    let said = place.run("hello", &answers("done"), &[]).ends(7);
-    assert!(said.err.contains("nobody enforces that with this provider"), "{}", said.err);
-    assert!(place.say(&["runs", "show", "hello", "t1"]).ends(3).out.contains("error"));
-    let open = HELLO.to_owned() + "policy: { sandbox_mode: danger_full_access }\n";
-    place.write("workflows/hello.sop.yaml", &open);
-    place.run("hello", &answers("done"), &[]).ends(0);
 }
 
 /// A program of this name in a folder of its own, for `PATH`.

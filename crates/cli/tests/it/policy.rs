@@ -1,8 +1,8 @@
-//! Policies from outside of a workflow: explained, recorded with the run, and refused where nobody enforces them.
+//! Policies of authors and of operators: explained, recorded with the run, and refused where nobody enforces them.
 
 use std::fs;
 
-use crate::place::{HELLO, Place};
+use crate::place::{HELLO, Place, answers};
 
 const STEPS: &str = "
 policy: { sandbox_mode: workspace_write, allow_write: [., /srv/cache], network: limited, network_presets: [cargo] }
@@ -22,7 +22,7 @@ fn every_control_is_explained_with_its_origin() {
     let place = Place::with("hello", &format!("sop: 1\nname: hello\n{STEPS}"));
     place.write("botpipe.yaml", "policy: { deny_read: [.env], network: full }\n");
     place.write(".nobody/botpipe/botpipe.yaml", "policy: { limits: { memory: 1GiB } }\n");
-    place.write("ci.yaml", "allow_write: [src, /srv]\ndeny_write: [docs]\n");
+    place.write("ci.yaml", "allow_write: [src, /srv]\ndeny_write: [docs]\nstrict: true\n");
     let said =
         place.say(&["policy", "explain", "hello", "--policy-file", "ci.yaml"]).ends(0).json();
     let bound = said["bound"].as_array().unwrap();
@@ -51,7 +51,7 @@ fn every_control_is_explained_with_its_origin() {
     assert_eq!(line(2, "network"), "none from step ");
     assert_eq!(line(0, "limits.memory"), "1GiB from ceiling botpipe/botpipe.yaml");
     assert_eq!(line(0, "limits.wall"), "90s from step ");
-    assert_eq!(line(0, "strict"), "false from default ");
+    assert_eq!(line(0, "strict"), "true from ceiling ci.yaml");
     assert_eq!(line(0, "deny_permissions"), "", "what bounds nothing is left out");
     let all = place.say(&["policy", "explain", "hello", "test", "--all"]).ends(0).json();
     assert_eq!(all["bound"][0]["controls"].as_array().unwrap().len(), 25);
@@ -70,20 +70,29 @@ fn every_control_is_explained_with_its_origin() {
 fn a_ceiling_is_refused_where_nobody_enforces_it_whatever_the_workflow_relaxes() {
     let open = "policy: { validation: ignore }\n";
     let place = Place::with("hello", &format!("{HELLO}{open}"));
-    place.write("ci.yaml", "deny_permissions: [Bash(rm *)]\n");
-    let said = place.run("hello", "true", &["--policy-file", "ci.yaml"]).ends(7);
-    assert!(said.err.contains("is held to") && said.err.contains("`ci.yaml`"), "{}", said.err);
+    for rule in ["deny_permissions: [Bash(rm *)]", "permission_mode: ask"] {
+        place.write("ci.yaml", &format!("{rule}\n"));
+        let said = place.run("hello", "true", &["--policy-file", "ci.yaml"]).ends(7);
+        let held = format!("step `greet` is held to `{rule}` by `ci.yaml`");
+        assert!(said.err.contains(&held), "{}", said.err);
+    }
+    // Files are kept by the sandbox that they ask for.
+    place.write("ci.yaml", "deny_read: [secret]\n");
+    place.write("secret", "hidden");
+    let looks = format!("cat secret > seen || true; {}", answers("done"));
+    place.run("hello", &looks, &["--policy-file", "ci.yaml"]).ends(0);
+    assert_eq!(fs::read_to_string(place.path().join("seen")).unwrap(), "");
     let missing = place.run("hello", "true", &["--policy-file", "none.yaml"]).ends(2);
     assert!(missing.err.contains("none.yaml"), "{}", missing.err);
 }
 
 #[test]
 fn what_an_author_relaxes_runs_with_a_warning() {
-    let policy = "policy: { deny_permissions: [Bash], validation: warn }\n";
+    let policy = "policy: { permission_mode: ask, validation: warn }\n";
     let place = Place::with("hello", &format!("{HELLO}{policy}"));
     let answer = r#"cat > /dev/null; echo '{"outcome": {"tag": "done"}}'"#;
     let said = place.run("hello", answer, &[]).ends(0);
-    assert!(said.err.contains("`deny_permissions: [Bash]`, which is not enforced"), "{}", said.err);
+    assert!(said.err.contains("`permission_mode: ask`, which is not enforced"), "{}", said.err);
 }
 
 #[test]

@@ -75,6 +75,12 @@ impl Bench {
         command.args(args).current_dir(self.repository()).env("NO_COLOR", "1");
         command.env("HOME", self.home()).env_remove("XDG_STATE_HOME").env_remove("CODEX_HOME");
         command.env("CODEX_API_KEY", "means-nothing").env("CODEX_PATH", &self.binary);
+        // Its own sandbox would have to be made inside of ours.
+        command.env("INITIAL_AGENT_MODE", "agent-full-access");
+        // What an agent of any make needs, only its user knows.
+        command.env("BOTPIPE_ALLOW_WRITE", self.folder.path());
+        command.env("BOTPIPE_ALLOW_READ", self.binary.parent().unwrap());
+        command.env("BOTPIPE_ALLOW_CONNECT", format!("http://127.0.0.1:{}", self.server.port()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -85,7 +91,7 @@ impl Bench {
 
     fn with_acp(&self, mut run: Command) -> Command {
         run.args(["--provider", "acp", "--pass-env", "CODEX_PATH", "--pass-env", "CODEX_API_KEY"]);
-        run.arg("--").args(&self.words);
+        run.args(["--pass-env", "INITIAL_AGENT_MODE", "--"]).args(&self.words);
         run
     }
 
@@ -174,12 +180,12 @@ fn a_run_killed_inside_an_acp_turn_goes_on_in_its_conversation() {
     let hang = json!({
         "name": "item-1, cut off",
         "when": ["^- Step: .* turn `implement\\[item-1\\]/1/producer/1`"],
-        "run": ["mkdir -p src && echo half > src/greet.sh && touch .botpipe/begun && sleep 600"],
+        "run": ["mkdir -p src && echo half > src/greet.sh && touch ../begun && sleep 600"],
         "say": "never",
     });
     let Some(bench) = Bench::new(&[hang]) else { return };
     let run = bench.run().spawn().unwrap();
-    let begun = bench.repository().join(".botpipe/begun");
+    let begun = bench.folder.path().join("begun");
     kill_once(run, &begun, bench.folder.path());
 
     let end = bench.say(&["resume", "ralph_loop", "greet"]).ends(0).json();
@@ -190,7 +196,7 @@ fn a_run_killed_inside_an_acp_turn_goes_on_in_its_conversation() {
     // The first request of the turn that goes on knows what the one cut off was asked.
     let again = &bench.asked("item-1, first go: forgets the name")[0];
     let input = again["body"]["input"].to_string();
-    assert!(input.contains("touch .botpipe/begun"), "{input}");
+    assert!(input.contains("touch ../begun"), "{input}");
 }
 
 #[test]

@@ -199,16 +199,16 @@ fn a_running_turn_is_told_what_a_person_says() {
     let waits = json!({
         "name": "plan, waits to be told",
         "when": ["^- Step: .* turn `plan/1/producer/1"],
-        "run": ["touch .botpipe/begun; while [ ! -e .botpipe/go ]; do sleep 0.05; done"],
+        "run": ["touch ../begun; while [ ! -e ../go ]; do sleep 0.05; done"],
         "say": "Nothing was said.",
     });
     let Some(bench) = Bench::new(&[waits]) else { return };
     let mut run = bench.run().spawn().unwrap();
-    let begun = bench.repository().join(".botpipe/begun");
+    let begun = bench.folder.path().join("begun");
     has_begun(&mut run, &begun);
     let told = bench.say(&["say", "ralph_loop", "greet", "leave the old exporter", "--json"]);
     assert_eq!(told.ends(0).json()["said"], "delivered");
-    fs::write(bench.repository().join(".botpipe/go"), "").unwrap();
+    fs::write(bench.folder.path().join("go"), "").unwrap();
     run.wait().unwrap();
     // Claude Code puts it beside the result of the command that ran, in the same turn.
     let asked = bench.asked("plan, waits to be told");

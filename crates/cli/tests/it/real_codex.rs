@@ -248,12 +248,12 @@ fn a_run_killed_inside_a_turn_goes_on_in_its_conversation(interface: &str) {
     let hang = json!({
         "name": "item-1, cut off",
         "when": ["^- Step: .* turn `implement\\[item-1\\]/1/producer/1`"],
-        "run": ["mkdir -p src && echo half > src/greet.sh && touch .botpipe/begun && sleep 600"],
+        "run": ["mkdir -p src && echo half > src/greet.sh && touch ../begun && sleep 600"],
         "say": "never",
     });
     let Some(bench) = Bench::new(&[hang]) else { return };
     let run = bench.run(interface).spawn().unwrap();
-    let begun = bench.repository().join(".botpipe/begun");
+    let begun = bench.folder.path().join("begun");
     kill_once(run, &begun, bench.folder.path());
 
     let end = bench.say(&["resume", "ralph_loop", "greet"]).ends(0).json();
@@ -264,7 +264,7 @@ fn a_run_killed_inside_a_turn_goes_on_in_its_conversation(interface: &str) {
     // The first request of the turn that goes on knows what the one cut off was asked.
     let again = &bench.asked("item-1, first go: forgets the name")[0];
     let input = again["body"]["input"].to_string();
-    assert!(input.contains("touch .botpipe/begun"), "{input}");
+    assert!(input.contains("touch ../begun"), "{input}");
 }
 
 #[test]
@@ -272,17 +272,17 @@ fn a_running_turn_is_told_what_a_person_says() {
     let waits = json!({
         "name": "plan, waits to be told",
         "when": ["^- Step: .* turn `plan/1/producer/1"],
-        "run": ["touch .botpipe/begun; while [ ! -e .botpipe/go ]; do sleep 0.05; done"],
+        "run": ["touch ../begun; while [ ! -e ../go ]; do sleep 0.05; done"],
         "say": "Nothing was said.",
     });
     let told = json!({ "name": "told", "when": ["^leave the old exporter"], "say": "I leave it." });
     let Some(bench) = Bench::new(&[told, waits]) else { return };
     let mut run = bench.run("app_server").spawn().unwrap();
-    let begun = bench.repository().join(".botpipe/begun");
+    let begun = bench.folder.path().join("begun");
     has_begun(&mut run, &begun);
     let told = bench.say(&["say", "ralph_loop", "greet", "leave the old exporter", "--json"]);
     assert_eq!(told.ends(0).json()["said"], "delivered");
-    fs::write(bench.repository().join(".botpipe/go"), "").unwrap();
+    fs::write(bench.folder.path().join("go"), "").unwrap();
     // The plan was never written; what counts is that the model was told in the same conversation.
     run.wait().unwrap();
     let request = &bench.asked("told")[0]["body"].to_string();
@@ -306,7 +306,7 @@ steps:
     policy: { network: none, allow_write: [., ../shared] }
   - id: roams
     prompt: Try everything.
-    policy: { sandbox_mode: danger_full_access }
+    policy: { sandbox_mode: danger_full_access, network: full }
 ";
 
 fn a_policy_binds_what_it_runs(interface: &str) {
@@ -324,7 +324,6 @@ fn a_policy_binds_what_it_runs(interface: &str) {
         }
         seen
     });
-    // Not beneath `/tmp`, where a checkout may lie: Codex leaves that writable.
     let outside = tempfile::tempdir_in("/var/tmp").unwrap();
     let attempts = "{ echo x > in_{{step}}; } 2>/dev/null; \
                     { echo x > ../shared/{{step}}; } 2>/dev/null; \
@@ -340,7 +339,8 @@ fn a_policy_binds_what_it_runs(interface: &str) {
     fs::create_dir(bench.folder.path().join("shared")).unwrap();
     fs::write(bench.repository().join("confined.sop.yaml"), CONFINED).unwrap();
     let args = ["run", "./confined.sop.yaml", "--task", "t", "--provider", "codex"];
-    said(&bench.with_codex(bench.botpipe(&args), interface).output().unwrap()).ends(0);
+    let mut run = bench.with_codex(bench.botpipe(&args), interface);
+    said(&run.env_remove("BOTPIPE_ALLOW_WRITE").output().unwrap()).ends(0);
 
     let there = |folder: &Path, name: &str| folder.join(name).exists();
     let (inside, shared) = (bench.repository(), bench.folder.path().join("shared"));

@@ -208,6 +208,8 @@ impl<'a> Bench<'a> {
         }
         if let Agent::Acp(_, codex) = self.agent {
             command.env("CODEX_PATH", codex);
+            command.env("INITIAL_AGENT_MODE", "agent-full-access");
+            command.env("BOTPIPE_ALLOW_CONNECT", format!("127.0.0.1:{}", self.port));
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -227,8 +229,10 @@ impl<'a> Bench<'a> {
                 run.args(["--base-url", &address]).arg("--program").arg(binary);
             }
             Agent::Acp(words, _) => {
-                run.args(["--pass-env", "CODEX_PATH", "--pass-env", "CODEX_API_KEY", "--"]);
-                run.args(words);
+                for name in ["CODEX_PATH", "CODEX_API_KEY", "INITIAL_AGENT_MODE"] {
+                    run.args(["--pass-env", name]);
+                }
+                run.arg("--").args(words);
             }
         }
         for words in self.scenario.all("flag ") {

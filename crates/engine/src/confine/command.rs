@@ -115,7 +115,7 @@ impl Command {
             containment: Containment::Namespace,
             stage1: self.stage1.clone(),
             mark: None,
-            confinement: Some(compiled.confinement),
+            confinement: compiled.confinement,
         };
         let mut running = launch.start().map_err(|error| match &error {
             botpipe_sandbox::Error::Program { source, .. } => {

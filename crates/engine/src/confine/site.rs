@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use botpipe_egress::{Destination, Host};
 use botpipe_kernel::ids::{TaskId, WorkflowName};
-use botpipe_kernel::run::Harness;
+use botpipe_kernel::run::{Harness, McpServer};
+use botpipe_providers::codex;
 
 use super::whole::Endpoint;
 use super::{Site, View};
@@ -19,6 +20,10 @@ use crate::workspace::layout::Layout;
 /// Folders that whoever starts a run lets its programs write, or read, beside what policies allow: paths
 /// with `:` between them.
 const GRANTS: [&str; 2] = ["BOTPIPE_ALLOW_WRITE", "BOTPIPE_ALLOW_READ"];
+
+/// Where agents may connect to whatever their policy says, by whoever starts a run: `host`, `host:port` or
+/// a URL, with `,` between them.
+const CONNECTS: &str = "BOTPIPE_ALLOW_CONNECT";
 
 /// What a program must have to do its work.
 #[derive(Debug, Clone, Default)]
@@ -37,19 +42,35 @@ impl Needs {
         Self { read: read.collect(), ..Self::default() }
     }
 
-    /// Of a harness: its home, the login that leads there, and its model.
-    pub(crate) fn of_harness(kind: Kind, harness: &Harness) -> Self {
+    /// Of a harness: its home, the login that is linked into there, its model, and the MCP servers of the
+    /// person.
+    ///
+    /// Nothing is asked of the home itself but where it is: an agent writes there, so what lies or leads there
+    /// by the next turn is the agent's word.
+    ///
+    /// # Errors
+    /// In words: an address in a person's settings that is none.
+    pub(crate) fn of_harness(kind: Kind, harness: &Harness) -> Result<Self, String> {
         let mut needs = Self::of_program(&harness.program, &harness.args);
+        if kind == Kind::Codex {
+            needs.read.extend(beside(Path::new(&harness.program)));
+        }
         if let Some(home) = harness.home.as_ref().map(PathBuf::from) {
             needs.write.extend(temporary_folder(&home));
-            for login in ["auth.json", ".credentials.json"] {
-                let target = home.join(login).canonicalize().ok();
-                needs.write.extend(target.filter(|target| !target.starts_with(&home)));
-            }
+            needs.write.extend(login(kind));
             needs.write.extend(home.canonicalize());
         }
-        needs.endpoints = endpoints(kind, harness);
-        needs
+        needs.endpoints = endpoints(kind, harness)?;
+        for server in harness.mcp_servers.values() {
+            match server {
+                McpServer::Program { command, args, .. } => {
+                    needs.read.extend(Self::of_program(command, args).read);
+                }
+                McpServer::Remote { url } => needs.endpoints.push(endpoint(url)?),
+            }
+        }
+        needs.endpoints.dedup();
+        Ok(needs)
     }
 }
 
@@ -64,73 +85,94 @@ fn whole(path: &Path) -> Vec<PathBuf> {
     found.into_iter().collect()
 }
 
+/// The folder that a program lies in, where that is one for programs.
+///
+/// # Source
+/// Codex CLI 0.169.0: without the programs beside its own, every tool call of the newer models fails.
+fn beside(program: &Path) -> Option<PathBuf> {
+    let program = program.canonicalize().ok()?;
+    program.parent().filter(|folder| folder.ends_with("bin")).map(Path::to_owned)
+}
+
+/// The file of a person's own login, which the harness renews.
+fn login(kind: Kind) -> Option<PathBuf> {
+    let file = match kind {
+        Kind::Codex => "auth.json",
+        Kind::Claude => ".credentials.json",
+        Kind::Acp => return None,
+    };
+    own_home(kind)?.join(file).canonicalize().ok()
+}
+
 /// Where the models of a harness are: where it is told, else where its maker has them.
+///
+/// All of it is a person's word: the command line, the own `botpipe.yaml`, the environment, and the settings in
+/// the person's own home of the harness. None comes from the workspace, which may name no address.
 ///
 /// # Source
 /// Claude Code 2.1.330 and Codex CLI 0.169.0: the hosts they connect to without other settings.
-fn endpoints(kind: Kind, harness: &Harness) -> Vec<Endpoint> {
-    let variables: &[&str] = match kind {
-        Kind::Claude => &["ANTHROPIC_BASE_URL"],
-        Kind::Codex => &["OPENAI_BASE_URL"],
-        Kind::Acp => &[],
-    };
-    let said = harness.base_url.iter().cloned();
-    let set = variables.iter().filter_map(|name| env::var(name).ok());
-    let mut found: Vec<Endpoint> = said
-        .chain(set)
-        .chain(of_settings(kind, harness))
-        .filter_map(|url| endpoint(&url))
-        .collect();
+fn endpoints(kind: Kind, harness: &Harness) -> Result<Vec<Endpoint>, String> {
     let usual: &[&str] = match kind {
         Kind::Claude => &["api.anthropic.com", "platform.claude.com", "console.anthropic.com"],
         Kind::Codex => &["api.openai.com", "chatgpt.com", "auth.openai.com"],
         Kind::Acp => &[],
     };
-    if found.is_empty() {
-        let hosts = usual.iter().filter_map(|host| Host::parse(host).ok());
-        found.extend(hosts.map(|host| Endpoint::Host(Destination { host, port: 443 })));
-    }
-    found
+    let usual = usual.iter().map(|host| format!("https://{host}"));
+    let mut urls: Vec<String> = match (&harness.base_url, kind) {
+        (Some(url), _) => vec![url.clone()],
+        (None, Kind::Codex) => of_settings()?.unwrap_or_else(|| usual.collect()),
+        (None, Kind::Claude | Kind::Acp) => usual.collect(),
+    };
+    // Each means something to an agent that is given it by `--pass-env`.
+    let set = |name: &&str| env::var(name).ok().filter(|value| !value.is_empty());
+    urls.extend(["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"].iter().filter_map(set));
+    let granted = env::var(CONNECTS).unwrap_or_default();
+    let granted = granted.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let granted: Vec<Endpoint> = granted
+        .map(|word| endpoint(word).map_err(|why| format!("`{CONNECTS}`: {why}")))
+        .collect::<Result<_, _>>()?;
+    let found: Result<Vec<Endpoint>, String> = urls.iter().map(|url| endpoint(url)).collect();
+    Ok(found?.into_iter().chain(granted).collect())
 }
 
-/// The addresses in the settings of a home of Codex: those of a person, who may name any.
-fn of_settings(kind: Kind, harness: &Harness) -> Vec<String> {
-    let homes = match (kind, &harness.home) {
-        (Kind::Codex, Some(home)) => vec![PathBuf::from(home)],
-        (Kind::Codex, None) => own_home(kind).into_iter().collect(),
-        _ => Vec::new(),
-    };
-    let texts = homes.iter().filter_map(|home| fs::read_to_string(home.join("config.toml")).ok());
-    let texts: Vec<String> = texts.collect();
-    texts
-        .iter()
-        .flat_map(|text| text.lines())
-        .filter_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            let value = value.trim().trim_matches('"');
-            (key.trim().ends_with("base_url") && value.starts_with("http"))
-                .then(|| value.to_owned())
-        })
-        .collect()
+/// The addresses in a person's own settings of Codex, if they name another than its maker's.
+fn of_settings() -> Result<Option<Vec<String>>, String> {
+    let Some(home) = own_home(Kind::Codex) else { return Ok(None) };
+    let path = home.join("config.toml");
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+    let found = codex::endpoints_of(&text);
+    found.map_err(|error| format!("could not use `{}`: {error}", path.display()))
 }
 
-/// Where a URL leads.
-fn endpoint(url: &str) -> Option<Endpoint> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let usual = if scheme == "https" { 443 } else { 80 };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-        _ => (authority, usual),
+/// Where a URL, or `host` or `host:port`, leads.
+fn endpoint(written: &str) -> Result<Endpoint, String> {
+    let wrong = |why: &str| {
+        format!("`{written}` is no address of a model: {why}; write `https://host:port/path`")
     };
-    let bare = host.trim_matches(['[', ']']);
-    let local = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if local {
-        let address: Option<SocketAddr> =
-            (bare, port).to_socket_addrs().ok()?.find(SocketAddr::is_ipv4);
-        return address.map(Endpoint::Loopback);
+    let (scheme, rest) = written.split_once("://").unwrap_or(("https", written));
+    let usual = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return Err(wrong("its scheme is neither `https` nor `http`")),
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let port_at = authority.rfind(']').unwrap_or_default();
+    let with_port = authority[port_at..].contains(':');
+    let whole = format!("{authority}{}", if with_port { "" } else { usual });
+    let to = Destination::parse(&whole).map_err(|error| wrong(&error.to_string()))?;
+    let address = match &to.host {
+        Host::Ip(ip) if ip.is_loopback() => Some(*ip),
+        Host::Name(name) if name == "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        _ => None,
+    };
+    match address {
+        // In there, 127.0.0.1 is all there is of this machine.
+        Some(ip) if ip == Ipv4Addr::LOCALHOST => {
+            Ok(Endpoint::Loopback(SocketAddr::new(ip, to.port)))
+        }
+        Some(_) => Err(wrong("this machine is `127.0.0.1`")),
+        None => Ok(Endpoint::Host(to)),
     }
-    Some(Endpoint::Host(Destination { host: Host::parse(host).ok()?, port }))
 }
 
 /// The site of a program of a run.
@@ -173,5 +215,43 @@ pub(crate) fn of_person(workspace: PathBuf, state: Option<PathBuf>) -> Site {
         readable,
         view: View::Kept,
         path: env::split_paths(&path).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(written: &str) -> String {
+        match endpoint(written) {
+            Ok(Endpoint::Host(to)) => format!("{to}"),
+            Ok(Endpoint::Loopback(address)) => format!("here {address}"),
+            Err(why) => why,
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_host_of_the_world_or_this_machine() {
+        assert_eq!(shown("https://api.example.com/v1?x=1"), "api.example.com:443");
+        assert_eq!(shown("http://models.example:8080"), "models.example:8080");
+        assert_eq!(shown("api.example.com"), "api.example.com:443");
+        assert_eq!(shown("https://[2001:db8::1]/v1"), "[2001:db8::1]:443");
+        for here in ["http://127.0.0.1:9/v1", "127.0.0.1:9", "http://localhost:9"] {
+            assert_eq!(shown(here), "here 127.0.0.1:9");
+        }
+        assert!(shown("http://[::1]:9").contains("this machine is `127.0.0.1`"));
+        assert!(shown("ftp://a.example").contains("its scheme is neither"));
+        assert!(shown("http://a b").contains("no address"));
+    }
+
+    #[test]
+    fn what_a_person_says_of_the_model_is_all_that_is_reached() {
+        let url = Some("http://127.0.0.1:9/v1".to_owned());
+        let harness = Harness { base_url: url, ..Harness::default() };
+        let found = endpoints(Kind::Codex, &harness).unwrap();
+        assert_eq!(found[0], endpoint("127.0.0.1:9").unwrap());
+        assert!(!found.contains(&endpoint("https://api.openai.com").unwrap()));
+        let usual = endpoints(Kind::Claude, &Harness::default()).unwrap();
+        assert!(usual.contains(&endpoint("https://api.anthropic.com").unwrap()));
     }
 }

@@ -16,6 +16,7 @@ use super::{
     Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, order,
     protected, sockets, within,
 };
+use crate::workspace::layout::Layout;
 
 pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> {
     let names = scan::names(&site.workspace, &[".botpipe".into(), ".git/objects".into()]);
@@ -108,7 +109,7 @@ impl Work<'_> {
         for written in rules.allow_write {
             let path = absolute(written, self.site);
             // The places of a step's artifacts are all that is meant by this.
-            if path.starts_with(&self.site.state) {
+            if self.is_our_own(&path) {
                 continue;
             }
             if is_pattern(written) {
@@ -140,6 +141,13 @@ impl Work<'_> {
             self.roots.extend(kept.outside);
         }
         Ok(())
+    }
+
+    /// Whether a path is of what Botpipe keeps. The files of a branch lie in there, and are not.
+    fn is_our_own(&self, path: &Path) -> bool {
+        let of_branch = path.starts_with(self.workspace());
+        path.starts_with(self.workspace().join(Layout::FOLDER))
+            || (path.starts_with(&self.site.state) && !of_branch)
     }
 
     fn reads_everything(&self, rules: &Rules<'_>) -> bool {

@@ -21,7 +21,8 @@ const LANDLOCK_PORTS: u32 = 4;
 /// A policy as the operating system is told, and who answers where the program knocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Compiled {
-    pub(crate) confinement: Confinement,
+    /// `None`: nothing is to be kept from it.
+    pub(crate) confinement: Option<Confinement>,
     /// `None`: the host's, as they are.
     pub(crate) files: Option<Files>,
     /// In the order of the confinement's.
@@ -104,6 +105,9 @@ pub(crate) fn compile(
             file_size: limits.file_size,
         },
     };
+    // What may do all that its starter may is only held together, so that it ends when it should.
+    let free = Confinement::default();
+    let confinement = (confinement != free).then_some(confinement);
     Ok(Compiled { confinement, files, doors, variables })
 }
 

@@ -47,7 +47,7 @@ fn canaries(workspace: &Path, stage1: Option<&PathBuf>) -> Result<Vec<Canary>, F
         containment: Containment::Namespace,
         stage1: stage1.cloned(),
         mark: None,
-        confinement: Some(compiled.confinement.clone()),
+        confinement: compiled.confinement.clone(),
     };
     let guard = Guard::stand(&compiled, None, Arc::new(|_| {})).map_err(|error| {
         let says = format!("it cannot be set up: {error}");

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -127,10 +127,20 @@ fn link(theirs: &Path, ours: &Path) -> io::Result<()> {
 
 /// Writes a file in one step, when its content differs.
 fn write(path: &Path, content: &str) -> io::Result<()> {
-    if fs::read_to_string(path).is_ok_and(|now| now == content) {
+    let is_file = path.symlink_metadata().is_ok_and(|it| it.is_file());
+    if is_file && fs::read_to_string(path).is_ok_and(|now| now == content) {
         return Ok(());
     }
     let beside = path.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&beside, content)?;
+    write_anew(&beside, content.as_bytes())?;
     fs::rename(&beside, path)
+}
+
+/// Writes a file that was not there. Agents write in a home too: a link of theirs leads nowhere.
+pub(super) fn write_anew(path: &Path, content: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::File::create_new(path)?.write_all(content)
 }

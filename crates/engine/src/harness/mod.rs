@@ -17,7 +17,7 @@ pub use find::FindError;
 pub(crate) use find::{find, program};
 pub(crate) use home::{has_login, own_home, prepare, temporary_folder};
 pub(crate) use place::state_folder;
-pub(crate) use rollout::{branch, rollout};
+pub(crate) use rollout::{branch, kept_in, rollout};
 pub use version::{Reading, Version, VersionError, read};
 
 use crate::error::Error;

@@ -21,6 +21,12 @@ pub(crate) fn rollout(home: &Path, thread: &str) -> Option<PathBuf> {
     files.find(|file| file.to_str().is_some_and(|name| name.ends_with(&end)))
 }
 
+/// A file that lies in a home itself: agents write there, and could lead elsewhere, or to what never ends.
+pub(crate) fn kept_in(home: &Path, path: &Path) -> Option<PathBuf> {
+    let found = path.canonicalize().ok()?;
+    (found.is_file() && found.starts_with(home.canonicalize().ok()?)).then_some(found)
+}
+
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.read_dir().into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
@@ -38,8 +44,10 @@ pub(crate) fn branch(home: &Path, thread: &str, checkpoint: &str, new: &str) -> 
     let length = checkpoint
         .parse()
         .map_err(|_| format!("the checkpoint `{checkpoint}` is not the length of a record"))?;
-    let record = fs::read(&path).map_err(trouble)?;
+    let record = kept_in(home, &path)
+        .ok_or_else(|| format!("`{}` is no file of that home", path.display()))?;
+    let record = fs::read(record).map_err(trouble)?;
     let copy = codex::branch(&record, length, thread, new)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().replace(thread, new);
-    fs::write(path.with_file_name(name), copy).map_err(trouble)
+    super::home::write_anew(&path.with_file_name(name), &copy).map_err(trouble)
 }

@@ -151,7 +151,7 @@ fn spec(
     let program = Program {
         role: turn.role,
         view: View::of(turn.role),
-        needs: Needs::of_harness(kind, harness),
+        needs: Needs::of_harness(kind, harness).map_err(|message| Trouble::Stuck { message })?,
         pass: &pass,
         extra: &extra,
     };
@@ -241,13 +241,14 @@ fn transcript_of(
     harness: &Harness,
     report: &Report,
 ) -> Option<PathBuf> {
+    let home = Path::new(harness.home.as_deref()?);
     if let Some(path) = &report.transcript {
-        return Some(PathBuf::from(path));
+        return harness::kept_in(home, Path::new(path));
     }
     let visit = driver.run.visit.as_ref()?;
     let token = driver.run.sessions.get(&visit.session()?.key)?.token.as_ref()?;
-    let home = Path::new(harness.home.as_deref()?);
-    (kind == Kind::Codex).then(|| harness::rollout(home, token)).flatten()
+    let record = (kind == Kind::Codex).then(|| harness::rollout(home, token)).flatten()?;
+    harness::kept_in(home, &record)
 }
 
 /// The harness's own record of the conversation as an object, redacted. One that is missing or very

@@ -69,12 +69,7 @@ pub(super) fn confine(
     let extra: Vec<(String, String)> =
         compiled.variables.iter().chain(program.extra).cloned().collect();
     let env = environment::confined(std::env::vars_os(), program.pass, &holds.environment, &extra);
-    let launch = Launch {
-        env,
-        containment: Containment::Namespace,
-        confinement: Some(compiled.confinement),
-        ..launch
-    };
+    let launch = Launch { env, confinement: compiled.confinement, ..launch };
     Ok(Confined { launch, outside: Some(Arc::new(guard)), limits: holds.limits, refusals })
 }
 
@@ -125,15 +120,22 @@ pub(super) fn prove(
         containment: Containment::Namespace,
         stage1: driver.parts.stage1.clone(),
         mark: None,
-        confinement: Some(compiled.confinement.clone()),
+        confinement: compiled.confinement.clone(),
     };
-    let canaries = canary::fly(&compiled, &holds, &site, &launch);
+    let canaries = match &compiled.confinement {
+        Some(_) => canary::fly(&compiled, &holds, &site, &launch),
+        None => Ok(Vec::new()),
+    };
     drop(guard);
-    let canaries = canaries.map_err(|error| Trouble::Refused {
-        message: format!(
-            "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
-             `sandbox_mode: danger_full_access` with `network: full` permits the run without one"
-        ),
+    let canaries = canaries.map_err(|error| match error {
+        // Nothing of the machine is missing.
+        botpipe_sandbox::Error::NoStage1 => Trouble::stuck(error),
+        error => Trouble::Refused {
+            message: format!(
+                "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
+                 `sandbox_mode: danger_full_access` with `network: full` permits the run without one"
+            ),
+        },
     })?;
     if let Some(failed) = canaries.iter().find(|canary| canary.result == Seen::Failed) {
         return Err(Trouble::Refused {

@@ -31,7 +31,8 @@ pub(super) fn prepare(
     let step = driver.current_step()?;
     if turn.role.is_code() {
         let prompt = code::prepare(driver, &step, &turn)?;
-        let policy = Some(policy(driver, &step, turn.role)?);
+        let (code, _) = code::of_turn(driver, &step, &turn)?;
+        let policy = Some(policy(driver, &step, turn.role, code.function().is_none())?);
         return Ok(Input::TurnPrepared { turn, prompt, request: None, policy, session, said: 0 });
     }
     let Some(planned) = step.turn(turn.role).cloned() else {
@@ -57,19 +58,22 @@ pub(super) fn prepare(
     // It may cite what an agent wrote into a file.
     let whole = driver.desk.redactor.redact(&join(Part::Whole)).into_owned();
     let prompt = driver.desk.keep_beside(driver.parts, whole).map_err(Trouble::Fatal)?;
-    let policy = Some(policy(driver, &step, turn.role)?);
+    let policy = Some(policy(driver, &step, turn.role, true)?);
     Ok(Input::TurnPrepared { turn, prompt, request, policy, session, said: told })
 }
 
 /// The policy in force for a turn; the same object for the same policy, so that a turn records only
-/// its name.
-fn policy(driver: &mut Driver<'_>, step: &Step, role: Role) -> Result<Ref, Trouble> {
+/// its name. `starts`: whether it may start a program; a function runs in its host, and what it asks for is
+/// proven when it asks.
+fn policy(driver: &mut Driver<'_>, step: &Step, role: Role, starts: bool) -> Result<Ref, Trouble> {
     let needs = match driver.agent_of(step, role).map_err(Trouble::Fatal)? {
+        _ if !starts => None,
         Some(Agent::Replay { .. }) if !role.is_code() => None,
         Some(Agent::Harness { kind, harness }) if !role.is_code() => {
             crate::harness::prepare(kind, &harness, driver.desk.layout.root())
                 .map_err(|message| Trouble::Stuck { message })?;
-            Some(Needs::of_harness(kind, &harness))
+            let needs = Needs::of_harness(kind, &harness);
+            Some(needs.map_err(|message| Trouble::Stuck { message })?)
         }
         Some(Agent::Command { program, args }) if !role.is_code() => {
             Some(Needs::of_program(&program, &args))

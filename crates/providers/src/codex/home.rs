@@ -45,6 +45,40 @@ pub fn config_of(theirs: &str, trusted: Option<&str>) -> Result<String, HomeErro
     Ok(ours.to_string())
 }
 
+/// Where the models are by a person's Codex settings; `None`: where Codex's maker has them.
+///
+/// # Errors
+/// When `theirs` is no TOML.
+///
+/// # Source
+/// The configuration reference of Codex CLI 0.169.0: `model_provider` names one of `model_providers`, else its
+/// built-in one is used. A login is renewed at its maker's.
+pub fn endpoints_of(theirs: &str) -> Result<Option<Vec<String>>, HomeError> {
+    let ours: Table = config_of(theirs, None)?.parse()?;
+    let text = |name: &str| ours.get(name).and_then(Value::as_str);
+    let named = text("model_provider").unwrap_or(BUILT_IN);
+    let provider = ours.get("model_providers").and_then(|all| all.get(named));
+    let own = provider.and_then(|it| it.get("base_url")).and_then(Value::as_str);
+    let built_in = text("openai_base_url").filter(|_| named == BUILT_IN);
+    let chat = text("chatgpt_base_url");
+    if own.is_none() && built_in.is_none() && chat.is_none() {
+        return Ok(None);
+    }
+    let logs_in = provider.is_none_or(|it| {
+        it.get("requires_openai_auth").and_then(Value::as_bool).unwrap_or_default()
+    });
+    let mut all: Vec<&str> = [own.or(built_in), chat].into_iter().flatten().collect();
+    if logs_in {
+        let model = own.or(built_in).is_none().then_some("https://api.openai.com");
+        let chat = chat.is_none().then_some("https://chatgpt.com");
+        all.extend([Some("https://auth.openai.com"), model, chat].into_iter().flatten());
+    }
+    Ok(Some(all.into_iter().map(str::to_owned).collect()))
+}
+
+/// The provider that is there without settings.
+const BUILT_IN: &str = "openai";
+
 /// Settings that say which models there are and how they are reached.
 ///
 /// # Source
@@ -67,7 +101,7 @@ const KEPT: [&str; 13] = [
 
 #[cfg(test)]
 mod tests {
-    use super::config_of;
+    use super::{config_of, endpoints_of};
 
     const THEIRS: &str = r#"
 model = "gpt-5.5"
@@ -105,5 +139,20 @@ trust_level = "trusted"
         let ours = config_of(THEIRS, Some("/work/it")).unwrap();
         assert!(ours.contains("[projects.\"/work/it\"]\ntrust_level = \"trusted\""), "{ours}");
         assert!(config_of("model = ", None).unwrap_err().to_string().contains("no TOML"));
+    }
+
+    #[test]
+    fn models_are_where_the_chosen_provider_is() {
+        let at = |text: &str| endpoints_of(text).unwrap();
+        assert_eq!(at(THEIRS), Some(vec!["https://example.com".to_owned()]));
+        assert_eq!(at("model = \"gpt-5.5\""), None);
+        // One that is not chosen is nobody's; and a key in a comment is none.
+        let other =
+            "# base_url = \"http://a\"\n[model_providers.x]\nbase_url = 'http://127.0.0.1:1'\n";
+        assert_eq!(at(other), None);
+        let built_in = at("openai_base_url = \"http://127.0.0.1:9/v1\"").unwrap();
+        assert_eq!(built_in[0], "http://127.0.0.1:9/v1");
+        assert!(built_in.contains(&"https://auth.openai.com".to_owned()), "{built_in:?}");
+        assert!(endpoints_of("base_url = ").is_err());
     }
 }

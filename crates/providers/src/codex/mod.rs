@@ -16,7 +16,7 @@ mod protocol;
 pub use branch::branch;
 pub use command::{command_line, resume_line};
 pub use exec::Exec;
-pub use home::{HomeError, config_of};
+pub use home::{HomeError, config_of, endpoints_of};
 pub use protocol::Protocol;
 
 use crate::harness::SandboxMode;

@@ -74,7 +74,7 @@ fn a_program_that_did_not_enter_first_is_told() {
     let client = Client::open(place.path()).unwrap();
     let workflow = Workflow::find(place.path(), "flow").unwrap();
     let end = client.run(&workflow, Start::default()).unwrap();
-    let Lifecycle::Stopped(Stop::Provider { message, .. }) = end.lifecycle() else {
+    let Lifecycle::Stopped(Stop::Error { message }) = end.lifecycle() else {
         panic!("{:?}", end.lifecycle());
     };
     assert!(message.contains("enter"), "{message}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::{GOOD, NOTE, Running, nothing_is_left, resume_finishes, says, until_go};
+use super::{GOOD, NOTE, Running, nothing_is_left, open, resume_finishes, says, until_go};
 use crate::place::{Place, Said};
 
 /// A run with an agent that does this until `go`, and stops with these words; then it goes on.
@@ -116,7 +116,9 @@ fn it_removes_the_folder_of_its_artifacts() {
 fn it_puts_a_file_where_the_folder_of_its_artifacts_was() {
     let bad = r#"cat > /dev/null; rm -rf "$BOTPIPE_WORKFLOW_FOLDER"
         echo x > "$BOTPIPE_WORKFLOW_FOLDER"; echo '{"outcome": {"tag": "done"}}'"#;
-    let place = Place::with("note", NOTE);
+    // In its sandbox it cannot.
+    stops(bad, &["artifact `note` (", "note.md) does not exist"]);
+    let place = Place::with("note", &open(NOTE));
     let said = Running::of(&place, &until_go(bad)).end().ends(1);
     says(&said, &["tasks/t1/wf_note/", "Not a directory", "botpipe resume note t1"]);
     // Still so: the same again, and no turn was asked.
@@ -150,7 +152,9 @@ fn it_writes_a_link_where_an_artifact_should_be() {
 #[test]
 fn it_removes_all_of_our_records() {
     let bad = "cat > /dev/null; rm -rf .botpipe; echo '{\"outcome\": {\"tag\": \"done\"}}'";
-    let place = Place::with("note", NOTE);
+    // In its sandbox it cannot.
+    stops(bad, &["artifact `note` (", "note.md) does not exist"]);
+    let place = Place::with("note", &open(NOTE));
     let said = Running::of(&place, &until_go(bad)).end().ends(1);
     says(&said, &[".botpipe/botpipe.db` was removed or replaced while it was used", "begin anew"]);
     // Nothing is claimed that is not so: there is no run to resume, and it can begin anew.

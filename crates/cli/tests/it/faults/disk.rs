@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{GOOD, NOTE, Running, inside_own_mounts, mount, nothing_is_left, says};
+use super::{GOOD, NOTE, Running, inside_own_mounts, mount, nothing_is_left, open, says};
 use crate::place::{Place, tree};
 
 /// Fills all but `left` KiB of a folder's disk; in an agent's words.
@@ -72,7 +72,7 @@ fn a_disk_of_records_that_fills_up_in_a_turn() {
     }
     let mut stopped = Vec::new();
     for left in [0, 4, 8, 12, 16, 24, 40, 64] {
-        let place = Place::with("note", NOTE);
+        let place = Place::with("note", &open(NOTE));
         let disk = place.path().join(".botpipe");
         fs::create_dir(&disk).unwrap();
         mount(&["-t", "tmpfs", "-o", "size=2m", "none"], &disk);
@@ -90,7 +90,7 @@ fn a_disk_of_records_that_fills_up_before_the_agent_speaks() {
     if !inside_own_mounts("faults::disk::a_disk_of_records_that_fills_up_before_the_agent_speaks") {
         return;
     }
-    let place = Place::with("note", NOTE);
+    let place = Place::with("note", &open(NOTE));
     let disk = place.path().join(".botpipe");
     fs::create_dir(&disk).unwrap();
     mount(&["-t", "tmpfs", "-o", "size=2m", "none"], &disk);

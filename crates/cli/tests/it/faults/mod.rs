@@ -34,6 +34,11 @@ steps:
       again: SELF
 ";
 
+/// A workflow whose agents are in no sandbox.
+fn open(workflow: &str) -> String {
+    format!("{workflow}policy: {{ sandbox_mode: danger_full_access, network: full }}\n")
+}
+
 /// A shell line that does the work of `NOTE` as asked.
 const GOOD: &str = r#"cat > /dev/null; echo a note > "$BOTPIPE_WORKFLOW_FOLDER/note.md"
     echo '{"outcome": {"tag": "done"}}'"#;
