@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "botpipe-journal",
             "botpipe-providers",
             "botpipe-sandbox",
+            "botpipe-egress",
         ],
     ),
     ("botpipe", &["botpipe-engine", "botpipe-kernel", "botpipe-lang"]),
