@@ -23,6 +23,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "botpipe-journal",
             "botpipe-providers",
             "botpipe-sandbox",
+            // Who answers where a confined program knocks.
+            "botpipe-egress",
         ],
     ),
     ("botpipe", &["botpipe-engine", "botpipe-kernel", "botpipe-lang"]),
