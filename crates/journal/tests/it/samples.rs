@@ -1,9 +1,7 @@
 //! One event of every kind, with every field filled that it may have.
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
-use botpipe_kernel::plan::{
-    Budget, NetworkMode, OnInterrupt, OnLimit, Policy, PolicyLayer, Target,
-};
+use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
 use botpipe_kernel::run::{
     Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
     Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
@@ -12,6 +10,7 @@ use botpipe_kernel::run::{
     Spent, StateChange, Stop, TurnResult, Usage, Verdict, Wait,
 };
 
+use crate::samples_of_code;
 use crate::scratch::id;
 
 /// How many kinds of event there are.
@@ -277,11 +276,7 @@ fn of_the_run() -> Vec<Event> {
             }),
             context: Some(text("{\"branch\":{\"key\":\"lint\"}}")),
             full_auto: true,
-            policies: vec![PolicyLayer {
-                from: "/home/me/.config/botpipe/botpipe.yaml".to_owned(),
-                ceiling: true,
-                policy: Policy { network: Some(NetworkMode::None), ..Policy::default() },
-            }],
+            policies: vec![samples_of_code::ceiling()],
         },
         Event::QuestionAsked {
             question: Question {

@@ -1,11 +1,20 @@
-//! One event of every kind that functions and hooks lead to.
+//! One event of every kind that functions and hooks lead to, and a policy as a run records it.
 
 use botpipe_kernel::ids::Role;
-use botpipe_kernel::plan::Target;
+use botpipe_kernel::plan::{NetworkMode, Policy, PolicyLayer, Target};
 use botpipe_kernel::run::{AskedQuestion, ChildPlan, Event, StateChange, WorklistChange};
 
 use crate::samples::{digest, text, visit};
 use crate::scratch::id;
+
+/// What an operator's file says.
+pub(crate) fn ceiling() -> PolicyLayer {
+    PolicyLayer {
+        from: "/home/me/.config/botpipe/botpipe.yaml".to_owned(),
+        ceiling: true,
+        policy: Policy { network: Some(NetworkMode::None), ..Policy::default() },
+    }
+}
 
 pub(crate) fn all() -> Vec<Event> {
     let turn = |text: &str| text.parse().unwrap();

@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "botpipe-journal",
             "botpipe-providers",
             "botpipe-sandbox",
+            // Who answers where a confined program knocks.
             "botpipe-egress",
         ],
     ),

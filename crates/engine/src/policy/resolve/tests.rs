@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use botpipe_kernel::plan::EnvironmentRules;
+use botpipe_kernel::plan::{
+    Bounds, EnvironmentRules, NetworkMode, PermissionMode, Policy, SandboxMode, Validation,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::{Permissions, Resolved, resolve};
+use crate::policy::control::{Control, Origin};
+use crate::policy::paths::Ground;
 
 fn ground() -> Ground {
     Ground::new(Path::new("/home/me/project"), Some(Path::new("/home/me")))
