@@ -33,6 +33,8 @@ pub(crate) struct Watched {
     pub(crate) workspace: PathBuf,
     /// The folders in which they may turn up.
     pub(crate) folders: Vec<PathBuf>,
+    /// The names that were there when it was compiled.
+    pub(super) names: std::sync::Arc<Names>,
     /// What is denied, relative to the workspace.
     pub(crate) patterns: GlobSet,
 }
@@ -45,6 +47,15 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
     for text in written {
         let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
         let path = absolute(whole, site);
+        if site.workspace.starts_with(&path) {
+            return Err(Refusal {
+                control: CONTROL,
+                what: format!(
+                    "`deny_read: {text}` hides the whole workspace, and nothing could run in it"
+                ),
+                permit: "name what of it may not be read".to_owned(),
+            });
+        }
         let Ok(inside) = path.strip_prefix(&site.workspace) else {
             outside(text, &path, &mut denied)?;
             continue;

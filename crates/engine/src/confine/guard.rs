@@ -2,13 +2,14 @@
 //! network, and who covers what turns up.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_egress::{Bounds, Event, Forward, Proxy};
 use botpipe_sandbox::{Contained, Watching, watch};
 
 use super::lookout::{self, Lookout, Written};
+use super::scan;
 use super::whole::{Compiled, Door};
 use super::{Placeholders, denied::Watched, hints};
 use crate::process::Outside;
@@ -96,7 +97,7 @@ impl Outside for Guard {
                 }
             }
         }
-        if let Some(Watched { workspace, folders, patterns }) = &self.watched {
+        if let Some(Watched { workspace, folders, names, patterns }) = &self.watched {
             let cover = Arc::new(program.cover()?);
             let (base, matching) = (workspace.clone(), patterns.clone());
             let denied = move |path: &Path| {
@@ -113,7 +114,9 @@ impl Outside for Guard {
             };
             standing.watching = Some(watch(folders, found)?);
             // What came to be between the first look and the watches.
-            look_again(folders, &denied, &cover);
+            for path in scan::changed(workspace, names).iter().filter(|path| denied(path)) {
+                cover.path(path);
+            }
         }
         Ok(())
     }
@@ -122,19 +125,5 @@ impl Outside for Guard {
 fn tell(log: &Log, event: &Event) {
     if let Some(sentence) = hints::of_network(event) {
         log(&sentence);
-    }
-}
-
-fn look_again(
-    folders: &[PathBuf],
-    denied: &impl Fn(&Path) -> bool,
-    cover: &botpipe_sandbox::Cover,
-) {
-    for folder in folders {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            if denied(&entry.path()) {
-                cover.path(&entry.path());
-            }
-        }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod guard;
 mod hints;
 mod home;
 mod host;
+#[cfg(test)]
+mod laws;
 mod lookout;
 mod order;
 mod paths;

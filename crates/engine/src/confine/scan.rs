@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     /// By the path relative to the workspace; the workspace itself is the empty one.
-    folders: BTreeMap<PathBuf, Folder>,
+    folders: BTreeMap<PathBuf, Arc<Folder>>,
 }
 
 #[derive(Debug, Clone)]
@@ -84,6 +84,21 @@ pub(super) fn names(workspace: &Path, without: &[PathBuf]) -> io::Result<Arc<Nam
     Ok(now)
 }
 
+/// What is in folders that changed since these names were read, or may have.
+pub(super) fn changed(workspace: &Path, before: &Names) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for (folder, read) in &before.folders {
+        let path = workspace.join(folder);
+        match look(&path, Some(read)) {
+            Ok(now) if Arc::ptr_eq(&now, read) => {}
+            Ok(now) => found.extend(now.entries.iter().map(|entry| path.join(&entry.name))),
+            // It is gone.
+            Err(_) => {}
+        }
+    }
+    found
+}
+
 /// Every other name in the workspace of these files, and of those in these folders (hard links).
 pub(super) fn other_names(
     known: &BTreeSet<PathBuf>,
@@ -115,10 +130,13 @@ pub(super) fn other_names(
         .collect()
 }
 
-fn look(path: &Path, before: Option<&Folder>) -> io::Result<Folder> {
+fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
     let status = fs::symlink_metadata(path)?;
     let changed = (status.ctime(), status.ctime_nsec());
-    let age = SystemTime::now().duration_since(status.modified()?.max(SystemTime::UNIX_EPOCH));
+    // The time of its change, which nobody can set, unlike that of its contents.
+    let seconds = u64::try_from(status.ctime()).unwrap_or(0);
+    let age =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     let stamp = Stamp {
         inode: status.ino(),
         device: status.dev(),
@@ -126,7 +144,7 @@ fn look(path: &Path, before: Option<&Folder>) -> io::Result<Folder> {
         settled: age.is_ok_and(|age| age > TICK),
     };
     if let Some(before) = before.filter(|before| before.stamp.settled && before.stamp == stamp) {
-        return Ok(before.clone());
+        return Ok(Arc::clone(before));
     }
     let mut entries = Vec::new();
     for entry in fs::read_dir(path)? {
@@ -139,7 +157,7 @@ fn look(path: &Path, before: Option<&Folder>) -> io::Result<Folder> {
         };
         entries.push(Entry { name: entry.file_name(), kind });
     }
-    Ok(Folder { stamp, entries })
+    Ok(Arc::new(Folder { stamp, entries }))
 }
 
 impl Names {
@@ -210,19 +228,40 @@ mod tests {
         }
     }
 
+    /// Who may write a folder can set the time of its contents, and the next change must be seen all the same.
     #[test]
-    fn settled_folders_are_not_read_again() {
+    fn a_folder_that_seems_old_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("old")).unwrap();
-        fs::write(folder.path().join("old/file"), "").unwrap();
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
-        fs::File::open(folder.path().join("old")).unwrap().set_modified(long_ago).unwrap();
+        let pretend = || {
+            let old = fs::File::open(folder.path().join("old")).unwrap();
+            old.set_modified(long_ago).unwrap();
+        };
+        for name in ["one", "two", "three"] {
+            fs::write(folder.path().join("old").join(name), "").unwrap();
+            pretend();
+            assert!(seen(folder.path()).contains(&Path::new("old").join(name)));
+        }
+        let names = names(folder.path(), &[]).unwrap();
+        assert!(!names.folders[Path::new("old")].stamp.settled);
+    }
+
+    #[test]
+    fn what_has_settled_is_kept_and_what_changes_then_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        std::thread::sleep(super::TICK + std::time::Duration::from_millis(1100));
         let first = names(folder.path(), &[]).unwrap();
-        let kept = first.folders.get(Path::new("old")).unwrap();
-        assert!(kept.stamp.settled);
-        // A change moves the change time, whatever is done to the other one.
-        fs::write(folder.path().join("old/other"), "").unwrap();
-        fs::File::open(folder.path().join("old")).unwrap().set_modified(long_ago).unwrap();
-        assert!(seen(folder.path()).contains(Path::new("old/other")));
+        let second = names(folder.path(), &[]).unwrap();
+        let same = |path: &str| {
+            let path = Path::new(path);
+            std::sync::Arc::ptr_eq(&first.folders[path], &second.folders[path])
+        };
+        assert!(same("") && same("a") && same("a/b"));
+        assert_eq!(super::changed(folder.path(), &second), Vec::<PathBuf>::new());
+        fs::write(folder.path().join("a/b/new"), "").unwrap();
+        assert_eq!(super::changed(folder.path(), &second), [folder.path().join("a/b/new")]);
+        assert!(seen(folder.path()).contains(Path::new("a/b/new")));
     }
 }

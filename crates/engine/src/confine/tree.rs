@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::{Layer, Scratch};
@@ -391,7 +392,12 @@ impl Work<'_> {
     }
 
     /// What may not be read, where it cannot be hidden.
-    fn cover(&mut self, rules: &Rules<'_>, denied: Denied, names: &Names) -> Result<(), Refusal> {
+    fn cover(
+        &mut self,
+        rules: &Rules<'_>,
+        denied: Denied,
+        names: &Arc<Names>,
+    ) -> Result<(), Refusal> {
         let denied_there = denied.there.iter().filter(|path| !path.starts_with(&self.site.state));
         for path in &denied_there.cloned().collect::<Vec<_>>() {
             let hidden =
@@ -411,7 +417,8 @@ impl Work<'_> {
             }
             if !folders.is_empty() {
                 let workspace = self.workspace().to_owned();
-                self.files.watched = Some(Watched { workspace, folders, patterns });
+                self.files.watched =
+                    Some(Watched { workspace, folders, names: Arc::clone(names), patterns });
             }
         }
         self.files.denied = denied.there.into_iter().collect();
