@@ -142,6 +142,8 @@ pub(crate) fn landlock() -> Option<u32> {
     None
 }
 
+pub(crate) fn launch_once() {}
+
 pub(crate) fn enter_if_stage1() {}
 
 pub(crate) fn process_identity(_pid: u32) -> Option<Identity> {

@@ -72,6 +72,12 @@ pub fn landlock() -> Option<u32> {
     os::landlock()
 }
 
+/// Says that this process launches one program only: that one is started without a fork server, which pays
+/// from the second on.
+pub fn launch_once() {
+    os::launch_once();
+}
+
 /// Becomes stage 1 or the fork server, and never returns, when this process was started as one;
 /// else does nothing.
 ///

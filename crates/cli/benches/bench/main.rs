@@ -13,6 +13,7 @@ mod cold;
 mod items;
 mod line;
 mod place;
+mod sandbox;
 mod step;
 mod steps;
 
@@ -33,9 +34,10 @@ struct Asked {
 /// One part of the bench.
 type Part = fn(&Asked) -> Vec<Line>;
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("step", step::measure),
     ("cold", cold::measure),
+    ("sandbox", sandbox::measure),
     ("check", check::measure),
     ("branches", branches::measure),
     ("items", items::measure),

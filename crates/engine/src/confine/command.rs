@@ -88,12 +88,37 @@ impl Command {
         stop: &StopSwitch,
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
+        let (running, guard) = self.start(told)?;
+        let ended = attend(running, &self.policy.limits, stop);
+        drop(guard);
+        Ok(ended)
+    }
+
+    /// Runs the command with no input and nothing of its output heard, held to no clock: for a bench.
+    ///
+    /// # Errors
+    /// The command was not started.
+    pub fn run_unheard(&self) -> Result<Exit, NotRun> {
+        let (mut running, guard) = self.start(|_| {})?;
+        drop((running.take_stdin(), running.take_stdout(), running.take_stderr()));
+        let exit = running.wait();
+        drop(guard);
+        Ok(exit)
+    }
+
+    fn start(
+        &self,
+        told: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<(Contained, Guard), NotRun> {
         let workspace = self.workspace.canonicalize();
         let workspace = workspace
             .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
         let site = super::site::of_person(workspace.clone(), None);
-        let surroundings =
-            Surroundings { resolve: self.resolve.clone(), ..Surroundings::default() };
+        let surroundings = Surroundings {
+            resolve: self.resolve.clone(),
+            own_policy: true,
+            ..Surroundings::default()
+        };
         let compiled = compile(&self.policy, &site, &surroundings)?;
         let open = compiled.files.iter().flat_map(|files| &files.gaps);
         for gap in open.filter(|gap| gap.control == "allow_write") {
@@ -117,6 +142,7 @@ impl Command {
             mark: None,
             confinement: compiled.confinement,
         };
+        botpipe_sandbox::launch_once();
         let mut running = launch.start().map_err(|error| match &error {
             botpipe_sandbox::Error::Program { source, .. } => {
                 NotRun::Program { missing: source.kind() == io::ErrorKind::NotFound, source: error }
@@ -124,9 +150,7 @@ impl Command {
             _ => NotRun::Sandbox(error),
         })?;
         guard.serve(&mut running).map_err(NotRun::Guard)?;
-        let ended = attend(running, &self.policy.limits, stop);
-        drop(guard);
-        Ok(ended)
+        Ok((running, guard))
     }
 }
 

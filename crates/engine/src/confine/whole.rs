@@ -1,10 +1,10 @@
 //! A resolved policy compiled for one program: its files, its network, its bounds and its variables.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use botpipe_egress::{
-    Allow, Destination, Host, Layer as Domains, Pattern, Rules as Reached, preset,
+    Allow, Destination, Host, Layer as Domains, Pattern, Rules as Reached, preset, special,
 };
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use botpipe_sandbox::{Bounds, Confinement, Network, landlock};
@@ -47,6 +47,8 @@ pub(crate) struct Surroundings {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Where names lead, instead of asking.
     pub(crate) resolve: BTreeMap<Host, SocketAddr>,
+    /// Whether the policy is of whoever runs it: others may not name addresses of his machine and network.
+    pub(crate) own_policy: bool,
 }
 
 /// Where a model is.
@@ -127,6 +129,15 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
         }
         return Ok((Network::Host, Vec::new(), Vec::new()));
     }
+    if !surroundings.own_policy
+        && let Some(listed) = policy.domains.iter().flatten().find(|text| is_close(text))
+    {
+        return Err(Refusal {
+            control: "network_domains",
+            what: format!("`{listed}` is an address of this machine or of its own network"),
+            permit: "`network: full` in the policy".to_owned(),
+        });
+    }
     let allow = match policy.network {
         NetworkMode::Limited => Allow::Layers(layers(policy)?),
         _ => Allow::Nothing,
@@ -186,6 +197,14 @@ fn patterns(control: &'static str, written: &[String]) -> Result<Vec<Pattern>, R
         })
     };
     written.iter().map(read).collect()
+}
+
+/// Whether a domain is the address of a machine that the world does not reach.
+fn is_close(text: &str) -> bool {
+    let bare = text.trim_start_matches('[');
+    let ends = bare.split_once(']').map(|(ip, _)| ip);
+    let ip = ends.or_else(|| bare.rsplit_once(':').map(|(ip, _)| ip)).unwrap_or(bare);
+    [ip, bare].iter().any(|ip| ip.parse().is_ok_and(|ip: IpAddr| special(ip).is_some()))
 }
 
 /// How programs find the proxy. What talks to the program's own loopback needs none.

@@ -30,14 +30,11 @@ pub(super) fn findings(workspace: &Path, stage1: Option<&PathBuf>) -> Vec<Findin
 /// What commands, checks and hooks are run with.
 fn shell() -> Finding {
     const NAME: &str = "shell";
-    match program(Path::new("sh")) {
-        Ok(path) => Finding::ok(NAME, format!("commands run with {}", path.display())),
-        Err(_) => {
-            let says =
-                "there is no program `sh` in PATH; commands, checks and hooks are run with it";
-            Finding::problem(NAME, says, "install one, or put it in PATH")
-        }
-    }
+    let Ok(path) = program(Path::new("sh")) else {
+        let says = "there is no program `sh` in PATH; commands, checks and hooks are run with it";
+        return Finding::problem(NAME, says, "install one, or put it in PATH");
+    };
+    Finding::ok(NAME, format!("commands run with {}", path.display()))
 }
 
 fn git(workspace: &Path) -> Finding {

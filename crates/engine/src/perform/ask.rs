@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use botpipe_kernel::ids::{Digest, TurnId};
+use botpipe_kernel::plan::NetworkMode;
 use botpipe_kernel::run::{
     Evidence, FailureClass, Harness, Hold, Input, Interface, Process, SessionUse, TurnResult,
 };
-use botpipe_providers::{Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex};
+use botpipe_providers::{
+    Access, Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex,
+};
 use botpipe_sandbox::{Containment, Identity, Launch};
 
 use super::Trouble;
@@ -55,6 +58,11 @@ pub(super) fn ask(
         asked => asked,
     };
     let known = session.and_then(|session| driver.run.sessions.get(&session.key));
+    // Their makers' machines would reach for them what this one may not.
+    let step = driver.current_step()?;
+    let holds = policy::of_run(&driver.run, (&step, turn.role), &driver.desk.layout);
+    let network = holds.network == NetworkMode::Full;
+    let access = Access { network, ..policy::UNCONFINED };
     let asked = Asked {
         harness,
         prompt,
@@ -64,7 +72,7 @@ pub(super) fn ask(
         new_session: &new_session,
         session_cost: session.map_or(0, |session| session.cost),
         session_usage: &known.map(|known| known.usage.clone()).unwrap_or_default(),
-        access: &policy::UNCONFINED,
+        access: &access,
         has_login: harness::has_login(kind, harness),
         has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
     };

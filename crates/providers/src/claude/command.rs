@@ -26,11 +26,15 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
         "--verbose",
         "--permission-prompt-tool",
         "stdio",
-        "--disallowedTools",
-        NOT_HERE,
     ]
     .map(str::to_owned)
     .to_vec();
+    let mut not_here = NOT_HERE.to_owned();
+    if !asked.access.network {
+        // Its maker's machines would reach for it what this one may not.
+        not_here.push_str(",WebSearch,WebFetch");
+    }
+    args.extend(["--disallowedTools".to_owned(), not_here]);
     let mut give = |flag: &str, value: &str| args.extend([flag.to_owned(), value.to_owned()]);
     if let Some(id) = asked.session {
         give("--resume", id);

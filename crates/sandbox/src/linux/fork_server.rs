@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
@@ -167,9 +168,19 @@ pub(super) struct Forked {
     pub(super) server: Arc<Server>,
 }
 
-/// Whether this kernel has the handles that a stage 1 of a server is held by.
+/// Whether a server is not worth its start here.
+static ONCE: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn launch_once() {
+    ONCE.store(true, Ordering::Relaxed);
+}
+
+/// Whether this kernel has the handles that a stage 1 of a server is held by, and one is wanted.
 pub(super) fn usable() -> bool {
     static USABLE: OnceLock<bool> = OnceLock::new();
+    if ONCE.load(Ordering::Relaxed) {
+        return false;
+    }
     *USABLE.get_or_init(|| {
         sys::open_process(std::process::id())
             .is_ok_and(|own| sys::signal_process(own.as_fd(), 0).is_ok())

@@ -18,6 +18,7 @@ mod watch;
 
 pub use contained::{Contained, Cover};
 pub(crate) use contained::{probe, start};
+pub(crate) use fork_server::launch_once;
 pub(crate) use procfs::{is_alive, process_identity};
 pub(crate) use stage1::enter_if_stage1;
 pub(crate) use sys::{hang_up_with_parent, landlock};
