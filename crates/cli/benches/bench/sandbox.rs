@@ -26,7 +26,7 @@ pub(crate) fn measure(asked: &Asked) -> Vec<Line> {
 
 fn launches(rounds: usize) -> Vec<Line> {
     let place = Place::new();
-    let confined = command(place.path(), Policy::default());
+    let confined = command(place.path(), &Policy::default());
     let bwrap = has_bwrap(place.path());
     let (mut bare, mut ours, mut theirs, mut ratio) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -65,7 +65,7 @@ fn large((folders, rounds): (usize, usize)) -> Vec<Line> {
         fill(place.path(), folders);
         thread::sleep(SETTLED);
         let policy = Policy { deny_read: Some(vec!["**/.env".to_owned()]), ..Policy::default() };
-        let command = command(place.path(), policy);
+        let command = command(place.path(), &policy);
         cold.push(launch(&command));
         cached.extend((0..3).map(|_| launch(&command)));
     }
@@ -94,12 +94,12 @@ fn fill(at: &Path, folders: usize) {
     }
 }
 
-fn command(workspace: &Path, policy: Policy) -> sandbox::Command {
+fn command(workspace: &Path, policy: &Policy) -> sandbox::Command {
     let origin = Origin::Repository { path: "bench".to_owned() };
     sandbox::Command {
         argv: ["sh", "-c", "true"].map(Into::into).to_vec(),
         workspace: workspace.to_owned(),
-        policy: resolve(&[(origin, &policy)], &[], &Ground::of_process(workspace)),
+        policy: resolve(&[(origin, policy)], &[], &Ground::of_process(workspace)),
         resolve: BTreeMap::new(),
         stage1: Some(PathBuf::from(BOTPIPE)),
     }

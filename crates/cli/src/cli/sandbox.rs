@@ -73,7 +73,7 @@ impl Args {
         };
         let told =
             |sentence: &str| tell(printable(&format!("botpipe sandbox: {sentence}")).trim_end());
-        match command.run(&stop, told) {
+        match command.run(&stop, (std::io::stdout(), std::io::stderr()), told) {
             Ok(Ended::Exited(code)) => Ok(u8::try_from(code).unwrap_or(exit::ERROR)),
             Ok(Ended::Signalled(signal)) => Ok(exit::by_signal(signal)),
             Ok(Ended::Exceeded(what)) => {

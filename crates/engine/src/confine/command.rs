@@ -78,7 +78,7 @@ pub enum NotRun {
 }
 
 impl Command {
-    /// Runs the command with this process's own streams, to its end. `told` hears of every refusal, as a
+    /// Runs the command to its end, with this process's own input; what it prints goes to `out` and `err`. `told` hears of every refusal, as a
     /// sentence with the line that would permit it.
     ///
     /// # Errors
@@ -86,10 +86,11 @@ impl Command {
     pub fn run(
         &self,
         stop: &StopSwitch,
+        (out, err): (impl io::Write + Send + 'static, impl io::Write + Send + 'static),
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
         let (running, guard) = self.start(told)?;
-        let ended = attend(running, &self.policy.limits, stop);
+        let ended = attend(running, &self.policy.limits, stop, (out, err));
         drop(guard);
         Ok(ended)
     }
@@ -155,7 +156,12 @@ impl Command {
 }
 
 /// Carries the streams until the program has ended.
-fn attend(mut running: Contained, limits: &Bounds, stop: &StopSwitch) -> Ended {
+fn attend(
+    mut running: Contained,
+    limits: &Bounds,
+    stop: &StopSwitch,
+    (out, err): (impl io::Write + Send + 'static, impl io::Write + Send + 'static),
+) -> Ended {
     if let Some(mut stdin) = running.take_stdin() {
         // It ends with the process: a read of a terminal cannot be called off.
         std::thread::spawn(move || {
@@ -172,9 +178,9 @@ fn attend(mut running: Contained, limits: &Bounds, stop: &StopSwitch) -> Ended {
     let running = Arc::new(Mutex::new(running));
     let printed = Arc::new(Printed::new(limits.output, &running));
     let counted = Arc::clone(&printed);
-    let stdout = stdout.map(|from| std::thread::spawn(move || carry(from, io::stdout(), &counted)));
+    let stdout = stdout.map(|from| std::thread::spawn(move || carry(from, out, &counted)));
     let counted = Arc::clone(&printed);
-    let stderr = stderr.map(|from| std::thread::spawn(move || carry(from, io::stderr(), &counted)));
+    let stderr = stderr.map(|from| std::thread::spawn(move || carry(from, err, &counted)));
     let ringing = Arc::clone(&running);
     let bell = stop.bell(move || {
         ringing.lock().unwrap_or_else(PoisonError::into_inner).terminate();

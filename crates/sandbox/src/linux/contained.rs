@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::message::{Heard, Message, Part, Words};
 use super::process::{self, Process};
-use super::{fork_server, init, passing, plan, procfs, stage1, sys};
+use super::{fork_server, init, plan, procfs, stage1, sys};
 use crate::{Answer, Error, Exit, How, Identity, Launch, Network, Probe, Refused, Used};
 
 /// A program that runs in containment. Dropped before its end, it is killed with its whole tree.
@@ -107,7 +107,7 @@ fn receive_listeners(launch: &Launch, from: &UnixStream) -> io::Result<Vec<TcpLi
     doors
         .iter()
         .map(|_| {
-            let (_, [listener]) = passing::receive::<1, 1>(from.as_fd())?;
+            let (_, [listener]) = sys::receive_with_descriptors::<1, 1>(from.as_fd())?;
             Ok(TcpListener::from(listener))
         })
         .collect()

@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
 use super::confine::Namespaces;
-use super::passing;
 use super::sys::{self, Fork};
 use super::{process, procfs, stage1};
 use crate::Error;
@@ -47,7 +46,7 @@ pub(super) fn serve() -> io::Result<()> {
         if in_vain == FORKS_IN_VAIN {
             // Rather than for ever, nothing is tried until a launch comes. Its socket is closed,
             // which tells Botpipe; the next may be luckier.
-            match passing::receive::<1, 1>(control.as_fd()) {
+            match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
                 Err(e) if !may_go_on(&e) => return Ok(()),
                 _ => in_vain = 0,
             }
@@ -107,7 +106,7 @@ fn be_spare(
         };
 
     let botpipe = loop {
-        match passing::receive::<1, 1>(control.as_fd()) {
+        match sys::receive_with_descriptors::<1, 1>(control.as_fd()) {
             Ok((_, [botpipe])) => break UnixStream::from(botpipe),
             Err(e) if may_go_on(&e) => {}
             Err(_) => return tell.write_all(&[OVER]),
@@ -119,7 +118,7 @@ fn be_spare(
     if parent_id() != server {
         return Ok(());
     }
-    passing::send(botpipe.as_fd(), &words, [own.as_fd()])?;
+    sys::send_with_descriptors(botpipe.as_fd(), &words, [own.as_fd()])?;
     drop(own);
     stage1::attend(botpipe, Some((handle, Taken { tell, namespaces })), ready)
 }
@@ -201,12 +200,12 @@ pub(super) fn fork(path: &Path, tell: &dyn Fn(&UnixStream)) -> Result<(UnixStrea
         let server = server_of(path)?;
         let pair = |source| Error::System { doing: "make the socket of a launch", source };
         let (ours, theirs) = UnixStream::pair().map_err(pair)?;
-        let asked = passing::send(server.control.as_fd(), REQUEST, [theirs.as_fd()]);
+        let asked = sys::send_with_descriptors(server.control.as_fd(), REQUEST, [theirs.as_fd()]);
         drop(theirs);
         if asked.is_ok() {
             tell(&ours);
         }
-        let heard = asked.and_then(|()| passing::receive(ours.as_fd()));
+        let heard = asked.and_then(|()| sys::receive_with_descriptors(ours.as_fd()));
         let error = match heard {
             Ok((words, [handle])) => {
                 let words: [u8; FIRST_WORDS] = words;

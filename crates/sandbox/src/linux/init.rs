@@ -13,7 +13,6 @@ use super::agent::{self, NotStarted};
 use super::confine::{self, Masks};
 use super::message::{Message, Part};
 use super::meter::Meter;
-use super::passing;
 use super::plan;
 use super::procfs;
 use super::sys::{self, Pid, Reaped, SIGINT, SIGKILL, SIGTERM};
@@ -117,7 +116,7 @@ fn begin(
 /// Botpipe serves them; here they would only keep a port busy that nobody answers.
 fn hand_out(listeners: &[TcpListener], to: &OwnedFd) -> io::Result<()> {
     for listener in listeners {
-        passing::send(to.as_fd(), &[0], [listener.as_fd()])?;
+        sys::send_with_descriptors(to.as_fd(), &[0], [listener.as_fd()])?;
     }
     Ok(())
 }

@@ -7,7 +7,6 @@ mod fork_server;
 mod init;
 mod message;
 mod meter;
-mod passing;
 mod plan;
 mod process;
 mod procfs;

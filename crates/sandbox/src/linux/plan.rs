@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::confine::wire;
-use super::passing;
+use super::sys;
 use crate::{Confinement, Containment, Error, Launch};
 
 /// A launch as init and the agent need it.
@@ -82,13 +82,13 @@ pub(super) fn send(
     descriptors: [BorrowedFd<'_>; DESCRIPTORS],
 ) -> io::Result<()> {
     let size = (bytes.len() as u64).to_ne_bytes();
-    passing::send(to.as_fd(), &size, descriptors)?;
+    sys::send_with_descriptors(to.as_fd(), &size, descriptors)?;
     to.write_all(bytes)
 }
 
 /// Receives what [`send`] sent.
 pub(super) fn receive(from: &mut UnixStream) -> io::Result<(Vec<u8>, [OwnedFd; DESCRIPTORS])> {
-    let (size, descriptors) = passing::receive(from.as_fd())?;
+    let (size, descriptors) = sys::receive_with_descriptors(from.as_fd())?;
     let size = usize::try_from(u64::from_ne_bytes(size)).map_err(io::Error::other)?;
     let mut bytes = vec![0; size];
     from.read_exact(&mut bytes)?;

@@ -1,15 +1,24 @@
-//! The system calls, each behind a safe function: with `passing`, the only unsafe code of Botpipe.
-#![expect(unsafe_code, reason = "clone, exec and signals have no safe form in std")]
+//! The system calls, each behind a safe function: the only unsafe code of Botpipe.
+#![expect(
+    unsafe_code,
+    reason = "clone, exec, signals and descriptor passing have no safe form in std"
+)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io::{self, Error, Result};
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
+mod descriptors;
+
+pub(super) use descriptors::{
+    close_all_but_standard, close_on_exec_all_but_standard, copy_of_stdin, place,
+    receive_with_descriptors, send_with_descriptors,
+};
 pub(super) use libc::{ESRCH, SIGINT, SIGKILL, SIGTERM};
 
 /// A process number as the kernel takes it; negative means a process group.
@@ -417,56 +426,6 @@ pub(super) fn never_block(fd: BorrowedFd<'_>) -> Result<()> {
         let flags = check(libc::fcntl(fd.as_raw_fd(), libc::F_GETFL))?;
         check(libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK)).map(drop)
     }
-}
-
-/// Puts a descriptor at a fixed number, open across exec.
-pub(super) fn place(fd: BorrowedFd<'_>, at: RawFd) -> Result<()> {
-    // SAFETY: dup2 takes numbers; the caller gives up what was at `at`.
-    check(unsafe { libc::dup2(fd.as_raw_fd(), at) }).map(drop)
-}
-
-/// A close-on-exec copy of standard input, numbered 3 or higher.
-pub(super) fn copy_of_stdin() -> Result<OwnedFd> {
-    io::stdin().as_fd().try_clone_to_owned()
-}
-
-/// Closes every descriptor but the standard three.
-///
-/// # Order
-/// At the start of stage 1 only, while nothing in this process owns one.
-pub(super) fn close_all_but_standard() {
-    if close_range(0).is_err() {
-        for fd in open_descriptors().unwrap_or_default() {
-            // SAFETY: nothing in this process owns a descriptor above 2 yet.
-            unsafe { libc::close(fd) };
-        }
-    }
-}
-
-/// Marks every descriptor but the standard three to be closed by exec.
-pub(super) fn close_on_exec_all_but_standard() -> Result<()> {
-    if close_range(libc::CLOSE_RANGE_CLOEXEC).is_err() {
-        for fd in open_descriptors()? {
-            // SAFETY: setting a flag of a descriptor owns and frees nothing.
-            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
-        }
-    }
-    Ok(())
-}
-
-fn close_range(flags: libc::c_uint) -> Result<()> {
-    // SAFETY: numbers only; the two callers say why closing or marking is right.
-    match unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, flags) } {
-        0 => Ok(()),
-        _ => Err(Error::last_os_error()),
-    }
-}
-
-/// For kernels before 5.11: the numbers above 2, read before any of them is touched.
-fn open_descriptors() -> Result<Vec<RawFd>> {
-    let entries = std::fs::read_dir("/proc/self/fd")?;
-    let numbers = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
-    Ok(numbers.filter(|fd| *fd > 2).collect())
 }
 
 fn check(result: c_int) -> Result<c_int> {

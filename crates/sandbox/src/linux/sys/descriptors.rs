@@ -1,16 +1,68 @@
-//! Descriptors passed over a socket, with a few bytes.
-#![expect(unsafe_code, reason = "descriptor passing has no safe form in std")]
+//! Descriptors: placing, closing and passing them.
+#![expect(unsafe_code, reason = "what is passed beside bytes has no safe form in std")]
 
 use std::ffi::c_void;
 use std::io::{self, Error, Result};
-use std::mem::zeroed;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::check;
+
+/// Puts a descriptor at a fixed number, open across exec.
+pub(in super::super) fn place(fd: BorrowedFd<'_>, at: RawFd) -> Result<()> {
+    // SAFETY: dup2 takes numbers; the caller gives up what was at `at`.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), at) }).map(drop)
+}
+
+/// A close-on-exec copy of standard input, numbered 3 or higher.
+pub(in super::super) fn copy_of_stdin() -> Result<OwnedFd> {
+    io::stdin().as_fd().try_clone_to_owned()
+}
+
+/// Closes every descriptor but the standard three.
+///
+/// # Order
+/// At the start of stage 1 only, while nothing in this process owns one.
+pub(in super::super) fn close_all_but_standard() {
+    if close_range(0).is_err() {
+        for fd in open_descriptors().unwrap_or_default() {
+            // SAFETY: nothing in this process owns a descriptor above 2 yet.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// Marks every descriptor but the standard three to be closed by exec.
+pub(in super::super) fn close_on_exec_all_but_standard() -> Result<()> {
+    if close_range(libc::CLOSE_RANGE_CLOEXEC).is_err() {
+        for fd in open_descriptors()? {
+            // SAFETY: setting a flag of a descriptor owns and frees nothing.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+fn close_range(flags: libc::c_uint) -> Result<()> {
+    // SAFETY: numbers only; the two callers say why closing or marking is right.
+    match unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, flags) } {
+        0 => Ok(()),
+        _ => Err(Error::last_os_error()),
+    }
+}
+
+/// For kernels before 5.11: the numbers above 2, read before any of them is touched.
+fn open_descriptors() -> Result<Vec<RawFd>> {
+    let entries = std::fs::read_dir("/proc/self/fd")?;
+    let numbers = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter(|fd| *fd > 2).collect())
+}
 
 /// Room for the control message of four descriptors, more than `CMSG_SPACE` asks for on any Linux.
 const CONTROL_WORDS: usize = 8;
 
 /// Sends bytes, and up to four descriptors with them.
-pub(super) fn send<const FDS: usize>(
+pub(in super::super) fn send_with_descriptors<const FDS: usize>(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
     fds: [BorrowedFd<'_>; FDS],
@@ -40,11 +92,11 @@ pub(super) fn send<const FDS: usize>(
     if usize::try_from(sent) == Ok(bytes.len()) { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
-/// Receives what [`send`] sent: exactly `N` bytes and `FDS` descriptors.
+/// Receives what [`send_with_descriptors`] sent: exactly `N` bytes and `FDS` descriptors.
 ///
 /// # Errors
 /// `UnexpectedEof` when the other end is gone, `InvalidData` when something else arrived.
-pub(super) fn receive<const N: usize, const FDS: usize>(
+pub(in super::super) fn receive_with_descriptors<const N: usize, const FDS: usize>(
     socket: BorrowedFd<'_>,
 ) -> Result<([u8; N], [OwnedFd; FDS])> {
     const { assert!(0 < FDS && FDS <= 4) };
