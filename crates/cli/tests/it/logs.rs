@@ -160,8 +160,13 @@ fn a_side_file_that_somebody_changed_is_told() {
 #[test]
 fn a_trace_has_all_that_is_kept_of_a_harness_turn() {
     let place = Place::with("hello", HELLO);
-    // The harness keeps its own record where it says: in its home.
-    let record = place.write("rollout.jsonl", "{\"its\": \"own record\"}\n");
+    // The harness keeps its own record where it says: in its home, and nowhere else.
+    let mut dry = fake_codex(&place, &script("_answer.txt"), &["--dry-run", "--json"]);
+    let dry = said(&dry.stdout(Stdio::piped()).output().unwrap()).ends(0).json();
+    let home = PathBuf::from(dry["provider"]["codex"]["home"].as_str().unwrap());
+    fs::create_dir_all(&home).unwrap();
+    let record = home.join("rollout.jsonl");
+    fs::write(&record, "{\"its\": \"own record\"}\n").unwrap();
     let opening = fs::read_to_string(script("_opening.txt")).unwrap();
     let at = opening.find("\"path\":\"").unwrap() + 8;
     let was = &opening[at..at + opening[at..].find('"').unwrap()];

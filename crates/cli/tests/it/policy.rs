@@ -1,8 +1,9 @@
 //! Policies of authors and of operators: explained, recorded with the run, and refused where nobody enforces them.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
-use crate::place::{HELLO, Place, answers};
+use crate::place::{HELLO, Place, answers, said};
 
 const STEPS: &str = "
 policy: { sandbox_mode: workspace_write, allow_write: [., /srv/cache], network: limited, network_presets: [cargo] }
@@ -82,6 +83,24 @@ fn a_ceiling_is_refused_where_nobody_enforces_it_whatever_the_workflow_relaxes()
     assert_eq!(fs::read_to_string(place.path().join("seen")).unwrap(), "");
     let missing = place.run("hello", "true", &["--policy-file", "none.yaml"]).ends(2);
     assert!(missing.err.contains("none.yaml"), "{}", missing.err);
+}
+
+/// The kernel makes no more user namespaces here.
+#[test]
+fn a_sandbox_that_cannot_be_built_stops_the_run_before_a_turn() {
+    let place = Place::with("hello", HELLO);
+    let agent = format!("touch asked; {}", answers("done"));
+    let args = ["run", "hello", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c"];
+    let run = place.command(&[&args[..], &[&agent]].concat());
+    let none = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let mut inside = Command::new("unshare");
+    inside.args(["--user", "--map-root-user", "sh", "-c", none, "sh"]);
+    inside.arg(run.get_program()).args(run.get_args()).current_dir(place.path());
+    let said = said(&inside.stdin(Stdio::null()).env("NO_COLOR", "1").output().unwrap()).ends(7);
+    for words in ["no sandbox could be built here", "`botpipe doctor`", "danger_full_access"] {
+        assert!(said.err.contains(words), "{}", said.err);
+    }
+    assert!(!place.path().join("asked").exists());
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use globset::GlobSet;
@@ -13,6 +12,7 @@ use super::paths::lexical;
 use super::placeholders::is_there;
 use super::scan::{Kind, Names};
 use super::{Gap, Placeholder};
+use crate::process::listed_by_git;
 
 /// Git's own folders, and what of them is kept.
 #[derive(Debug, Clone, Default)]
@@ -249,12 +249,12 @@ pub(super) fn still_tells(
     if !workspace.join(".git").exists() {
         return None;
     }
-    let index = listed(workspace, &["ls-files", "-z", "--cached"]);
+    let index = listed_by_git(workspace, &["ls-files", "-z", "--cached"]);
     if let Some(found) = index.into_iter().find(|path| patterns.is_match(path)) {
         return Some((found, Where::Index));
     }
     // A history is long: it is asked once for each state of the references.
-    let refs = listed(workspace, &["for-each-ref", "--format=%(objectname)%00"]);
+    let refs = listed_by_git(workspace, &["for-each-ref", "--format=%(objectname)%00"]);
     let head = fs::read_to_string(workspace.join(".git/logs/HEAD")).map(|log| log.len());
     let key = format!("{}\n{written:?}\n{refs:?}\n{head:?}", workspace.display());
     let known = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -282,7 +282,7 @@ fn in_history(workspace: &Path, written: &[String], patterns: &GlobSet) -> Optio
             .to_vec();
     args.extend(specs);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    listed(workspace, &args).into_iter().find(|path| patterns.is_match(path))
+    listed_by_git(workspace, &args).into_iter().find(|path| patterns.is_match(path))
 }
 
 /// Where git still tells a file.
@@ -290,25 +290,4 @@ fn in_history(workspace: &Path, written: &[String], patterns: &GlobSet) -> Optio
 pub(super) enum Where {
     Index,
     History,
-}
-
-/// What git lists, with nothing of the repository's own being run.
-fn listed(workspace: &Path, args: &[&str]) -> Vec<PathBuf> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let output = Command::new("git")
-        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
-        .args(["-c", "log.showSignature=false", "--no-pager"])
-        .args(args)
-        .current_dir(workspace)
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .env("GIT_NO_LAZY_FETCH", "1")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let bytes = output.map(|output| output.stdout).unwrap_or_default();
-    let names = bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    names
-        .map(|name| name.strip_prefix(b"\n").unwrap_or(name))
-        .map(|name| PathBuf::from(std::ffi::OsStr::from_bytes(name)))
-        .collect()
 }

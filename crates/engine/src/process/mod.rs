@@ -3,6 +3,7 @@
 pub(crate) mod attended;
 pub mod background;
 mod flight;
+mod git;
 mod lines;
 mod output;
 mod pipes;
@@ -12,6 +13,7 @@ mod supervise;
 
 pub use botpipe_sandbox::enter_if_stage1;
 pub use flight::in_flight;
+pub(crate) use git::listed_by_git;
 pub use output::Output;
 pub(crate) use pipes::readable;
 pub use spec::{Clock, Ended, How, LINE_LIMIT, Outside, Reply, Spec, Stream, Watch};

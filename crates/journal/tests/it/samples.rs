@@ -87,7 +87,7 @@ pub(crate) fn samples() -> Vec<Event> {
     all.extend(of_turns());
     all.extend(of_outcomes());
     all.extend(of_children());
-    all.extend(crate::samples_of_code::all());
+    all.extend(samples_of_code::all());
     all.extend(of_merges());
     all
 }
