@@ -37,7 +37,7 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
         parts: false,
     };
     work.lay_host(rules)?;
-    work.find_roots(rules, &names)?;
+    work.find_roots(rules, &denied, &names)?;
     work.lay_workspace(rules, &denied, &names)?;
     work.keep(rules, &names)?;
     work.cover(rules, denied, &names)?;
@@ -122,7 +122,12 @@ impl Work<'_> {
     }
 
     /// What may be written, by the policy.
-    fn find_roots(&mut self, rules: &Rules<'_>, names: &Names) -> Result<(), Refusal> {
+    fn find_roots(
+        &mut self,
+        rules: &Rules<'_>,
+        denied: &Denied,
+        names: &Names,
+    ) -> Result<(), Refusal> {
         if rules.sandbox_mode == SandboxMode::ReadOnly || self.site.view == View::Discarded {
             return Ok(());
         }
@@ -154,6 +159,19 @@ impl Work<'_> {
             }
             self.roots.push(straight("allow_write", written, &path)?);
         }
+        // Denied wins over allowed.
+        let kept = denied::patterns(rules.deny_write);
+        let paths = rules.deny_write.iter().map(|text| text.strip_suffix("/**").unwrap_or(text));
+        let closed: Vec<PathBuf> = paths
+            .map(|text| absolute(text, self.site))
+            .chain(denied.there.iter().cloned())
+            .collect();
+        let workspace = self.workspace().to_owned();
+        let matches = |root: &Path| {
+            let inside = root.strip_prefix(&workspace).unwrap_or(Path::new(""));
+            inside.ancestors().any(|above| kept.is_match(above))
+        };
+        self.roots.retain(|root| !within(root, &closed) && !matches(root));
         self.roots.sort();
         self.roots.dedup();
         if within(&self.workspace().join(".git"), &self.roots) {
