@@ -1,8 +1,9 @@
 //! What a path of a policy means: relative ones in the workspace, `~/` in the home, `/` as it stands.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::{Refusal, Site};
+pub(super) use crate::policy::lexical;
 
 /// The absolute path that is meant, with its dots resolved as text.
 pub(super) fn absolute(written: &str, site: &Site) -> PathBuf {
@@ -12,20 +13,6 @@ pub(super) fn absolute(written: &str, site: &Site) -> PathBuf {
         _ => site.workspace.join(written),
     };
     lexical(&joined)
-}
-
-pub(super) fn lexical(path: &Path) -> PathBuf {
-    let mut resolved = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                resolved.pop();
-            }
-            Component::CurDir => {}
-            part => resolved.push(part),
-        }
-    }
-    resolved
 }
 
 /// The path, if no link is crossed on the way to it: a grant must not widen by one.

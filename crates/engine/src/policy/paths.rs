@@ -71,7 +71,7 @@ impl Ground {
 }
 
 /// The path with its dots resolved as text.
-fn lexical(path: &Path) -> PathBuf {
+pub(crate) fn lexical(path: &Path) -> PathBuf {
     let mut resolved = PathBuf::new();
     for part in path.components() {
         match part {
