@@ -157,6 +157,17 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
     let mut ports = vec![PROXY];
     for endpoint in &surroundings.endpoints {
         if let Endpoint::Loopback(address) = endpoint
+            && address.port() == PROXY
+        {
+            return Err(Refusal {
+                control: "network",
+                what: format!(
+                    "port {PROXY} of the model is the one that the proxy answers on inside"
+                ),
+                permit: "`network: full`, or a model that is served on another port".to_owned(),
+            });
+        }
+        if let Endpoint::Loopback(address) = endpoint
             && !ports.contains(&address.port())
         {
             doors.push(Door::Address(*address));
