@@ -44,6 +44,9 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
     let mut denied = Denied::default();
     let mut set = GlobSetBuilder::new();
     let mut any = false;
+    // A home that is the workspace itself is no place to read them either.
+    let secrets = home::secrets(site.home.as_deref());
+    denied.there.extend(secrets.into_iter().filter(|path| path.starts_with(&site.workspace)));
     for text in written {
         let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
         let path = absolute(whole, site);
