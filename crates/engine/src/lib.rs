@@ -28,6 +28,7 @@ pub mod process;
 mod projection;
 pub mod prompt;
 mod recording;
+mod replace;
 pub mod request;
 pub mod scaffold;
 pub mod schemas;

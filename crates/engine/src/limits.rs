@@ -10,6 +10,7 @@ use botpipe_kernel::run::{FailureClass, Harness};
 use serde::{Deserialize, Serialize};
 
 use crate::harness::{Kind, state_folder};
+use crate::replace::{SHARED, replace};
 
 /// A limit of a login, as it is shared between runs.
 ///
@@ -68,8 +69,6 @@ impl Login {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
-        let beside = file.with_extension(format!("{}.new", std::process::id()));
-        fs::write(&beside, serde_json::to_string(limit)?)?;
-        fs::rename(&beside, file)
+        replace(file, &serde_json::to_vec(limit)?, SHARED)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
-use std::path::Path;
 
 use botpipe_kernel::ids::{RunId, TaskId};
 use botpipe_kernel::run::{ChildPhase, Children, Lifecycle, Phase, Run, Verdict};
@@ -13,6 +11,7 @@ use crate::error::Error;
 use crate::graph::Graph;
 use crate::merges::merges;
 use crate::parts::Parts;
+use crate::replace::{SHARED, replace};
 use crate::request::{Notice, Progress};
 
 /// A run's state in the few words a list shows, as JSON: `{"state":"running","detail":"…"}`, and
@@ -151,20 +150,11 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
     ];
     let files = files.into_iter().chain(of_task);
     for (path, text) in files {
-        replace(&path, &text).map_err(|source| crate::workspace::Error::Io {
+        replace(&path, text.as_bytes(), SHARED).map_err(|source| crate::workspace::Error::Io {
             what: "write",
             path: path.clone(),
             source,
         })?;
     }
     Ok(())
-}
-
-/// A reader sees the old text or the new one, never half of it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path)).inspect_err(|_| {
-        // Half a text is of use to nobody.
-        let _ = fs::remove_file(&fresh);
-    })
 }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, DirBuilder};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use botpipe_kernel::run::Harness;
 use botpipe_providers::codex;
 
 use super::{Kind, state_folder};
+use crate::replace::{PRIVATE, replace};
 
 /// The home of a harness for a workspace.
 pub(super) fn folder(kind: Kind, workspace: &Path) -> Result<PathBuf, String> {
@@ -125,22 +126,11 @@ fn link(theirs: &Path, ours: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a file in one step, when its content differs.
+/// Writes a file when its content differs. Agents write in a home too: a link of theirs leads nowhere.
 fn write(path: &Path, content: &str) -> io::Result<()> {
     let is_file = path.symlink_metadata().is_ok_and(|it| it.is_file());
     if is_file && fs::read_to_string(path).is_ok_and(|now| now == content) {
         return Ok(());
     }
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    write_anew(&beside, content.as_bytes())?;
-    fs::rename(&beside, path)
-}
-
-/// Writes a file that was not there. Agents write in a home too: a link of theirs leads nowhere.
-pub(super) fn write_anew(path: &Path, content: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    fs::File::create_new(path)?.write_all(content)
+    replace(path, content.as_bytes(), PRIVATE)
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use botpipe_providers::codex;
 
+use crate::replace::{PRIVATE, replace};
+
 /// Codex's record of a conversation.
 ///
 /// # Source
@@ -49,5 +51,5 @@ pub(crate) fn branch(home: &Path, thread: &str, checkpoint: &str, new: &str) -> 
     let record = fs::read(record).map_err(trouble)?;
     let copy = codex::branch(&record, length, thread, new)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().replace(thread, new);
-    super::home::write_anew(&path.with_file_name(name), &copy).map_err(trouble)
+    replace(&path.with_file_name(name), &copy, PRIVATE).map_err(trouble)
 }
