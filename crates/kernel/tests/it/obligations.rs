@@ -110,13 +110,15 @@ impl Obligations {
                 let step = run.plan.step(&visit.step).expect("a step of the plan");
                 let before = self.children.get(&(visit.clone(), branch.clone()));
                 let before = before.copied().unwrap_or_default();
+                // One that is told to end is granted nothing new: it keeps what it was granted under the
+                // bounds of then.
                 let ends =
                     |run: &Run| run.visit.as_ref()?.moving_children().map(|it| it.failed_fast);
-                for ((of, limit), spent) in self.limits(step, visit.item.as_ref()) {
+                let bounds = self.limits(step, visit.item.as_ref());
+                for ((of, limit), spent) in bounds.into_iter().filter(|_| ends(run) != Some(true)) {
                     let granted = grant.budget.of(of).expect("a bound of its step's kind");
                     let more = granted.saturating_sub(before[of as usize]);
-                    // One that is told to end is granted nothing new.
-                    let fits = more <= limit.saturating_sub(spent) || ends(run) == Some(true);
+                    let fits = more <= limit.saturating_sub(spent);
                     assert!(fits, "{visit}: {more} granted, with {spent} of {limit} spent");
                 }
             }
