@@ -101,6 +101,7 @@ fn several(containment: &str, count: usize, command: &[OsString]) {
 }
 
 /// Plays a kernel without handles on processes, for this process and all it starts.
+#[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "a system call filter has no safe form")]
 fn refuse_handles() {
     let step = |code: u32, jf, k| libc::sock_filter {
@@ -125,6 +126,10 @@ fn refuse_handles() {
     };
     assert!(set, "no filter: {}", std::io::Error::last_os_error());
 }
+
+/// There are none elsewhere.
+#[cfg(not(target_os = "linux"))]
+fn refuse_handles() {}
 
 fn launch(containment: &str, command: &[OsString]) -> Launch {
     let containment = match containment {

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
@@ -101,7 +100,8 @@ pub(super) fn stage(place: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(place)?;
     file.write_all(bytes)?;
     // One that may be executed, by all who may read it.
-    set_execute(&file, file.metadata()?.mode(), mode)
+    let permissions = Mode::from_raw_mode(fs::fstat(&file)?.st_mode);
+    set_execute(&file, permissions, mode)
 }
 
 /// Moves what was staged into its place, making the folders above. A file that is replaced hands on
@@ -114,7 +114,7 @@ pub(super) fn put(top: &OwnedFd, staged: &Path, path: &[u8], mode: u32) -> io::R
         && FileType::from_raw_mode(now.st_mode) == FileType::RegularFile
         && mode != tree::LINK
     {
-        set_execute(&File::open(staged)?, now.st_mode, mode)?;
+        set_execute(&File::open(staged)?, Mode::from_raw_mode(now.st_mode), mode)?;
     }
     match fs::renameat(fs::CWD, staged, &folder, name) {
         Ok(()) => Ok(()),
@@ -145,11 +145,12 @@ fn put_across(folder: &OwnedFd, staged: &Path, name: &OsStr, mode: u32) -> io::R
     Ok(())
 }
 
-fn set_execute(file: &File, permissions: u32, mode: u32) -> io::Result<()> {
-    let plain = permissions & 0o777 & !0o111;
+fn set_execute(file: &File, permissions: Mode, mode: u32) -> io::Result<()> {
+    let bits = permissions.bits() & 0o777;
+    let plain = bits & !0o111;
     let bits = match mode {
         // Keep who may execute it already, else all who may read it.
-        tree::PROGRAM if permissions & 0o100 != 0 => permissions & 0o777,
+        tree::PROGRAM if permissions.contains(Mode::XUSR) => bits,
         tree::PROGRAM => plain | 0o100 | ((plain >> 2) & 0o111),
         _ => plain,
     };

@@ -1,4 +1,4 @@
-//! Runs a proof whole and writes its page: `prove kills`, `children-kills`, `harness-kills`, `escapes`.
+//! What is asked of `prove`, and the proof for it.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ escapes: attempts to break out of `botpipe sandbox`, each first made without it,
 `--only`, those whose topic or name has this text; with `--bare yes`, only without the sandbox.
 `botpipe` and `fake-agent` are taken from this program's own folder.";
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match prove() {
         Ok(0) => ExitCode::SUCCESS,
         Ok(faulty) => {
