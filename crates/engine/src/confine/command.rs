@@ -89,20 +89,22 @@ impl Command {
         (out, err): (impl io::Write + Send + 'static, impl io::Write + Send + 'static),
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
+        botpipe_sandbox::launch_once();
         let (running, guard) = self.start(told)?;
         let ended = attend(running, &self.policy.limits, stop, (out, err));
         drop(guard);
         Ok(ended)
     }
 
-    /// Runs the command with no input and nothing of its output heard, held to no clock: for a bench.
+    /// Runs the command with no input and nothing of its output heard, held to no clock, by the fork server as
+    /// steps are: for a bench.
     ///
     /// # Errors
     /// The command was not started.
     pub fn run_unheard(&self) -> Result<Exit, NotRun> {
         let (mut running, guard) = self.start(|_| {})?;
         drop((running.take_stdin(), running.take_stdout(), running.take_stderr()));
-        let exit = running.wait();
+        let (exit, _) = wait(&Mutex::new(running), None);
         drop(guard);
         Ok(exit)
     }
@@ -143,7 +145,6 @@ impl Command {
             mark: None,
             confinement: compiled.confinement,
         };
-        botpipe_sandbox::launch_once();
         let mut running = launch.start().map_err(|error| match &error {
             botpipe_sandbox::Error::Program { source, .. } => {
                 NotRun::Program { missing: source.kind() == io::ErrorKind::NotFound, source: error }

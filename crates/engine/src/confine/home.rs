@@ -94,7 +94,7 @@ pub(super) fn layers(home: &Path) -> Vec<Layer> {
     let mut layers = Vec::new();
     for Tools { folder, without } in TOOLS {
         let at = home.join(folder);
-        if is_straight(&at) && at.is_dir() {
+        if at.is_dir() && is_straight(&at) {
             let hidden = without.iter().map(PathBuf::from).collect();
             layers.push(Layer::Scratch(Scratch {
                 at,
@@ -105,7 +105,7 @@ pub(super) fn layers(home: &Path) -> Vec<Layer> {
         }
     }
     let settings = SETTINGS.iter().map(|name| home.join(name));
-    layers.extend(settings.filter(|file| is_straight(file) && file.is_file()).map(Layer::Shown));
+    layers.extend(settings.filter(|file| file.is_file() && is_straight(file)).map(Layer::Shown));
     layers
 }
 

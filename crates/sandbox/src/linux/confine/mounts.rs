@@ -234,9 +234,10 @@ impl Tree {
         Ok(())
     }
 
+    /// The stage goes with all that is mounted below it, the host's tree among it, at once: each unmount
+    /// waits for the whole kernel, which is a good part of the set-up.
     fn make_root(self) -> io::Result<()> {
         drop(self.stage);
-        rustix::mount::unmount("/host", UnmountFlags::DETACH)?;
         rustix::process::fchdir(&self.root)?;
         rustix::process::pivot_root(".", ".")?;
         rustix::mount::unmount(".", UnmountFlags::DETACH)?;
