@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::harness::key::Place;
+use crate::harness::{Kind, login_file, stored_login};
 
 /// The enforcement report of turns that ran under the same policy.
 ///
 /// # Shape
-/// `{"turns":["do/1/producer/1"],"controls":[…],"canaries":[…]}`
+/// `{"turns":["do/1/producer/1"],"controls":[…],"canaries":[…],"key"?:{…}}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Enforced {
     pub turns: Vec<TurnId>,
@@ -24,6 +26,56 @@ pub struct Enforced {
 pub struct Report {
     pub controls: Vec<Kept>,
     pub canaries: Vec<Tried>,
+    /// Absent: the agent has no key that Botpipe knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyPlace>,
+}
+
+/// Where the key of the agent was, as commands could come by it.
+///
+/// # Shape
+/// `{"login":"CODEX_API_KEY","place":"outside"}`;
+/// `{"login":"auth.json","place":"inside","because":"…"}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPlace {
+    /// A variable, or the name of a file.
+    pub login: String,
+    /// `outside`: with the proxy; `inside`: in the sandbox.
+    pub place: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+impl KeyPlace {
+    pub(crate) fn of(kind: Kind, key: &Place) -> Option<Self> {
+        let inside = |login: String, because: &str| Self {
+            login,
+            place: "inside".to_owned(),
+            because: Some(because.to_owned()),
+        };
+        match key {
+            Place::Outside(kept) => Some(Self {
+                login: kept.names.join(", "),
+                place: "outside".to_owned(),
+                because: None,
+            }),
+            Place::Inside(names, why) => Some(inside(names.join(", "), why.words())),
+            Place::Unused => {
+                stored_login(kind)?;
+                let file = login_file(kind)?.to_owned();
+                Some(inside(file, "the harness reads and renews that file itself"))
+            }
+        }
+    }
+
+    /// As it is said to people.
+    pub fn words(&self) -> String {
+        let Self { login, place, because } = self;
+        match because {
+            Some(because) => format!("{login} is {place} of the sandbox: {because}"),
+            None => format!("{login} stays {place} of the sandbox"),
+        }
+    }
 }
 
 /// A control and what keeps it.

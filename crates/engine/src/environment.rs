@@ -27,17 +27,22 @@ pub(crate) fn confined(
     rules: &Environment,
     extra: &[(String, String)],
 ) -> Vec<(OsString, OsString)> {
-    let allowed = |name: &&String| rules.allow.as_ref().is_none_or(|only| only.contains(name));
-    let also: Vec<String> = pass.iter().filter(allowed).cloned().collect();
-    let kept = |name: &OsStr| {
-        let name = name.to_string_lossy();
-        !rules.deny.iter().any(|pattern| matches(pattern, &name))
-    };
-    let passed = source.into_iter().filter(|(name, _)| kept(name));
+    let also: Vec<String> = pass.iter().filter(|name| passes(rules, name)).cloned().collect();
+    let passed = source.into_iter().filter(|(name, _)| !denies(rules, &name.to_string_lossy()));
     let set = rules.set.iter().map(|(name, value)| (name.clone(), value.clone()));
     let own = [("TMPDIR".to_owned(), "/tmp".to_owned())];
     let extra: Vec<_> = own.into_iter().chain(extra.iter().cloned()).chain(set).collect();
     build(passed, &also, &extra)
+}
+
+/// Whether a variable that is asked for passes by the rules of a policy.
+pub(crate) fn passes(rules: &Environment, name: &str) -> bool {
+    let listed = |only: &Vec<String>| only.iter().any(|it| it == name);
+    rules.allow.as_ref().is_none_or(listed) && !denies(rules, name)
+}
+
+fn denies(rules: &Environment, name: &str) -> bool {
+    rules.deny.iter().any(|pattern| matches(pattern, name))
 }
 
 /// Whether a name is meant by a pattern, in which `*` stands for any characters.

@@ -6,7 +6,8 @@ use botpipe_kernel::run::FailureClass;
 /// The class of an HTTP status; `None` for one that says nothing.
 ///
 /// # Source
-/// What the Responses and the Messages API answer with: 529 is the latter's word for overloaded.
+/// What the Responses and the Messages API answer with: 529 is the latter's word for overloaded. 502 says who
+/// stands between, of what it could not reach; our own endpoint too.
 pub(crate) fn of_status(status: u16) -> Option<FailureClass> {
     Some(match status {
         401 | 403 => FailureClass::Auth,
@@ -16,6 +17,7 @@ pub(crate) fn of_status(status: u16) -> Option<FailureClass> {
         429 => FailureClass::RateLimited,
         503 | 529 => FailureClass::Overloaded,
         400 | 422 => FailureClass::BadRequest,
+        502 => FailureClass::Network,
         500..=599 => FailureClass::ServerError,
         _ => return None,
     })

@@ -108,6 +108,9 @@ fn text(bound: &[Bound]) -> String {
             })
             .collect();
         text.push_str(&table(["CONTROL", "VALUE", "FROM", "ENFORCED BY"], &rows));
+        if let Some(key) = &it.key {
+            let _ = writeln!(text, "key: {}", key.words());
+        }
         if let Some(refusal) = &it.refusal {
             let _ = writeln!(text, "refused: {refusal}");
         }

@@ -38,12 +38,15 @@ fn of(report: &Report) -> String {
     for tried in report.canaries.iter().filter(|it| it.result == "failed") {
         let _ = writeln!(text, "  failed: {}: {}", tried.control, tried.tried);
     }
+    if let Some(key) = &report.key {
+        let _ = writeln!(text, "  key: {}", key.words());
+    }
     printable(&text)
 }
 
 #[cfg(test)]
 mod tests {
-    use botpipe_engine::enforcement::{Kept, Report};
+    use botpipe_engine::enforcement::{Kept, KeyPlace, Report};
 
     #[test]
     fn a_gap_stands_below_the_table() {
@@ -54,12 +57,19 @@ mod tests {
             gaps: vec!["a file that turns up".to_owned()],
             canary: Some("passed".to_owned()),
         };
-        let text = super::of(&Report { controls: vec![kept], canaries: Vec::new() });
+        let key = KeyPlace {
+            login: "CODEX_API_KEY".to_owned(),
+            place: "outside".to_owned(),
+            because: None,
+        };
+        let report = Report { controls: vec![kept], canaries: Vec::new(), key: Some(key) };
+        let text = super::of(&report);
         assert_eq!(
             text,
             "  CONTROL    KEPT BY          COVERAGE         CANARY\n  \
              deny_read  mount-namespace  launch snapshot  passed\n  \
-             open: deny_read: a file that turns up\n"
+             open: deny_read: a file that turns up\n  \
+             key: CODEX_API_KEY stays outside of the sandbox\n"
         );
     }
 }

@@ -90,7 +90,8 @@ fn what_is_installed_and_configured_and_logged_in_is_ready() {
     assert_eq!(json["ready"], true);
     assert_eq!(of_codex["installed"]["version"], "0.169.0");
     assert_eq!(of_codex["configured"]["line"], 1);
-    assert!(found(&said, "codex", "login")[1].ends_with(".codex/auth.json is there"));
+    let is_there = ".codex/auth.json is there; the agent's commands can read it";
+    assert!(found(&said, "codex", "login")[1].ends_with(is_there));
     // Claude Code is not there, and nobody asked for it.
     assert_eq!(json["providers"][1]["configured"], Value::Null);
     assert_eq!(json["providers"][1]["ready"], false);
@@ -170,11 +171,13 @@ fn a_login_is_seen_and_never_shown() {
     assert_eq!(found(&said, "codex", "login"), ["problem", "none", next]);
     let key = [("CODEX_API_KEY", "sk-shown-to-nobody")];
     let said = codex.asks(&[], &key).ends(0);
-    assert_eq!(found(&said, "codex", "login")[1], "$CODEX_API_KEY is set");
+    let is_set = "$CODEX_API_KEY is set; it stays outside of the sandbox but with `network: full` or \
+                  `--pass-env`";
+    assert_eq!(found(&said, "codex", "login")[1], is_set);
     let own = "provider: { name: codex, base_url: \"https://models.example/v1\" }\n";
     let codex = codex.sets(own);
     let with_key = codex.asks(&[], &key).ends(0);
-    assert_eq!(found(&with_key, "codex", "login")[1], "$CODEX_API_KEY is set");
+    assert_eq!(found(&with_key, "codex", "login")[1], is_set);
     assert_eq!(found(&codex.asks(&[], &[]).ends(0), "codex", "login")[0], "warning");
     fs::create_dir_all(codex.at(".codex")).unwrap();
     fs::write(codex.at(".codex/config.toml"), "model_provider = \"azure\"\n").unwrap();

@@ -35,6 +35,7 @@ mod real_apart;
 mod real_claude;
 mod real_codex;
 mod real_faults;
+mod real_key;
 mod real_locked;
 mod record;
 mod record_below;

@@ -280,7 +280,7 @@ fn what_git_tells_is_refused(bench: &Bench<'_>) {
     assert!(fs::read_to_string(bench.log).unwrap_or_default().is_empty());
 }
 
-fn around<'a>(text: &'a str, word: &str) -> &'a str {
+pub(crate) fn around<'a>(text: &'a str, word: &str) -> &'a str {
     let start = word.split_inclusive(':').next().unwrap_or(word);
     let mut found = text.match_indices(start).map(|(at, _)| &text[at..]);
     let is_result = |rest: &&str| !rest[start.len()..].starts_with('$');
@@ -342,35 +342,4 @@ fn claude_told_to_break_out_finishes_within_its_bounds() {
 fn a_file_that_git_tells_is_refused_before_anything_is_asked() {
     claude(|bench, _, _| what_git_tells_is_refused(bench));
     codex("app_server", |bench, _, _| what_git_tells_is_refused(bench));
-}
-
-/// What the documentation says of the key of a harness: whether commands have it in their environment.
-#[test]
-fn commands_have_of_the_key_what_the_documentation_says() {
-    let rule = json!({
-        "name": "looks for the key", "when": [],
-        "run": [
-            "env | grep -q means-nothing; echo own:$?",
-            "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q means-nothing; echo others:$?",
-        ],
-        "say": "{\"outcome\": {\"tag\": \"done\", \"payload\": {}, \"route_fields\": {}}}",
-    });
-    let sop = "sop: 1\nname: looks\nsteps: [{ id: looks, prompt: Look. }]\n";
-    let args = ["run", "./looks.sop.yaml", "--task", "t", "--provider"];
-    let see = |folder: &Path, log: &Path, mut run: Command, words: [&str; 2]| {
-        fs::write(folder.join("repository/looks.sop.yaml"), sop).unwrap();
-        said(&run.output().unwrap()).ends(0);
-        let asked = fs::read_to_string(log).unwrap();
-        let ours: Vec<_> = words.iter().map(|word| around(&asked, word)).collect();
-        assert!(words.iter().all(|word| asked.contains(word)), "{ours:?}");
-    };
-    if let Some(bench) = real_codex::Bench::new(std::slice::from_ref(&rule)) {
-        let run = bench.botpipe(&[&args[..], &["codex"]].concat());
-        let run = bench.with_codex(run, "app_server");
-        see(bench.folder.path(), &bench.log, run, ["own:1", "others:0"]);
-    }
-    if let Some(bench) = real_claude::Bench::new(&[rule]) {
-        let run = bench.botpipe(&[&args[..], &["claude"]].concat());
-        see(bench.folder.path(), &bench.log, bench.with_claude(run), ["own:0", "others:0"]);
-    }
 }

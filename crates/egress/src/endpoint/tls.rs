@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -50,20 +51,24 @@ impl Client {
 fn store(roots: &Roots) -> Result<RootCertStore, EndpointError> {
     let from = match roots {
         Roots::System => "of this machine".to_owned(),
+        Roots::SystemAnd(path) => format!("of this machine and in `{}`", path.display()),
         Roots::File(path) => format!("in `{}`", path.display()),
     };
     let wrong = |why: String| EndpointError::Roots { from: from.clone(), why };
-    let (certificates, faults) = match roots {
-        Roots::System => {
-            let found = rustls_native_certs::load_native_certs();
-            (found.certs, found.errors.iter().map(ToString::to_string).collect::<Vec<_>>())
-        }
-        Roots::File(path) => {
-            let all = CertificateDer::pem_file_iter(path).map_err(|it| wrong(it.to_string()))?;
-            let all = all.collect::<Result<Vec<_>, _>>().map_err(|it| wrong(it.to_string()))?;
-            (all, Vec::new())
-        }
+    let in_file = |path: &Path| {
+        let all = CertificateDer::pem_file_iter(path).map_err(|it| wrong(it.to_string()))?;
+        all.collect::<Result<Vec<_>, _>>().map_err(|it| wrong(it.to_string()))
     };
+    let mut certificates = match roots {
+        Roots::System => Vec::new(),
+        Roots::SystemAnd(path) | Roots::File(path) => in_file(path)?,
+    };
+    let mut faults = Vec::new();
+    if !matches!(roots, Roots::File(_)) {
+        let found = rustls_native_certs::load_native_certs();
+        certificates.extend(found.certs);
+        faults.extend(found.errors.iter().map(ToString::to_string));
+    }
     let mut store = RootCertStore::empty();
     // A machine's store often has some that nobody can use.
     let (usable, _) = store.add_parsable_certificates(certificates);

@@ -33,6 +33,8 @@ pub enum Roots {
     /// Those that this machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded).
     #[default]
     System,
+    /// Those, and the ones in a PEM file.
+    SystemAnd(PathBuf),
     /// Those in a PEM file, and no others.
     File(PathBuf),
 }
@@ -129,6 +131,14 @@ pub(super) trait Link: Read + Write {}
 impl<T: Read + Write> Link for T {}
 
 impl Upstream {
+    /// Looks whether it can be served, before anything is.
+    ///
+    /// # Errors
+    /// When the URL, a header or the certificates cannot be used.
+    pub fn check(&self) -> Result<(), EndpointError> {
+        self.way().map(drop)
+    }
+
     pub(super) fn way(&self) -> Result<Way, EndpointError> {
         let wrong = |why| EndpointError::Url { url: self.url.clone(), why };
         let (scheme, rest) = self.url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;

@@ -169,21 +169,23 @@ fn file(folder: &str, text: &str) -> PathBuf {
 fn the_certificate_of_the_api_is_checked() {
     let (address, certificate, heard) = tls_server("localhost");
     let (_, stranger, _) = tls_server("localhost");
-    let with = |host: &str, roots: &str, folder: &str| {
+    let with = |host: &str, roots: Roots| {
         let url = format!("https://{host}:{}/v1", address.port());
-        let roots = Roots::File(file(folder, roots));
         let (_endpoint, inside) = serve(&Upstream { roots, ..upstream(&url) }).unwrap();
         let answer = ask(inside, "GET /a HTTP/1.1\r\nX-Api-Key: dummy\r\n\r\n");
         (answer.lines().next().unwrap().to_owned(), heard.recv().unwrap())
     };
-    let (answer, said) = with("localhost", &certificate, "right");
+    let (right, stranger) = (file("right", &certificate), file("stranger", &stranger));
+    let (answer, said) = with("localhost", Roots::File(right.clone()));
     assert_eq!(answer, "HTTP/1.1 200 OK");
     let said = said.unwrap();
     assert!(said.starts_with("GET /v1/a HTTP/1.1\r\nHost: localhost:"), "{said}");
     assert!(said.contains("x-api-key: real\r\n") && !said.contains("dummy"), "{said}");
     let unsaid = ("HTTP/1.1 502 Bad Gateway".to_owned(), None);
-    assert_eq!(with("localhost", &stranger, "stranger"), unsaid, "nobody vouches for it");
-    assert_eq!(with("127.0.0.1", &certificate, "name"), unsaid, "it is of another name");
+    assert_eq!(with("localhost", Roots::File(stranger.clone())), unsaid, "nobody vouches for it");
+    assert_eq!(with("127.0.0.1", Roots::File(right.clone())), unsaid, "it is of another name");
+    assert_eq!(with("localhost", Roots::SystemAnd(right)).0, "HTTP/1.1 200 OK");
+    assert_eq!(with("localhost", Roots::SystemAnd(stranger)), unsaid, "nor does the machine");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use botpipe_egress::{Bounds, Event, Forward, Proxy};
+use botpipe_egress::{Bounds, Endpoint, Event, Forward, Proxy};
 use botpipe_sandbox::{Contained, Watching, watch};
 
 use super::lookout::{self, Lookout, Written};
@@ -33,6 +33,7 @@ pub(crate) struct Guard {
 struct Standing {
     proxies: Vec<Proxy>,
     forwards: Vec<Forward>,
+    apis: Vec<Endpoint>,
     watching: Option<Watching>,
 }
 
@@ -94,6 +95,12 @@ impl Outside for Guard {
                     let bounds = Bounds::default();
                     let log = move |event| tell(&log, &event);
                     standing.forwards.push(Forward::serve(listener, *address, bounds, log)?);
+                }
+                Door::Api(upstream) => {
+                    let bounds = Bounds::default();
+                    let log = move |event| tell(&log, &event);
+                    let api = Endpoint::serve(listener, upstream, bounds, log);
+                    standing.apis.push(api.map_err(io::Error::other)?);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What a refusal says to people: what was refused, and the one line of policy that would permit it.
 
-use botpipe_egress::{Destination, Event, Refusal, presets};
+use botpipe_egress::{Destination, Event, Refusal, Via, presets};
 
 /// A sentence for what did not go over the network; nothing for what did.
 pub(crate) fn of_network(event: &Event) -> Option<String> {
@@ -12,6 +12,9 @@ pub(crate) fn of_network(event: &Event) -> Option<String> {
         }
         Event::Malformed { what } => {
             Some(format!("the proxy was sent what it does not serve: {what}"))
+        }
+        Event::Failed { destination, reason, by: Via::Endpoint } => {
+            Some(format!("the API at `{destination}` could not be asked: {reason}"))
         }
         Event::Allowed { .. } | Event::Failed { .. } | Event::Closed { .. } | Event::Full => None,
     }

@@ -12,9 +12,10 @@ use botpipe_kernel::ids::{TaskId, WorkflowName};
 use botpipe_kernel::run::{Harness, McpServer};
 use botpipe_providers::codex;
 
-use super::whole::Endpoint;
+use super::whole::{Api, Endpoint};
 use super::{Site, View};
-use crate::harness::{Kind, own_home, temporary_folder};
+use crate::harness::key::Place;
+use crate::harness::{Kind, login_file, own_home, temporary_folder};
 use crate::workspace::layout::Layout;
 use crate::workspace::snapshots::objects_around;
 
@@ -32,6 +33,7 @@ pub(crate) struct Needs {
     pub(crate) write: Vec<PathBuf>,
     pub(crate) read: Vec<PathBuf>,
     pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) api: Option<Api>,
 }
 
 impl Needs {
@@ -51,17 +53,20 @@ impl Needs {
     ///
     /// # Errors
     /// In words: an address in a person's settings that is none.
-    pub(crate) fn of_harness(kind: Kind, harness: &Harness) -> Result<Self, String> {
+    pub(crate) fn of_harness(kind: Kind, harness: &Harness, key: &Place) -> Result<Self, String> {
         let mut needs = Self::of_program(&harness.program, &harness.args);
         if kind == Kind::Codex {
             needs.read.extend(beside(Path::new(&harness.program)));
         }
         if let Some(home) = harness.home.as_ref().map(PathBuf::from) {
             needs.write.extend(temporary_folder(&home));
-            needs.write.extend(login(kind));
+            // What it has no use for, its commands need not see.
+            if !matches!(key, Place::Outside(_)) {
+                needs.write.extend(login(kind));
+            }
             needs.write.extend(home.canonicalize());
         }
-        needs.endpoints = endpoints(kind, harness)?;
+        needs.endpoints = endpoints(kind, harness, key)?;
         for server in harness.mcp_servers.values() {
             match server {
                 McpServer::Program { command, args, .. } => {
@@ -71,6 +76,9 @@ impl Needs {
             }
         }
         needs.endpoints.dedup();
+        if let Place::Outside(kept) = key {
+            needs.api = Some(Api::beside(&needs.endpoints, kept.upstream.clone()));
+        }
         Ok(needs)
     }
 }
@@ -97,35 +105,37 @@ fn beside(program: &Path) -> Option<PathBuf> {
 
 /// The file of a person's own login, which the harness renews.
 fn login(kind: Kind) -> Option<PathBuf> {
-    let file = match kind {
-        Kind::Codex => "auth.json",
-        Kind::Claude => ".credentials.json",
-        Kind::Acp => return None,
-    };
-    own_home(kind)?.join(file).canonicalize().ok()
+    own_home(kind)?.join(login_file(kind)?).canonicalize().ok()
 }
 
-/// Where the models of a harness are: where it is told, else where its maker has them.
+/// Where the models of a harness are: where it is told, else where its maker has them. An API whose key stays
+/// outside is reached by that way alone: with a key of somebody else's, much could be brought there.
 ///
 /// All of it is a person's word: the command line, the own `botpipe.yaml`, the environment, and the settings in
 /// the person's own home of the harness. None comes from the workspace, which may name no address.
 ///
 /// # Source
 /// Claude Code 2.1.330 and Codex CLI 0.169.0: the hosts they connect to without other settings.
-fn endpoints(kind: Kind, harness: &Harness) -> Result<Vec<Endpoint>, String> {
+fn endpoints(kind: Kind, harness: &Harness, key: &Place) -> Result<Vec<Endpoint>, String> {
     let usual: &[&str] = match kind {
         Kind::Claude => &["api.anthropic.com", "platform.claude.com", "console.anthropic.com"],
         Kind::Codex => &["api.openai.com", "chatgpt.com", "auth.openai.com"],
         Kind::Acp => &[],
     };
     let usual = usual.iter().map(|host| format!("https://{host}"));
+    let kept = match key {
+        Place::Outside(kept) => Some(&kept.upstream.url),
+        Place::Inside(..) | Place::Unused => None,
+    };
     let mut urls: Vec<String> = match (&harness.base_url, kind) {
+        _ if kept.is_some() => Vec::new(),
         (Some(url), _) => vec![url.clone()],
         (None, Kind::Codex) => of_settings()?.unwrap_or_else(|| usual.collect()),
         (None, Kind::Claude | Kind::Acp) => usual.collect(),
     };
     // Each means something to an agent that is given it by `--pass-env`.
-    let set = |name: &&str| env::var(name).ok().filter(|value| !value.is_empty());
+    let set =
+        |name: &&str| env::var(name).ok().filter(|value| !value.is_empty() && kept != Some(value));
     urls.extend(["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"].iter().filter_map(set));
     let granted = env::var(CONNECTS).unwrap_or_default();
     let granted = granted.split(',').map(str::trim).filter(|word| !word.is_empty());
@@ -267,10 +277,10 @@ mod tests {
     fn what_a_person_says_of_the_model_is_all_that_is_reached() {
         let url = Some("http://127.0.0.1:9/v1".to_owned());
         let harness = Harness { base_url: url, ..Harness::default() };
-        let found = endpoints(Kind::Codex, &harness).unwrap();
+        let found = endpoints(Kind::Codex, &harness, &Place::Unused).unwrap();
         assert_eq!(found[0], endpoint("127.0.0.1:9").unwrap());
         assert!(!found.contains(&endpoint("https://api.openai.com").unwrap()));
-        let usual = endpoints(Kind::Claude, &Harness::default()).unwrap();
+        let usual = endpoints(Kind::Claude, &Harness::default(), &Place::Unused).unwrap();
         assert!(usual.contains(&endpoint("https://api.anthropic.com").unwrap()));
     }
 }

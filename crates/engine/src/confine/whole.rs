@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use botpipe_egress::{
-    Allow, Destination, Host, Layer as Domains, Pattern, Rules as Reached, preset, special,
+    Allow, Destination, Host, Layer as Domains, Pattern, Rules as Reached, Upstream, preset,
+    special,
 };
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use botpipe_sandbox::{Bounds, Confinement, Network, landlock};
@@ -38,6 +39,8 @@ pub(crate) enum Door {
     Proxy(Box<Reached>),
     /// One address of the host: a model on its loopback.
     Address(SocketAddr),
+    /// An API, with its key.
+    Api(Box<Upstream>),
 }
 
 /// What a program reaches whatever its policy says, and what stands in for the world in tests.
@@ -45,6 +48,8 @@ pub(crate) enum Door {
 pub(crate) struct Surroundings {
     /// Where the model of its provider is.
     pub(crate) endpoints: Vec<Endpoint>,
+    /// The API of its provider, whose key stays outside.
+    pub(crate) api: Option<Api>,
     /// Where names lead, instead of asking.
     pub(crate) resolve: BTreeMap<Host, SocketAddr>,
     /// Whether the policy is of whoever runs it: others may not name addresses of his machine and network.
@@ -58,6 +63,25 @@ pub(crate) enum Endpoint {
     Host(Destination),
     /// On this machine, by the settings of its user.
     Loopback(SocketAddr),
+}
+
+/// An API that answers on a port of the program's own, without a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) port: u16,
+    pub(crate) upstream: Upstream,
+}
+
+impl Api {
+    /// At the first port that nothing else answers on.
+    pub(crate) fn beside(endpoints: &[Endpoint], upstream: Upstream) -> Self {
+        let taken = |port: &u16| {
+            let at = |it: &Endpoint| matches!(it, Endpoint::Loopback(to) if to.port() == *port);
+            endpoints.iter().any(at)
+        };
+        let port = (PROXY + 1..=u16::MAX).find(|port| !taken(port)).unwrap_or(PROXY + 1);
+        Self { port, upstream }
+    }
 }
 
 /// Compiles a policy for a program at a site.
@@ -173,6 +197,10 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
             doors.push(Door::Address(*address));
             ports.push(address.port());
         }
+    }
+    if let Some(Api { port, upstream }) = &surroundings.api {
+        doors.push(Door::Api(Box::new(upstream.clone())));
+        ports.push(*port);
     }
     Ok((Network::Own { doors: ports }, doors, variables()))
 }

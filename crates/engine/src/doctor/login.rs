@@ -33,10 +33,12 @@ pub(super) fn of(wanted: &Wanted) -> Finding {
     let home = own_home(wanted.kind);
     let stored = home.as_ref().map(|home| home.join(file)).filter(|file| file.exists());
     if let Some(name) = variable {
-        return Finding::ok(NAME, format!("${name} is set"));
+        let outside = "it stays outside of the sandbox but with `network: full` or `--pass-env`";
+        return Finding::ok(NAME, format!("${name} is set; {outside}"));
     }
     if let Some(file) = stored {
-        return Finding::ok(NAME, format!("{} is there", file.display()));
+        let says = format!("{} is there; the agent's commands can read it", file.display());
+        return Finding::ok(NAME, says);
     }
     if wanted.kind == Kind::Codex
         && let Some(says) = home.and_then(|home| fs::read_to_string(home.join("config.toml")).ok())

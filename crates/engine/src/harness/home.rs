@@ -70,6 +70,20 @@ pub(crate) fn own_home(kind: Kind) -> Option<PathBuf> {
     }
 }
 
+/// The file that a harness stores a login in.
+pub(crate) fn login_file(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Codex => Some("auth.json"),
+        Kind::Claude => Some(".credentials.json"),
+        Kind::Acp => None,
+    }
+}
+
+/// That file, where the person has one.
+pub(crate) fn stored_login(kind: Kind) -> Option<PathBuf> {
+    Some(own_home(kind)?.join(login_file(kind)?)).filter(|file| file.exists())
+}
+
 /// Where the variable says, else the folder in a person's home.
 fn theirs(variable: &str, folder: &str) -> Option<PathBuf> {
     env::var_os(variable)

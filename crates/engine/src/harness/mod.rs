@@ -3,6 +3,7 @@
 mod find;
 mod home;
 mod interface;
+pub(crate) mod key;
 mod place;
 mod rollout;
 mod version;
@@ -15,7 +16,7 @@ use botpipe_providers::{claude, codex};
 
 pub use find::FindError;
 pub(crate) use find::{find, program};
-pub(crate) use home::{has_login, own_home, prepare, temporary_folder};
+pub(crate) use home::{has_login, login_file, own_home, prepare, stored_login, temporary_folder};
 pub(crate) use place::state_folder;
 pub(crate) use rollout::{branch, kept_in, rollout};
 pub use version::{Reading, Version, VersionError, read};

@@ -22,6 +22,7 @@ use super::turn::{Activity, SIGTERM, end_of, millis};
 use crate::confine::View;
 use crate::confine::site::Needs;
 use crate::driver::Driver;
+use crate::harness::key::{self, Place};
 use crate::harness::{self, Kind};
 use crate::limits::Login;
 use crate::policy;
@@ -62,9 +63,16 @@ pub(super) fn ask(
     let step = driver.current_step()?;
     let holds = policy::of_run(&driver.run, (&step, turn.role), &driver.desk.layout);
     let network = holds.network == NetworkMode::Full;
+    let stuck = |message| Trouble::Stuck { message };
+    let key = key::place(kind, harness, &driver.run.pass_env, &holds).map_err(stuck)?;
+    let needs = Needs::of_harness(kind, harness, &key).map_err(stuck)?;
+    let inside = match (&key, &needs.api) {
+        (Place::Outside(kept), Some(api)) => &kept.inside(harness, api.port),
+        _ => harness,
+    };
     let access = Access { network, ..policy::UNCONFINED };
     let asked = Asked {
-        harness,
+        harness: inside,
         prompt,
         cwd: &cwd,
         session: goes_on,
@@ -74,10 +82,14 @@ pub(super) fn ask(
         session_usage: &known.map(|known| known.usage.clone()).unwrap_or_default(),
         access: &access,
         has_login: harness::has_login(kind, harness),
-        has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
+        has_variable: &|name| key.uses(name),
     };
-    let (line, mut codec) = codec_of(kind, &asked);
-    let (spec, refusals) = spec(driver, &turn, (kind, harness), line, codec.as_mut())?;
+    let (mut line, mut codec) = codec_of(kind, &asked);
+    line.pass.retain(|name| !key.withholds(name, kind, harness, &driver.run.pass_env));
+    if let Place::Outside(kept) = &key {
+        line.env.extend(kept.variables());
+    }
+    let (spec, refusals) = spec(driver, &turn, (harness, needs), line, codec.as_mut())?;
     let log = Activity::create(driver, &turn)?;
     let stop = driver.stop;
     let failed = driver.current_visit()?.attempts;
@@ -126,19 +138,14 @@ pub(crate) fn codec_of(kind: Kind, asked: &Asked<'_>) -> (CommandLine, Box<dyn C
 }
 
 fn login_of(kind: Kind, harness: &Harness) -> Login {
-    let variables: &[&str] = match kind {
-        Kind::Codex => &codex::LOGIN_VARIABLES,
-        Kind::Claude => &claude::LOGIN_VARIABLES,
-        Kind::Acp => &[],
-    };
     let set = |name: &&&str| std::env::var_os(name).is_some_and(|it| !it.is_empty());
-    Login::of(kind, harness, variables.iter().find(set).copied())
+    Login::of(kind, harness, key::variables(kind).iter().find(set).copied())
 }
 
 fn spec(
     driver: &mut Driver<'_>,
     turn: &TurnId,
-    (kind, harness): (Kind, &Harness),
+    (harness, needs): (&Harness, Needs),
     line: CommandLine,
     codec: &mut dyn Codec,
 ) -> Result<(Spec, Refusals), Trouble> {
@@ -156,13 +163,8 @@ fn spec(
         mark: Some(driver.mark_path(turn)),
         confinement: None,
     };
-    let program = Program {
-        role: turn.role,
-        view: View::of(turn.role),
-        needs: Needs::of_harness(kind, harness).map_err(|message| Trouble::Stuck { message })?,
-        pass: &pass,
-        extra: &extra,
-    };
+    let program =
+        Program { role: turn.role, view: View::of(turn.role), needs, pass: &pass, extra: &extra };
     let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, true);
     let spec = Spec {

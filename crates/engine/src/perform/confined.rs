@@ -85,8 +85,11 @@ fn compiled(
 ) -> Result<(Site, Compiled), Trouble> {
     let about = (&driver.desk.task, &driver.run.plan.name);
     let site = of_run(&driver.desk.layout, about, needs, view);
-    let surroundings =
-        Surroundings { endpoints: needs.endpoints.clone(), ..Surroundings::default() };
+    let surroundings = Surroundings {
+        endpoints: needs.endpoints.clone(),
+        api: needs.api.clone(),
+        ..Surroundings::default()
+    };
     let compiled = compile(holds, &site, &surroundings);
     let compiled = compiled.map_err(|refusal| Trouble::Refused {
         message: format!("the {role} cannot be confined: {refusal}"),

@@ -5,13 +5,15 @@ use botpipe_kernel::ids::{ArtifactName, RouteTag, TurnId};
 use botpipe_kernel::plan::{Action, Choice, Route, Step, Target, Work};
 use botpipe_kernel::run::{CheckStatus, Feedback, Input, Ref, Said, SessionUse, TurnCause};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::session::{Found, find};
 use super::{Agent, Trouble, code, confined, earlier};
 use crate::confine::View;
 use crate::confine::site::Needs;
 use crate::driver::Driver;
+use crate::enforcement::KeyPlace;
+use crate::harness::key;
 use crate::policy;
 use crate::prompt::{
     AttachedNote, CheckLine, Contract, ItemLine, OfferedRoute, Part, ReadLine, Wanted, WriteLine,
@@ -66,27 +68,34 @@ pub(super) fn prepare(
 /// its name. `starts`: whether it may start a program; a function runs in its host, and what it asks for is
 /// proven when it asks.
 fn policy(driver: &mut Driver<'_>, step: &Step, role: Role, starts: bool) -> Result<Ref, Trouble> {
+    let holds = policy::of_run(&driver.run, (step, role), &driver.desk.layout);
+    let mut place = None;
     let needs = match driver.agent_of(step, role).map_err(Trouble::Fatal)? {
         _ if !starts => None,
         Some(Agent::Replay { .. }) if !role.is_code() => None,
         Some(Agent::Harness { kind, harness }) if !role.is_code() => {
             crate::harness::prepare(kind, &harness, driver.desk.layout.root())
                 .map_err(|message| Trouble::Stuck { message })?;
-            let needs = Needs::of_harness(kind, &harness);
-            Some(needs.map_err(|message| Trouble::Stuck { message })?)
+            let stuck = |message| Trouble::Stuck { message };
+            let key = key::place(kind, &harness, &driver.run.pass_env, &holds).map_err(stuck)?;
+            let needs = Needs::of_harness(kind, &harness, &key).map_err(stuck)?;
+            place = KeyPlace::of(kind, &key);
+            Some(needs)
         }
         Some(Agent::Command { program, args }) if !role.is_code() => {
             Some(Needs::of_program(&program, &args))
         }
         _ => Some(Needs::default()),
     };
-    let holds = policy::of_run(&driver.run, (step, role), &driver.desk.layout);
     let mut text = policy::in_force(&driver.run.pass_env, &holds);
     // A recording runs nothing.
     if let Some(needs) = needs {
         let report = confined::prove(driver, step, role, View::of(role), &needs)?;
         let mut whole: Value = serde_json::from_str(&text).unwrap_or_default();
         whole["report"] = report;
+        if let Some(place) = place {
+            whole["report"]["key"] = json!(place);
+        }
         text = whole.to_string();
     }
     if let Some((_, kept)) = driver.desk.policies.iter().find(|(known, _)| *known == text) {

@@ -17,13 +17,15 @@ use super::paths::Ground;
 use super::refusal::{of_process, processes};
 use super::resolve::{Resolved, value};
 use crate::config::Settings;
+use crate::enforcement::KeyPlace;
+use crate::harness::{Kind, key};
 use crate::request::{ProviderChoice, StartRequest};
 use crate::start::family;
 
 /// What binds a process of a step.
 ///
 /// # Shape
-/// `{"workflow":"fix","step":"implement","role":"producer","controls":[…],"refusal"?:"…"}`
+/// `{"workflow":"fix","step":"implement","role":"producer","controls":[…],"refusal"?:"…","key"?:{…}}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bound {
     pub workflow: WorkflowName,
@@ -34,6 +36,9 @@ pub struct Bound {
     /// Why a run with this would not begin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
+    /// Where the key of its agent would be, without `--pass-env`; absent: Botpipe knows of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyPlace>,
 }
 
 /// A control of it.
@@ -92,12 +97,18 @@ fn of_plan(
             origin: holds.origin(*control).clone(),
             enforcer: enforcer(*control, &holds),
         });
+        let cast = cast.of(step, role);
+        let harness = cast.as_ref().and_then(Kind::of).filter(|_| !role.is_code());
+        let key = harness.and_then(|(kind, harness)| {
+            KeyPlace::of(kind, &key::place(kind, harness, &[], &holds).ok()?)
+        });
         Bound {
             workflow: plan.name.clone(),
             step: step.id.clone(),
             role,
             controls: controls.collect(),
-            refusal: of_process(&holds, (step, role), cast.of(step, role).as_ref(), outside),
+            refusal: of_process(&holds, (step, role), cast.as_ref(), outside),
+            key,
         }
     });
     bound.collect()

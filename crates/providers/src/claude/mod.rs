@@ -18,6 +18,8 @@ pub const FLOOR: [u64; 3] = [2, 1, 197];
 pub const TESTED: [u64; 3] = [2, 1, 330];
 /// The name of its program.
 pub const PROGRAM: &str = "claude";
+/// Where its models are.
+pub const SERVICE: &str = "https://api.anthropic.com";
 /// Variables that hold its login.
 pub const LOGIN_VARIABLES: [&str; 3] =
     ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];

@@ -138,7 +138,7 @@ fn provider(url: &str, key: Option<&str>) -> String {
 }
 
 /// Where a key alone is good for.
-const SERVICE: &str = "https://api.openai.com/v1";
+pub const SERVICE: &str = "https://api.openai.com/v1";
 
 /// The name under which an address of the user's choice is known to Codex.
 const PROVIDER: &str = "botpipe";

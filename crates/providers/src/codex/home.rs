@@ -76,6 +76,47 @@ pub fn endpoints_of(theirs: &str) -> Result<Option<Vec<String>>, HomeError> {
     Ok(Some(all.into_iter().map(str::to_owned).collect()))
 }
 
+/// By which key the models are reached, as a person's Codex settings choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keyed {
+    /// They say nothing of it.
+    Usual,
+    /// A provider of theirs, by a key in a variable, which goes into the usual header.
+    By { provider: String, url: String, variable: String },
+    /// In another way.
+    Else,
+}
+
+/// By which key the models are reached.
+///
+/// # Errors
+/// When `theirs` is no TOML.
+///
+/// # Source
+/// The configuration reference of Codex CLI 0.169.0: `env_key` names the variable whose value is sent as
+/// `Authorization: Bearer …`; a key on the command line is split at its dots.
+pub fn keyed_of(theirs: &str) -> Result<Keyed, HomeError> {
+    let ours: Table = config_of(theirs, None)?.parse()?;
+    let named = ours.get("model_provider").and_then(Value::as_str).unwrap_or(BUILT_IN);
+    let provider = ours.get("model_providers").and_then(|all| all.get(named));
+    if named == BUILT_IN && provider.is_none() {
+        let elsewhere = ours.contains_key("openai_base_url");
+        return Ok(if elsewhere { Keyed::Else } else { Keyed::Usual });
+    }
+    let text = |name: &str| provider.and_then(|it| it.get(name)).and_then(Value::as_str);
+    let own_headers = ["http_headers", "env_http_headers", "auth", "aws"];
+    let plain = provider.is_some_and(|it| own_headers.iter().all(|name| it.get(name).is_none()));
+    let simple = named.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it));
+    Ok(match (text("base_url"), text("env_key")) {
+        (Some(url), Some(variable)) if plain && simple => Keyed::By {
+            provider: named.to_owned(),
+            url: url.to_owned(),
+            variable: variable.to_owned(),
+        },
+        _ => Keyed::Else,
+    })
+}
+
 /// The provider that is there without settings.
 const BUILT_IN: &str = "openai";
 
@@ -101,7 +142,7 @@ const KEPT: [&str; 13] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{config_of, endpoints_of};
+    use super::{Keyed, config_of, endpoints_of, keyed_of};
 
     const THEIRS: &str = r#"
 model = "gpt-5.5"
@@ -154,5 +195,19 @@ trust_level = "trusted"
         assert_eq!(built_in[0], "http://127.0.0.1:9/v1");
         assert!(built_in.contains(&"https://auth.openai.com".to_owned()), "{built_in:?}");
         assert!(endpoints_of("base_url = ").is_err());
+    }
+
+    #[test]
+    fn a_key_is_one_that_a_chosen_provider_takes_from_a_variable() {
+        let by = |text: &str| keyed_of(text).unwrap();
+        assert_eq!(by("model = \"gpt-5.5\""), Keyed::Usual);
+        assert_eq!(by("openai_base_url = \"http://127.0.0.1:9/v1\""), Keyed::Else);
+        assert_eq!(by(THEIRS), Keyed::Else);
+        let keyed = "model_provider = 'x'\n[model_providers.x]\nbase_url = 'https://x.example/v1'\n\
+                     env_key = 'OPENAI_API_KEY'\n";
+        let (provider, url) = ("x".to_owned(), "https://x.example/v1".to_owned());
+        assert_eq!(by(keyed), Keyed::By { provider, url, variable: "OPENAI_API_KEY".to_owned() });
+        let with_header = format!("{keyed}env_http_headers = {{ api-key = 'X' }}\n");
+        assert_eq!(by(&with_header), Keyed::Else);
     }
 }

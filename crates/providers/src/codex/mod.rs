@@ -14,9 +14,9 @@ mod items;
 mod protocol;
 
 pub use branch::branch;
-pub use command::{command_line, resume_line};
+pub use command::{SERVICE, command_line, resume_line};
 pub use exec::Exec;
-pub use home::{HomeError, config_of, endpoints_of};
+pub use home::{HomeError, Keyed, config_of, endpoints_of, keyed_of};
 pub use protocol::Protocol;
 
 use crate::harness::SandboxMode;

@@ -7,4 +7,4 @@ mod server;
 mod turn;
 
 pub use crate::script::{Script, ScriptError};
-pub use server::{Ended, Options, Server};
+pub use server::{Ended, Options, Server, fingerprint};

@@ -322,7 +322,8 @@ fn millis_of_now() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn fingerprint(secret: &str) -> String {
+/// What the log has of a credential.
+pub fn fingerprint(secret: &str) -> String {
     let digest = Sha256::digest(secret.as_bytes());
     let start = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
     format!("fingerprint:{start:08x}")
