@@ -196,6 +196,7 @@ fn what_the_codec_sends_fits_the_installed_codex() {
                 session_cost: 0,
                 session_usage: &Usage::default(),
                 access: &access,
+                asks: false,
                 has_login: true,
                 has_variable: &|_| false,
             });
