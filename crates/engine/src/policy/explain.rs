@@ -90,7 +90,7 @@ fn of_plan(
             value: value(&holds, *control),
             words: words(&holds, *control),
             origin: holds.origin(*control).clone(),
-            enforcer: enforcer(*control, &holds),
+            enforcer: enforcer(*control, &holds, role != Role::Script),
         });
         Bound {
             workflow: plan.name.clone(),
