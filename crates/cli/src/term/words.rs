@@ -56,19 +56,15 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         }
         Event::StateSet { changes, .. } => set(changes),
         Event::SourceDrifted { drift, .. } => drift.clone(),
-        Event::QuestionAsked { question } => format!("question: {}", question.text),
-        Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
-        Event::PermissionAnswered { turn, permission } => {
-            format!("{} {}", speaker(turn), allowed(permission))
-        }
+        Event::QuestionAsked { .. }
+        | Event::AnswerAccepted { .. }
+        | Event::PermissionAnswered { .. }
+        | Event::PersonAttached { .. } => with_a_person(event)?,
         Event::AnswerRefused { .. }
         | Event::WaitBegun { .. }
         | Event::SignalReceived { .. }
         | Event::WaitEnded { .. } => outside(event)?,
         Event::PersonSaid { .. } => "a person said something".to_owned(),
-        Event::PersonAttached { attached } => {
-            format!("a person went on in conversation {}", attached.session.0)
-        }
         Event::SaidDelivered { turn } => format!("{} was told what the person said", speaker(turn)),
         Event::RunHeld { hold } => {
             format!("waits until {} UTC, {hold}", clock::moment(hold.until))
@@ -331,6 +327,21 @@ fn ended(turn: &TurnId, result: &TurnResult, leftover: u32) -> String {
         TurnResult::Completed { .. } => format!("{who} done{left}"),
         TurnResult::Failed { message, .. } => format!("{who} failed: {message}{left}"),
     }
+}
+
+/// What a person is asked, and does.
+fn with_a_person(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::QuestionAsked { question } => format!("question: {}", question.text),
+        Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
+        Event::PermissionAnswered { turn, permission } => {
+            format!("{} {}", speaker(turn), allowed(permission))
+        }
+        Event::PersonAttached { attached } => {
+            format!("a person went on in conversation {}", attached.session.0)
+        }
+        _ => return None,
+    })
 }
 
 fn allowed(permission: &Permission) -> String {

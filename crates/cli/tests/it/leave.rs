@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -145,7 +144,7 @@ fn what_nobody_is_there_to_be_asked_waits_and_goes_on_in_its_conversation() {
     assert!(!bench.is_marked());
     // What is no answer changes nothing; nor does `resume` get by without one.
     bench.answer("perhaps").ends(2);
-    bench.say(&["resume", "hello", "t1"]).ends(2);
+    bench.say(&["resume", "hello", "t1"]).ends(5);
 
     let told = "hear A person allows it, this once.";
     bench.script("thread/resume", &[told, ASKS, ALLOWED, DONE]);
@@ -270,7 +269,9 @@ fn a_branch_that_asks_leave_is_answered_through_its_root() {
 #[test]
 fn a_recorded_turn_that_asked_leave_is_played_without_asking() {
     let bench = Bench::new();
-    let cassette = bench.place.path().join("workflows/hello.cassette.json");
+    // Elsewhere: what changes in the workspace meanwhile is recorded as the turn's.
+    let folder = tempfile::tempdir().unwrap();
+    let cassette = folder.path().join("hello.cassette.json");
     let cassette = cassette.to_str().unwrap();
     bench.run(&["run touch before\n", ASKS, LEAVES_OFF], &["--record", cassette]).ends(5);
     bench.script("thread/resume", &["hear A person allows it", ASKS, ALLOWED, DONE]);
@@ -283,6 +284,7 @@ fn a_recorded_turn_that_asked_leave_is_played_without_asking() {
         ["run", "hello", "x", "--task", "t2", "--provider", "replay", "--cassette", cassette];
     bench.say(&play).ends(0);
     assert!(path.join("before").exists() && bench.is_marked());
+    fs::copy(cassette, path.join("workflows/hello.cassette.json")).unwrap();
     let case = "test: 1\ncases:\n  - { name: it asks nobody, message: x, cassette: hello.cassette.json }\n";
     bench.place.write("workflows/hello.test.yaml", case);
     bench.say(&["test", "hello"]).ends(0);
@@ -313,9 +315,7 @@ fn an_agent_that_cannot_ask_is_refused() {
     ] {
         let policy = format!("policy: {{ permission_mode: ask, {more} }}\nsteps:");
         bench.place.write("workflows/hello.sop.yaml", &HELLO.replace("steps:", &policy));
-        let mut run = fake_codex(&bench.place, Path::new("script"), &["--task", "t2"]);
-        let run = run.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let refused = said(&run.output().unwrap()).ends(7);
+        let refused = bench.run(&[ASKS], &[]).ends(7);
         assert!(refused.err.contains(why), "{more}: {}", refused.err);
     }
 }
@@ -327,7 +327,7 @@ fn the_report_says_how_far_asking_goes() {
     bench.run(&[DONE], &[]).ends(0);
     let shown = bench.say(&["runs", "show", "hello", "t1"]).ends(0).json();
     let mut found = String::new();
-    for control in shown["enforcement"][0]["controls"].as_array().unwrap_or(&Vec::new()) {
+    for control in shown["sandbox"][0]["controls"].as_array().unwrap_or(&Vec::new()) {
         if control["control"] == "permission_mode" {
             let _ = write!(found, "{} {}", control["by"], control["coverage"]);
             assert!(control["gaps"].as_array().is_some_and(|gaps| gaps.len() > 2), "{control}");

@@ -25,7 +25,7 @@ pub(super) fn of_changes(params: &Value, changes: Option<&Value>, cwd: &str) -> 
     let path = |change: &Value| inside(cwd, change["path"].as_str().unwrap_or_default()).to_owned();
     let paths: Vec<String> = changes.iter().map(path).collect();
     let told = changes.iter().map(|change| {
-        let kind = change["kind"]["type"].as_str().unwrap_or("change");
+        let kind = change["kind"]["type"].as_str().unwrap_or_default();
         let moved =
             change["kind"]["move_path"].as_str().map(|to| format!(" to {}", inside(cwd, to)));
         let diff = change["diff"].as_str().unwrap_or_default();

@@ -23,8 +23,6 @@ pub struct Protocol {
     access: Access,
     /// Whether it asks leave.
     asks: bool,
-    /// The project's own settings are in force.
-    trusts: bool,
     /// The changes of files that have begun and not ended, by their items.
     changes: BTreeMap<String, Value>,
     /// What was asked and is not answered: the ids of the requests, as they came.
@@ -62,7 +60,6 @@ impl Protocol {
             effort: asked.harness.effort.clone(),
             access: asked.access.clone(),
             asks: asked.asks,
-            trusts: asked.harness.hooks,
             changes: BTreeMap::new(),
             wanted: BTreeMap::new(),
             thread: None,
@@ -83,13 +80,12 @@ impl Protocol {
     }
 
     /// The thread itself is begun read only: one that may write has Codex trust the project, with what the
-    /// project's own `.codex/` says of rules, servers and hooks. What the turn may do comes with it.
+    /// project's own `.codex/` says of rules, servers and hooks. What the turn may do comes with the turn.
     ///
     /// # Source
     /// Codex CLI 0.169.0, measured both ways.
     fn begin(&self) -> String {
-        let sandbox = if self.trusts { self.access.sandbox } else { SandboxMode::ReadOnly };
-        let sandbox = super::sandbox_word(sandbox);
+        let sandbox = super::sandbox_word(SandboxMode::ReadOnly);
         let approvals = self.approvals();
         let mut params =
             json!({ "cwd": self.cwd, "approvalPolicy": approvals, "sandbox": sandbox });

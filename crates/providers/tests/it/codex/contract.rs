@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 const TABLE: &str = include_str!("../../codex/contract.txt");
 
 /// The sources that read and make the protocol's messages.
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     include_str!("../../../src/codex/protocol.rs"),
     include_str!("../../../src/codex/items.rs"),
     include_str!("../../../src/codex/failure.rs"),
+    include_str!("../../../src/codex/leave.rs"),
 ];
 
 /// Words of the sources that are not the protocol's.
