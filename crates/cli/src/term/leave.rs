@@ -24,7 +24,9 @@ pub(crate) fn question(asks: &AsksLeave<'_>) -> String {
         text.push_str("that is no answer: a word of them comes first\n");
     } else {
         let wanted = asks.wanted;
-        let _ = writeln!(text, "turn {} asks to {}", asks.turn, printable(&wanted.to_string()));
+        // What an agent says stands apart from what we do, line by line.
+        let what = printable(&wanted.to_string()).replace('\n', "\n  ");
+        let _ = writeln!(text, "turn {} asks to {what}", asks.turn);
         for more in [&wanted.why, &wanted.detail].into_iter().flatten() {
             for line in printable(more).lines() {
                 let _ = writeln!(text, "  {line}");

@@ -1,13 +1,13 @@
 //! One event of every kind, with every field filled that it may have.
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
-use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
+use botpipe_kernel::plan::{Budget, OnLimit, Target};
 use botpipe_kernel::run::{
     Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
-    Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
-    Item, ItemStatus, McpServer, Merge, MergedBranch, Parent, Process, Provider, Question,
-    QuestionKind, Raise, Ref, Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId,
-    Spent, StateChange, Stop, TurnResult, Usage, Verdict, Wait,
+    Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, Item, ItemStatus,
+    McpServer, Merge, MergedBranch, Parent, Process, Provider, Question, QuestionKind, Raise, Ref,
+    Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId, Spent, StateChange, Stop,
+    TurnResult, Usage, Verdict, Wait,
 };
 
 use crate::scratch::id;
