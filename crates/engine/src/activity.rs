@@ -130,6 +130,7 @@ impl Engine {
             session_cost: 0,
             session_usage: &Usage::default(),
             access: &policy::UNCONFINED,
+            asks: false,
             has_login: true,
             has_variable: &|_| false,
         };

@@ -161,6 +161,7 @@ impl Engine {
             session_cost: 0,
             session_usage: &Usage::default(),
             access: &policy::of_their_own(&policy::of_run(run, (step, turn.role), &layout)),
+            asks: false,
             has_login: harness::has_login(kind, harness),
             has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
         };

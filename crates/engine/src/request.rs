@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use botpipe_journal::Owner;
 use botpipe_kernel::ids::{BranchId, Role, RunId, SignalName, TaskId, TurnId, WorkflowName};
 use botpipe_kernel::plan::{Budget, OnLimit, Plan, PolicyLayer};
-use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run};
+use botpipe_kernel::run::{Event, Lifecycle, Provider, Raise, Run, Wanted};
 use botpipe_lang::WorstCase;
 use serde_json::Value;
 
 use crate::harness::Chosen;
+use crate::process::StopSwitch;
 
 /// A run to be started.
 #[derive(Debug, Clone, Default)]
@@ -247,6 +248,25 @@ pub enum Notice<'a> {
 pub trait Progress: Sync {
     /// Called on the threads that move a run and its children; must not block for long.
     fn notice(&self, notice: &Notice<'_>);
+
+    /// Asks a person who sits in front of it, and gives back what was typed; `None`: nobody does.
+    ///
+    /// Called on the thread of the turn that waits for it, whose clocks stand still meanwhile. Must come back
+    /// soon once the switch is thrown.
+    fn ask_leave(&self, asks: &AsksLeave<'_>, stop: &StopSwitch) -> Option<String> {
+        let _ = (asks, stop);
+        None
+    }
+}
+
+/// An agent asks leave for something.
+#[derive(Debug)]
+pub struct AsksLeave<'a> {
+    /// The way to its turn, from the run that is watched.
+    pub turn: &'a str,
+    pub wanted: &'a Wanted,
+    /// The answer before was none of those there are.
+    pub again: bool,
 }
 
 /// Nobody watches.

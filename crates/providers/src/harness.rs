@@ -1,7 +1,7 @@
 //! What every harness has in common: a turn to ask, a protocol in lines, and a report of how it went.
 
 pub use botpipe_kernel::plan::SandboxMode;
-use botpipe_kernel::run::{FailureClass, Harness, Usage};
+use botpipe_kernel::run::{FailureClass, Harness, Usage, WantedKind};
 
 use crate::command::ProgramEnd;
 
@@ -24,6 +24,8 @@ pub struct Asked<'a> {
     /// What the turns of that conversation reported so far.
     pub session_usage: &'a Usage,
     pub access: &'a Access,
+    /// Whether it is to ask leave for what is not plainly reading ([`Heard::wants`]).
+    pub asks: bool,
     /// Whether the harness has a login of its own stored, or says itself how models are reached.
     pub has_login: bool,
     /// Whether these variables are set for the program: credentials are used by name alone.
@@ -70,6 +72,12 @@ pub trait Codec {
         None
     }
 
+    /// What to send in answer to what the harness asked leave for.
+    fn give_leave(&mut self, id: &str, leave: &Leave) -> String {
+        let _ = (id, leave);
+        String::new()
+    }
+
     /// What to send so that the turn is left off; `None` when there is nothing to say.
     fn leave_off(&mut self) -> Option<String>;
 
@@ -91,6 +99,33 @@ pub struct Heard {
     pub sign: Sign,
     /// Commands of the agent's are running, which may take long without a word.
     pub busy: bool,
+    /// What the harness asks leave for, and waits until it is answered ([`Codec::give_leave`]).
+    pub wants: Vec<Want>,
+}
+
+/// Something that a harness asks leave for, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// What the answer goes to.
+    pub id: String,
+    pub kind: WantedKind,
+    /// The command; of an edit, the paths.
+    pub what: String,
+    /// What the edit changes, or what the tool is given.
+    pub detail: Option<String>,
+    /// The folder that a command is to run in, where that is not the turn's own.
+    pub cwd: Option<String>,
+    /// Why, in the agent's words.
+    pub why: Option<String>,
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leave {
+    /// This once.
+    Given,
+    /// With what the agent is told.
+    Denied(Option<String>),
 }
 
 /// What a line is a sign of.
@@ -134,4 +169,9 @@ impl Failure {
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), again_at: None }
     }
+}
+
+/// A path as a person reads it: relative where it is inside the folder.
+pub(crate) fn inside<'a>(cwd: &str, path: &'a str) -> &'a str {
+    path.strip_prefix(cwd).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
 }

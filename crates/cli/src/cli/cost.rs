@@ -61,6 +61,10 @@ fn turns(view: &RunView) -> Vec<Turn<'_>> {
         Event::TurnEnded { turn, usage, took_ms, .. } if !turn.role.is_code() => {
             Some(Turn { id: turn, usage: usage.as_ref(), took_ms: *took_ms })
         }
+        // It asked leave, and went on as another start of the same turn.
+        Event::TurnInterrupted { turn, usage: usage @ Some(_), took_ms, .. } => {
+            Some(Turn { id: turn, usage: usage.as_ref(), took_ms: *took_ms })
+        }
         _ => None,
     });
     ended.collect()

@@ -6,7 +6,7 @@ use std::path::Path;
 use botpipe_engine::request::{RunEnd, RunRef, RunStatus};
 use botpipe_engine::why::next;
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
-use botpipe_kernel::run::{FailureClass, Lifecycle, Question, Run, Stop, Verdict};
+use botpipe_kernel::run::{FailureClass, Lifecycle, Question, QuestionKind, Run, Stop, Verdict};
 use serde_json::{Value, json};
 
 use super::clock;
@@ -76,6 +76,9 @@ impl<'a> End<'a> {
                 view["question"] = json!({ "text": question.text, "choices": question.choices });
                 if !question.shown.is_empty() {
                     view["question"]["shows"] = json!(question.shown);
+                }
+                if let QuestionKind::Permission { wanted, .. } = &question.kind {
+                    view["question"]["wants"] = json!(wanted);
                 }
                 if let Some(until) = question.until {
                     view["question"]["until"] = json!(until);

@@ -8,6 +8,7 @@ pub(crate) mod end;
 pub(crate) mod enforced;
 pub(crate) mod exit;
 pub(crate) mod failure;
+pub(crate) mod leave;
 pub(crate) mod next;
 pub(crate) mod output;
 pub(crate) mod preview;

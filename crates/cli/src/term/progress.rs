@@ -10,11 +10,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use botpipe_engine::process::StopSwitch;
 use botpipe_engine::process::background::Background;
-use botpipe_engine::request::{Notice, Progress, Silent};
+use botpipe_engine::request::{AsksLeave, Notice, Progress, Silent};
 use botpipe_kernel::ids::{RunId, TaskId, TurnId, WorkflowName};
 use signal_hook::consts::SIGINT;
 
 use super::clock::{moment, span};
+use super::leave;
 use super::output::one_line;
 use super::words;
 
@@ -89,6 +90,8 @@ impl Progress for Detached {
 /// The lines of a run that moves now.
 struct Live {
     board: Arc<Mutex<Board>>,
+    /// Held by the turn that asks the person: one at a time.
+    asking: Mutex<()>,
     /// Refreshes the status line; only at a terminal.
     ticker: Option<(Sender<()>, JoinHandle<()>)>,
 }
@@ -118,7 +121,7 @@ impl Live {
             held: None,
         }));
         let ticker = if terminal { tick(&board) } else { None };
-        Self { board, ticker }
+        Self { board, asking: Mutex::new(()), ticker }
     }
 }
 
@@ -149,6 +152,22 @@ impl Progress for Live {
     fn notice(&self, notice: &Notice<'_>) {
         lock(&self.board).notice("", notice);
     }
+
+    fn ask_leave(&self, asks: &AsksLeave<'_>, stop: &StopSwitch) -> Option<String> {
+        if !lock(&self.board).terminal || !leave::is_somebody_there() {
+            return None;
+        }
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if stop.requested().is_some() {
+            return None;
+        }
+        lock(&self.board).hold();
+        leave::forget_typed();
+        write(&leave::question(asks));
+        let said = leave::typed(stop);
+        lock(&self.board).release();
+        said
+    }
 }
 
 impl Board {
@@ -174,7 +193,7 @@ impl Board {
             }
             Notice::Durable { .. } | Notice::Owned { .. } => {}
             Notice::Activity { turn, line } => board.activity(*turn, line),
-            Notice::Note { text } if board.held.is_some() => {
+            Notice::Note { text } if board.held.is_some() && !board.terminal => {
                 write(&format!("note: {below}{}\n", one_line(text, 400)));
             }
             Notice::Note { text } => {
@@ -192,6 +211,12 @@ impl Board {
             Some(held) => held.push_str(&line),
             None => write(&line),
         }
+    }
+
+    /// Keeps lines back, and the status line away, while a person is asked.
+    fn hold(&mut self) {
+        self.clear();
+        self.held = Some(String::new());
     }
 
     fn release(&mut self) {
@@ -220,7 +245,7 @@ impl Board {
     }
 
     fn refresh(&self) {
-        if !self.terminal || self.standing.is_empty() {
+        if !self.terminal || self.standing.is_empty() || self.held.is_some() {
             return;
         }
         let mut status = self.standing.clone();
@@ -234,7 +259,7 @@ impl Board {
     }
 
     fn clear(&self) {
-        if self.terminal {
+        if self.terminal && self.held.is_none() {
             write("\r\x1b[2K");
         }
     }

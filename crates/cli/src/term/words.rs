@@ -3,8 +3,9 @@
 use botpipe_kernel::ids::{Role, TurnId, VisitId};
 use botpipe_kernel::plan::Target;
 use botpipe_kernel::run::{
-    CheckStatus, Event, Feedback, FindingState, InterruptCause, Merge, MergedBranch, Ref, Rest,
-    ResumeCause, Run, StateChange, TurnResult, Verdict, WorklistChange, WorklistState,
+    CheckStatus, Event, Feedback, FindingState, InterruptCause, Leave, Merge, MergedBranch,
+    Permission, Ref, Rest, ResumeCause, Run, StateChange, TurnResult, Verdict, WorklistChange,
+    WorklistState,
 };
 
 use super::agent::agent;
@@ -55,16 +56,15 @@ pub(crate) fn of(event: &Event, run: &Run) -> Option<String> {
         }
         Event::StateSet { changes, .. } => set(changes),
         Event::SourceDrifted { drift, .. } => drift.clone(),
-        Event::QuestionAsked { question } => format!("question: {}", question.text),
-        Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
+        Event::QuestionAsked { .. }
+        | Event::AnswerAccepted { .. }
+        | Event::PermissionAnswered { .. }
+        | Event::PersonAttached { .. } => with_a_person(event)?,
         Event::AnswerRefused { .. }
         | Event::WaitBegun { .. }
         | Event::SignalReceived { .. }
         | Event::WaitEnded { .. } => outside(event)?,
         Event::PersonSaid { .. } => "a person said something".to_owned(),
-        Event::PersonAttached { attached } => {
-            format!("a person went on in conversation {}", attached.session.0)
-        }
         Event::SaidDelivered { turn } => format!("{} was told what the person said", speaker(turn)),
         Event::RunHeld { hold } => {
             format!("waits until {} UTC, {hold}", clock::moment(hold.until))
@@ -329,12 +329,38 @@ fn ended(turn: &TurnId, result: &TurnResult, leftover: u32) -> String {
     }
 }
 
+/// What a person is asked, and does.
+fn with_a_person(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::QuestionAsked { question } => format!("question: {}", question.text),
+        Event::AnswerAccepted { .. } => "answer accepted".to_owned(),
+        Event::PermissionAnswered { turn, permission } => {
+            format!("{} {}", speaker(turn), allowed(permission))
+        }
+        Event::PersonAttached { attached } => {
+            format!("a person went on in conversation {}", attached.session.0)
+        }
+        _ => return None,
+    })
+}
+
+fn allowed(permission: &Permission) -> String {
+    let may = match permission.leave {
+        Leave::Once => "may, this once,",
+        Leave::Always => "may in this conversation",
+        Leave::Denied => "may not",
+    };
+    let note = permission.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    format!("{may} {}{note}", permission.wanted)
+}
+
 fn interruption(cause: &InterruptCause) -> String {
     match cause {
         InterruptCause::OwnerLost => "its owner died".to_owned(),
         InterruptCause::Signal(signal) => format!("signal {signal}"),
         InterruptCause::Cancelled => "the run was cancelled".to_owned(),
         InterruptCause::Stopped => "its owner could not go on".to_owned(),
+        InterruptCause::Permission => "it asks leave, and nobody is here".to_owned(),
     }
 }
 

@@ -83,6 +83,10 @@ fn holds(word: &str, rest: &str, said: &Said, events: &str) -> Result<(), String
         "says" if !stop["message"].as_str().unwrap_or_default().contains(rest) => {
             fails(format!("it says {}", stop["message"]))
         }
+        "waits" if said.code != 5 => fails(format!("exit code {}", said.code)),
+        "waits" if !json["question"]["text"].as_str().unwrap_or_default().contains(rest) => {
+            fails(format!("it asks {}", json["question"]["text"]))
+        }
         "err" if !said.err.contains(rest) => fails("it does not".to_owned()),
         "leftover" if !events.contains("\"leftover\":") => fails("nothing was".to_owned()),
         "no_usage" if events.contains("\"usage\"") => fails("there is one".to_owned()),
@@ -93,7 +97,7 @@ fn holds(word: &str, rest: &str, said: &Said, events: &str) -> Result<(), String
             let same = wanted.iter().zip(found).all(|(wanted, found)| found == Some(*wanted));
             if same { Ok(()) } else { fails(format!("it is {usage}")) }
         }
-        "finished" | "class" | "says" | "err" | "leftover" | "no_usage" => Ok(()),
+        "finished" | "class" | "says" | "waits" | "err" | "leftover" | "no_usage" => Ok(()),
         _ => fails(format!("`{word}` is nothing that can be expected")),
     }
 }

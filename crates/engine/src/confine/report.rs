@@ -29,23 +29,34 @@ pub(crate) struct Kept {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Coverage {
     Full,
+    /// Only as far as the agent's program asks: the gaps say what it does not ask about.
+    Partial,
     /// It is looked at now and then while a program runs, and acted on when it is seen.
     Watch,
     /// What was there at the start.
     LaunchSnapshot,
 }
 
-/// The report of a compiled policy.
-pub(crate) fn of(compiled: &Compiled, policy: &Resolved, canaries: &[Canary]) -> Vec<Kept> {
+/// The report of a compiled policy; `agent`: of a process that is an agent's.
+pub(crate) fn of(
+    compiled: &Compiled,
+    policy: &Resolved,
+    canaries: &[Canary],
+    agent: bool,
+) -> Vec<Kept> {
     let confined = policy.sandbox_mode != SandboxMode::DangerFullAccess;
     Control::ALL
         .iter()
-        .map(|control| (*control, enforcer(*control, policy)))
+        .map(|control| (*control, enforcer(*control, policy, agent)))
         .filter(|(_, by)| *by != "-")
         .map(|(control, by)| {
             let of_control = canaries.iter().filter(|canary| canary.control == control);
             let canary = of_control.map(|canary| canary.result).max();
-            let (coverage, mut gaps) = coverage(control, compiled);
+            let (mut coverage, mut gaps) = coverage(control, compiled);
+            if control == Control::PermissionMode && agent && policy.asks() {
+                coverage = Coverage::Partial;
+                gaps.extend(UNASKED.map(str::to_owned));
+            }
             if control == Control::SandboxMode && confined && is_root() {
                 gaps.push(
                     "whoever runs it is root: the host's root owns what it writes".to_owned(),
@@ -68,7 +79,8 @@ pub(crate) fn coverage_of_limit(control: Control) -> Option<Coverage> {
 
 /// The control that keeps a strict policy from being kept: it is only looked at now and then.
 pub(crate) fn watched<'a>(controls: &'a [Kept], policy: &Resolved) -> Option<&'a Kept> {
-    controls.iter().find(|kept| policy.strict && kept.coverage == Coverage::Watch)
+    let in_part = |it: &&Kept| matches!(it.coverage, Coverage::Watch | Coverage::Partial);
+    controls.iter().find(in_part).filter(|_| policy.strict)
 }
 
 fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
@@ -102,6 +114,13 @@ fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
     };
     (coverage, gaps)
 }
+
+/// What is not asked about, whoever the agent is.
+const UNASKED: [&str; 3] = [
+    "what the agent's program holds for plainly reading is not asked about",
+    "tools of the MCP servers that the run was started with are not asked about",
+    "a command that is allowed does all that the sandbox allows, and may go on while others are asked about",
+];
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -44,6 +44,14 @@ pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result
                 Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
                 Err(error) => return Err(trouble("read", &path, &error)),
             };
+            // An agent that may write here could have put rules of what is not asked about.
+            let rules = home.join("rules");
+            match fs::remove_dir_all(&rules) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(trouble("remove", &rules, &error));
+                }
+                _ => {}
+            }
             let project = harness.hooks.then(|| workspace.display().to_string());
             let config = codex::config_of(&settings, project.as_deref())
                 .map_err(|error| format!("could not use `{}`: {error}", path.display()))?;

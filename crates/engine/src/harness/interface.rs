@@ -58,8 +58,12 @@ fn has_app_server(program: &Path, stage1: Option<&PathBuf>) -> Result<(), String
     let asked = format!("`{} app-server --help`", program.display());
     let usage = |line: &str| line.trim_start().starts_with("Usage:") && line.contains("app-server");
     match ended.how {
-        How::Exited(0) | How::Dismissed if ended.stdout.text.lines().any(usage) => Ok(()),
-        How::Exited(0) | How::Dismissed => Err(format!("{asked} knows no such command")),
+        How::Exited(0) | How::Dismissed | How::LeftOff if ended.stdout.text.lines().any(usage) => {
+            Ok(())
+        }
+        How::Exited(0) | How::Dismissed | How::LeftOff => {
+            Err(format!("{asked} knows no such command"))
+        }
         How::Exited(code) => Err(format!("{asked} ended with exit code {code}")),
         How::Signalled(signal) | How::Stopped { signal } => {
             Err(format!("{asked} ended by signal {signal}"))

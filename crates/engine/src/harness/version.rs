@@ -68,7 +68,7 @@ pub fn read(kind: Kind, program: &Path, stage1: Option<&PathBuf>) -> Result<Read
     let ended = process::run(spec, &mut Nobody, &StopSwitch::new());
     let program = program.to_owned();
     let how = match ended.how {
-        How::Exited(0) | How::Dismissed => {
+        How::Exited(0) | How::Dismissed | How::LeftOff => {
             if let Some(version) = first_version(&ended.stdout.text) {
                 return Ok(Reading { version });
             }

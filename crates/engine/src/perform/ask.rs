@@ -10,7 +10,7 @@ use botpipe_kernel::run::{
     Evidence, FailureClass, Harness, Hold, Input, Interface, Process, SessionUse, TurnResult,
 };
 use botpipe_providers::{
-    Access, Asked, Codec, CommandLine, Failure, Report, Sign, acp, claude, codex,
+    Access, Asked, Codec, CommandLine, Failure, Report, Sign, Want, acp, claude, codex,
 };
 use botpipe_sandbox::{Containment, Identity, Launch};
 
@@ -18,6 +18,7 @@ use super::Trouble;
 use super::clocks::Clocks;
 use super::confined::{Confined, Program, Refusals, confine, tell};
 use super::hold;
+use super::leave::{self, Asking, Said};
 use super::turn::{Activity, SIGTERM, end_of, millis};
 use crate::confine::View;
 use crate::confine::site::Needs;
@@ -71,6 +72,7 @@ pub(super) fn ask(
         _ => harness,
     };
     let access = Access { network, ..policy::UNCONFINED };
+    let asks = leave::asks(&holds, kind, harness)?;
     let asked = Asked {
         harness: inside,
         prompt,
@@ -81,6 +83,7 @@ pub(super) fn ask(
         session_cost: session.map_or(0, |session| session.cost),
         session_usage: &known.map(|known| known.usage.clone()).unwrap_or_default(),
         access: &access,
+        asks,
         has_login: harness::has_login(kind, harness),
         has_variable: &|name| key.uses(name),
     };
@@ -93,10 +96,12 @@ pub(super) fn ask(
     let log = Activity::create(driver, &turn)?;
     let stop = driver.stop;
     let failed = driver.current_visit()?.attempts;
+    let asking = Asking::new(holds.permission_mode);
+    let codec_of_turn = codec.as_mut();
     let mut listener =
-        Listener { driver, turn: &turn, codec: codec.as_mut(), token, log, trouble: None };
+        Listener { driver, turn: &turn, codec: codec_of_turn, token, log, asking, trouble: None };
     let ended = process::run(spec, &mut listener, stop);
-    let (log, trouble) = (listener.log, listener.trouble);
+    let (log, trouble, asking) = (listener.log, listener.trouble, listener.asking);
     if let Some(trouble) = trouble {
         return Err(trouble);
     }
@@ -106,7 +111,8 @@ pub(super) fn ask(
     }
     let stderr = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
     let report = codec.close(&end, &stderr);
-    for note in &report.notes {
+    // Of a turn that stands still nothing has come yet.
+    for note in report.notes.iter().filter(|_| asking.wanted.is_none()) {
         driver.progress.notice(&Notice::Note { text: note });
     }
     let record = transcript_of(driver, kind, harness, &report);
@@ -115,9 +121,13 @@ pub(super) fn ask(
         transcript: transcript(driver, record.as_deref()),
         checkpoint: checkpoint(harness, &report, record.as_deref()),
         usage: report.usage.clone(),
-        took_ms: millis(ended.elapsed),
+        took_ms: millis(ended.elapsed.saturating_sub(asking.held)),
         leftover: ended.leftover,
     };
+    if let Some(wanted) = asking.wanted {
+        let tree = driver.desk.snapshots.take().ok();
+        return Ok(Input::PermissionWanted { turn, wanted, used: asking.used, evidence, tree });
+    }
     let (result, pause) = result_of(driver, report, failed, &login)?;
     Ok(Input::TurnEnded { turn, result, evidence, pause })
 }
@@ -280,6 +290,7 @@ struct Listener<'d, 'a, 't> {
     /// The conversation that was asked for.
     token: Option<&'t str>,
     log: Activity,
+    asking: Asking,
     trouble: Option<Trouble>,
 }
 
@@ -313,12 +324,14 @@ impl Watch for Listener<'_, '_, '_> {
         {
             self.tell(Input::SessionKnown { turn: self.turn.clone(), token });
         }
-        Reply {
+        let reply = Reply {
             send: heard.send.into_bytes(),
             finished: heard.finished,
             waits: heard.sign == Sign::Waiting,
             busy: heard.busy,
-        }
+            ..Reply::default()
+        };
+        heard.wants.iter().fold(reply, |reply, want| self.answer(want, reply))
     }
 
     fn more(&mut self) -> Option<Vec<u8>> {
@@ -347,6 +360,22 @@ impl Listener<'_, '_, '_> {
         let said = self.driver.run.said.iter().map(|said| self.driver.parts.text(&said.text));
         let said: Vec<String> = said.collect::<Result<_, _>>().ok()?;
         (!said.is_empty()).then(|| said.join("\n\n"))
+    }
+
+    /// Answers what the turn asks leave for, or has it left off.
+    fn answer(&mut self, want: &Want, mut reply: Reply) -> Reply {
+        let before = self.asking.held;
+        let said = self.asking.say(self.driver, self.turn, want);
+        reply.held += self.asking.held.saturating_sub(before);
+        match said {
+            Ok(Said::Answer(leave)) => {
+                reply.send.extend(self.codec.give_leave(&want.id, &leave).into_bytes());
+            }
+            Ok(Said::Nobody) => reply.leave_off = true,
+            Ok(Said::Nothing) => {}
+            Err(error) => self.give_up(Trouble::Fatal(error)),
+        }
+        reply
     }
 
     fn keep(&mut self, stream: Stream, line: &str) {

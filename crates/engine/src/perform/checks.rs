@@ -121,7 +121,7 @@ pub(super) fn run_script(
     let ended = process::run(spec, &mut Onlooker { driver }, stop);
     let refused = tell(driver, &refusals);
     let failure = match ended.how {
-        How::Exited(0) | How::Dismissed => None,
+        How::Exited(0) | How::Dismissed | How::LeftOff => None,
         How::Exited(code) => Some(format!("exit code {code}")),
         How::Signalled(signal) => Some(format!("ended by signal {signal}")),
         How::TimedOut { after, .. } => {

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::inbox::{Inbox, Mail};
 use crate::parts::Parts;
 use crate::process::StopSwitch;
-use crate::request::{Notice, Progress};
+use crate::request::{AsksLeave, Notice, Progress};
 
 /// Moves the children that are owed until none is.
 pub(crate) fn run(driver: &mut Driver<'_>) -> Result<(), Trouble> {
@@ -233,6 +233,10 @@ struct InChild<'a> {
 impl Progress for InChild<'_> {
     fn notice(&self, notice: &Notice<'_>) {
         self.parent.notice(&Notice::Child { branch: &self.branch, notice });
+    }
+
+    fn ask_leave(&self, asks: &AsksLeave<'_>, stop: &StopSwitch) -> Option<String> {
+        self.parent.ask_leave(asks, stop)
     }
 }
 

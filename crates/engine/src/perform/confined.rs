@@ -107,7 +107,8 @@ pub(super) fn prove(
     needs: &Needs,
 ) -> Result<Value, Trouble> {
     let holds = policy::of_run(&driver.run, (step, role), &driver.desk.layout);
-    let key = (policy::in_force(&driver.run.pass_env, &holds), view);
+    let agent = !role.is_code();
+    let key = (format!("{agent} {}", policy::in_force(&driver.run.pass_env, &holds)), view);
     if let Some((_, report)) = driver.desk.proven.iter().find(|(known, _)| *known == key) {
         return Ok(report.clone());
     }
@@ -148,7 +149,7 @@ pub(super) fn prove(
             ),
         });
     }
-    let controls = report::of(&compiled, &holds, &canaries);
+    let controls = report::of(&compiled, &holds, &canaries, agent);
     if let Some(watched) = report::watched(&controls, &holds) {
         let said = format!("`{}` of the {role} is only kept in part (`strict`)", watched.control);
         let held = matches!(holds.origin(Control::Strict), Origin::Ceiling { .. });

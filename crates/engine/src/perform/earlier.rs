@@ -2,7 +2,8 @@
 
 use botpipe_kernel::ids::TurnId;
 use botpipe_kernel::run::{
-    Event, FindingState, InterruptCause, SessionKey, SessionUse, TurnCause, TurnResult,
+    Event, FindingState, InterruptCause, Leave, Permission, SessionKey, SessionUse, TurnCause,
+    TurnResult,
 };
 
 use super::Trouble;
@@ -27,6 +28,7 @@ pub(super) fn note(
     let what_happened = match cause {
         TurnCause::First | TurnCause::Retry if !gone => return Ok(None),
         TurnCause::First | TurnCause::Retry => None,
+        TurnCause::Resumed { cause: InterruptCause::Permission } => Some(answered(driver)?),
         TurnCause::Resumed { cause } => Some(format!(
             "An earlier start of this turn was cut off: {}. Files are as they were left: look at what is \
              done, keep what is right, and finish the work.",
@@ -61,7 +63,34 @@ fn words(cause: &InterruptCause) -> &'static str {
         InterruptCause::Signal(_) => "the run was stopped by a signal",
         InterruptCause::Cancelled => "the run was cancelled",
         InterruptCause::Stopped => "the run could not go on",
+        InterruptCause::Permission => "it asked leave for something, and nobody was there",
     }
+}
+
+/// What a person said to what the turn asked leave for.
+fn answered(driver: &Driver<'_>) -> Result<String, Trouble> {
+    let given = driver.current_visit()?.permissions.given.last();
+    let Some(Permission { wanted, leave, note }) = given else {
+        return Ok(format!("This turn was cut off: {}.", words(&InterruptCause::Permission)));
+    };
+    let note = note.as_ref().map(|note| format!(" They say: {note}")).unwrap_or_default();
+    let said = match leave {
+        Leave::Once => {
+            "A person allows it, this once. Do it now, exactly as you asked to, and finish the work."
+        }
+        Leave::Always => {
+            "A person allows it, as often as you need it in this conversation. Do it now, exactly as you \
+             asked to, and finish the work."
+        }
+        Leave::Denied => {
+            "A person denies it. Do not ask for it again, and find no other way to the same end; finish what \
+             can be done without it, and say what could not."
+        }
+    };
+    Ok(format!(
+        "This turn stood still: you asked leave to {wanted}, and nobody was there. {said}{note} Files are as \
+         they were left."
+    ))
 }
 
 /// How a turn of a conversation came out.

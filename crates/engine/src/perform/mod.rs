@@ -16,6 +16,7 @@ mod enter;
 mod hold;
 mod items;
 mod judge;
+mod leave;
 mod merge;
 mod output;
 mod outside;

@@ -182,7 +182,7 @@ pub(super) fn end_of(how: &How) -> Option<ProgramEnd> {
         How::Exited(code) => ProgramEnd::Exited(*code),
         How::Signalled(signal) => ProgramEnd::Signalled(*signal),
         How::SpawnFailed { what, .. } => ProgramEnd::NotStarted { what: what.clone() },
-        How::Dismissed => ProgramEnd::Dismissed,
+        How::Dismissed | How::LeftOff => ProgramEnd::Dismissed,
         How::Exceeded { what } => ProgramEnd::Exceeded { what: what.clone() },
         How::TimedOut { clock, after } => {
             let clock = match clock {

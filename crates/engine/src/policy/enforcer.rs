@@ -5,12 +5,14 @@ use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use super::control::Control;
 use super::resolve::Resolved;
 
-/// Who enforces a control of a policy; `-`: there is nothing to enforce.
-pub fn enforcer(control: Control, of: &Resolved) -> &'static str {
+/// Who enforces a control of a policy; `-`: there is nothing to enforce. `agent`: the process is an agent's.
+pub fn enforcer(control: Control, of: &Resolved, agent: bool) -> &'static str {
     let confined = of.sandbox_mode != SandboxMode::DangerFullAccess;
     let nothing = "-";
     let where_said = |said: bool, by| if said { by } else { nothing };
     match control {
+        // The sandbox is around it all the same.
+        Control::PermissionMode if agent && of.asks() => "provider-permission",
         Control::SandboxMode | Control::PermissionMode => where_said(confined, "mount-namespace"),
         Control::AllowRead => where_said(confined && of.allow_read != ["/"], "mount-namespace"),
         Control::AllowWrite => {

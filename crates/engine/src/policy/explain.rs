@@ -95,7 +95,7 @@ fn of_plan(
             value: value(&holds, *control),
             words: words(&holds, *control),
             origin: holds.origin(*control).clone(),
-            enforcer: enforcer(*control, &holds),
+            enforcer: enforcer(*control, &holds, role != Role::Script),
         });
         let cast = cast.of(step, role);
         let harness = cast.as_ref().and_then(Kind::of).filter(|_| !role.is_code());

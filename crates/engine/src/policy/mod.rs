@@ -2,6 +2,7 @@
 //! recorded with the turn that owes it.
 
 mod access;
+mod asking;
 mod control;
 mod enforcer;
 mod explain;
@@ -12,6 +13,7 @@ mod refusal;
 mod resolve;
 
 pub(crate) use access::{UNCONFINED, in_force, of_their_own};
+pub(crate) use asking::cannot_ask;
 pub use control::{Control, Origin};
 pub use enforcer::enforcer;
 pub use explain::{Bound, ControlLine, explain};

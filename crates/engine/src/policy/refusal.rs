@@ -6,6 +6,7 @@ use botpipe_kernel::plan::{
 };
 use botpipe_kernel::run::{Provider, Providers};
 
+use super::asking::cannot_ask;
 use super::control::{Control, Origin};
 use super::explain::words;
 use super::layers::of_role;
@@ -76,7 +77,7 @@ pub(super) fn of_process(
     let (control, what) = (found.control(), found.shown(holds));
     let who = who(holds, (step, role), control);
     let permit = found.permit();
-    let (why, by_file) = (found.why(role), holds.origin(control));
+    let (why, by_file) = (found.why(role, holds), holds.origin(control));
     Some(match by_file {
         Origin::Ceiling { path } => format!(
             "{who} `{}` is held to {what} by `{path}`, and {why}; {permit} there permits the run",
@@ -97,12 +98,16 @@ pub(super) fn of_process(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unenforced {
     Control(Control),
+    /// A person is to be asked, and that agent cannot be held to it.
+    Asking(&'static str),
 }
 
 impl Unenforced {
     fn control(self) -> Control {
-        let Self::Control(control) = self;
-        control
+        match self {
+            Self::Control(control) => control,
+            Self::Asking(_) => Control::PermissionMode,
+        }
     }
 
     /// The control as a file would say it.
@@ -114,8 +119,15 @@ impl Unenforced {
         if files.contains(&control) { said + " without a sandbox" } else { said }
     }
 
-    fn why(self, role: Role) -> &'static str {
+    fn why(self, role: Role, holds: &Resolved) -> &'static str {
+        if let Self::Asking(why) = self {
+            return why;
+        }
         match self.control() {
+            Control::PermissionMode if holds.asks() && holds.sandbox_mode == DANGER => {
+                "without a sandbox nobody keeps what is not asked about"
+            }
+            Control::PermissionMode if holds.asks() => "that is only kept in part (`strict`)",
             Control::Memory | Control::Cpu | Control::Processes | Control::Strict => {
                 "that is only kept in part (`strict`)"
             }
@@ -161,6 +173,11 @@ fn unenforced(
         // What a verifier writes is gone with it, and so nothing turns up.
         _ => {
             let mut found = open(holds, agent);
+            if let Some(why) = cannot_ask(by).filter(|_| agent && holds.asks())
+                && !found.iter().any(|it| it.control() == Control::PermissionMode)
+            {
+                found.push(Unenforced::Asking(why));
+            }
             let discards = role == Role::Verifier;
             found.retain(|it| !(discards && it.control() == Control::Strict));
             found
@@ -176,11 +193,10 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
         Control::PermissionMode => match holds.permission_mode {
             PermissionMode::FullAutoSandboxed => agent && !confined,
             PermissionMode::FullAutoUnsandboxed => agent && confined,
-            // Where nothing can be written or reached, nothing is left that could be permitted.
+            // What a harness does not ask about is what the sandbox leaves; where that is nothing, nothing is
+            // left that could be permitted.
             PermissionMode::Ask | PermissionMode::AutoEdit | PermissionMode::DenyAll => {
-                agent
-                    && !(holds.sandbox_mode == SandboxMode::ReadOnly
-                        && holds.network == NetworkMode::None)
+                agent && holds.asks() && (!confined || holds.strict)
             }
         },
         Control::AllowPermissions => agent && !holds.permissions.allow.is_empty(),
@@ -202,6 +218,8 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
     let said = Control::ALL.iter().filter(|control| holds.is_said(**control));
     said.filter(|control| open(control)).map(|control| Unenforced::Control(*control)).collect()
 }
+
+const DANGER: SandboxMode = SandboxMode::DangerFullAccess;
 
 /// What turns up in a tree that is written is only covered when it is seen.
 fn writes_workspace(holds: &Resolved) -> bool {

@@ -68,6 +68,23 @@ impl Resolved {
         self.origins.get(&control).unwrap_or(&Origin::Default)
     }
 
+    /// Whether an agent is to ask leave: its mode wants that, and something is left that it may do.
+    pub(crate) fn asks(&self) -> bool {
+        let nothing_left =
+            self.sandbox_mode == SandboxMode::ReadOnly && self.network == NetworkMode::None;
+        let asks = matches!(
+            self.permission_mode,
+            PermissionMode::Ask | PermissionMode::AutoEdit | PermissionMode::DenyAll
+        );
+        asks && !nothing_left
+    }
+
+    /// Whether its permission mode may be left unkept.
+    pub(crate) fn may_go_unkept(&self) -> bool {
+        let held = matches!(self.origin(Control::PermissionMode), Origin::Ceiling { .. });
+        self.validation != Validation::Fail && !held
+    }
+
     /// Whether somebody says what a control is.
     pub fn is_said(&self, control: Control) -> bool {
         *self.origin(control) != Origin::Default

@@ -136,6 +136,7 @@ mod tests {
             session_cost: 0,
             session_usage: &Usage::default(),
             access: &access,
+            asks: false,
             has_login: true,
             has_variable: &|_| false,
         });

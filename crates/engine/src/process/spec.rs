@@ -120,6 +120,10 @@ pub trait Watch {
 
 /// What is done about a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of a line, and all go together"
+)]
 pub struct Reply {
     /// Sent to the program's input.
     pub send: Vec<u8>,
@@ -129,6 +133,10 @@ pub struct Reply {
     pub waits: bool,
     /// It does something that may take long without a word.
     pub busy: bool,
+    /// It is to leave off, and be ended.
+    pub leave_off: bool,
+    /// How long a person was waited for meanwhile: that counts for no clock.
+    pub held: Duration,
 }
 
 /// What became of a program.
@@ -166,6 +174,8 @@ pub enum How {
     },
     /// It had finished, but did not end by itself in time, and was ended.
     Dismissed,
+    /// It was ended because the watcher wanted it to leave off ([`Reply::leave_off`]).
+    LeftOff,
     /// It was ended because a clock ran out.
     TimedOut {
         /// Which one.

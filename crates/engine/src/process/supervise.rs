@@ -195,8 +195,12 @@ impl Supervision<'_> {
             self.last_news = now;
         }
         self.busy = replies.busy.unwrap_or(self.busy);
+        self.clocks.hold(replies.held);
         if !replies.send.is_empty() {
             self.pipes.send(&replies.send);
+        }
+        if replies.leave_off && matches!(self.phase, Phase::Running) {
+            self.end_because(How::LeftOff, now);
         }
         if replies.finished
             && matches!(self.phase, Phase::Running | Phase::LeavingOff(_) | Phase::Interrupted(_))
@@ -366,6 +370,12 @@ impl Clocks {
         }
     }
 
+    /// A person was waited for.
+    fn hold(&mut self, held: Duration) {
+        self.start += held;
+        self.limit = self.limit.and_then(|at| at.checked_add(held));
+    }
+
     /// How long it may be silent; until its first word another clock holds it.
     fn idle(&self, heard: LastHeard) -> Option<Duration> {
         if self.opening.is_some() && !heard.opened {
@@ -413,6 +423,8 @@ struct Replies {
     /// A line said more than that the program waits.
     news: bool,
     busy: Option<bool>,
+    leave_off: bool,
+    held: Duration,
 }
 
 impl Replies {
@@ -420,6 +432,8 @@ impl Replies {
         self.send.extend(reply.send);
         self.finished |= reply.finished;
         self.news |= !reply.waits;
+        self.leave_off |= reply.leave_off;
+        self.held += reply.held;
         // A notice says nothing of what else goes on.
         if !reply.waits {
             self.busy = Some(reply.busy);

@@ -1,6 +1,6 @@
 //! What a run asks a person, and which answers count.
 
-use botpipe_kernel::run::Question;
+use botpipe_kernel::run::{Leave, Question, QuestionKind};
 use serde_json::{Map, Value};
 
 use super::schema::{compile, problems};
@@ -64,6 +64,11 @@ pub fn check_answer(
     answer: &str,
 ) -> Result<Value, String> {
     let answer = answer.trim();
+    // A letter, and words for the agent behind it.
+    let leave = matches!(question.kind, QuestionKind::Permission { .. });
+    if leave && Leave::read(answer).is_some() {
+        return Ok(Value::String(answer.to_owned()));
+    }
     if !question.choices.is_empty() && !question.choices.iter().any(|choice| choice == answer) {
         return Err(format!("the answer must be one of {}", quoted(&question.choices)));
     }

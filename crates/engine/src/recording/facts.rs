@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::mem;
 
 use botpipe_kernel::ids::{BranchId, TurnId, VisitId};
-use botpipe_kernel::run::Event;
+use botpipe_kernel::run::{Event, QuestionKind};
 use serde_json::Value;
 
 use super::family::Family;
@@ -26,8 +26,20 @@ pub(crate) fn facts(family: &Family) -> Vec<String> {
     let mut ended: BTreeMap<Option<usize>, Vec<String>> = BTreeMap::new();
     let is_resumed = |event: &Event| matches!(event, Event::RunResumed { .. });
     let taken_up = family.events.iter().rposition(|stored| is_resumed(&stored.event));
+    // What is played asks no leave: a question of that kind is left out with its answer.
+    let mut leave_asked = false;
     for (at, stored) in family.events.iter().enumerate() {
         let (kind, event) = (stored.event.kind(), &stored.event);
+        match event {
+            Event::QuestionAsked { question } => {
+                leave_asked = matches!(question.kind, QuestionKind::Permission { .. });
+                if leave_asked {
+                    continue;
+                }
+            }
+            Event::AnswerAccepted { .. } if mem::take(&mut leave_asked) => continue,
+            _ => {}
+        }
         let went_on = matches!(event, Event::RunStopped { .. }) && taken_up > Some(at);
         if LEFT_OUT.contains(&kind) || went_on {
             continue;
@@ -64,7 +76,8 @@ pub(crate) fn facts(family: &Family) -> Vec<String> {
 }
 
 /// Kinds of event that say how, not what.
-const LEFT_OUT: [&str; 18] = [
+const LEFT_OUT: [&str; 19] = [
+    "permission_answered",
     "child_owed",
     "child_rested",
     "baseline_taken",

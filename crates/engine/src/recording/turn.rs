@@ -85,6 +85,10 @@ impl Driver<'_> {
     /// Records what a turn left and answered.
     pub(crate) fn end_recording(&mut self, turn: &TurnId, prompt: &str, ended: &Input) {
         let Some(recorder) = &self.desk.recorder else { return };
+        // It goes on, and is recorded from its first start on.
+        if matches!(ended, Input::PermissionWanted { .. }) {
+            return;
+        }
         let Input::TurnEnded { result, .. } = ended else {
             // Nothing was done: what others do until it is asked again is not its own.
             return drop(fs::remove_file(recorder.before(turn)));

@@ -11,4 +11,5 @@ mod list;
 mod objects;
 mod samples;
 mod samples_of_code;
+mod samples_of_interrupted;
 mod scratch;

@@ -1,20 +1,20 @@
 //! One event of every kind, with every field filled that it may have.
 
 use botpipe_kernel::ids::{ArtifactName, Digest, StepId, TurnId, VisitId};
-use botpipe_kernel::plan::{Budget, OnInterrupt, OnLimit, Target};
+use botpipe_kernel::plan::{Budget, OnLimit, Target};
 use botpipe_kernel::run::{
     Attached, Baseline, CheckResult, CheckStatus, ChildEnd, ChildPlan, Event, FailureClass,
-    Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, InterruptCause,
-    Item, ItemStatus, McpServer, Merge, MergedBranch, Parent, Process, Provider, Question,
-    QuestionKind, Raise, Ref, Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId,
-    Spent, StateChange, Stop, TurnResult, Usage, Verdict, Wait,
+    Feedback, FileStamp, Finding, FindingState, Grant, Harness, Hold, Interface, Item, ItemStatus,
+    McpServer, Merge, MergedBranch, Parent, Process, Provider, Question, QuestionKind, Raise, Ref,
+    Rest, ResumeCause, Said, SessionKey, SessionUse, Signal, SnapshotId, Spent, StateChange, Stop,
+    TurnResult, Usage, Verdict, Wait,
 };
 
-use crate::samples_of_code;
 use crate::scratch::id;
+use crate::{samples_of_code, samples_of_interrupted};
 
 /// How many kinds of event there are.
-pub(crate) const KINDS: usize = 58;
+pub(crate) const KINDS: usize = 59;
 
 /// The place of an event's kind among all; a new kind does not compile until it has one, and then
 /// fails the test until it has a sample.
@@ -78,6 +78,7 @@ pub(crate) fn place(event: &Event) -> usize {
         Event::BranchesMerged { .. } => 55,
         Event::MergeRefused { .. } => 56,
         Event::MergeApplied { .. } => 57,
+        Event::PermissionAnswered { .. } => 58,
     }
 }
 
@@ -89,6 +90,7 @@ pub(crate) fn samples() -> Vec<Event> {
     all.extend(of_children());
     all.extend(samples_of_code::all());
     all.extend(of_merges());
+    all.extend(samples_of_interrupted::all());
     all
 }
 
@@ -181,7 +183,7 @@ pub(crate) fn digest(digit: char) -> Digest {
     id(&digit.to_string().repeat(64))
 }
 
-fn tree(digit: char) -> SnapshotId {
+pub(crate) fn tree(digit: char) -> SnapshotId {
     SnapshotId(digit.to_string().repeat(40))
 }
 
@@ -193,7 +195,7 @@ pub(crate) fn visit() -> VisitId {
     id("implement[item-2]/3")
 }
 
-fn turn() -> TurnId {
+pub(crate) fn turn() -> TurnId {
     id("implement[item-2]/3/producer/1~2")
 }
 
@@ -426,18 +428,6 @@ fn of_turns() -> Vec<Event> {
             }),
             took_ms: 61_250,
             leftover: 2,
-        },
-        Event::TurnInterrupted {
-            turn: turn(),
-            cause: InterruptCause::Signal(15),
-            tree: Some(tree('7')),
-            then: OnInterrupt::Resume,
-        },
-        Event::TreeRestored { visit: visit(), to: tree('8'), kept: tree('9') },
-        Event::RestoreRefused {
-            turn: turn(),
-            tree: tree('8'),
-            changed: vec!["src/main.rs".to_owned()],
         },
     ]
 }

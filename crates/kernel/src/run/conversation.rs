@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{SessionKey, SessionUse};
 use super::harness::Usage;
-use super::state::Run;
+use super::permission::Permission;
+use super::state::{Phase, Run, Visit};
 use crate::ids::{Role, VisitId};
 use crate::plan::{Continuity, Step};
 
@@ -21,6 +22,9 @@ pub struct Conversation {
     pub usage: Usage,
     /// The end of its last completed turn, where the harness can begin from there.
     pub checkpoint: Option<Checkpoint>,
+    /// What a person allowed for as long as it goes on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<Permission>,
 }
 
 /// The end of a completed turn of a conversation.
@@ -57,6 +61,17 @@ impl Conversation {
             from: Some(checkpoint.mark.clone()),
             usage: checkpoint.usage.clone(),
             checkpoint: Some(checkpoint),
+            permissions: Vec::new(),
+        }
+    }
+}
+
+impl Visit {
+    /// The conversation of the turn that is owed or runs.
+    pub fn session(&self) -> Option<&SessionUse> {
+        match &self.phase {
+            Phase::Turning { session, .. } => session.as_ref(),
+            _ => None,
         }
     }
 }

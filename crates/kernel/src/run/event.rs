@@ -16,6 +16,7 @@ use super::hold::{Hold, Spent};
 use super::input::AskedQuestion;
 use super::merge::Merge;
 use super::outside::{Signal, Wait};
+use super::permission::Permission;
 use super::values::StateChange;
 use crate::ids::{
     ArtifactName, BranchId, Digest, ItemId, Role, RouteTag, RunId, StepId, TaskId, TurnId, VisitId,
@@ -30,10 +31,6 @@ use crate::plan::{Budget, OnInterrupt, OnLimit, PolicyLayer, Target};
 /// stores each with a version, a sequence number, a time and the chained hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a run has one that is large, and few are held at a time"
-)]
 pub enum Event {
     /// The run exists. Always the first.
     RunCreated {
@@ -158,7 +155,15 @@ pub enum Event {
         tree: Option<SnapshotId>,
         /// What is done about it.
         then: OnInterrupt,
+        /// What this start of it spent, where its end was waited for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
+        /// How long it took, in milliseconds, where its end was waited for.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        took_ms: u64,
     },
+    /// A person answered what an agent asked leave for; it has not begun before this is durable.
+    PermissionAnswered { turn: TurnId, permission: Box<Permission> },
     /// The tree was put back to a baseline; `kept` holds what was there before.
     TreeRestored { visit: VisitId, to: SnapshotId, kept: SnapshotId },
     /// The tree was not put back, because it differs from what was last recorded.
@@ -405,6 +410,7 @@ impl Event {
             Self::SessionKnown { .. } => "session_known",
             Self::TurnEnded { .. } => "turn_ended",
             Self::TurnInterrupted { .. } => "turn_interrupted",
+            Self::PermissionAnswered { .. } => "permission_answered",
             Self::TreeRestored { .. } => "tree_restored",
             Self::RestoreRefused { .. } => "restore_refused",
             Self::ChecksEnded { .. } => "checks_ended",

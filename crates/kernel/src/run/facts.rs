@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::harness::{FailureClass, Harness, Usage};
 use super::outside::Shown;
+use super::permission::Wanted;
 use crate::ids::{ArtifactName, BranchId, CheckName, Digest, ItemId, StepId, TurnId, VisitId};
 use crate::plan::{Budget, Spending};
 
@@ -242,6 +243,8 @@ pub enum InterruptCause {
     Cancelled,
     /// The owner itself could not go on.
     Stopped,
+    /// It asked leave for something, and nobody was there to be asked.
+    Permission,
 }
 
 /// Why a run moves again.
@@ -337,6 +340,15 @@ pub enum QuestionKind {
     Step { visit: VisitId },
     /// A function or a hook, which is run again with the answer.
     Code { turn: TurnId },
+    /// An agent, before it does something that its policy wants a person asked about; the turn goes on in
+    /// its conversation with the answer.
+    Permission {
+        turn: TurnId,
+        wanted: Box<Wanted>,
+        /// What was allowed once, and was done before the turn was cut off.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        used: Vec<Digest>,
+    },
 }
 
 /// What a finished run says of its work.

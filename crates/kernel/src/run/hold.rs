@@ -72,6 +72,14 @@ impl Spent {
         self.usage.add(usage);
         self.turns_unpriced += u32::from(usage.cost.is_none());
     }
+
+    /// Adds what a turn spent before it was cut off: it is the same turn that goes on, and counts once.
+    pub(super) fn add_in_vain(&mut self, usage: Option<&Usage>, took_ms: u64) {
+        self.wall_ms = self.wall_ms.saturating_add(took_ms);
+        if let Some(usage) = usage {
+            self.usage.add(usage);
+        }
+    }
 }
 
 impl Spent {

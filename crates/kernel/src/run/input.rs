@@ -13,6 +13,7 @@ use super::facts::{
 use super::hold::{Hold, Spent};
 use super::merge::Merge;
 use super::outside::Signal;
+use super::permission::{Permission, Wanted};
 use super::values::StateChange;
 use crate::ids::{
     BranchId, Digest, ItemId, RouteTag, RunId, TaskId, TurnId, VisitId, WorklistName,
@@ -120,6 +121,24 @@ pub enum Input {
         evidence: Evidence,
         /// For a failure that passes: the pause before the next attempt.
         pause: Option<Hold>,
+    },
+    /// Answer to [`Effect::RunTurn`](super::Effect::RunTurn): it asked leave for something, nobody was there
+    /// to be asked, and it was ended.
+    PermissionWanted {
+        turn: TurnId,
+        wanted: Wanted,
+        /// What was allowed once, and was done since the turn was started.
+        used: Vec<Digest>,
+        evidence: Evidence,
+        /// The tree as it was found.
+        tree: Option<SnapshotId>,
+    },
+    /// A person who was there answered what the running turn asks leave for.
+    PermissionAnswered {
+        turn: TurnId,
+        /// How often it was answered before, in all starts of the turn.
+        n: u32,
+        permission: Permission,
     },
     /// What a new owner found before it asks a harness anything: the folder, and the version of the
     /// harness's program, where it tells one.

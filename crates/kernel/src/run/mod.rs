@@ -14,6 +14,7 @@ mod input;
 mod merge;
 mod outside;
 mod outstanding;
+mod permission;
 mod providers;
 mod questions;
 mod state;
@@ -40,6 +41,7 @@ pub use input::{AskedQuestion, ChildWanted, Drift, Exit, Input, Judged, Outcome}
 pub use merge::{Merge, MergedBranch};
 pub use outside::{Shown, Signal, Wait};
 pub use outstanding::outstanding;
+pub use permission::{Leave, Permission, Permissions, Wanted, WantedKind};
 pub use providers::Providers;
 pub use state::{Entry, Lifecycle, Phase, Place, Run, Visit};
 pub use tally::Tally;

@@ -16,6 +16,7 @@ use super::facts::{
 };
 use super::hold::{Hold, Spent};
 use super::outside::{Signal, Wait};
+use super::permission::Permissions;
 use super::tally::Tally;
 use super::values::{Accepted, Led, Values};
 use super::worklists::{Refreshing, WorklistState};
@@ -228,6 +229,9 @@ pub struct Visit {
     pub asked_children: u32,
     /// The way out that hooks hold up.
     pub leaving: Option<Box<Leaving>>,
+    /// What the turn that goes on has asked leave for, and was answered.
+    #[serde(default)]
+    pub permissions: Permissions,
 }
 
 /// Where a visit stands.
@@ -446,14 +450,6 @@ impl Visit {
         match session {
             Some(SessionUse { token: Some(_), from: None, .. }) => &[],
             _ => &self.told,
-        }
-    }
-
-    /// The conversation of the turn that is owed or runs.
-    pub fn session(&self) -> Option<&SessionUse> {
-        match &self.phase {
-            Phase::Turning { session, .. } => session.as_ref(),
-            _ => None,
         }
     }
 

@@ -12,6 +12,7 @@ use botpipe_kernel::run::{
 use proptest::prelude::*;
 
 use crate::any_plan::any_plan;
+use crate::leaves::Leaves;
 use crate::obligations::Obligations;
 use crate::plans::ralph;
 use crate::world::{Draw, World, answer, nudge, text};
@@ -110,6 +111,7 @@ struct Laws {
     /// The routes whose `when` the last outcome made true.
     truths: Vec<RouteTag>,
     obligations: Obligations,
+    leaves: Leaves,
     /// The way out that hooks hold up.
     picked: Option<RouteTag>,
     /// Of the last turn that was interrupted: how it is to be told.
@@ -175,8 +177,10 @@ impl Laws {
         for event in &world.events[self.seen..] {
             self.event(run, event);
             self.obligations.event(run, event);
+            self.leaves.event(event, |turn| self.open.contains(turn));
         }
         self.obligations.check(run, &effects);
+        self.leaves.check(run);
         self.seen = world.events.len();
         for effect in &effects {
             if let Effect::Prepare { cause: TurnCause::Restarted { .. }, session, .. } = effect {

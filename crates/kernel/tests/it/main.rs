@@ -4,6 +4,7 @@
 mod any_plan;
 mod children;
 mod laws;
+mod leaves;
 mod obligations;
 mod planned;
 mod plans;
@@ -11,5 +12,6 @@ mod policies;
 mod said;
 mod said_calls;
 mod said_outside;
+mod said_permission;
 mod scenarios;
 mod world;

@@ -100,6 +100,12 @@ impl Obligations {
                 let cost = of(|it| it.cost.unwrap_or(0));
                 self.spend(&turn.visit, [cost, of(|it| it.input + it.output), 1, *took_ms]);
             }
+            // Cut off, it goes on as the same turn.
+            Event::TurnInterrupted { turn, usage, took_ms, .. } if !turn.role.is_code() => {
+                let of = |amount: fn(&Usage) -> u64| usage.as_ref().map_or(0, amount);
+                let cost = of(|it| it.cost.unwrap_or(0));
+                self.spend(&turn.visit, [cost, of(|it| it.input + it.output), 0, *took_ms]);
+            }
             Event::TurnOwed { turn, session: Some(session), .. } => {
                 let step = run.plan.step(&turn.visit.step).expect("a step of the plan");
                 let whose = step.provider_of(turn.role).map(TurnProvider::name);

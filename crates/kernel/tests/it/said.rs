@@ -62,6 +62,7 @@ pub(crate) fn input(run: &Run, line: &str) -> Result<Input, String> {
         "exits" => ended(place.turn()?, completed("", Some(number(rest)?))),
         "fails" => failed(place.turn()?, rest)?,
         "held" => held(place.turn()?, rest)?,
+        "wants" | "leave" => crate::said_permission::input(run, place.turn()?, word, rest)?,
         "delivered" => Input::SaidDelivered { turn: place.turn()? },
         "time_came" => Input::TimeCame,
         "checked" => {

@@ -15,6 +15,7 @@ use botpipe_kernel::run::{
 use crate::plans::digest;
 use crate::said_calls::{self, asked as asks_for};
 use crate::said_outside::shown;
+use crate::said_permission;
 
 pub(crate) fn text(text: &str) -> Ref {
     Ref::Inline(text.to_owned())
@@ -140,6 +141,9 @@ pub(crate) fn answer(run: &Run, effect: &Effect, draw: &mut Draw<'_>) -> Vec<Inp
         }],
         Effect::RunTurn { turn, .. } if turn.role.is_code() && draw.one_in(3) => {
             vec![asks_for(run, turn, "something", draw.one_in(2))]
+        }
+        Effect::RunTurn { turn, .. } if !turn.role.is_code() && draw.one_in(4) => {
+            said_permission::asks_leave(run, turn, draw)
         }
         Effect::RunTurn { turn, .. } => ran(turn, draw),
         Effect::RunChecks { visit, checks } => vec![Input::ChecksEnded {
@@ -327,7 +331,7 @@ fn posed(run: &Run, visit: VisitId, draw: &mut Draw<'_>) -> Input {
     Input::Posed { visit, text: "which?".to_owned(), findings, until: timed.then_some(5_000) }
 }
 
-fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
+pub(crate) fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
     let started = Input::TurnStarted {
         turn: turn.clone(),
         process: Process { pid: 7, start_ticks: 8, boot_id: Some("b".to_owned()) },
@@ -351,11 +355,11 @@ fn ran(turn: TurnId, draw: &mut Draw<'_>) -> Vec<Input> {
         _ => TurnResult::Completed { text: text("done"), exit: None },
     };
     let checkpoint = draw.one_in(2).then(|| "c".to_owned());
-    let evidence = Evidence { usage: used(draw), checkpoint, ..Evidence::default() };
+    let evidence = Evidence { usage: used_up(draw), checkpoint, ..Evidence::default() };
     vec![started, known, Input::TurnEnded { turn, result, evidence, pause }]
 }
 
-fn used(draw: &mut Draw<'_>) -> Option<Usage> {
+pub(crate) fn used_up(draw: &mut Draw<'_>) -> Option<Usage> {
     let cost = draw.one_in(2).then_some(1_000);
     (!draw.one_in(3)).then(|| Usage { input: 100, output: 10, cost, ..Usage::default() })
 }

@@ -46,8 +46,8 @@ pub fn command_line(asked: &Asked<'_>) -> CommandLine {
         give("--resume-session-at", message);
     }
     let mode = match asked.access.sandbox {
-        SandboxMode::DangerFullAccess => "bypassPermissions",
-        SandboxMode::WorkspaceWrite | SandboxMode::ReadOnly => "default",
+        SandboxMode::DangerFullAccess if !asked.asks => "bypassPermissions",
+        _ => "default",
     };
     with_settings(asked, args, mode)
 }

@@ -2,9 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use botpipe_kernel::run::WantedKind;
 use serde_json::Value;
 
-use crate::harness::{Access, SandboxMode};
+use crate::harness::{Access, SandboxMode, Want, inside};
 
 /// The answer to a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,15 +13,24 @@ pub(super) enum Verdict {
     Allow,
     /// With what the model is told.
     Deny(String),
+    /// It is asked on.
+    Ask(Box<Want>),
 }
 
-/// Whether a tool may be used with this input, by a turn in the folder `cwd`.
-pub(super) fn of(access: &Access, cwd: &str, tool: &str, input: &Value) -> Verdict {
+/// Whether a tool may be used with this input, by a turn in the folder `cwd`; `asks`: it is asked on whether
+/// it may, unless it only reads, or was named by whoever started the run.
+pub(super) fn of(access: &Access, asks: bool, cwd: &str, tool: &str, input: &Value) -> Verdict {
     let deny = |why: &str| Verdict::Deny(why.to_owned());
     if INTERACTIVE.contains(&tool) {
         return deny(NOBODY);
     }
-    if access.sandbox == SandboxMode::DangerFullAccess || HARMLESS.contains(&tool) {
+    if HARMLESS.contains(&tool) {
+        return Verdict::Allow;
+    }
+    if asks && !tool.starts_with("mcp__") {
+        return Verdict::Ask(Box::new(want(cwd, tool, input)));
+    }
+    if access.sandbox == SandboxMode::DangerFullAccess {
         return Verdict::Allow;
     }
     match tool {
@@ -39,6 +49,45 @@ pub(super) fn of(access: &Access, cwd: &str, tool: &str, input: &Value) -> Verdi
         // Named by whoever started the run.
         _ if tool.starts_with("mcp__") => Verdict::Allow,
         _ => deny("the policy of this step does not allow this tool"),
+    }
+}
+
+/// The use of a tool as a person is asked about it.
+fn want(cwd: &str, tool: &str, input: &Value) -> Want {
+    let text = |names: &[&str]| names.iter().find_map(|name| input[*name].as_str());
+    let (kind, what, detail) = match tool {
+        "Bash" => (WantedKind::Command, text(&["command"]), None),
+        "Edit" | "MultiEdit" | "Write" | "NotebookEdit" => {
+            let path = text(&["file_path", "notebook_path"]).map(|path| inside(cwd, path));
+            (WantedKind::Edit, path, Some(change(input)))
+        }
+        "WebFetch" | "WebSearch" => (WantedKind::Network, text(&["url", "query"]), None),
+        _ => (WantedKind::Tool, Some(tool), Some(input.to_string())),
+    };
+    Want {
+        id: String::new(),
+        kind,
+        // Where it is not told as known, all that is told.
+        what: what.map_or_else(|| format!("{tool} {input}"), str::to_owned),
+        detail,
+        cwd: None,
+        why: text(&["description"]).map(str::to_owned),
+    }
+}
+
+/// What an edit changes: a new text whole, of a part what goes and what comes.
+fn change(input: &Value) -> String {
+    let lines = |sign: &str, text: &Value| {
+        let lines = text.as_str().unwrap_or_default().lines().map(|line| format!("{sign}{line}\n"));
+        lines.collect::<String>()
+    };
+    match input.as_object() {
+        Some(fields) if fields.contains_key("content") => lines("", &input["content"]),
+        Some(fields) if fields.contains_key("old_string") => {
+            let all = if input["replace_all"] == true { "everywhere:\n" } else { "" };
+            format!("{all}{}{}", lines("-", &input["old_string"]), lines("+", &input["new_string"]))
+        }
+        _ => input.to_string(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::failure::{self, Clues};
 use super::permission::{self, Verdict};
 use super::wire::{End, Line, RateLimit, Request, Response, System, Tokens};
 use crate::command::{ProgramEnd, ended, unanswered};
-use crate::harness::{Access, Asked, Codec, Failure, Heard, Report, Sign};
+use crate::harness::{Access, Asked, Codec, Failure, Heard, Leave, Report, Sign, Want};
 
 /// A turn under way.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub struct Protocol {
     cwd: String,
     home: Option<String>,
     access: Access,
+    /// Whether it asks leave.
+    asks: bool,
+    /// What was asked and is not answered: what each tool is given, by the request.
+    wanted: BTreeMap<String, Value>,
     /// Millionths of a dollar that the conversation had cost before.
     cost_before: u64,
     session: Option<String>,
@@ -50,6 +54,8 @@ impl Protocol {
             cwd: asked.cwd.to_owned(),
             home: asked.harness.home.clone(),
             access: asked.access.clone(),
+            asks: asked.asks,
+            wanted: BTreeMap::new(),
             cost_before: asked.session_cost,
             // A fork has a name of its own.
             session: asked.session.filter(|_| asked.from.is_none()).map(str::to_owned),
@@ -89,6 +95,14 @@ impl Codec for Protocol {
     fn steer(&mut self, text: &str) -> Option<String> {
         // Before the conversation has begun there is nobody to tell.
         (self.session.is_some() && self.end.is_none()).then(|| user(text))
+    }
+
+    fn give_leave(&mut self, id: &str, leave: &Leave) -> String {
+        match (self.wanted.remove(id), leave) {
+            (Some(input), Leave::Given) => allowed(id, &input),
+            (Some(_), Leave::Denied(why)) => denied(id, why.as_deref().unwrap_or(DENIED)),
+            (None, _) => String::new(),
+        }
     }
 
     fn leave_off(&mut self) -> Option<String> {
@@ -182,7 +196,7 @@ impl Protocol {
     }
 
     /// The answer to what Claude Code asks.
-    fn answer(&self, id: &str, request: Request) -> Heard {
+    fn answer(&mut self, id: &str, request: Request) -> Heard {
         let (tool, input) = match request {
             Request::CanUseTool { tool_name, input } => (tool_name, input),
             // Belongs to a feature that was not asked for.
@@ -192,15 +206,17 @@ impl Protocol {
                 return Heard { send: respond(&refused), ..Heard::default() };
             }
         };
-        let (verdict, says) = match permission::of(&self.access, &self.cwd, &tool, &input) {
-            Verdict::Allow => (json!({ "behavior": "allow", "updatedInput": input }), Vec::new()),
-            Verdict::Deny(why) => (
-                json!({ "behavior": "deny", "message": why, "interrupt": false }),
-                vec![format!("denied: {tool}: {why}")],
-            ),
+        let verdict = permission::of(&self.access, self.asks, &self.cwd, &tool, &input);
+        let (send, says) = match verdict {
+            Verdict::Allow => (allowed(id, &input), Vec::new()),
+            Verdict::Deny(why) => (denied(id, &why), vec![format!("denied: {tool}: {why}")]),
+            Verdict::Ask(want) => {
+                self.wanted.insert(id.to_owned(), input);
+                let want = Want { id: id.to_owned(), ..*want };
+                return Heard { wants: vec![want], ..Heard::default() };
+            }
         };
-        let response = json!({ "subtype": "success", "request_id": id, "response": verdict });
-        Heard { send: respond(&response), ..say(&says) }
+        Heard { send, ..say(&says) }
     }
 
     fn response(&mut self, response: Response) -> Heard {
@@ -325,6 +341,16 @@ fn respond(response: &Value) -> String {
     line(&json!({ "type": "control_response", "response": response }))
 }
 
+fn allowed(id: &str, input: &Value) -> String {
+    let verdict = json!({ "behavior": "allow", "updatedInput": input });
+    respond(&json!({ "subtype": "success", "request_id": id, "response": verdict }))
+}
+
+fn denied(id: &str, why: &str) -> String {
+    let verdict = json!({ "behavior": "deny", "message": why, "interrupt": false });
+    respond(&json!({ "subtype": "success", "request_id": id, "response": verdict }))
+}
+
 fn say(lines: &[String]) -> Heard {
     let say = if lines.is_empty() { None } else { Some(lines.join("\n")) };
     Heard { say, ..Heard::default() }
@@ -340,6 +366,10 @@ fn millionths(dollars: f64) -> Option<u64> {
     let amount = (dollars * 1e6).round();
     (0.0..1e15).contains(&amount).then_some(amount as u64)
 }
+
+/// What the model is told of a denial that nobody explains.
+const DENIED: &str = "This was denied, and stays denied for this turn. Go on without it, and say in your \
+                      last message what could not be done for want of it.";
 
 /// Ids of what we ask.
 const BEGIN: &str = "begin";

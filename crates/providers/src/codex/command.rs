@@ -187,6 +187,7 @@ mod tests {
             session_cost: 0,
             session_usage: &Usage::default(),
             access: &access,
+            asks: false,
             has_login,
             has_variable: &|name| key && name == "CODEX_API_KEY",
         };

@@ -11,6 +11,7 @@ mod exec;
 mod failure;
 mod home;
 mod items;
+mod leave;
 mod protocol;
 
 pub use branch::branch;

@@ -1,13 +1,13 @@
 //! One turn with the app server: initialize, begin or continue a thread, start the turn, listen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use botpipe_kernel::run::{FailureClass, Usage};
 use serde_json::{Value, json};
 
-use super::{failure, items};
+use super::{failure, items, leave};
 use crate::command::{self, ProgramEnd};
-use crate::harness::{Access, Asked, Codec, Failure, Heard, Report, SandboxMode, Sign};
+use crate::harness::{Access, Asked, Codec, Failure, Heard, Leave, Report, SandboxMode, Sign};
 use crate::json_rpc::{self, Message};
 
 /// The conversation with one app server about one turn.
@@ -21,6 +21,12 @@ pub struct Protocol {
     model: Option<String>,
     effort: Option<String>,
     access: Access,
+    /// Whether it asks leave.
+    asks: bool,
+    /// The changes of files that have begun and not ended, by their items.
+    changes: BTreeMap<String, Value>,
+    /// What was asked and is not answered: the ids of the requests, as they came.
+    wanted: BTreeMap<String, Value>,
     thread: Option<String>,
     turn: Option<String>,
     transcript: Option<String>,
@@ -53,6 +59,9 @@ impl Protocol {
             model: asked.harness.model.clone(),
             effort: asked.harness.effort.clone(),
             access: asked.access.clone(),
+            asks: asked.asks,
+            changes: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             thread: None,
             turn: None,
             transcript: None,
@@ -65,9 +74,21 @@ impl Protocol {
         }
     }
 
+    /// The approvals that are asked for: all, or none.
+    fn approvals(&self) -> &'static str {
+        if self.asks { "untrusted" } else { "never" }
+    }
+
+    /// The thread itself is begun read only: one that may write has Codex trust the project, with what the
+    /// project's own `.codex/` says of rules, servers and hooks. What the turn may do comes with the turn.
+    ///
+    /// # Source
+    /// Codex CLI 0.169.0, measured both ways.
     fn begin(&self) -> String {
-        let sandbox = super::sandbox_word(self.access.sandbox);
-        let mut params = json!({ "cwd": self.cwd, "approvalPolicy": "never", "sandbox": sandbox });
+        let sandbox = super::sandbox_word(SandboxMode::ReadOnly);
+        let approvals = self.approvals();
+        let mut params =
+            json!({ "cwd": self.cwd, "approvalPolicy": approvals, "sandbox": sandbox });
         if let Some(model) = &self.model {
             params["model"] = json!(model);
         }
@@ -101,7 +122,7 @@ impl Protocol {
         let mut params = json!({
             "threadId": thread,
             "cwd": self.cwd,
-            "approvalPolicy": "never",
+            "approvalPolicy": self.approvals(),
             "sandboxPolicy": policy,
             "input": [{ "type": "text", "text": self.prompt }],
         });
@@ -199,13 +220,38 @@ impl Protocol {
         }
     }
 
+    /// What Codex asks of us.
+    fn requested(&mut self, id: &Value, method: &str, params: &Value) -> Heard {
+        let changes = params["itemId"].as_str().and_then(|item| self.changes.get(item));
+        let want = match method {
+            "item/commandExecution/requestApproval" => leave::of_command(params, &self.cwd),
+            "item/fileChange/requestApproval" => leave::of_changes(params, changes, &self.cwd),
+            _ => return Heard { send: json_rpc::unknown(id, method), ..Heard::default() },
+        };
+        let busy = !self.open.is_empty();
+        // Nothing is asked under `never`; whatever asks all the same is told no.
+        if !self.asks {
+            let send = json_rpc::reply(id, &json!({ "decision": "decline" }));
+            return Heard { send, busy, ..Heard::default() };
+        }
+        let want = crate::harness::Want { id: id.to_string(), ..want };
+        self.wanted.insert(want.id.clone(), id.clone());
+        Heard { wants: vec![want], busy, ..Heard::default() }
+    }
+
     fn item(&mut self, method: &str, item: &Value) -> Heard {
         let id = item["id"].as_str().unwrap_or_default();
         let ended = method == "item/completed";
         if ended {
             self.open.remove(id);
-        } else if items::takes_long(item) {
-            self.open.insert(id.to_owned());
+            self.changes.remove(id);
+        } else {
+            if items::takes_long(item) {
+                self.open.insert(id.to_owned());
+            }
+            if item["type"] == "fileChange" {
+                self.changes.insert(id.to_owned(), item["changes"].clone());
+            }
         }
         if ended && item["type"] == "agentMessage" && self.outcome.is_none() {
             self.text = item["text"].as_str().map(str::to_owned);
@@ -285,16 +331,7 @@ impl Codec for Protocol {
         match json_rpc::read(line) {
             Message::Reply { id, result } => self.replied(id, result),
             Message::Notification { method, params } => self.notified(&method, &params),
-            // Nothing is asked under `never`; whatever asks all the same is told no.
-            Message::Request { id, method, .. } => {
-                let send = match method.as_str() {
-                    "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => {
-                        json_rpc::reply(&id, &json!({ "decision": "decline" }))
-                    }
-                    _ => json_rpc::unknown(&id, &method),
-                };
-                Heard { send, ..Heard::default() }
-            }
+            Message::Request { id, method, params } => self.requested(&id, &method, &params),
             Message::Noise => Heard { sign: Sign::Waiting, ..Heard::default() },
         }
     }
@@ -310,6 +347,19 @@ impl Codec for Protocol {
             "input": [{ "type": "text", "text": text }],
         });
         Some(json_rpc::request(STEER, "turn/steer", &params))
+    }
+
+    fn give_leave(&mut self, id: &str, leave: &Leave) -> String {
+        let Some(id) = self.wanted.remove(id) else { return String::new() };
+        let (decision, said) = match leave {
+            Leave::Given => ("accept", String::new()),
+            // It tells its model no more than that.
+            Leave::Denied(why) => {
+                let why = why.as_deref().map(|why| format!("{DENIED} {why}"));
+                ("decline", why.and_then(|why| self.steer(&why)).unwrap_or_default())
+            }
+        };
+        json_rpc::reply(&id, &json!({ "decision": decision })) + &said
     }
 
     fn leave_off(&mut self) -> Option<String> {
@@ -373,6 +423,9 @@ impl Tokens {
         }
     }
 }
+
+/// Before what a person said to a denial.
+const DENIED: &str = "What you asked leave for was denied:";
 
 /// Notifications that are not sent to us: what they say comes again, whole.
 const UNHEARD: [&str; 6] = [

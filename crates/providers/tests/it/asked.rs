@@ -50,6 +50,7 @@ impl Ask {
             session_cost: self.cost,
             session_usage: &self.usage,
             access: &self.access,
+            asks: false,
             has_login: true,
             has_variable: &|_| false,
         })

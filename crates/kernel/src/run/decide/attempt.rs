@@ -1,8 +1,8 @@
 //! Work that cannot be used yet: feedback, another attempt, and the bound on attempts.
 
 use super::Batch;
-use crate::ids::{ArtifactName, Role, TurnId, VisitId};
-use crate::plan::OnLimit;
+use crate::ids::{ArtifactName, Digest, Role, TurnId, VisitId};
+use crate::plan::{OnInterrupt, OnLimit};
 use crate::run::event::Event;
 use crate::run::facts::{
     CheckResult, Evidence, Feedback, Finding, FindingState, InterruptCause, SnapshotId, Stop,
@@ -10,6 +10,7 @@ use crate::run::facts::{
 };
 use crate::run::harness::{FailureClass, Remedy};
 use crate::run::hold::Hold;
+use crate::run::permission::{self, Wanted};
 use crate::run::state::{Run, Visit, is_required, required_writes};
 
 /// Whether the present role has used up its attempts.
@@ -102,6 +103,23 @@ pub(super) fn hold(batch: &mut Batch, pause: Hold) {
         on_limit => on_limit,
     };
     batch.push(Event::RunHeld { hold: Hold { on_limit, ..pause } });
+}
+
+/// A turn stands still until a person has said whether it may: it goes on in its conversation then,
+/// whatever its step says of interruptions.
+pub(super) fn permission_wanted(
+    batch: &mut Batch,
+    turn: TurnId,
+    wanted: &Wanted,
+    used: Vec<Digest>,
+    evidence: Evidence,
+    tree: Option<SnapshotId>,
+) {
+    let question = permission::question(&turn, wanted, used);
+    let (cause, then) = (InterruptCause::Permission, OnInterrupt::Resume);
+    let Evidence { usage, took_ms, .. } = evidence;
+    batch.push(Event::TurnInterrupted { turn, cause, tree, then, usage, took_ms });
+    batch.push(Event::QuestionAsked { question });
 }
 
 /// Whether the answer before, of the same attempts, was malformed as well: an answer is repaired once.

@@ -8,6 +8,7 @@ use crate::run::facts::{
     Attached, Finding, InterruptCause, Provider, Raise, Ref, ResumeCause, Said, SnapshotId, Stop,
 };
 use crate::run::input::Input;
+use crate::run::permission::{Leave, Permission};
 use crate::run::state::{Lifecycle, Phase};
 use crate::run::{Question, QuestionKind};
 
@@ -84,6 +85,16 @@ pub(super) fn answer(
         _ => return Err(Refusal::NotWaiting),
     };
     let text = text.trim().to_owned();
+    if let QuestionKind::Permission { turn, wanted, .. } = question.kind {
+        let Some((leave, note)) = Leave::read(&text) else {
+            return Err(Refusal::NotAChoice { choices: question.choices });
+        };
+        batch.push(Event::AnswerAccepted { answer, tag: None });
+        let permission = Box::new(Permission { wanted: *wanted, leave, note });
+        batch.push(Event::PermissionAnswered { turn, permission });
+        onward::go_on(batch);
+        return Ok(());
+    }
     if !question.choices.is_empty() && !question.choices.contains(&text) {
         return Err(Refusal::NotAChoice { choices: question.choices });
     }
@@ -92,9 +103,10 @@ pub(super) fn answer(
             outside::answered(batch, visit, &question.shown, answer, &text, findings);
             return Ok(());
         }
-        QuestionKind::Route { .. } | QuestionKind::Child { .. } | QuestionKind::Code { .. } => {
-            answer
-        }
+        QuestionKind::Route { .. }
+        | QuestionKind::Child { .. }
+        | QuestionKind::Code { .. }
+        | QuestionKind::Permission { .. } => answer,
         QuestionKind::Interrupted { .. } | QuestionKind::Edited { .. } => Batch::answer_text(text),
     };
     batch.push(Event::AnswerAccepted { answer, tag: None });
@@ -227,9 +239,10 @@ pub(super) fn stop(batch: &mut Batch, cause: InterruptCause, tree: Option<Snapsh
     }
     let stop = match cause {
         InterruptCause::Signal(signal) => Stop::Signal { signal },
-        InterruptCause::OwnerLost | InterruptCause::Cancelled | InterruptCause::Stopped => {
-            Stop::Error { message: "the owner stopped".to_owned() }
-        }
+        InterruptCause::OwnerLost
+        | InterruptCause::Cancelled
+        | InterruptCause::Stopped
+        | InterruptCause::Permission => Stop::Error { message: "the owner stopped".to_owned() },
     };
     if let Some(turn) = batch.running_turn() {
         interrupt(batch, turn, cause, tree);
@@ -260,7 +273,7 @@ pub(super) fn interrupt(
         OnInterrupt::Restart if base.is_none() || tree.is_none() => OnInterrupt::Ask,
         then => then,
     };
-    batch.push(Event::TurnInterrupted { turn, cause, tree, then });
+    batch.push(Event::TurnInterrupted { turn, cause, tree, then, usage: None, took_ms: 0 });
 }
 
 /// The question of a visit that waits for a person's decision about an interrupted turn.

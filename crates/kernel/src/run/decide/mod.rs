@@ -101,6 +101,8 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::SessionKnown { .. }
         | Input::TurnEnded { .. }
         | Input::SaidDelivered { .. }
+        | Input::PermissionWanted { .. }
+        | Input::PermissionAnswered { .. }
         | Input::TurnHeld { .. }) => of_a_turn(batch, of_turn),
         Input::CallbackAsked { turn, n, key, ask, child } => {
             calls::asked(batch, turn, n, key, ask, child.map(|child| *child));
@@ -134,20 +136,8 @@ fn answered(batch: &mut Batch, input: Input) {
                 route::take(batch, None, &tag, exit, &[]);
             }
         }
-        Input::TreeRestored { turn, kept } => {
-            if let Some(Phase::Restoring { turn: at, to, .. }) = batch.phase_of(&turn.visit)
-                && *at == turn
-            {
-                let to = to.clone();
-                batch.push(Event::TreeRestored { visit: turn.visit, to, kept });
-            }
-        }
-        Input::RestoreRefused { turn, tree, changed } => {
-            if matches!(batch.phase_of(&turn.visit), Some(Phase::Restoring { turn: at, .. }) if *at == turn)
-            {
-                batch.push(Event::RestoreRefused { turn, tree, changed });
-                onward::go_on(batch);
-            }
+        of_tree @ (Input::TreeRestored { .. } | Input::RestoreRefused { .. }) => {
+            of_the_tree(batch, of_tree);
         }
         of_child @ (Input::ChildrenPlanned { .. }
         | Input::ChildRested { .. }
@@ -165,6 +155,28 @@ fn answered(batch: &mut Batch, input: Input) {
         | Input::Stop { .. }
         | Input::Stuck { .. }
         | Input::PolicyRefused { .. } => {}
+    }
+}
+
+/// What became of a tree that was to be put back.
+fn of_the_tree(batch: &mut Batch, input: Input) {
+    match input {
+        Input::TreeRestored { turn, kept } => {
+            if let Some(Phase::Restoring { turn: at, to, .. }) = batch.phase_of(&turn.visit)
+                && *at == turn
+            {
+                let to = to.clone();
+                batch.push(Event::TreeRestored { visit: turn.visit, to, kept });
+            }
+        }
+        Input::RestoreRefused { turn, tree, changed } => {
+            if matches!(batch.phase_of(&turn.visit), Some(Phase::Restoring { turn: at, .. }) if *at == turn)
+            {
+                batch.push(Event::RestoreRefused { turn, tree, changed });
+                onward::go_on(batch);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -220,6 +232,17 @@ fn of_a_turn(batch: &mut Batch, input: Input) {
             if batch.turning(&turn).is_some() && !batch.run.said.is_empty() =>
         {
             batch.push(Event::SaidDelivered { turn });
+        }
+        Input::PermissionWanted { turn, wanted, used, evidence, tree }
+            if batch.turning(&turn).is_some() =>
+        {
+            attempt::permission_wanted(batch, turn, &wanted, used, evidence, tree);
+        }
+        Input::PermissionAnswered { turn, n, permission }
+            if batch.turning(&turn).is_some()
+                && batch.run.visit.as_ref().is_some_and(|it| it.permissions.answered == n) =>
+        {
+            batch.push(Event::PermissionAnswered { turn, permission: Box::new(permission) });
         }
         Input::TurnHeld { turn, hold } => {
             if matches!(batch.turning(&turn), Some(Phase::Turning { process: None, .. })) {

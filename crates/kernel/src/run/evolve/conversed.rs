@@ -41,6 +41,19 @@ impl Run {
         }
     }
 
+    /// What a turn spent that was cut off, as far as it is known.
+    pub(super) fn spent_in_vain(&mut self, turn: &TurnId, usage: Option<&Usage>, took_ms: u64) {
+        if turn.role.is_code() || (usage.is_none() && took_ms == 0) {
+            return;
+        }
+        let session = self.visit.as_ref().and_then(Visit::session).map(|it| it.key.clone());
+        let conversation = session.and_then(|key| self.sessions.get_mut(&key));
+        if let (Some(conversation), Some(usage)) = (conversation, usage) {
+            conversation.usage.add(usage);
+        }
+        self.spend(|spent| spent.add_in_vain(usage, took_ms));
+    }
+
     /// What the visit's conversations are put back to, should the present tree be.
     pub(super) fn note_checkpoints(&mut self) {
         let checkpoints = self.visit.as_ref().map(|visit| self.checkpoints_of(&visit.id));

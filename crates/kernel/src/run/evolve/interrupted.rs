@@ -80,6 +80,10 @@ impl Run {
                 visit.phase = visit.next_of(turn.role);
             });
         }
+        // What was answered is an event of its own, and the turn is on its way already.
+        if let QuestionKind::Permission { .. } = &question.kind {
+            return;
+        }
         if let QuestionKind::Child { branch, .. } = &question.kind {
             self.call_cut();
             return self.child_answered(branch, answer);

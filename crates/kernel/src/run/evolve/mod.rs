@@ -15,11 +15,12 @@ use crate::run::conversation::Conversation;
 use crate::run::effect::TurnCause;
 use crate::run::event::Event;
 use crate::run::facts::{
-    Baseline, CheckResult, Feedback, Finding, Process, Provider, Raise, Ref, SessionUse,
-    SnapshotId, TurnResult,
+    Baseline, CheckResult, Feedback, Finding, Process, Provider, QuestionKind, Raise, Ref,
+    SessionUse, SnapshotId, TurnResult,
 };
 use crate::run::harness::{Remedy, Usage};
 use crate::run::hold::Hold;
+use crate::run::permission::Permissions;
 use crate::run::state::{Entry, Lifecycle, Phase, Place, Run, Visit};
 
 impl Run {
@@ -54,9 +55,11 @@ impl Run {
                 self.conversed(result, checkpoint.as_deref(), usage.as_ref());
                 self.turn_ended(turn, result, usage.as_ref(), *took_ms);
             }
-            Event::TurnInterrupted { turn, cause, tree, then } => {
+            Event::TurnInterrupted { turn, cause, tree, then, usage, took_ms } => {
+                self.spent_in_vain(turn, usage.as_ref(), *took_ms);
                 self.turn_interrupted(turn, cause, tree.as_ref(), *then);
             }
+            Event::PermissionAnswered { .. } => self.permission_answered(event),
             Event::TreeRestored { .. } => self.tree_restored(),
             Event::RestoreRefused { turn, changed, .. } => self.restore_refused(turn, changed),
             Event::ChecksEnded { checks, findings, .. } => self.checks_ended(checks, findings),
@@ -64,6 +67,9 @@ impl Run {
             Event::AttemptRejected { turn, feedback } => self.attempt_rejected(turn, feedback),
             Event::ArtifactsAccepted { .. } | Event::MergeApplied { .. } => {}
             Event::QuestionAsked { question } => {
+                if let QuestionKind::Permission { used, .. } = &question.kind {
+                    self.permissions_used(used);
+                }
                 self.lifecycle = Lifecycle::Waiting(question.clone());
             }
             Event::AnswerAccepted { answer, tag } => self.answer_accepted(answer, tag.as_ref()),
@@ -220,6 +226,7 @@ impl Run {
             calling: None,
             asked_children: 0,
             leaving: None,
+            permissions: Permissions::default(),
         });
     }
 
@@ -299,7 +306,10 @@ impl Run {
             self.spend(|spent| spent.add(usage, took_ms));
         }
         let hooked = self.current_step().is_some_and(|it| it.hooks.after_producer.is_some());
-        self.with_visit(|visit| visit.calling = None);
+        self.with_visit(|visit| {
+            visit.calling = None;
+            visit.permissions = Permissions::default();
+        });
         self.with_visit(|visit| match result {
             TurnResult::Completed { .. } if turn.role == Role::Producer => {
                 visit.phase =

@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 const TABLE: &str = include_str!("../../codex/contract.txt");
 
 /// The sources that read and make the protocol's messages.
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     include_str!("../../../src/codex/protocol.rs"),
     include_str!("../../../src/codex/items.rs"),
     include_str!("../../../src/codex/failure.rs"),
+    include_str!("../../../src/codex/leave.rs"),
 ];
 
 /// Words of the sources that are not the protocol's.
@@ -196,6 +197,7 @@ fn what_the_codec_sends_fits_the_installed_codex() {
                 session_cost: 0,
                 session_usage: &Usage::default(),
                 access: &access,
+                asks: false,
                 has_login: true,
                 has_variable: &|_| false,
             });
