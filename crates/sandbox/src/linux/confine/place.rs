@@ -35,6 +35,21 @@ pub(super) fn memory(mode: Mode) -> io::Result<OwnedFd> {
     new("tmpfs", &[("mode", &format!("{:o}", mode.as_raw_mode()))], NO_SUID_NO_DEV)
 }
 
+/// The same, which holds no more than these bytes, and names in proportion.
+///
+/// # Source
+/// Linux, `Documentation/filesystems/tmpfs.rst`: names take memory of their own, which `size` does not count.
+pub(super) fn bounded_memory(mode: Mode, bytes: u64) -> io::Result<OwnedFd> {
+    let names = (bytes / BYTES_A_NAME).max(FEWEST_NAMES);
+    let (mode, names, bytes) =
+        (format!("{:o}", mode.as_raw_mode()), names.to_string(), bytes.to_string());
+    let options = [("mode", &*mode), ("size", &*bytes), ("nr_inodes", &*names)];
+    new("tmpfs", &options, NO_SUID_NO_DEV)
+}
+
+const BYTES_A_NAME: u64 = 4096;
+const FEWEST_NAMES: u64 = 16 << 10;
+
 /// A new file system with these options, not attached yet.
 pub(super) fn new(
     kind: &str,
