@@ -1,16 +1,15 @@
 //! A program of a run in its sandbox: the policy that binds it compiled, its launch confined.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::{Bounds, Step, Validation};
-use botpipe_sandbox::{Containment, Launch};
+use botpipe_sandbox::Launch;
 
 use serde_json::{Value, json};
 
 use super::Trouble;
-use crate::confine::canary::{self, Seen};
+use crate::confine::canary::{self, Grounded, Seen};
 use crate::confine::guard::Guard;
 use crate::confine::site::{Needs, of_run};
 use crate::confine::whole::{Compiled, Surroundings, compile};
@@ -110,27 +109,13 @@ pub(super) fn prove(
     }
     let (site, compiled) = compiled(driver, &holds, role, view, needs)?;
     let state = driver.desk.layout.botpipe();
-    let guard = Guard::stand(&compiled, Some(&state), Arc::new(|_| {}));
-    let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
-    let launch = Launch {
-        program: PathBuf::new(),
-        args: Vec::new(),
-        cwd: site.workspace.clone(),
-        env: Vec::new(),
-        containment: Containment::Namespace,
-        stage1: driver.parts.stage1.clone(),
-        mark: None,
-        confinement: compiled.confinement.clone(),
-    };
-    let canaries = match &compiled.confinement {
-        Some(_) => canary::fly(&compiled, &holds, &site, &launch),
-        None => Ok(Vec::new()),
-    };
-    drop(guard);
-    let canaries = canaries.map_err(|error| match error {
+    let stage1 = driver.parts.stage1.clone();
+    let canaries = canary::send(&compiled, &holds, &site, (Some(&state), stage1));
+    let canaries = canaries.map_err(|why| match why {
+        Grounded::Guard(error) => Trouble::stuck(format!("set the sandbox up: {error}")),
         // Nothing of the machine is missing.
-        botpipe_sandbox::Error::NoStage1 => Trouble::stuck(error),
-        error => Trouble::Refused {
+        Grounded::Sandbox(error @ botpipe_sandbox::Error::NoStage1) => Trouble::stuck(error),
+        Grounded::Sandbox(error) => Trouble::Refused {
             message: format!(
                 "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
                  `sandbox_mode: danger_full_access` with `network: full` permits the run without one"

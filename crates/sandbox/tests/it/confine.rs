@@ -291,13 +291,13 @@ fn canaries_tell_what_is_open_and_what_is_not() {
         Probe::Process(std::process::id()),
         Probe::Namespace,
         Probe::Family(40),
+        Probe::Listen,
     ]);
     let (denied, read_only, refused, missing, closed) =
         (Err(13), Err(30), Err(111), Err(2), Err(1));
-    let expected = [denied, Ok(()), Ok(()), read_only, refused, missing, closed, closed];
+    let expected = [denied, Ok(()), Ok(()), read_only, refused, missing, closed, closed, Ok(())];
     assert_eq!(answers.unwrap(), expected);
     assert_eq!(fs::read_dir(host.path("work/src")).unwrap().count(), 1);
-}
     let silent = Confinement { no_listening: true, ..files(host.usual()) };
     if botpipe_sandbox::landlock().is_some_and(|abi| abi >= 4) {
         let answers = host.launch(silent, "").probe(&[Probe::Listen]);
@@ -338,3 +338,4 @@ fn folders_in_memory_are_full_at_their_bound() {
         assert!(!Path::new(folder).join(&name).exists(), "{folder}");
     }
     assert!(!host.path("work/src").join(&name).exists());
+}
