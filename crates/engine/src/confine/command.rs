@@ -62,6 +62,9 @@ pub enum NotRun {
         source: io::Error,
     },
     /// The command could not be executed.
+    /// The workspace is none.
+    #[error(transparent)]
+    Place(#[from] crate::workspace::Error),
     #[error("{source}")]
     Program {
         /// There is none of that name.
@@ -120,6 +123,9 @@ impl Command {
             own_policy: true,
             ..Surroundings::default()
         };
+        if workspace.parent().is_none() {
+            return Err(crate::workspace::Error::Root.into());
+        }
         let compiled = compile(&self.policy, &site, &surroundings)?;
         let open = compiled.files.iter().flat_map(|files| &files.gaps);
         for gap in open.filter(|gap| gap.control == "allow_write") {
