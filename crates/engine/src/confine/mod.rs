@@ -7,7 +7,7 @@ pub(crate) mod denied;
 mod git;
 pub(crate) mod guard;
 mod hints;
-mod home;
+pub(crate) mod home;
 mod host;
 #[cfg(test)]
 mod laws;
