@@ -38,6 +38,7 @@ mod real_faults;
 mod real_locked;
 mod record;
 mod record_below;
+mod refused;
 mod resumed;
 mod rpc;
 mod runs;

@@ -16,6 +16,7 @@ mod order;
 mod paths;
 mod placeholders;
 mod protected;
+pub(crate) mod refused;
 pub(crate) mod report;
 mod scan;
 pub(crate) mod site;

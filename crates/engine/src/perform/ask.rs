@@ -20,6 +20,7 @@ use super::confined::{Confined, Program, Refusals, confine, tell};
 use super::hold;
 use super::turn::{Activity, SIGTERM, end_of, millis};
 use crate::confine::View;
+use crate::confine::refused::Told;
 use crate::confine::site::Needs;
 use crate::driver::Driver;
 use crate::harness::{self, Kind};
@@ -81,15 +82,24 @@ pub(super) fn ask(
     let log = Activity::create(driver, &turn)?;
     let stop = driver.stop;
     let failed = driver.current_visit()?.attempts;
-    let mut listener =
-        Listener { driver, turn: &turn, codec: codec.as_mut(), token, log, trouble: None };
+    let mut listener = Listener {
+        driver,
+        turn: &turn,
+        codec: codec.as_mut(),
+        token,
+        log,
+        refusals,
+        trouble: None,
+    };
     let ended = process::run(spec, &mut listener, stop);
     let (log, trouble) = (listener.log, listener.trouble);
+    let mut refusals = listener.refusals;
+    refusals.hear(&[&ended.stderr]);
     if let Some(trouble) = trouble {
         return Err(trouble);
     }
     let Some(end) = end_of(&ended.how) else { return Err(Trouble::Stopped) };
-    for sentence in tell(driver, &refusals) {
+    for Told { sentence, .. } in tell(driver, &refusals) {
         log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
     }
     let stderr = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
@@ -278,6 +288,7 @@ struct Listener<'d, 'a, 't> {
     /// The conversation that was asked for.
     token: Option<&'t str>,
     log: Activity,
+    refusals: Refusals,
     trouble: Option<Trouble>,
 }
 
@@ -297,6 +308,7 @@ impl Watch for Listener<'_, '_, '_> {
             return Reply { waits: true, ..Reply::default() };
         }
         let heard = self.codec.hear(line);
+        self.refusals.hear_message(line);
         if heard.sign == Sign::Passing {
             self.log.alive();
         } else {
