@@ -91,7 +91,6 @@ fn the_line_that_is_told_permits_what_is_narrowed_or_hidden() {
 
 /// Many programs in many words; each is told of once.
 #[test]
-#[expect(clippy::print_stderr, reason = "what was not tested must be seen")]
 fn every_program_is_understood() {
     let place = Place::new();
     place.write("src/b", "");
@@ -122,7 +121,7 @@ fn every_program_is_understood() {
 #[test]
 fn another_reason_is_told_by_nobody() {
     let place = Place::new();
-    fs::set_permissions(place.write("closed", ""), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.write("closed", ""), fs::Permissions::from_mode(0o0)).unwrap();
     let script = "cat closed; cat none; cat /etc/none; echo x > /tmp/none/x; echo x > none/x; \
                   echo \"no such: Read-only file system\" >&2; echo 'cat: src: Permission denied' >&2";
     let said = sandbox(&place, "{}\n", script);

@@ -35,7 +35,9 @@ pub(super) struct Refusals {
 impl Refusals {
     /// Looks through what it printed.
     pub(super) fn hear(&mut self, printed: &[&Output]) {
-        printed.iter().for_each(|output| self.add(complaints(&output.text)));
+        for output in printed {
+            self.add(complaints(&output.text));
+        }
     }
 
     /// Looks through a message of a harness.

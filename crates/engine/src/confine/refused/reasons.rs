@@ -1,7 +1,7 @@
 //! The sentences: what was refused, by which control, and the line of policy that would permit it.
 
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use botpipe_kernel::plan::SandboxMode;
 
@@ -123,7 +123,7 @@ impl Reasons {
         }
         let inside = path.strip_prefix(&self.site.workspace).ok()?;
         let steers = protected::names().any(|name| inside.starts_with(name));
-        let mut parts = inside.components().map(|part| part.as_os_str());
+        let mut parts = inside.components().map(Component::as_os_str);
         let git = parts.any(|part| part == ".git")
             && parts.next().is_some_and(|part| {
                 ["config", "config.worktree", "hooks"].iter().any(|it| part == *it)

@@ -75,8 +75,8 @@ impl World {
     }
 }
 
-fn list(texts: &[&str]) -> Option<Vec<String>> {
-    Some(texts.iter().map(|text| (*text).to_owned()).collect())
+fn list(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 const READ_ONLY: &str = "Read-only file system";
@@ -97,7 +97,7 @@ fn a_write_is_permitted_by_the_list_with_its_place() {
     }
     let told = world.says(&policy, &format!("rm: cannot remove 'BASE/beside/file': {READ_ONLY}"));
     assert!(told.contains("`allow_write: [., BASE/beside]` permits it"), "{told}");
-    let policy = Policy { allow_write: list(&["docs"]), ..Policy::default() };
+    let policy = Policy { allow_write: Some(list(&["docs"])), ..Policy::default() };
     let told = world.says(&policy, &format!("mkdir: cannot create directory ‘out’: {READ_ONLY}"));
     assert_eq!(told, "`out` is not written: it is read only; `allow_write: [docs, .]` permits it");
     let told = world.says(&policy, &format!("bash: line 1: src/main: {READ_ONLY}"));
@@ -105,7 +105,7 @@ fn a_write_is_permitted_by_the_list_with_its_place() {
     let policy = Policy { sandbox_mode: Some(SandboxMode::ReadOnly), ..Policy::default() };
     let told = world.says(&policy, &format!("bash: line 1: src/main: {READ_ONLY}"));
     assert!(told.ends_with("read only; `sandbox_mode: workspace_write` permits it"), "{told}");
-    let policy = Policy { allow_write: list(&["docs"]), ..Policy::default() };
+    let policy = Policy { allow_write: Some(list(&["docs"])), ..Policy::default() };
     let message = format!("bash: line 1: src/main: {READ_ONLY}");
     let told = world.told(View::Kept, &policy, true, &message);
     assert!(told.contains("[docs, src/main]` in `ci.yaml`, which narrows it, permits"), "{told}");
@@ -117,7 +117,7 @@ fn what_no_policy_permits_is_said_to_be_that() {
     let policy = Policy::default();
     for path in [".git/hooks/pre-commit", ".claude/settings.json", "workflows/x"] {
         let told = world.says(
-            &Policy { allow_write: list(&["docs"]), ..Policy::default() },
+            &Policy { allow_write: Some(list(&["docs"])), ..Policy::default() },
             &format!("sh: 1: cannot create {path}: {READ_ONLY}"),
         );
         assert!(told.ends_with("no policy permits it; write it yourself"), "{told}");
@@ -139,14 +139,14 @@ fn what_no_policy_permits_is_said_to_be_that() {
 #[test]
 fn a_hidden_file_is_permitted_by_leaving_it_out() {
     let world = World::new();
-    let policy = Policy { deny_read: list(&[".env", "docs/**"]), ..Policy::default() };
+    let policy = Policy { deny_read: Some(list(&[".env", "docs/**"])), ..Policy::default() };
     let told = world.says(&policy, "cat: .env: Permission denied");
     assert_eq!(
         told,
         "`.env` is not read: `deny_read: .env` hides it; `deny_read: ['docs/**']` permits it"
     );
     // In a view of its own the name does not exist.
-    let policy = Policy { allow_write: list(&["docs"]), ..policy };
+    let policy = Policy { allow_write: Some(list(&["docs"])), ..policy };
     let told = world.says(&policy, "cat: .env: No such file or directory");
     assert!(told.starts_with("`.env` is not read: `deny_read: .env` hides it"), "{told}");
     let told = world.says(&policy, "cat: BASE/home/.ssh/id: No such file or directory");
@@ -160,10 +160,10 @@ fn a_hidden_file_is_permitted_by_leaving_it_out() {
 #[test]
 fn another_reason_is_no_refusal() {
     let world = World::new();
-    let policy = Policy { deny_read: list(&[".env"]), ..Policy::default() };
+    let policy = Policy { deny_read: Some(list(&[".env"])), ..Policy::default() };
     let closed = world.folder.path().join("w/closed");
     fs::write(&closed, "").unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
     for message in [
         "cat: closed: Permission denied",
         "cat: BASE/beside/file: Permission denied",

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags};
 
 use super::super::sys;
@@ -147,17 +147,7 @@ impl Tree {
             Ok(folder) => Mode::from_raw_mode(rustix::fs::fstat(folder)?.st_mode),
             Err(_) => Mode::from_raw_mode(0o755),
         };
-        attach(self.folder(mode)?.as_fd(), place.as_fd())
-    }
-
-    /// An empty folder in the memory that all share, not attached yet.
-    pub(super) fn folder(&self, mode: Mode) -> io::Result<OwnedFd> {
-        let path = format!("/over/{}", sys::counted());
-        rustix::fs::mkdirat(CWD, &*path, Mode::from_raw_mode(0o700))?;
-        rustix::fs::chmodat(CWD, &*path, mode, AtFlags::empty())?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::openat(CWD, &*path, flags, Mode::empty())?;
-        copy_of(folder.as_fd(), NO_SUID_NO_DEV)
+        attach(place::folder(mode)?.as_fd(), place.as_fd())
     }
 
     fn lay_copy(&self, path: &Path, attributes: MountAttrFlags) -> io::Result<()> {

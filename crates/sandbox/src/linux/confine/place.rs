@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 use super::super::sys;
@@ -49,6 +49,16 @@ pub(super) fn bounded_memory(mode: Mode, bytes: u64) -> io::Result<OwnedFd> {
 
 const BYTES_A_NAME: u64 = 4096;
 const FEWEST_NAMES: u64 = 16 << 10;
+
+/// An empty folder in the memory that all of the program's folders share, not attached yet.
+pub(super) fn folder(mode: Mode) -> io::Result<OwnedFd> {
+    let path = format!("/over/{}", sys::counted());
+    rustix::fs::mkdirat(CWD, &*path, Mode::from_raw_mode(0o700))?;
+    rustix::fs::chmodat(CWD, &*path, mode, AtFlags::empty())?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(CWD, &*path, flags, Mode::empty())?;
+    copy_of(folder.as_fd(), NO_SUID_NO_DEV)
+}
 
 /// A new file system with these options, not attached yet.
 pub(super) fn new(
