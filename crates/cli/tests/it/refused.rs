@@ -89,6 +89,32 @@ fn the_line_that_is_told_permits_what_is_narrowed_or_hidden() {
     }
 }
 
+/// What lies where programs have folders of their own: by the operator's grant, or a list that names it.
+#[test]
+fn the_line_that_is_told_permits_what_is_not_seen() {
+    let place = Place::new();
+    let home = tempfile::tempdir().unwrap();
+    let note = home.path().canonicalize().unwrap().join("note");
+    fs::write(&note, "the note").unwrap();
+    let say = |policy: &str, granted: Option<&str>| {
+        place.write("policy.yaml", policy);
+        let script = format!("cat {}", note.display());
+        let args = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", &script];
+        let mut command = place.command(&args);
+        command.env("HOME", home.path()).env_remove("BOTPIPE_ALLOW_WRITE");
+        command.envs(granted.map(|path| ("BOTPIPE_ALLOW_READ", path)));
+        crate::place::said(&command.output().unwrap())
+    };
+    let said = say("{}\n", None);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    let grant = sentence.split_once("; `BOTPIPE_ALLOW_READ=").unwrap().1;
+    let grant = grant.split_once("` in Botpipe's own environment permits it").unwrap().0;
+    assert_eq!(say("{}\n", Some(grant)).ends(0).out, "the note");
+    let said = say("allow_read: [.]\n", None);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert_eq!(say(&permits(sentence), None).ends(0).out, "the note");
+}
+
 /// Many programs in many words; each is told of once.
 #[test]
 fn every_program_is_understood() {

@@ -73,7 +73,7 @@ impl Reasons {
                  somebody is, and no policy permits that in a workspace; work in a folder without it"
             );
         }
-        let permit = self.with(Control::AllowRead, &self.policy.allow_read, by);
+        let permit = self.to_read(by);
         format!("`{shown}` is not read: it is a secret of this machine; {permit} permits it")
     }
 
@@ -89,7 +89,7 @@ impl Reasons {
         if let Some(sentence) = self.denied_by_name(path) {
             return sentence;
         }
-        let permit = self.with(Control::AllowRead, &self.policy.allow_read, path);
+        let permit = self.to_read(path);
         format!("`{shown}` is not seen: programs have an empty folder there; {permit} permits it")
     }
 
@@ -151,6 +151,15 @@ impl Reasons {
             matches || path.starts_with(absolute(whole, &self.site))
         };
         list.iter().find(means).cloned()
+    }
+
+    /// A list that has all of the host means what programs are shown of it, and takes nothing more.
+    fn to_read(&self, path: &Path) -> String {
+        let list = &self.policy.allow_read;
+        if list.iter().any(|text| path.starts_with(absolute(text, &self.site))) {
+            return format!("`BOTPIPE_ALLOW_READ={}` in Botpipe's own environment", path.display());
+        }
+        self.with(Control::AllowRead, list, path)
     }
 
     fn mode(&self) -> String {
