@@ -73,4 +73,7 @@ pub struct Bounds {
     pub processes: Option<u64>,
     /// Bytes of a file it writes; beyond, a write fails or ends it by SIGXFSZ.
     pub file_size: Option<u64>,
+    /// Bytes of what it writes to folders in memory, all together; beyond, a write fails (ENOSPC). Never more
+    /// than half of the machine's memory.
+    pub in_memory: Option<u64>,
 }

@@ -12,6 +12,8 @@ pub enum Probe {
     Write(PathBuf),
     /// Connects over TCP.
     Connect(SocketAddr),
+    /// Listens on a TCP port of its loopback.
+    Listen,
     /// Makes a socket of a family of addresses (`AF_…`).
     Family(i32),
     /// Looks for a process by its number as the host counts.
@@ -36,6 +38,7 @@ impl Probe {
             Self::Read(at) => path("read ", at),
             Self::Write(at) => path("write ", at),
             Self::Connect(to) => format!("connect {to}").into(),
+            Self::Listen => "listen -".into(),
             Self::Family(family) => format!("family {family}").into(),
             Self::Process(pid) => format!("process {pid}").into(),
             Self::Namespace => "namespace -".into(),
@@ -54,6 +57,7 @@ impl Probe {
             b"read" => Self::Read(path()),
             b"write" => Self::Write(path()),
             b"connect" => Self::Connect(text.parse().ok()?),
+            b"listen" => Self::Listen,
             b"family" => Self::Family(text.parse().ok()?),
             b"process" => Self::Process(text.parse().ok()?),
             b"namespace" => Self::Namespace,

@@ -24,8 +24,8 @@ use crate::term::output::{printable, tell};
 /// afterwards), and there is no network. The policy of the repository's `botpipe.yaml` and your own
 /// apply as they do to a run. The command has this process's own input and output.
 ///
-/// The file is a mapping with the words of a workflow's `policy`, and `limits`. A refusal of the network is
-/// told on standard error, with the one line that would permit it.
+/// The file is a mapping with the words of a workflow's `policy`, and `limits`. A refusal, of the network or
+/// of a file that the command complains of, is told on standard error, with the one line that would permit it.
 ///
 /// Exit: the command's own code, 128 + N after signal N; 124 beyond one of its `limits`, 125 the sandbox
 /// could not be built or its policy cannot be enforced here, 126 the command cannot be executed, 127 it was

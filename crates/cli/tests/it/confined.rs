@@ -65,15 +65,81 @@ fn what_may_not_be_read_is_in_no_snapshot() {
     place.write("deep/own.key", "a secret that nobody copies");
     place.write("open.txt", "what everybody may see");
     run(&place, "cat deep/own.key > leak 2> refused; cp open.txt made").ends(0);
-    let objects = Command::new("git")
-        .args(["--git-dir", ".botpipe/snapshots.git", "cat-file", "--batch-all-objects", "--batch"])
-        .current_dir(place.path())
-        .output()
-        .unwrap();
-    let objects = String::from_utf8_lossy(&objects.stdout).into_owned();
+    let objects = objects_of(&place);
     assert!(objects.contains("what everybody may see"));
     assert!(!objects.contains("nobody copies"));
     assert_eq!(fs::read_to_string(place.path().join("leak")).unwrap(), "");
+}
+
+/// Work in the home itself, as new users do.
+#[test]
+fn a_home_that_is_the_workspace_keeps_its_secrets() {
+    let place = Place::with("work", WORK);
+    place.write(".ssh/id", "a key that nobody copies");
+    place.write(".netrc", "a password that nobody copies");
+    place.write("open.txt", "what everybody may see");
+    let does =
+        "cat .ssh/id .netrc > leak 2> refused; ls .ssh >> leak 2>> refused; cp open.txt made";
+    let args = ["run", "work", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c"];
+    let mut command = place.command(&[&args[..], &[&agent(does)]].concat());
+    command.env("HOME", place.path()).env_remove("BOTPIPE_ALLOW_WRITE");
+    crate::place::said(&command.output().unwrap()).ends(0);
+    assert_eq!(fs::read_to_string(place.path().join("leak")).unwrap(), "");
+    assert_eq!(fs::read_to_string(place.path().join("made")).unwrap(), "what everybody may see");
+    let kept = fs::read_to_string(place.path().join(".ssh/id")).unwrap();
+    assert_eq!(kept, "a key that nobody copies");
+    let objects = objects_of(&place);
+    assert!(objects.contains("what everybody may see"));
+    assert!(!objects.contains("nobody copies"), "a secret of the home is in a snapshot");
+}
+
+fn objects_of(place: &Place) -> String {
+    let mut git = Command::new("git");
+    git.args(["--git-dir", ".botpipe/snapshots.git"]);
+    git.args(["cat-file", "--batch-all-objects", "--batch"]);
+    let output = git.current_dir(place.path()).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_root_of_all_is_no_workspace() {
+    let place = Place::with("work", WORK);
+    let file = place.path().join("workflows/work.sop.yaml");
+    let sandbox = place.say(&["sandbox", "--workspace", "/", "--", "true"]).ends(125);
+    let run = place.say(&[
+        "run",
+        file.to_str().unwrap(),
+        "x",
+        "--workspace",
+        "/",
+        "--provider",
+        "command",
+        "--",
+        "true",
+    ]);
+    for said in [sandbox, run.ends(2)] {
+        assert!(said.err.contains("`/` cannot be a workspace"), "{said:?}");
+        assert!(said.err.contains("`--workspace /srv/project`"), "{said:?}");
+        assert!(!said.err.contains("/proc"), "{said:?}");
+    }
+}
+
+#[test]
+fn folders_in_memory_hold_as_much_as_the_policy_gives_memory() {
+    let place = Place::new();
+    place.write("policy.yaml", "limits: { memory: 16MiB }\n");
+    let name = format!("botpipe-full-{}", std::process::id());
+    let script = format!(
+        "head -c 12000000 /dev/zero > /tmp/{name} && head -c 12000000 /dev/zero > /dev/shm/{name}"
+    );
+    let args = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", &script];
+    let mut command = place.command(&args);
+    command.env_remove("BOTPIPE_ALLOW_WRITE");
+    let said = crate::place::said(&command.output().unwrap()).ends(1);
+    assert_eq!(said.err.matches("No space left on device").count(), 1, "{said:?}");
+    for folder in ["/tmp", "/dev/shm"] {
+        assert!(!std::path::Path::new(folder).join(&name).exists(), "{folder}");
+    }
 }
 
 #[test]

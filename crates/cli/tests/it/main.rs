@@ -41,6 +41,7 @@ mod real_leave;
 mod real_locked;
 mod record;
 mod record_below;
+mod refused;
 mod resumed;
 mod rpc;
 mod runs;

@@ -88,7 +88,7 @@ impl Reader<'_> {
             return;
         };
         if let Some(entry) = fields.get("name") {
-            let agent = choice(entry, &Agent::ALL, &[], &mut self.report);
+            let agent = choice(entry, &Agent::ALL, &mut self.report);
             layer.agent = agent.map(|value| self.said(entry, value));
         }
         layer.any = self.harness(&mut fields, Section::Any);
@@ -161,7 +161,7 @@ impl Reader<'_> {
         if let Some(entry) = fields.get("on_limit") {
             let words =
                 [("wait", OnLimit::Wait), ("pause", OnLimit::Pause), ("fail", OnLimit::Fail)];
-            let on_limit = choice(entry, &words, &[], &mut self.report);
+            let on_limit = choice(entry, &words, &mut self.report);
             if self.whose == Whose::Repository {
                 self.report.push(
                     Problem::new(

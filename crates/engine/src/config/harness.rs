@@ -88,7 +88,7 @@ impl Reader<'_> {
             && let Some(entry) = fields.get("interface")
         {
             let words = [Interface::AppServer, Interface::Exec].map(|it| (it.as_str(), it));
-            let interface = choice(entry, &words, &[], &mut self.report);
+            let interface = choice(entry, &words, &mut self.report);
             layer.interface = interface.map(|it| self.said(entry, it));
         }
         if let Some(entry) = fields.get("mcp_servers") {

@@ -1,13 +1,16 @@
 //! Canaries: what a policy forbids is tried from inside the finished sandbox, and what it allows as well,
 //! before the first turn under it. Nothing is believed that was not seen to hold.
 
+use std::io;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
-use botpipe_sandbox::{Error, Launch, Network, Probe};
+use botpipe_sandbox::{Containment, Error, Launch, Network, Probe};
 use serde::Serialize;
 
+use super::guard::Guard;
 use super::paths::{absolute, as_far_as_there, is_pattern};
 use super::whole::Compiled;
 use super::{Site, View};
@@ -50,11 +53,46 @@ struct Bird {
     succeeds: bool,
 }
 
-/// Tries a compiled policy from inside of it. `launch` is any launch of the site, confined by it.
+/// Why no canary came back.
+#[derive(Debug)]
+pub(crate) enum Grounded {
+    /// What stands around a program could not be set up.
+    Guard(io::Error),
+    /// The sandbox could not be built, or the canaries did not all come back.
+    Sandbox(Error),
+}
+
+/// Tries a compiled policy from inside of it, with all that stands around a program; nothing where there is
+/// nothing to keep. `state` is a folder of ours, if there is one.
 ///
 /// # Errors
-/// The sandbox could not be built, or the canaries did not all come back.
-pub(crate) fn fly(
+/// No canary came back.
+pub(crate) fn send(
+    compiled: &Compiled,
+    policy: &Resolved,
+    site: &Site,
+    (state, stage1): (Option<&Path>, Option<PathBuf>),
+) -> Result<Vec<Canary>, Grounded> {
+    let guard = Guard::stand(compiled, state, Arc::new(|_| {})).map_err(Grounded::Guard)?;
+    let launch = Launch {
+        program: PathBuf::new(),
+        args: Vec::new(),
+        cwd: site.workspace.clone(),
+        env: Vec::new(),
+        containment: Containment::Namespace,
+        stage1,
+        mark: None,
+        confinement: compiled.confinement.clone(),
+    };
+    let seen = match &compiled.confinement {
+        Some(_) => fly(compiled, policy, site, &launch),
+        None => Ok(Vec::new()),
+    };
+    drop(guard);
+    seen.map_err(Grounded::Sandbox)
+}
+
+fn fly(
     compiled: &Compiled,
     policy: &Resolved,
     site: &Site,
@@ -135,6 +173,7 @@ fn birds(compiled: &Compiled, policy: &Resolved, site: &Site, outside: &TcpListe
             add(Control::DenyWrite, Probe::Write(path), false);
         }
     }
+    add(Control::LocalBinding, Probe::Listen, policy.allow_local_binding);
     let network = compiled.confinement.as_ref().map(|it| &it.network);
     if matches!(network, Some(Network::Own { .. })) {
         if let Ok(address) = outside.local_addr() {
@@ -165,6 +204,7 @@ fn shown(probe: &Probe) -> String {
         Probe::Read(path) => format!("read {}", path.display()),
         Probe::Write(path) => format!("write {}", path.display()),
         Probe::Connect(_) => "connect to a listener on the host".to_owned(),
+        Probe::Listen => "listen on a port of its loopback".to_owned(),
         Probe::Family(family) => format!("make a socket of family {family}"),
         Probe::Process(_) => "see botpipe's own process".to_owned(),
         Probe::Namespace => "make a user namespace".to_owned(),

@@ -1,7 +1,7 @@
 //! A command in the sandbox, outside of any run: for people who want to see what a policy means. The same
 //! code path as a step's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -15,11 +15,12 @@ use botpipe_kernel::plan::Bounds;
 use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 
 use super::Refusal;
-use super::guard::Guard;
+use super::guard::{Guard, Log};
+use super::refused::{Reasons, complaints};
 use super::whole::{Surroundings, compile};
 use crate::environment;
 use crate::policy::{Limit, Resolved, exceeded};
-use crate::process::{Outside as _, StopSwitch};
+use crate::process::{Capture, Outside as _, StopSwitch};
 
 /// A command to run in the sandbox.
 #[derive(Debug)]
@@ -61,6 +62,9 @@ pub enum NotRun {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// The workspace is none.
+    #[error(transparent)]
+    Place(#[from] crate::workspace::Error),
     /// The command could not be executed.
     #[error("{source}")]
     Program {
@@ -90,8 +94,16 @@ impl Command {
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
         botpipe_sandbox::launch_once();
-        let (running, guard) = self.start(told)?;
-        let ended = attend(running, &self.policy.limits, stop, (out, err));
+        let told: Log = Arc::new(told);
+        let Started { running, guard, reasons } = self.start(Arc::clone(&told))?;
+        let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
+        let found = printed.iter().flat_map(|text| complaints(text));
+        let mut known = BTreeSet::new();
+        for found in found.filter_map(|complaint| reasons.as_ref()?.told(&complaint)) {
+            if known.len() < MOST_TOLD && known.insert(found.sentence.clone()) {
+                told(&found.sentence);
+            }
+        }
         drop(guard);
         Ok(ended)
     }
@@ -102,20 +114,20 @@ impl Command {
     /// # Errors
     /// The command was not started.
     pub fn run_unheard(&self) -> Result<Exit, NotRun> {
-        let (mut running, guard) = self.start(|_| {})?;
+        let Started { mut running, guard, .. } = self.start(Arc::new(|_| {}))?;
         drop((running.take_stdin(), running.take_stdout(), running.take_stderr()));
         let (exit, _) = wait(&Mutex::new(running), None);
         drop(guard);
         Ok(exit)
     }
 
-    fn start(
-        &self,
-        told: impl Fn(&str) + Send + Sync + 'static,
-    ) -> Result<(Contained, Guard), NotRun> {
+    fn start(&self, told: Log) -> Result<Started, NotRun> {
         let workspace = self.workspace.canonicalize();
         let workspace = workspace
             .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
+        if workspace.parent().is_none() {
+            return Err(crate::workspace::Error::Root.into());
+        }
         let site = super::site::of_person(workspace.clone(), None);
         let surroundings = Surroundings {
             resolve: self.resolve.clone(),
@@ -127,8 +139,8 @@ impl Command {
         for gap in open.filter(|gap| gap.control == "allow_write") {
             told(&gap.what);
         }
-        let guard =
-            Guard::stand(&compiled, Some(&site.state), Arc::new(told)).map_err(NotRun::Guard)?;
+        let reasons = Reasons::of(&compiled, &self.policy, &site);
+        let guard = Guard::stand(&compiled, Some(&site.state), told).map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
         let variables = {
             // Whoever writes the file runs the command: what he allows passes.
@@ -152,17 +164,30 @@ impl Command {
             _ => NotRun::Sandbox(error),
         })?;
         guard.serve(&mut running).map_err(NotRun::Guard)?;
-        Ok((running, guard))
+        Ok(Started { running, guard, reasons })
     }
 }
 
-/// Carries the streams until the program has ended.
+/// A command that runs, and what stands around it.
+struct Started {
+    running: Contained,
+    guard: Guard,
+    /// Why files are refused to it.
+    reasons: Option<Reasons>,
+}
+
+/// Refusals of files that are told of one command.
+const MOST_TOLD: usize = 50;
+/// Bytes of each stream that are looked through for refusals: its head and its tail.
+const LOOKED_THROUGH: usize = 1 << 20;
+
+/// Carries the streams until the program has ended; how it did, and what it printed, as far as that is kept.
 fn attend(
     mut running: Contained,
     limits: &Bounds,
     stop: &StopSwitch,
     (out, err): (impl io::Write + Send + 'static, impl io::Write + Send + 'static),
-) -> Ended {
+) -> (Ended, Vec<String>) {
     if let Some(mut stdin) = running.take_stdin() {
         // It ends with the process: a read of a terminal cannot be called off.
         std::thread::spawn(move || {
@@ -188,19 +213,19 @@ fn attend(
     });
     let (exit, out_of_time) = wait(&running, limits.wall_ms.map(Duration::from_millis));
     drop(bell);
-    for stream in [stdout, stderr].into_iter().flatten() {
-        drop(stream.join());
-    }
+    let streams = [stdout, stderr].into_iter().flatten();
+    let said: Vec<String> = streams.filter_map(|stream| stream.join().ok()).collect();
     let limit = match exit.beyond {
         _ if out_of_time => Some(Limit::Wall),
         _ if printed.too_much.load(Ordering::Relaxed) => Some(Limit::Output),
         beyond => beyond.map(Limit::from),
     };
-    match (limit, exit.how) {
+    let ended = match (limit, exit.how) {
         (Some(limit), _) => Ended::Exceeded(exceeded(limit, limits)),
         (None, How::Exited(code)) => Ended::Exited(code),
         (None, How::Signalled(signal)) => Ended::Signalled(signal),
-    }
+    };
+    (ended, said)
 }
 
 /// What the program has printed, on both streams.
@@ -269,7 +294,8 @@ fn write_all_of(pipe: &mut io::PipeWriter, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn carry(mut from: io::PipeReader, mut to: impl io::Write, printed: &Printed) {
+fn carry(mut from: io::PipeReader, mut to: impl io::Write, printed: &Printed) -> String {
+    let mut kept = Capture::new(LOOKED_THROUGH);
     let mut buffer = vec![0; 64 << 10];
     while let Ok(size @ 1..) = from.read(&mut buffer) {
         if !printed.may(size) {
@@ -277,5 +303,7 @@ fn carry(mut from: io::PipeReader, mut to: impl io::Write, printed: &Printed) {
         }
         // A reader that is gone does not end the program: it is heard to its end.
         drop(to.write_all(&buffer[..size]).and_then(|()| to.flush()));
+        kept.push(&buffer[..size]);
     }
+    kept.finish().text
 }

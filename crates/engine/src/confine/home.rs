@@ -89,6 +89,16 @@ pub(super) fn secrets(home: Option<&Path>) -> Vec<PathBuf> {
     all.filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 
+/// Those that lie in a workspace when it is the home of whoever runs it, or holds it: relative to it, whether
+/// they are there or not.
+pub(crate) fn secrets_in(workspace: &Path) -> Vec<String> {
+    let home = std::env::var_os("HOME").and_then(|home| Path::new(&home).canonicalize().ok());
+    let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
+    let inside = home.as_deref().and_then(|home| home.strip_prefix(&workspace).ok());
+    let all = inside.iter().flat_map(|home| SECRETS.iter().map(|name| home.join(name)));
+    all.map(|path| globset::escape(&path.to_string_lossy())).collect()
+}
+
 /// What is laid over an empty home.
 pub(super) fn layers(home: &Path) -> Vec<Layer> {
     let mut layers = Vec::new();

@@ -7,7 +7,7 @@ pub(crate) mod denied;
 mod git;
 pub(crate) mod guard;
 mod hints;
-mod home;
+pub(crate) mod home;
 mod host;
 #[cfg(test)]
 mod laws;
@@ -16,6 +16,7 @@ mod order;
 mod paths;
 mod placeholders;
 mod protected;
+pub(crate) mod refused;
 pub(crate) mod report;
 mod scan;
 pub(crate) mod site;

@@ -24,6 +24,11 @@ const NAMES: [&str; 17] = [
     ".profile",
 ];
 
+/// Their names at the top of a workspace.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter()
+}
+
 /// What is there, and what is not and must not come to be.
 pub(super) fn of(workspace: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
     let names = NAMES.iter().map(|name| workspace.join(name));

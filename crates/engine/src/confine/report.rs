@@ -106,7 +106,8 @@ fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
         Control::DenyWrite if !gaps.is_empty() => Coverage::LaunchSnapshot,
         Control::Memory => {
             gaps.push(
-                "what is written to folders in memory, such as `/tmp`, is not counted".to_owned(),
+                "what is written to folders in memory, such as `/tmp`, is counted apart, up to as much again"
+                    .to_owned(),
             );
             Coverage::Watch
         }

@@ -16,6 +16,10 @@ use crate::policy::{Control, Resolved};
 /// The port of a program's own `127.0.0.1` that the proxy answers on.
 const PROXY: u16 = 3128;
 
+/// Bytes that a program may write to folders in memory where its policy says nothing of memory: room for the
+/// builds and tests of most projects.
+const IN_MEMORY: u64 = 4 << 30;
+
 /// The interface of Landlock that knows ports.
 const LANDLOCK_PORTS: u32 = 4;
 
@@ -129,6 +133,7 @@ pub(crate) fn compile(
             memory: limits.memory,
             processes: limits.processes.map(u64::from),
             file_size: limits.file_size,
+            in_memory: files.is_some().then(|| limits.memory.unwrap_or(IN_MEMORY)),
         },
     };
     // What may do all that its starter may is only held together, so that it ends when it should.

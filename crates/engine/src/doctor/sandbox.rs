@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use botpipe_sandbox::{Containment, Error, Launch, landlock};
+use botpipe_sandbox::{Error, landlock};
 
 use super::Finding;
-use crate::confine::canary::{self, Canary, Seen};
-use crate::confine::guard::Guard;
+use crate::confine::canary::{self, Canary, Grounded, Seen};
 use crate::confine::site::of_person;
 use crate::confine::whole::{Surroundings, compile};
 use crate::policy::{Ground, resolve};
@@ -35,27 +33,24 @@ fn canaries(workspace: &Path, stage1: Option<&PathBuf>) -> Result<Vec<Canary>, F
         let says = format!("not tried: {}: {error}", workspace.display());
         Finding::warning(NAME, says, "name another with `--workspace`")
     })?;
+    if workspace.parent().is_none() {
+        let says = format!("not tried: {}", crate::workspace::Error::Root);
+        return Err(Finding::warning(NAME, says, "name another with `--workspace`"));
+    }
     let policy = resolve(&[], &[], &Ground::of_process(&workspace));
     let site = of_person(workspace, None);
     let compiled = compile(&policy, &site, &Surroundings::default())
         .map_err(|refusal| Finding::problem(NAME, refusal.what, refusal.permit))?;
-    let launch = Launch {
-        program: PathBuf::new(),
-        args: Vec::new(),
-        cwd: site.workspace.clone(),
-        env: Vec::new(),
-        containment: Containment::Namespace,
-        stage1: stage1.cloned(),
-        mark: None,
-        confinement: compiled.confinement.clone(),
-    };
-    let guard = Guard::stand(&compiled, None, Arc::new(|_| {})).map_err(|error| {
-        let says = format!("it cannot be set up: {error}");
-        Finding::problem(NAME, says, "give this user write permission in the workspace")
-    })?;
-    let seen = canary::fly(&compiled, &policy, &site, &launch);
-    drop(guard);
-    seen.map_err(|error| Finding::problem(NAME, error.to_string(), mend(&error, &setting)))
+    let seen = canary::send(&compiled, &policy, &site, (None, stage1.cloned()));
+    seen.map_err(|why| match why {
+        Grounded::Guard(error) => {
+            let says = format!("it cannot be set up: {error}");
+            Finding::problem(NAME, says, "give this user write permission in the workspace")
+        }
+        Grounded::Sandbox(error) => {
+            Finding::problem(NAME, error.to_string(), mend(&error, &setting))
+        }
+    })
 }
 
 /// The last wall behind the others, by the kernel's interface to it.

@@ -21,6 +21,7 @@ use super::hold;
 use super::leave::{self, Asking, Said};
 use super::turn::{Activity, SIGTERM, end_of, millis};
 use crate::confine::View;
+use crate::confine::refused::Told;
 use crate::confine::site::Needs;
 use crate::driver::Driver;
 use crate::harness::key::{self, Place};
@@ -97,16 +98,25 @@ pub(super) fn ask(
     let stop = driver.stop;
     let failed = driver.current_visit()?.attempts;
     let asking = Asking::new(holds.permission_mode);
-    let codec_of_turn = codec.as_mut();
-    let mut listener =
-        Listener { driver, turn: &turn, codec: codec_of_turn, token, log, asking, trouble: None };
+    let mut listener = Listener {
+        driver,
+        turn: &turn,
+        codec: codec.as_mut(),
+        token,
+        log,
+        asking,
+        refusals,
+        trouble: None,
+    };
     let ended = process::run(spec, &mut listener, stop);
     let (log, trouble, asking) = (listener.log, listener.trouble, listener.asking);
+    let mut refusals = listener.refusals;
+    refusals.hear(&[&ended.stderr]);
     if let Some(trouble) = trouble {
         return Err(trouble);
     }
     let Some(end) = end_of(&ended.how) else { return Err(Trouble::Stopped) };
-    for sentence in tell(driver, &refusals) {
+    for Told { sentence, .. } in tell(driver, &refusals) {
         log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
     }
     let stderr = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
@@ -291,6 +301,7 @@ struct Listener<'d, 'a, 't> {
     token: Option<&'t str>,
     log: Activity,
     asking: Asking,
+    refusals: Refusals,
     trouble: Option<Trouble>,
 }
 
@@ -310,6 +321,7 @@ impl Watch for Listener<'_, '_, '_> {
             return Reply { waits: true, ..Reply::default() };
         }
         let heard = self.codec.hear(line);
+        self.refusals.hear_message(line);
         if heard.sign == Sign::Passing {
             self.log.alive();
         } else {

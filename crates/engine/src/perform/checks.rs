@@ -11,6 +11,7 @@ use botpipe_sandbox::{Containment, Identity, Launch};
 use super::Trouble;
 use super::confined::{Confined, Program, confine, tell};
 use crate::confine::View;
+use crate::confine::refused::Told;
 use crate::confine::site::Needs;
 use crate::driver::Driver;
 use crate::process::{self, How, Reply, Spec, Stream, Watch};
@@ -108,7 +109,8 @@ pub(super) fn run_script(
         pass: &pass,
         extra: &script.environment,
     };
-    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
+    let Confined { launch, outside, limits, mut refusals } =
+        confine(driver, &step, &program, launch)?;
     let spec = Spec {
         outside,
         limits,
@@ -119,6 +121,7 @@ pub(super) fn run_script(
     driver.append().map_err(Trouble::Fatal)?;
     let stop = driver.stop;
     let ended = process::run(spec, &mut Onlooker { driver }, stop);
+    refusals.hear(&[&ended.stdout, &ended.stderr]);
     let refused = tell(driver, &refusals);
     let failure = match ended.how {
         How::Exited(0) | How::Dismissed | How::LeftOff => None,
@@ -140,9 +143,10 @@ pub(super) fn run_script(
         }
         output.push_str(&ended.stderr.text);
     }
-    for sentence in refused {
+    // Agents get to read it.
+    for Told { sentence, .. } in refused.iter().filter(|told| !told.of_unseen) {
         output.push_str("\nbotpipe sandbox: ");
-        output.push_str(&sentence);
+        output.push_str(sentence);
     }
     let output = driver.desk.redactor.redact(&output).into_owned();
     Ok(ScriptEnd { failure, stdout: ended.stdout.text, output })

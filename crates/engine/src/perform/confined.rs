@@ -1,28 +1,58 @@
 //! A program of a run in its sandbox: the policy that binds it compiled, its launch confined.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::{Bounds, Step, Validation};
-use botpipe_sandbox::{Containment, Launch};
+use botpipe_sandbox::Launch;
 
 use serde_json::{Value, json};
 
 use super::Trouble;
-use crate::confine::canary::{self, Seen};
+use crate::confine::canary::{self, Grounded, Seen};
 use crate::confine::guard::Guard;
+use crate::confine::refused::{Complaint, Reasons, Told, complaints, of_message};
 use crate::confine::site::{Needs, of_run};
 use crate::confine::whole::{Compiled, Surroundings, compile};
 use crate::confine::{Site, View, report};
 use crate::driver::Driver;
 use crate::environment;
 use crate::policy::{self, Control, Origin, Resolved};
-use crate::process::Outside;
+use crate::process::{Output, Outside};
 use crate::request::Notice;
 
-/// Sentences of what was refused while a program ran.
-pub(super) type Refusals = Arc<Mutex<Vec<String>>>;
+/// What was refused while a program ran.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// Sentences, as they came from around it.
+    told: Arc<Mutex<Vec<String>>>,
+    /// Why files are refused to it.
+    reasons: Option<Reasons>,
+    /// What it said itself of files.
+    complaints: Vec<Complaint>,
+}
+
+impl Refusals {
+    /// Looks through what it printed.
+    pub(super) fn hear(&mut self, printed: &[&Output]) {
+        for output in printed {
+            self.add(complaints(&output.text));
+        }
+    }
+
+    /// Looks through a message of a harness.
+    pub(super) fn hear_message(&mut self, line: &str) {
+        self.add(of_message(line));
+    }
+
+    fn add(&mut self, found: Vec<Complaint>) {
+        for complaint in found {
+            if self.complaints.len() < MOST_COMPLAINTS && !self.complaints.contains(&complaint) {
+                self.complaints.push(complaint);
+            }
+        }
+    }
+}
 
 /// A launch in its sandbox.
 pub(super) struct Confined {
@@ -54,9 +84,10 @@ pub(super) fn confine(
     prove(driver, step, program.role, program.view, &program.needs)?;
     let layout = &driver.desk.layout;
     let holds = policy::of_run(&driver.run, (step, program.role), layout);
-    let (_, compiled) = compiled(driver, &holds, program.role, program.view, &program.needs)?;
-    let refusals = Refusals::default();
-    let heard = Arc::clone(&refusals);
+    let (site, compiled) = compiled(driver, &holds, program.role, program.view, &program.needs)?;
+    let reasons = Reasons::of(&compiled, &holds, &site);
+    let refusals = Refusals { reasons, ..Refusals::default() };
+    let heard = Arc::clone(&refusals.told);
     let log = Arc::new(move |sentence: &str| {
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         // A program that asks without end is told of once.
@@ -75,6 +106,8 @@ pub(super) fn confine(
 
 /// Refusals that are told of one program.
 const MOST_REFUSALS: usize = 50;
+/// What a program says of files that is looked into.
+const MOST_COMPLAINTS: usize = 500;
 
 fn compiled(
     driver: &Driver<'_>,
@@ -114,27 +147,13 @@ pub(super) fn prove(
     }
     let (site, compiled) = compiled(driver, &holds, role, view, needs)?;
     let state = driver.desk.layout.botpipe();
-    let guard = Guard::stand(&compiled, Some(&state), Arc::new(|_| {}));
-    let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
-    let launch = Launch {
-        program: PathBuf::new(),
-        args: Vec::new(),
-        cwd: site.workspace.clone(),
-        env: Vec::new(),
-        containment: Containment::Namespace,
-        stage1: driver.parts.stage1.clone(),
-        mark: None,
-        confinement: compiled.confinement.clone(),
-    };
-    let canaries = match &compiled.confinement {
-        Some(_) => canary::fly(&compiled, &holds, &site, &launch),
-        None => Ok(Vec::new()),
-    };
-    drop(guard);
-    let canaries = canaries.map_err(|error| match error {
+    let stage1 = driver.parts.stage1.clone();
+    let canaries = canary::send(&compiled, &holds, &site, (Some(&state), stage1));
+    let canaries = canaries.map_err(|why| match why {
+        Grounded::Guard(error) => Trouble::stuck(format!("set the sandbox up: {error}")),
         // Nothing of the machine is missing.
-        botpipe_sandbox::Error::NoStage1 => Trouble::stuck(error),
-        error => Trouble::Refused {
+        Grounded::Sandbox(error @ botpipe_sandbox::Error::NoStage1) => Trouble::stuck(error),
+        Grounded::Sandbox(error) => Trouble::Refused {
             message: format!(
                 "no sandbox could be built here: {error}; `botpipe doctor` tells what is missing, and \
                  `sandbox_mode: danger_full_access` with `network: full` permits the run without one"
@@ -171,9 +190,24 @@ pub(super) fn prove(
 }
 
 /// Tells whoever watches what was refused while a program ran.
-pub(super) fn tell(driver: &Driver<'_>, refusals: &Refusals) -> Vec<String> {
-    let told = std::mem::take(&mut *refusals.lock().unwrap_or_else(PoisonError::into_inner));
-    for sentence in &told {
+pub(super) fn tell(driver: &Driver<'_>, refusals: &Refusals) -> Vec<Told> {
+    let heard = std::mem::take(&mut *refusals.told.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut told: Vec<Told> =
+        heard.into_iter().map(|sentence| Told { sentence, of_unseen: false }).collect();
+    for complaint in &refusals.complaints {
+        let Some(Told { sentence, of_unseen }) =
+            refusals.reasons.as_ref().and_then(|reasons| reasons.told(complaint))
+        else {
+            continue;
+        };
+        // Its path is the program's word.
+        let sentence = driver.desk.redactor.redact(&sentence).into_owned();
+        let new = Told { sentence, of_unseen };
+        if told.len() < MOST_REFUSALS && !told.contains(&new) {
+            told.push(new);
+        }
+    }
+    for Told { sentence, .. } in &told {
         driver.progress.notice(&Notice::Note { text: sentence });
     }
     told

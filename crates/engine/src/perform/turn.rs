@@ -17,6 +17,7 @@ use super::clocks::Clocks;
 use super::confined::{Confined, Program, confine, tell};
 use super::desk::Agent;
 use crate::confine::View;
+use crate::confine::refused::Told;
 use crate::confine::site::Needs;
 use crate::driver::Driver;
 use crate::process::{self, Clock, Ended, How, Reply, Spec, Stream, Watch};
@@ -101,7 +102,8 @@ fn run_program(
     let pass = driver.run.pass_env.clone();
     let program =
         Program { role: turn.role, view: View::of(turn.role), needs, pass: &pass, extra: &extra };
-    let Confined { launch, outside, limits, refusals } = confine(driver, &step, &program, launch)?;
+    let Confined { launch, outside, limits, mut refusals } =
+        confine(driver, &step, &program, launch)?;
     let clocks = Clocks::of(&driver.run, &step, turn.role, false);
     let spec = Spec {
         outside,
@@ -123,7 +125,8 @@ fn run_program(
     if matches!(ended.how, How::Stopped { .. }) {
         return Err(Trouble::Stopped);
     }
-    for sentence in tell(driver, &refusals) {
+    refusals.hear(&[&ended.stdout, &ended.stderr]);
+    for Told { sentence, .. } in tell(driver, &refusals) {
         log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
     }
     let activity = log.finish();

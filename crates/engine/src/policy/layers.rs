@@ -15,10 +15,12 @@ pub(crate) fn of_run(run: &Run, process: (&Step, Role), layout: &Layout) -> Reso
     of_role(&run.plan, process, &run.policies, &Ground::of_process(layout.home()))
 }
 
-/// What no process of a plan may read, each by what its own policy says: no copy is made of it.
+/// What no process of a plan may read, each by what its own policy says, and the secrets of a home that is the
+/// workspace: no copy is made of it.
 pub(crate) fn denied(plan: &Plan, outside: &[PolicyLayer], ground: &Ground) -> Vec<String> {
     let all = processes(plan).flat_map(|process| of_role(plan, process, outside, ground).deny_read);
-    let all: std::collections::BTreeSet<String> = all.collect();
+    let of_home = crate::confine::home::secrets_in(ground.workspace());
+    let all: std::collections::BTreeSet<String> = all.chain(of_home).collect();
     all.into_iter().collect()
 }
 

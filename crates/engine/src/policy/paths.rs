@@ -23,6 +23,10 @@ impl Ground {
         Self::new(workspace, home.as_deref().filter(|it| it.is_absolute()))
     }
 
+    pub(super) fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
     /// The whole path, its dots resolved as text.
     fn whole(&self, path: &str) -> PathBuf {
         match (path.strip_prefix('~'), &self.home) {

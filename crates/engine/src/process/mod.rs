@@ -14,6 +14,7 @@ mod supervise;
 pub use botpipe_sandbox::enter_if_stage1;
 pub use flight::in_flight;
 pub(crate) use git::listed_by_git;
+pub(crate) use output::Capture;
 pub use output::Output;
 pub(crate) use pipes::readable;
 pub use spec::{Clock, Ended, How, LINE_LIMIT, Outside, Reply, Spec, Stream, Watch};

@@ -15,7 +15,7 @@ pub struct Output {
 }
 
 /// Keeps the head and the tail of a stream.
-pub(super) struct Capture {
+pub(crate) struct Capture {
     head_limit: usize,
     tail_limit: usize,
     head: Vec<u8>,
@@ -24,7 +24,7 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             head_limit: limit / 2,
             tail_limit: limit - limit / 2,
@@ -34,7 +34,7 @@ impl Capture {
         }
     }
 
-    pub(super) fn push(&mut self, piece: &[u8]) {
+    pub(crate) fn push(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
         let room = (self.head_limit - self.head.len()).min(piece.len());
         let (head, rest) = piece.split_at(room);
@@ -45,7 +45,7 @@ impl Capture {
         self.tail.extend(rest);
     }
 
-    pub(super) fn finish(self) -> Output {
+    pub(crate) fn finish(self) -> Output {
         let bytes = self.bytes;
         let mut kept = self.head;
         let tail: Vec<u8> = self.tail.into();

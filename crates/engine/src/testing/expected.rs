@@ -29,7 +29,7 @@ pub(super) fn expect(entry: &Entry, family: &[Plan], report: &mut Report<'_>) ->
     let words =
         |it: &Entry, report: &mut Report<'_>| text(it, report).map(|it| it.value.to_owned());
     let expect = Expect {
-        state: fields.get("state").and_then(|it| choice(it, &STATES, &[], report)),
+        state: fields.get("state").and_then(|it| choice(it, &STATES, report)),
         exit: fields.get("exit").and_then(|it| exit_code(it, report)),
         routes: fields.get("routes").map(|it| routes(it, plan, report)),
         turns: fields.get("turns").and_then(|it| count(it, MOST_STEPS, report)),

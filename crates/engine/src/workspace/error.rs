@@ -11,6 +11,12 @@ pub enum Error {
     /// The folder given as the workspace is not there.
     #[error("there is no folder `{}` to work in: create it first or name another", path.display())]
     NoWorkspace { path: PathBuf },
+    /// The folder given as the workspace is the root of all.
+    #[error(
+        "`/` cannot be a workspace: the system's own folders lie in it, and programs need them as they are; \
+         name the folder of your project, as in `--workspace /srv/project`"
+    )]
+    Root,
     /// The workspace, or a folder of ours in it, is something else than a folder.
     #[error("`{}` is not a folder: move it away or name another workspace", path.display())]
     NotAFolder { path: PathBuf },
@@ -70,7 +76,7 @@ impl Error {
     /// What kind of error it is for whoever asked.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoWorkspace { .. } | Self::NotAFolder { .. } => ErrorKind::Usage,
+            Self::NoWorkspace { .. } | Self::Root | Self::NotAFolder { .. } => ErrorKind::Usage,
             Self::NotReadable { .. } | Self::NotWritable { .. } => ErrorKind::NotWritable,
             Self::DiskFull { .. } => ErrorKind::DiskFull,
             Self::Io { source, .. } => match source.kind() {

@@ -67,9 +67,12 @@ impl Layout {
     /// Makes `.botpipe` and its `.gitignore` where they are missing; what is there stays.
     ///
     /// # Errors
-    /// [`Error::NotAFolder`] when `.botpipe` is a file or a link, [`Error::NotWritable`] when it
-    /// cannot be written.
+    /// [`Error::Root`] when it is the root of all, [`Error::NotAFolder`] when `.botpipe` is a file or a
+    /// link, [`Error::NotWritable`] when it cannot be written.
     pub fn create(&self) -> Result<(), Error> {
+        if self.root.parent().is_none() {
+            return Err(Error::Root);
+        }
         let folder = self.botpipe();
         let not_writable = |source: io::Error| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -56,7 +56,7 @@ codes! {
     MissingKey "BP0203" "missing key", "The map needs this key.";
     UnknownChoice "BP0204" "not one of the choices", "The key takes one of a few words.";
     FormatVersion "BP0205" "unsupported version of the format", "This program reads `sop: 1`.";
-    NotInThisVersion "BP0206" "not in this version", "The word belongs to the language, but this version does not run it; ignoring it would be worse.";
+    SaidOtherwise "BP0206" "said otherwise here", "The word is known from elsewhere, and another says here what is meant; ignoring it would be worse.";
     // BP0207 said that a policy is not enforced, which now only the run knows.
     BadName "BP0208" "not a valid name", "Names stand in paths, tags and messages, so few characters are allowed.";
     ReservedName "BP0209" "reserved name", "The name means something else already.";

@@ -58,15 +58,15 @@ impl<'n> Fields<'n> {
         entry
     }
 
-    /// Reports what was not asked for; `later` are keys of the language that this version lacks.
-    pub fn close(self, later: &[&'static str], report: &mut Report<'_>) {
+    /// Reports what was not asked for; `elsewhere` are words for what is said otherwise here, with how.
+    pub fn close(self, elsewhere: &[(&'static str, &'static str)], report: &mut Report<'_>) {
         for entry in self.entries {
             let key = entry.key.as_str();
             if self.asked.contains(&key) {
                 continue;
             }
-            if later.contains(&key) {
-                report.push(not_yet(key, entry.key_span));
+            if let Some((_, how)) = elsewhere.iter().find(|(word, _)| *word == key) {
+                report.push(said_otherwise(key, entry.key_span).help(*how));
             } else {
                 let known = self.asked.iter().copied();
                 report.push(
@@ -82,13 +82,9 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// The diagnostic for a word of the language that this version does not run.
-pub(crate) fn not_yet(word: &str, span: Span) -> Problem {
-    Problem::new(
-        Code::NotInThisVersion,
-        span,
-        format!("`{word}` is part of the language, but this version of botpipe does not run it"),
-    )
+/// The diagnostic for a word that others know, and that is said otherwise here.
+fn said_otherwise(word: &str, span: Span) -> Problem {
+    Problem::new(Code::SaidOtherwise, span, format!("`{word}` is said otherwise here"))
 }
 
 /// Reports that a value is not what its key takes.
@@ -217,20 +213,15 @@ pub fn budget(entry: &Entry, report: &mut Report<'_>) -> Budget {
 /// Most visits, or turns, that a run may be allowed.
 pub const MOST_STEPS: u32 = 1_000_000;
 
-/// One of a few words; `later` are words that this version lacks.
+/// One of a few words.
 pub fn choice<T: Copy>(
     entry: &Entry,
     words: &[(&'static str, T)],
-    later: &[&'static str],
     report: &mut Report<'_>,
 ) -> Option<T> {
     let written = text(entry, report)?;
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == written.value) {
         return Some(*value);
-    }
-    if later.contains(&written.value) {
-        report.push(not_yet(written.value, written.span));
-        return None;
     }
     report.push(
         Problem::new(

@@ -139,7 +139,7 @@ impl Reader<'_, '_> {
         }
         if let Some(entry) = fields.get("settle") {
             let words = [("all", Settle::All), ("fail_fast", Settle::FailFast)];
-            group.settle = choice(entry, &words, &[], self.report).unwrap_or_default();
+            group.settle = choice(entry, &words, self.report).unwrap_or_default();
         }
         if let Some(entry) = fields.get("join") {
             let words = [
@@ -147,11 +147,11 @@ impl Reader<'_, '_> {
                 ("all_settled", Join::AllSettled),
                 ("any_done", Join::AnyDone),
             ];
-            group.join = choice(entry, &words, &[], self.report).unwrap_or_default();
+            group.join = choice(entry, &words, self.report).unwrap_or_default();
         }
         if let Some(entry) = fields.get("isolation") {
             let words = [("shared", Isolation::Shared), ("worktree", Isolation::Worktree)];
-            group.isolation = choice(entry, &words, &[], self.report).unwrap_or_default();
+            group.isolation = choice(entry, &words, self.report).unwrap_or_default();
         }
         if let Some(entry) = fields.get("fan_in") {
             group.fan_in = Some(self.fan_in(entry, &id.value));

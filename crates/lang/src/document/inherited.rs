@@ -120,7 +120,7 @@ impl Reader<'_, '_> {
             [("auto", Control::Auto), ("always", Control::Always), ("never", Control::Never)];
         for (tag, ..) in HELPERS {
             let written = fields.get(tag);
-            let said = written.and_then(|entry| choice(entry, &words, &[], self.report));
+            let said = written.and_then(|entry| choice(entry, &words, self.report));
             step.inheritance.control.extend(said.map(|said| (tag, said)));
         }
         fields.close(&[], self.report);
@@ -133,7 +133,7 @@ impl Reader<'_, '_> {
             ("hidden", Visibility::Hidden),
             ("interactive_only", Visibility::InteractiveOnly),
         ];
-        choice(fields.get("visibility")?, &words, &[], self.report)
+        choice(fields.get("visibility")?, &words, self.report)
     }
 
     /// What every route may say of its outcome.

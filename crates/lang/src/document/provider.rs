@@ -119,7 +119,7 @@ impl Reader<'_, '_> {
     }
 
     fn harness(&mut self, entry: &Entry) -> Option<String> {
-        choice(entry, &HARNESSES, &[], self.report)?;
+        choice(entry, &HARNESSES, self.report)?;
         entry.value.as_text().map(str::to_owned)
     }
 

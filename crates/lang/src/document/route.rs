@@ -148,7 +148,7 @@ impl Reader<'_, '_> {
             ("rejected", Verdict::Rejected),
             ("none", Verdict::None),
         ];
-        choice(entry, &words, &[], self.report)
+        choice(entry, &words, self.report)
     }
 
     pub(super) fn target(&mut self, node: &Node, place: Span) -> Option<Spanned<Target>> {

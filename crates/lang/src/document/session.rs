@@ -99,7 +99,7 @@ impl Reader<'_, '_> {
         if let Some((_, found)) = words.iter().find(|(word, _)| written == Some(word)) {
             return found.clone().map(|it| Spanned::new(ContinuityDecl::Plain(it), span));
         }
-        choice(continuity, &words.map(|(word, _)| (word, ())), &[], self.report);
+        choice(continuity, &words.map(|(word, _)| (word, ())), self.report);
         None
     }
 }

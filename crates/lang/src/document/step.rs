@@ -58,9 +58,6 @@ pub(crate) struct InBranch {
     pub(crate) scope: Option<Spanned<WorklistName>>,
 }
 
-/// Keys of the language that this version does not run.
-const LATER: [&str; 0] = [];
-
 /// Words that are a target, or a folder of the workflow, and so no step's id.
 const RESERVED: [&str; 5] = ["SELF", "FINISH", "FAIL", "AWAIT_INPUT", "runs"];
 
@@ -185,7 +182,7 @@ impl Reader<'_, '_> {
         if let Some(entry) = fields.get("budget") {
             step.budget = self.budget_of(entry, &step);
         }
-        fields.close(&LATER, self.report);
+        fields.close(&[], self.report);
         known.then_some(step)
     }
 
@@ -236,8 +233,7 @@ impl Reader<'_, '_> {
                 ("restart", OnInterrupt::Restart),
                 ("ask", OnInterrupt::Ask),
             ];
-            step.on_interrupt =
-                choice(entry, &words, &[], self.report).unwrap_or(OnInterrupt::Resume);
+            step.on_interrupt = choice(entry, &words, self.report).unwrap_or(OnInterrupt::Resume);
         }
         if let Some(entry) = fields.get("on_limit") {
             let words = [
@@ -246,7 +242,7 @@ impl Reader<'_, '_> {
                 ("fail", OnLimit::Fail),
                 ("fallback", OnLimit::Fallback),
             ];
-            step.on_limit = choice(entry, &words, &[], self.report);
+            step.on_limit = choice(entry, &words, self.report);
         }
         let mut clock =
             |key, report: &mut _| fields.get(key).and_then(|entry| duration(entry, report));

@@ -14,9 +14,6 @@ use crate::files::Files;
 use crate::source::Span;
 use crate::yaml::{Entry, Node, Value};
 
-/// Keys of the language that this version does not run.
-const LATER: [&str; 0] = [];
-
 /// Reads a whole file; `None` when it is no map.
 pub(crate) fn read(
     root: &Node,
@@ -70,7 +67,7 @@ pub(crate) fn read(
         Some(steps) => reader.steps(steps),
         None => reader.document.steps_known = false,
     }
-    fields.close(&LATER, reader.report);
+    fields.close(&[], reader.report);
     fill_routes(&mut reader.document);
     inherit(&mut reader.document, reader.report);
     Some(reader.document)

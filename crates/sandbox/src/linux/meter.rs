@@ -23,7 +23,7 @@ pub(super) struct Meter {
 impl Meter {
     /// `None`: nothing is bounded.
     pub(super) fn of(bounds: &Bounds) -> Option<Self> {
-        let Bounds { cpu, memory, processes, file_size: _ } = bounds;
+        let Bounds { cpu, memory, processes, file_size: _, in_memory: _ } = bounds;
         let any = [cpu, memory, processes].into_iter().any(Option::is_some);
         let (times, gone, due) = (BTreeMap::new(), 0, Instant::now());
         any.then(|| Self { bounds: bounds.clone(), times, gone, due })

@@ -228,6 +228,17 @@ fn set_attributes(mount: BorrowedFd<'_>, reach: c_int, set: u64) -> Result<()> {
     if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
+/// Bytes of memory that the machine has.
+pub(super) fn memory_of_machine() -> u64 {
+    // SAFETY: it takes a number only.
+    let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    // What does not say is taken for a small one.
+    u64::try_from(pages).map_or(SMALL_MACHINE, |pages| pages.saturating_mul(page))
+}
+
+const SMALL_MACHINE: u64 = 2 << 30;
+
 /// A number that this process has not given before.
 pub(super) fn counted() -> u32 {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);

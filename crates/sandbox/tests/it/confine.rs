@@ -291,10 +291,51 @@ fn canaries_tell_what_is_open_and_what_is_not() {
         Probe::Process(std::process::id()),
         Probe::Namespace,
         Probe::Family(40),
+        Probe::Listen,
     ]);
     let (denied, read_only, refused, missing, closed) =
         (Err(13), Err(30), Err(111), Err(2), Err(1));
-    let expected = [denied, Ok(()), Ok(()), read_only, refused, missing, closed, closed];
+    let expected = [denied, Ok(()), Ok(()), read_only, refused, missing, closed, closed, Ok(())];
     assert_eq!(answers.unwrap(), expected);
     assert_eq!(fs::read_dir(host.path("work/src")).unwrap().count(), 1);
+    let silent = Confinement { no_listening: true, ..files(host.usual()) };
+    if botpipe_sandbox::landlock().is_some_and(|abi| abi >= 4) {
+        let answers = host.launch(silent, "").probe(&[Probe::Listen]);
+        assert_eq!(answers.unwrap(), [Err(13)]);
+    }
+}
+
+/// All folders in memory hold so much together, and what is written there is nowhere on the host.
+#[test]
+fn folders_in_memory_are_full_at_their_bound() {
+    let host = Host::new();
+    let bounds = Bounds { in_memory: Some(12 << 20), ..Bounds::default() };
+    let mut layers = host.usual();
+    let scratch = Scratch { at: host.path("work/src"), writable: true, ..Scratch::default() };
+    layers.push(Layer::Scratch(scratch));
+    let name = format!("botpipe-full-{}", std::process::id());
+    let each = |folder: &str| {
+        format!(
+            "head -c 8000000 /dev/zero > {folder}/{name} && echo {folder} holds; rm -f {folder}/{name};"
+        )
+    };
+    let folders = ["/tmp", "/var/tmp", "/dev/shm", "src"];
+    let alone: String = folders.iter().map(|folder| each(folder)).collect();
+    let script = format!(
+        "{alone} head -c 8000000 /dev/zero > /var/tmp/{name} && echo one; \
+         for f in /tmp /dev/shm src; do head -c 8000000 /dev/zero > $f/{name} || echo full; done; \
+         mkdir /tmp/many && cd /tmp/many && seq 20000 | xargs touch || echo no more names"
+    );
+    let (how, said) = host.run(Confinement { bounds, ..files(layers) }, &script);
+    assert_eq!(how, How::Exited(0), "{said}");
+    for folder in folders {
+        assert!(said.contains(&format!("{folder} holds")), "{folder}: {said}");
+    }
+    assert!(said.matches("No space left on device").count() >= 4, "{said}");
+    assert_eq!(said.matches("full\n").count(), 3, "{said}");
+    assert!(said.contains("no more names"), "{said}");
+    for folder in ["/tmp", "/var/tmp", "/dev/shm"] {
+        assert!(!Path::new(folder).join(&name).exists(), "{folder}");
+    }
+    assert!(!host.path("work/src").join(&name).exists());
 }

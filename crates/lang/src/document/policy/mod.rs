@@ -16,8 +16,18 @@ use crate::diagnostic::{Code, Problem, Report};
 use crate::source::Span;
 use crate::yaml::{Entry, Node};
 
-/// Words of the seed's policies that are said otherwise here.
-const LATER: [&str; 2] = ["base", "read_only"];
+/// Words of the Python original's policies that are said otherwise here.
+const ELSEWHERE: [(&str, &str); 2] = [
+    (
+        "base",
+        "a policy starts from the one around it: say in the workflow's `policy` what all share, and in a \
+         step's or a turn's what differs",
+    ),
+    (
+        "read_only",
+        "write `sandbox_mode: read_only`, or name in `deny_write` the paths that may only be read",
+    ),
+];
 
 impl Reader<'_, '_> {
     /// What is asked for.
@@ -36,17 +46,17 @@ pub fn policy_of(node: &Node, place: Span, report: &mut Report<'_>) -> Option<Po
     let mut fields = Fields::of(node, "a policy", place, report)?;
     let mut policy = Policy::default();
     if let Some(mode) = fields.get("sandbox_mode") {
-        policy.sandbox_mode = choice(mode, SandboxMode::ALL, &[], report);
+        policy.sandbox_mode = choice(mode, SandboxMode::ALL, report);
     }
     if let Some(mode) = fields.get("permission_mode") {
-        policy.permission_mode = choice(mode, PermissionMode::ALL, &[], report);
+        policy.permission_mode = choice(mode, PermissionMode::ALL, report);
     }
     policy.allow_read = fields.get("allow_read").map(|it| paths::plain(it, report));
     policy.deny_read = fields.get("deny_read").map(|it| paths::patterns(it, report));
     policy.allow_write = fields.get("allow_write").map(|it| paths::plain(it, report));
     policy.deny_write = fields.get("deny_write").map(|it| paths::patterns(it, report));
     if let Some(mode) = fields.get("network") {
-        policy.network = choice(mode, NetworkMode::ALL, &[], report);
+        policy.network = choice(mode, NetworkMode::ALL, report);
     }
     network::read(&mut fields, &mut policy, report);
     if let Some(entry) = fields.get("allow_local_binding") {
@@ -59,7 +69,7 @@ pub fn policy_of(node: &Node, place: Span, report: &mut Report<'_>) -> Option<Po
         policy.environment = environment::read(entry, report);
     }
     if let Some(entry) = fields.get("validation") {
-        policy.validation = choice(entry, Validation::ALL, &[], report);
+        policy.validation = choice(entry, Validation::ALL, report);
     }
     if let Some(entry) = fields.get("strict") {
         policy.strict = boolean(entry, report);
@@ -67,7 +77,7 @@ pub fn policy_of(node: &Node, place: Span, report: &mut Report<'_>) -> Option<Po
     if let Some(entry) = fields.get("limits") {
         policy.limits = limits::read(entry, report);
     }
-    fields.close(&LATER, report);
+    fields.close(&ELSEWHERE, report);
     Some(policy)
 }
 

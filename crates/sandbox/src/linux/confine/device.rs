@@ -39,8 +39,7 @@ pub(super) fn lay(tree: &Tree) -> io::Result<()> {
     let terminals = [("ptmxmode", "0666"), ("mode", "620")];
     let pts = place::new("devpts", &terminals, no_exec)?;
     tree.attach(pts.as_fd(), Path::new("/dev/pts"), FileType::Directory)?;
-    let no_dev = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    let shm = place::new("tmpfs", &[("mode", "1777")], no_dev)?;
+    let shm = place::folder(Mode::from_raw_mode(0o1777))?;
     tree.attach(shm.as_fd(), Path::new("/dev/shm"), FileType::Directory)?;
     for (name, target) in LINKS {
         rustix::fs::symlinkat(target, &dev, name)?;

@@ -99,9 +99,8 @@ const ROOT_INSIDE: u32 = 1000;
 /// Sets the namespaces up, as their first process with all its powers in them.
 pub(super) fn build(confinement: &Confinement, host_root: bool) -> Result<Built, Refused> {
     let (proc, masks) = match &confinement.files {
-        Some(layers) => {
-            mounts::build(layers, host_root).map(|(proc, masks)| (proc, Some(masks)))?
-        }
+        Some(layers) => mounts::build(layers, confinement.bounds.in_memory, host_root)
+            .map(|(proc, masks)| (proc, Some(masks)))?,
         None => (mounts::only_proc(host_root)?, None),
     };
     let listeners = match &confinement.network {

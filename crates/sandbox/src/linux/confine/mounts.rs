@@ -19,8 +19,14 @@ use crate::{Layer, Proc, Refused, Scratch};
 const PROC_OF_ROOT: [&str; 7] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "kcore", "keys"];
 
 /// Lays out what the program sees and makes it this process's root.
-pub(super) fn build(layers: &[Layer], host_root: bool) -> Result<(Proc, Masks), Refused> {
-    let stage = Stage::enter().map_err(refused("stage"))?;
+///
+/// What it writes to memory, wherever, is `in_memory` bytes at most, all together.
+pub(super) fn build(
+    layers: &[Layer],
+    in_memory: Option<u64>,
+    host_root: bool,
+) -> Result<(Proc, Masks), Refused> {
+    let stage = Stage::enter(in_memory).map_err(refused("stage"))?;
     let all = stage.copy_of_host(Path::new("/"), READ_ONLY | MountAttrFlags::MOUNT_ATTR_NOSUID);
     let all = all.map_err(refused("copy-of-root"))?;
     let root = attach_at(&all, c"/new").map_err(refused("new-root"))?;
@@ -66,18 +72,21 @@ fn freeze(at: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     attach(copy.as_fd(), place.as_fd())
 }
 
-/// A folder in memory that is the root while the set-up lasts, the host's below it.
+/// A folder in memory that is the root while the set-up lasts, the host's below it. All that the program
+/// writes to memory is kept in it.
 struct Stage {
     host: OwnedFd,
 }
 
 impl Stage {
-    fn enter() -> io::Result<Self> {
+    fn enter(in_memory: Option<u64>) -> io::Result<Self> {
         rustix::mount::mount_change(
             "/",
             MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
         )?;
-        let memory = memory(Mode::from_raw_mode(0o755))?;
+        let half = sys::memory_of_machine() / 2;
+        let most = in_memory.map_or(half, |most| most.min(half));
+        let memory = place::bounded_memory(Mode::from_raw_mode(0o755), most)?;
         // Any folder will do: the mount lies in this namespace only.
         let place = rustix::fs::openat(
             CWD,
@@ -138,7 +147,7 @@ impl Tree {
             Ok(folder) => Mode::from_raw_mode(rustix::fs::fstat(folder)?.st_mode),
             Err(_) => Mode::from_raw_mode(0o755),
         };
-        attach(memory(mode)?.as_fd(), place.as_fd())
+        attach(place::folder(mode)?.as_fd(), place.as_fd())
     }
 
     fn lay_copy(&self, path: &Path, attributes: MountAttrFlags) -> io::Result<()> {

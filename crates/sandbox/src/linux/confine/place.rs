@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 use super::super::sys;
@@ -33,6 +33,31 @@ pub(super) fn attach(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> io::Result
 /// An empty folder in memory, not attached yet.
 pub(super) fn memory(mode: Mode) -> io::Result<OwnedFd> {
     new("tmpfs", &[("mode", &format!("{:o}", mode.as_raw_mode()))], NO_SUID_NO_DEV)
+}
+
+/// The same, which holds no more than these bytes, and names in proportion.
+///
+/// # Source
+/// Linux, `Documentation/filesystems/tmpfs.rst`: names take memory of their own, which `size` does not count.
+pub(super) fn bounded_memory(mode: Mode, bytes: u64) -> io::Result<OwnedFd> {
+    let names = (bytes / BYTES_A_NAME).max(FEWEST_NAMES);
+    let (mode, names, bytes) =
+        (format!("{:o}", mode.as_raw_mode()), names.to_string(), bytes.to_string());
+    let options = [("mode", &*mode), ("size", &*bytes), ("nr_inodes", &*names)];
+    new("tmpfs", &options, NO_SUID_NO_DEV)
+}
+
+const BYTES_A_NAME: u64 = 4096;
+const FEWEST_NAMES: u64 = 16 << 10;
+
+/// An empty folder in the memory that all of the program's folders share, not attached yet.
+pub(super) fn folder(mode: Mode) -> io::Result<OwnedFd> {
+    let path = format!("/over/{}", sys::counted());
+    rustix::fs::mkdirat(CWD, &*path, Mode::from_raw_mode(0o700))?;
+    rustix::fs::chmodat(CWD, &*path, mode, AtFlags::empty())?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(CWD, &*path, flags, Mode::empty())?;
+    copy_of(folder.as_fd(), NO_SUID_NO_DEV)
 }
 
 /// A new file system with these options, not attached yet.

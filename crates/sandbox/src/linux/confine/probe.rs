@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -41,6 +41,7 @@ fn attempt(probe: &Probe) -> io::Result<()> {
             }
             e
         }),
+        Probe::Listen => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop),
         Probe::Family(family) => sys::try_socket(*family),
         Probe::Process(pid) => fs::read_dir(format!("/proc/{pid}")).map(drop),
         Probe::Namespace => sys::try_user_namespace(),

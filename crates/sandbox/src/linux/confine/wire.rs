@@ -24,7 +24,7 @@ pub(in super::super) fn fields(confinement: Option<&Confinement>) -> Vec<Vec<u8>
         }
     }
     say(if *no_listening { b"silent" } else { b"listens" });
-    for bound in [bounds.cpu, bounds.memory, bounds.processes, bounds.file_size] {
+    for bound in [bounds.cpu, bounds.memory, bounds.processes, bounds.file_size, bounds.in_memory] {
         say(bound.map_or("-".to_owned(), |most| most.to_string()).as_bytes());
     }
     match files {
@@ -92,8 +92,13 @@ fn confinement<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Confin
         b"-" => Some(None),
         most => number(most).map(Some),
     };
-    let bounds =
-        Bounds { cpu: bound()?, memory: bound()?, processes: bound()?, file_size: bound()? };
+    let bounds = Bounds {
+        cpu: bound()?,
+        memory: bound()?,
+        processes: bound()?,
+        file_size: bound()?,
+        in_memory: bound()?,
+    };
     let files = match next()? {
         b"-" => None,
         count => {
@@ -155,7 +160,13 @@ mod tests {
             scratch(false),
             Layer::Masked("/w/.env".into()),
         ];
-        let bounds = Bounds { cpu: Some(3), memory: None, processes: Some(9), file_size: None };
+        let bounds = Bounds {
+            cpu: Some(3),
+            memory: None,
+            processes: Some(9),
+            file_size: None,
+            in_memory: Some(7),
+        };
         let own = Network::Own { doors: vec![3128, 4000] };
         for confinement in [
             None,

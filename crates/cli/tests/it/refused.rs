@@ -1,0 +1,230 @@
+//! What programs are refused of files: told with the line that would permit it, which then does. Nothing is
+//! told where the policy is not why.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::place::{Place, Said, answers};
+
+/// A folder of the host that programs see and do not write.
+struct Beside {
+    folder: TempDir,
+}
+
+impl Beside {
+    /// In a folder that is nobody's own, where whoever runs the tests may write; else there is none.
+    #[expect(clippy::print_stderr, reason = "what was not tested must be seen")]
+    fn new() -> Option<Self> {
+        let places = ["/srv", "/opt", "/usr/local", "/var/lib", "/mnt"];
+        let folder = places.iter().find_map(|place| tempfile::tempdir_in(place).ok());
+        if folder.is_none() {
+            eprintln!("SKIPPED: no folder of the system can be written by this user");
+        }
+        folder.map(|folder| Self { folder })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().canonicalize().unwrap()
+    }
+}
+
+fn sandbox(place: &Place, policy: &str, script: &str) -> Said {
+    place.write("policy.yaml", policy);
+    place.say(&["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", script])
+}
+
+/// The lines that Botpipe itself said.
+fn told(said: &Said) -> Vec<&str> {
+    said.err.lines().filter_map(|line| line.strip_prefix("botpipe sandbox: ")).collect()
+}
+
+/// The policy that a sentence says would permit it.
+fn permits(sentence: &str) -> String {
+    let parts = sentence.rsplit_once("; `").and_then(|(_, rest)| rest.split_once("` permits it"));
+    parts.unwrap_or_else(|| panic!("{sentence}")).0.to_owned()
+}
+
+#[test]
+fn the_line_that_is_told_permits_the_write() {
+    let Some(beside) = Beside::new() else { return };
+    let place = Place::new();
+    let script = format!("echo kept > {}/note", beside.path().display());
+    let said = sandbox(&place, "allow_write: [.]\n", &script);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert!(sentence.contains("/note` is not written: it is read only; "), "{sentence}");
+    assert!(!beside.path().join("note").exists());
+    let line = permits(sentence);
+    assert_eq!(line, format!("allow_write: [., {}]", beside.path().display()));
+    let said = sandbox(&place, &format!("{line}\n"), &script).ends(0);
+    assert_eq!(told(&said), [""; 0]);
+    assert_eq!(fs::read_to_string(beside.path().join("note")).unwrap(), "kept\n");
+}
+
+#[test]
+fn the_line_that_is_told_permits_what_is_narrowed_or_hidden() {
+    let place = Place::new();
+    place.write("docs/a", "");
+    place.write("src/b", "");
+    place.write("own.key", "the key");
+    let said = sandbox(&place, "allow_write: [docs]\n", "echo x > src/b; mkdir new; rm src/b");
+    let lines: Vec<_> = told(&said).into_iter().map(permits).collect();
+    let expected =
+        ["allow_write: [docs, src/b]", "allow_write: [docs, .]", "allow_write: [docs, src]"];
+    assert_eq!(lines, expected, "{said:?}");
+    for (line, script) in
+        lines.iter().zip(["echo x > src/b", "mkdir new && rmdir new", "rm src/b && echo > src/b"])
+    {
+        let said = sandbox(&place, line, script).ends(0);
+        assert_eq!(told(&said), [""; 0]);
+    }
+    for policy in ["deny_read: [own.key]\n", "deny_read: [own.key]\nsandbox_mode: read_only\n"] {
+        let said = sandbox(&place, policy, "cat own.key");
+        let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+        assert!(sentence.starts_with("`own.key` is not read: `deny_read: own.key` hides it"));
+        let said = sandbox(&place, &permits(sentence), "cat own.key").ends(0);
+        assert_eq!(said.out, "the key");
+    }
+}
+
+/// What lies where programs have folders of their own: by the operator's grant, or a list that names it.
+#[test]
+fn the_line_that_is_told_permits_what_is_not_seen() {
+    let place = Place::new();
+    let home = tempfile::tempdir().unwrap();
+    let note = home.path().canonicalize().unwrap().join("note");
+    fs::write(&note, "the note").unwrap();
+    let say = |policy: &str, granted: Option<&str>| {
+        place.write("policy.yaml", policy);
+        let script = format!("cat {}", note.display());
+        let args = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", &script];
+        let mut command = place.command(&args);
+        command.env("HOME", home.path()).env_remove("BOTPIPE_ALLOW_WRITE");
+        command.envs(granted.map(|path| ("BOTPIPE_ALLOW_READ", path)));
+        crate::place::said(&command.output().unwrap())
+    };
+    let said = say("{}\n", None);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    let grant = sentence.split_once("; `BOTPIPE_ALLOW_READ=").unwrap().1;
+    let grant = grant.split_once("` in Botpipe's own environment permits it").unwrap().0;
+    assert_eq!(say("{}\n", Some(grant)).ends(0).out, "the note");
+    let said = say("allow_read: [.]\n", None);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert_eq!(say(&permits(sentence), None).ends(0).out, "the note");
+}
+
+/// Many programs in many words; each is told of once.
+#[test]
+fn every_program_is_understood() {
+    let place = Place::new();
+    place.write("src/b", "");
+    for script in [
+        "bash -c 'echo x > src/b'",
+        "cp /etc/hostname src/b",
+        "python3 -c 'open(\"src/b\", \"w\")'",
+        "node -e 'require(\"fs\").writeFileSync(\"src/b\", \"\")'",
+        "perl -e 'open(F, \">\", \"src/b\") or die \"cannot open src/b: $!\"'",
+    ] {
+        let program = script.split(' ').next().unwrap();
+        let said = sandbox(
+            &place,
+            "sandbox_mode: read_only\n",
+            &format!("command -v {program} || exit 99; {script}"),
+        );
+        if said.code == 99 {
+            eprintln!("SKIPPED: `{program}` is not there");
+            continue;
+        }
+        assert_ne!(said.code, 0, "{said:?}");
+        let expected =
+            "`src/b` is not written: it is read only; `sandbox_mode: workspace_write` permits it";
+        assert_eq!(told(&said), [expected], "{said:?}");
+    }
+}
+
+#[test]
+fn another_reason_is_told_by_nobody() {
+    let place = Place::new();
+    fs::set_permissions(place.write("closed", ""), fs::Permissions::from_mode(0o0)).unwrap();
+    let script = "cat closed; cat none; cat /etc/none; echo x > /tmp/none/x; echo x > none/x; \
+                  echo \"no such: Read-only file system\" >&2; echo 'cat: src: Permission denied' >&2";
+    let said = sandbox(&place, "{}\n", script);
+    assert!(said.err.contains("closed: Permission denied"), "{said:?}");
+    assert_eq!(told(&said), [""; 0], "{said:?}");
+}
+
+#[test]
+fn what_no_policy_permits_is_said_to_be_that() {
+    let place = Place::new();
+    fs::create_dir_all(place.path().join(".git/hooks")).unwrap();
+    place.write(".git/HEAD", "ref: refs/heads/main\n");
+    place.write(".envrc", "");
+    let said = sandbox(&place, "{}\n", "echo x > .git/hooks/pre-commit; echo x > .envrc");
+    for (sentence, path) in told(&said).iter().zip([".git/hooks/pre-commit", ".envrc"]) {
+        assert!(
+            sentence.starts_with(&format!("`{path}` is not written: it steers git")),
+            "{said:?}"
+        );
+        assert!(sentence.contains("no policy permits it"), "{said:?}");
+    }
+    assert_eq!(told(&said).len(), 2, "{said:?}");
+}
+
+const WORK: &str = "\
+sop: 1
+name: work
+policy: { allow_write: [docs], deny_read: [own.key] }
+steps:
+  - id: make
+    produce: Make it.
+    checks:
+      - look: { run: 'cat own.key \"$HOME\"/own.note; echo x > BESIDE/note; exit 0' }
+    verify: Look at it.
+    routes: { accepted: clean, needs_rework: FAIL }
+  - id: clean
+    run: 'rm src/b; exit 0'
+";
+
+/// Of a run: to whoever watches, with the turn, and in what a check printed.
+#[test]
+fn a_run_tells_and_keeps_it() {
+    let Some(folder) = Beside::new() else { return };
+    let beside = folder.path().display().to_string();
+    let place = Place::with("work", &WORK.replace("BESIDE", &beside));
+    place.write("docs/a", "");
+    place.write("src/b", "");
+    place.write("own.key", "");
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("own.note"), "").unwrap();
+    let agent = format!("echo x > src/b; {}", answers("accepted"));
+    let args =
+        ["run", "work", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c", &agent];
+    let mut command = place.command(&args);
+    command.env("HOME", home.path()).env_remove("BOTPIPE_ALLOW_WRITE");
+    let said = crate::place::said(&command.output().unwrap()).ends(0);
+    for line in [
+        "`src/b` is not written: it is read only; `allow_write: [docs, src/b]` permits it",
+        "`src/b` is not written: it is read only; `allow_write: [docs, src]` permits it",
+        "`own.key` is not read: `deny_read: own.key` hides it; `deny_read: []` permits it",
+        "/own.note` is not seen: programs have an empty folder there",
+    ] {
+        assert!(said.err.contains(line), "{line}\n{}", said.err);
+    }
+    let runs = place.path().join(".botpipe/tasks/t1/wf_work/runs");
+    let run = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    let turn = |name: &str| fs::read_to_string(run.join(format!("turns/{name}.jsonl"))).unwrap();
+    assert!(turn("make.1.producer.1").contains("botpipe sandbox: `src/b` is not written"));
+    assert!(turn("clean.1.script.1").contains("botpipe sandbox: `src/b` is not written"));
+    // What agents get to read says nothing of what the host has where they see nothing.
+    let objects = place.path().join(".botpipe/objects");
+    let mut kept = String::new();
+    for (_, bytes) in crate::place::tree(&objects, &[]) {
+        kept.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    let write = format!("botpipe sandbox: `{beside}/note` is not written: whoever judges the work");
+    assert!(kept.contains(&write), "{kept}");
+    assert!(!kept.contains("`own.key` is not read"), "{kept}");
+    assert!(!kept.contains("own.note` is not seen"), "{kept}");
+}

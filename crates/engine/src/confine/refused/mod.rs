@@ -1,0 +1,153 @@
+//! Why a program was refused a file: by the policy, in which case the one line that would permit it is told,
+//! or by something else, in which case nothing is.
+
+mod reasons;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use botpipe_sandbox::Layer;
+use rustix::fs::{Access, access};
+
+use super::paths::as_far_as_there;
+use super::whole::Compiled;
+use super::{Site, within};
+use crate::policy::{Resolved, lexical};
+use words::Kind;
+pub(crate) use words::{Complaint, complaints, of_message};
+
+/// What binds a program, to say why a file was refused to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reasons {
+    policy: Resolved,
+    site: Site,
+    layers: Vec<Layer>,
+    denied: Vec<PathBuf>,
+    written: Vec<PathBuf>,
+}
+
+/// A refusal, as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) sentence: String,
+    /// It says that the host has something where the program sees nothing: that is for people only, or
+    /// programs would learn from it what is there.
+    pub(crate) of_unseen: bool,
+}
+
+/// What a program can do with a path, by the layers in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Effect {
+    Read,
+    Written,
+    /// There, and closed, by a layer at this path.
+    Masked(PathBuf),
+    /// A name that does not exist for it.
+    Hidden,
+    /// Below a folder of its own, at this path: what the host has there is not seen.
+    Private(PathBuf),
+}
+
+impl Reasons {
+    /// Of a program that is confined like this; `None`: no file is kept from it.
+    pub(crate) fn of(compiled: &Compiled, policy: &Resolved, site: &Site) -> Option<Self> {
+        let files = compiled.files.as_ref()?;
+        Some(Self {
+            policy: policy.clone(),
+            site: site.clone(),
+            layers: files.layers.clone(),
+            denied: files.denied.clone(),
+            written: files.written.clone(),
+        })
+    }
+
+    /// A sentence, if it is the policy that refused what is complained of. Asked while the host is still as
+    /// it was.
+    pub(crate) fn told(&self, complaint: &Complaint) -> Option<Told> {
+        complaint.paths.iter().find_map(|path| self.of_path(complaint, path))
+    }
+
+    fn of_path(&self, complaint: &Complaint, written: &str) -> Option<Told> {
+        if written.len() > LONGEST || written.chars().any(char::is_control) {
+            return None;
+        }
+        let begins = complaint.cwd.as_deref().unwrap_or(&self.site.workspace);
+        let path = match (written.strip_prefix("~/"), &self.site.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => begins.join(written),
+        };
+        let path = as_far_as_there(&lexical(&path));
+        let effect = self.effect(&path);
+        let sentence = match (complaint.kind, &effect) {
+            (Kind::ReadOnly, Effect::Read) if may_write(&path) => {
+                self.not_written(&path, complaint.removes)
+            }
+            (Kind::Denied, Effect::Masked(by)) if may_read(&path) => self.not_read(&path, by),
+            (Kind::Missing, Effect::Hidden) if may_read(&path) => self.not_read(&path, &path),
+            (Kind::Missing, Effect::Private(_)) if may_read(&path) => self.not_shown(&path),
+            (Kind::Busy, _) if self.is_pinned(&path) && may_write(&path) => {
+                self.not_moved(&path, &effect)
+            }
+            _ => return None,
+        };
+        Some(Told { sentence, of_unseen: complaint.kind == Kind::Missing })
+    }
+
+    fn effect(&self, path: &Path) -> Effect {
+        let mut effect = Effect::Read;
+        for layer in &self.layers {
+            let (at, then) = match layer {
+                Layer::Masked(at) => (at, Effect::Masked(at.clone())),
+                Layer::Private(at) => (at, Effect::Private(at.clone())),
+                Layer::Shown(at) => (at, Effect::Read),
+                Layer::Writable(at) => (at, Effect::Written),
+                Layer::Scratch(scratch) => {
+                    let inside = path.strip_prefix(&scratch.at).ok();
+                    let hidden =
+                        inside.is_some_and(|it| scratch.hidden.iter().any(|h| it.starts_with(h)));
+                    let there = if scratch.writable { Effect::Written } else { Effect::Read };
+                    let own =
+                        inside.is_some_and(|it| scratch.folders.iter().any(|f| it.starts_with(f)));
+                    match (hidden, own) {
+                        (true, _) => (&scratch.at, Effect::Hidden),
+                        (false, true) => (&scratch.at, Effect::Private(scratch.at.clone())),
+                        (false, false) => (&scratch.at, there),
+                    }
+                }
+            };
+            if path.starts_with(at) {
+                effect = then;
+            }
+        }
+        effect
+    }
+
+    /// Whether something is laid at the path itself, inside of what is written: it cannot be moved.
+    fn is_pinned(&self, path: &Path) -> bool {
+        let at = |layer: &Layer| match layer {
+            Layer::Masked(at) | Layer::Shown(at) | Layer::Writable(at) => at == path,
+            Layer::Private(_) | Layer::Scratch(_) => false,
+        };
+        within(path, &self.written)
+            && !self.written.iter().any(|root| root == path)
+            && self.layers.iter().any(at)
+    }
+}
+
+/// Whether the host itself would let us write there, or make and remove names there.
+fn may_write(path: &Path) -> bool {
+    let there = path.ancestors().find(|path| path.symlink_metadata().is_ok());
+    let may = |path: &Path| access(path, Access::WRITE_OK).is_ok();
+    there.is_some_and(|there| may(there) || there.parent().is_some_and(may))
+}
+
+/// Whether the host has it and would let us read it.
+fn may_read(path: &Path) -> bool {
+    access(path, Access::READ_OK).is_ok()
+}
+
+/// Longer ones are no paths.
+const LONGEST: usize = 4096;

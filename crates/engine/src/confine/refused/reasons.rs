@@ -1,0 +1,240 @@
+//! The sentences: what was refused, by which control, and the line of policy that would permit it.
+
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use botpipe_kernel::plan::SandboxMode;
+
+use super::{Effect, Reasons};
+use crate::confine::paths::absolute;
+use crate::confine::{View, denied, protected, within};
+use crate::policy::{Control, Origin};
+use crate::workspace::layout::Layout;
+
+impl Reasons {
+    pub(super) fn not_written(&self, path: &Path, removes: bool) -> String {
+        let shown = self.shown(path);
+        if let Some(why) = self.nobodys(path) {
+            return format!("`{shown}` is not written: {why}");
+        }
+        if let Some(text) = self.names(&self.policy.deny_write, path) {
+            return format!(
+                "`{shown}` is not written: `deny_write: {text}` keeps it; {} permits it",
+                self.without(Control::DenyWrite, &self.policy.deny_write, &text)
+            );
+        }
+        if within(path, &self.written) {
+            return format!(
+                "`{shown}` is not written: {KEPT}, and no policy permits it; write it yourself"
+            );
+        }
+        let folder = to_grant(path, removes);
+        if self.site.view == View::Discarded {
+            return format!(
+                "`{shown}` is not written: whoever judges the work writes in their own view of the \
+                 workspace only, and no policy permits more; `BOTPIPE_ALLOW_WRITE={}` in Botpipe's own \
+                 environment does",
+                folder.display()
+            );
+        }
+        if folder == Path::new("/") {
+            return format!(
+                "`{shown}` is not written: it is read only; `allow_write` takes what is there: make `{}` \
+                 yourself, and name it there",
+                first_missing(path).display()
+            );
+        }
+        let allowed: Vec<PathBuf> =
+            self.policy.allow_write.iter().map(|text| absolute(text, &self.site)).collect();
+        let list = || self.with(Control::AllowWrite, &self.policy.allow_write, &folder);
+        let permit = match (self.policy.sandbox_mode, within(path, &allowed)) {
+            (SandboxMode::ReadOnly, true) => self.mode(),
+            (SandboxMode::ReadOnly, false) => format!("{} with {}", self.mode(), list()),
+            _ => list(),
+        };
+        format!("`{shown}` is not written: it is read only; {permit} permits it")
+    }
+
+    /// Of what is closed by a mask at `by`, or hidden.
+    pub(super) fn not_read(&self, path: &Path, by: &Path) -> String {
+        let shown = self.shown(path);
+        if self.is_ours(path) {
+            return format!("`{shown}` is not read: {OURS}");
+        }
+        if is_socket(path) {
+            return format!("`{shown}` is not reached: {SOCKET}");
+        }
+        if let Some(sentence) = self.denied_by_name(path) {
+            return sentence;
+        }
+        if within(path, &self.denied) {
+            return format!(
+                "`{shown}` is not read: it is another name of what `deny_read` hides, or proves who \
+                 somebody is, and no policy permits that in a workspace; work in a folder without it"
+            );
+        }
+        let permit = self.to_read(by);
+        format!("`{shown}` is not read: it is a secret of this machine; {permit} permits it")
+    }
+
+    /// Of what lies where the program has an empty folder of its own.
+    pub(super) fn not_shown(&self, path: &Path) -> String {
+        let shown = self.shown(path);
+        if self.is_ours(path) {
+            return format!("`{shown}` is not seen: {OURS}");
+        }
+        if is_socket(path) {
+            return format!("`{shown}` is not reached: {SOCKET}");
+        }
+        if let Some(sentence) = self.denied_by_name(path) {
+            return sentence;
+        }
+        let permit = self.to_read(path);
+        format!("`{shown}` is not seen: programs have an empty folder there; {permit} permits it")
+    }
+
+    /// Of what cannot be renamed or removed, since something is laid over it.
+    pub(super) fn not_moved(&self, path: &Path, effect: &Effect) -> String {
+        let shown = self.shown(path);
+        match effect {
+            Effect::Masked(by) => self.not_read(path, by),
+            Effect::Read => self.not_written(path, true),
+            Effect::Written | Effect::Hidden | Effect::Private(_) => format!(
+                "`{shown}` is not moved or removed: what lies in it is kept, and no policy permits it; do \
+                 it yourself"
+            ),
+        }
+    }
+
+    fn denied_by_name(&self, path: &Path) -> Option<String> {
+        let shown = self.shown(path);
+        let text = self.names(&self.policy.deny_read, path)?;
+        let permit = self.without(Control::DenyRead, &self.policy.deny_read, &text);
+        Some(format!("`{shown}` is not read: `deny_read: {text}` hides it; {permit} permits it"))
+    }
+
+    /// Why nobody writes it whatever a policy says, with what to do.
+    fn nobodys(&self, path: &Path) -> Option<String> {
+        if self.is_ours(path) {
+            return Some(OURS.to_owned());
+        }
+        if ["/proc", "/sys", "/dev"].iter().any(|kernels| path.starts_with(kernels)) {
+            return Some(KERNELS.to_owned());
+        }
+        let inside = path.strip_prefix(&self.site.workspace).ok()?;
+        let steers = protected::names().any(|name| inside.starts_with(name));
+        let mut parts = inside.components().map(Component::as_os_str);
+        let git = parts.any(|part| part == ".git")
+            && parts.next().is_some_and(|part| {
+                ["config", "config.worktree", "hooks"].iter().any(|it| part == *it)
+            });
+        (steers || git).then(|| format!("{KEPT}, and no policy permits it; write it yourself"))
+    }
+
+    /// The files of a branch lie in there, and are not.
+    fn is_ours(&self, path: &Path) -> bool {
+        let of_branch = path.starts_with(&self.site.workspace);
+        let ours = path.starts_with(self.site.workspace.join(Layout::FOLDER))
+            || (path.starts_with(&self.site.state) && !of_branch);
+        ours && !within(path, &self.site.places)
+    }
+
+    /// The text of a list of paths and globs that means the path.
+    fn names(&self, list: &[String], path: &Path) -> Option<String> {
+        let inside = path.strip_prefix(&self.site.workspace).ok();
+        let means = |text: &&String| {
+            let whole = text.strip_suffix("/**").unwrap_or(text);
+            let matches = inside.is_some_and(|inside| {
+                let patterns = denied::patterns(std::slice::from_ref(*text));
+                inside.ancestors().any(|above| patterns.is_match(above))
+            });
+            matches || path.starts_with(absolute(whole, &self.site))
+        };
+        list.iter().find(means).cloned()
+    }
+
+    /// A list that has all of the host means what programs are shown of it, and takes nothing more.
+    fn to_read(&self, path: &Path) -> String {
+        let list = &self.policy.allow_read;
+        if list.iter().any(|text| path.starts_with(absolute(text, &self.site))) {
+            return format!("`BOTPIPE_ALLOW_READ={}` in Botpipe's own environment", path.display());
+        }
+        self.with(Control::AllowRead, list, path)
+    }
+
+    fn mode(&self) -> String {
+        let who = self.who(Control::SandboxMode);
+        format!("`sandbox_mode: workspace_write`{who}")
+    }
+
+    /// The line with one path more: lists are set as a whole.
+    fn with(&self, control: Control, list: &[String], path: &Path) -> String {
+        let more = self.shown(path);
+        let list = list.iter().filter(|text| **text != more).cloned().chain([more.clone()]);
+        self.line(control, &list.collect::<Vec<_>>())
+    }
+
+    fn without(&self, control: Control, list: &[String], text: &str) -> String {
+        let rest: Vec<String> = list.iter().filter(|it| *it != text).cloned().collect();
+        self.line(control, &rest)
+    }
+
+    fn line(&self, control: Control, list: &[String]) -> String {
+        let texts: Vec<String> = list.iter().map(|text| in_yaml(text)).collect();
+        format!("`{control}: [{}]`{}", texts.join(", "), self.who(control))
+    }
+
+    /// Authors permit nothing that an operator's file narrows.
+    fn who(&self, control: Control) -> String {
+        match self.policy.origin(control) {
+            Origin::Ceiling { path } => format!(" in `{path}`, which narrows it,"),
+            _ => String::new(),
+        }
+    }
+
+    /// As a policy names it: relative in the workspace.
+    fn shown(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.site.workspace) {
+            Ok(inside) if inside.as_os_str().is_empty() => ".".to_owned(),
+            Ok(inside) => inside.display().to_string(),
+            Err(_) => path.display().to_string(),
+        }
+    }
+}
+
+const KEPT: &str = "it steers git, Botpipe, or agents, editors and shells on this machine";
+const OURS: &str = "it is Botpipe's own record, and no policy permits it; what a step may write there are \
+                    its artifacts";
+const KERNELS: &str = "it is the kernel's, and no policy of a sandbox permits it; \
+                       `sandbox_mode: danger_full_access` leaves the sandbox";
+const SOCKET: &str = "it is a socket of this machine, and no policy of a sandbox permits it; \
+                      `sandbox_mode: danger_full_access` leaves the sandbox";
+
+/// What has to be named so that the path can be written: a file that is there by itself, unless its name is
+/// to go, else the folder.
+fn to_grant(path: &Path, removes: bool) -> PathBuf {
+    let there = path.ancestors().find(|path| path.symlink_metadata().is_ok());
+    let there = there.unwrap_or(Path::new("/"));
+    let parent = there.parent().filter(|_| removes && there == path);
+    parent.unwrap_or(there).to_owned()
+}
+
+fn first_missing(path: &Path) -> PathBuf {
+    let missing = path.ancestors().take_while(|path| path.symlink_metadata().is_err());
+    missing.last().unwrap_or(path).to_owned()
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|it| it.file_type().is_socket())
+}
+
+/// A text as it stands in a list of YAML.
+fn in_yaml(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-~@+ ".contains(c);
+    let begins = text.starts_with(|c: char| c.is_alphanumeric() || "/._".contains(c));
+    if begins && text.chars().all(plain) && !text.ends_with(' ') {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+}

@@ -1,0 +1,197 @@
+//! What is said of a complaint, on a real tree under compiled policies: the line where the policy is why, and
+//! nothing where something else is.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use botpipe_kernel::plan::{Policy, SandboxMode};
+use tempfile::TempDir;
+
+use super::{Reasons, complaints};
+use crate::confine::whole::{Surroundings, compile};
+use crate::confine::{Site, View};
+use crate::policy::{Ground, Origin, resolve};
+
+/// A workspace with a folder beside it, which programs may read.
+struct World {
+    folder: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["w/src", "w/docs", "w/.git/hooks", "w/.botpipe/tasks", "beside", "home/.ssh"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        for name in ["w/.env", "w/.git/config", "w/src/main", "beside/file", "home/.ssh/id"] {
+            fs::write(at(name), name).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn site(&self, view: View) -> Site {
+        let folder = self.folder.path().canonicalize().unwrap();
+        let workspace = folder.join("w");
+        let readable = vec![folder.join("beside")];
+        Site {
+            state: workspace.join(".botpipe"),
+            workspace,
+            home: Some(folder.join("home")),
+            places: Vec::new(),
+            shown: Vec::new(),
+            covered: Vec::new(),
+            granted: Vec::new(),
+            readable,
+            view,
+            path: Vec::new(),
+        }
+    }
+
+    /// What is told of a message under a policy.
+    fn told(&self, view: View, policy: &Policy, ceiling: bool, message: &str) -> String {
+        let site = self.site(view);
+        let ground = Ground::of_process(&site.workspace);
+        let origin = Origin::Ceiling { path: "ci.yaml".into() };
+        let holds = if ceiling {
+            resolve(&[], &[(origin, policy)], &ground)
+        } else {
+            resolve(&[(Origin::Workflow, policy)], &[], &ground)
+        };
+        let compiled = compile(&holds, &site, &Surroundings::default()).unwrap();
+        let reasons = Reasons::of(&compiled, &holds, &site).unwrap();
+        let folder = self.folder.path().canonicalize().unwrap().display().to_string();
+        let message = message.replace("BASE", &folder);
+        let found = complaints(&message);
+        assert!(!found.is_empty(), "{message}");
+        let told = found.iter().filter_map(|complaint| reasons.told(complaint));
+        let told: Vec<String> = told.map(|told| told.sentence.replace(&folder, "BASE")).collect();
+        told.join("\n")
+    }
+
+    fn says(&self, policy: &Policy, message: &str) -> String {
+        self.told(View::Kept, policy, false, message)
+    }
+}
+
+fn list(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+const READ_ONLY: &str = "Read-only file system";
+
+#[test]
+fn a_write_is_permitted_by_the_list_with_its_place() {
+    let world = World::new();
+    let policy = Policy::default();
+    for (path, permits) in [
+        ("BASE/beside/new", "[., BASE/beside]"),
+        ("BASE/beside/deep/new", "[., BASE/beside]"),
+        ("BASE/beside/file", "[., BASE/beside/file]"),
+        ("../beside/new", "[., BASE/beside]"),
+    ] {
+        let told = world.says(&policy, &format!("sh: 1: cannot create {path}: {READ_ONLY}"));
+        let line = format!("it is read only; `allow_write: {permits}` permits it");
+        assert!(told.ends_with(&line), "{told}");
+    }
+    let told = world.says(&policy, &format!("rm: cannot remove 'BASE/beside/file': {READ_ONLY}"));
+    assert!(told.contains("`allow_write: [., BASE/beside]` permits it"), "{told}");
+    let policy = Policy { allow_write: Some(list(&["docs"])), ..Policy::default() };
+    let told = world.says(&policy, &format!("mkdir: cannot create directory ‘out’: {READ_ONLY}"));
+    assert_eq!(told, "`out` is not written: it is read only; `allow_write: [docs, .]` permits it");
+    let told = world.says(&policy, &format!("bash: line 1: src/main: {READ_ONLY}"));
+    assert!(told.ends_with("`allow_write: [docs, src/main]` permits it"), "{told}");
+    let policy = Policy { sandbox_mode: Some(SandboxMode::ReadOnly), ..Policy::default() };
+    let told = world.says(&policy, &format!("bash: line 1: src/main: {READ_ONLY}"));
+    assert!(told.ends_with("read only; `sandbox_mode: workspace_write` permits it"), "{told}");
+    let policy = Policy { allow_write: Some(list(&["docs"])), ..Policy::default() };
+    let message = format!("bash: line 1: src/main: {READ_ONLY}");
+    let told = world.told(View::Kept, &policy, true, &message);
+    assert!(told.contains("[docs, src/main]` in `ci.yaml`, which narrows it, permits"), "{told}");
+}
+
+#[test]
+fn what_no_policy_permits_is_said_to_be_that() {
+    let world = World::new();
+    let policy = Policy::default();
+    for path in [".git/hooks/pre-commit", ".claude/settings.json", "workflows/x"] {
+        let told = world.says(
+            &Policy { allow_write: Some(list(&["docs"])), ..Policy::default() },
+            &format!("sh: 1: cannot create {path}: {READ_ONLY}"),
+        );
+        assert!(told.ends_with("no policy permits it; write it yourself"), "{told}");
+    }
+    let told = world.says(
+        &policy,
+        "error: could not write config file BASE/w/.git/config: Device or resource busy",
+    );
+    assert!(told.starts_with("`.git/config` is not written: it steers git"), "{told}");
+    let told = world.says(&policy, "mv: cannot move '.git' to '.tig': Device or resource busy");
+    assert!(told.starts_with("`.git` is not moved or removed: what lies in it is kept"), "{told}");
+    let message = format!("sh: 1: cannot create BASE/beside/new: {READ_ONLY}");
+    let told = world.told(View::Discarded, &policy, false, &message);
+    assert!(told.contains("`BOTPIPE_ALLOW_WRITE=BASE/beside`"), "{told}");
+    let told = world.says(&policy, &format!("tee: /proc/self/comm: {READ_ONLY}"));
+    assert!(told.contains("it is the kernel's, and no policy of a sandbox permits it"), "{told}");
+}
+
+#[test]
+fn a_hidden_file_is_permitted_by_leaving_it_out() {
+    let world = World::new();
+    let policy = Policy { deny_read: Some(list(&[".env", "docs/**"])), ..Policy::default() };
+    let told = world.says(&policy, "cat: .env: Permission denied");
+    assert_eq!(
+        told,
+        "`.env` is not read: `deny_read: .env` hides it; `deny_read: ['docs/**']` permits it"
+    );
+    // In a view of its own the name does not exist.
+    let policy = Policy { allow_write: Some(list(&["docs"])), ..policy };
+    let told = world.says(&policy, "cat: .env: No such file or directory");
+    assert!(told.starts_with("`.env` is not read: `deny_read: .env` hides it"), "{told}");
+    let told = world.says(&policy, "cat: BASE/home/.ssh/id: No such file or directory");
+    assert!(told.contains("is not seen: programs have an empty folder there"), "{told}");
+    let grant = "`BOTPIPE_ALLOW_READ=BASE/home/.ssh/id` in Botpipe's own environment permits it";
+    assert!(told.ends_with(grant), "{told}");
+    let policy = Policy { allow_read: Some(list(&["."])), ..policy };
+    let told = world.says(&policy, "cat: BASE/home/.ssh/id: No such file or directory");
+    assert!(told.ends_with("`allow_read: [., BASE/home/.ssh/id]` permits it"), "{told}");
+    let told = world.says(&policy, "ls: cannot access '.botpipe/tasks': No such file or directory");
+    assert!(told.contains("is not seen: it is Botpipe's own record"), "{told}");
+}
+
+/// The host's own rights, a file that is not there, a place that is written: no policy is why.
+#[test]
+fn another_reason_is_no_refusal() {
+    let world = World::new();
+    let policy = Policy { deny_read: Some(list(&[".env"])), ..Policy::default() };
+    let closed = world.folder.path().join("w/closed");
+    fs::write(&closed, "").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
+    for message in [
+        "cat: closed: Permission denied",
+        "cat: BASE/beside/file: Permission denied",
+        "cat: src/none: No such file or directory",
+        "cat: BASE/home/none: No such file or directory",
+        "cat: BASE/beside/file: No such file or directory",
+        "sh: 1: cannot create src/new: Read-only file system",
+        "sh: 1: cannot create /tmp/x/y: Read-only file system",
+        "rm: cannot remove 'src': Device or resource busy",
+    ] {
+        assert_eq!(world.says(&policy, message), "", "{message}");
+    }
+}
+
+/// Whoever runs Botpipe may not write there either, unless they are root.
+#[test]
+fn what_the_host_itself_refuses_is_no_refusal() {
+    let world = World::new();
+    let beside = world.folder.path().join("beside");
+    fs::set_permissions(&beside, fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(world.folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let told = world
+        .says(&Policy::default(), &format!("sh: 1: cannot create BASE/beside/new: {READ_ONLY}"));
+    assert_eq!(told.is_empty(), !rustix::process::getuid().is_root(), "{told}");
+    fs::set_permissions(world.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(Path::new(&beside).exists());
+}

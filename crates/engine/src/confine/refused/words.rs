@@ -1,0 +1,340 @@
+//! What programs print when the system refuses them a file, and the path that is meant.
+//!
+//! Nothing is believed of it: [`super::Reasons`] looks whether the policy is why.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+/// A refusal as a program told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(super) kind: Kind,
+    /// What may be meant, the likeliest first.
+    pub(super) paths: Vec<String>,
+    /// It was to be removed, moved or replaced: its folder is what has to be written.
+    pub(super) removes: bool,
+    /// Where relative paths begin, if that was told.
+    pub(super) cwd: Option<PathBuf>,
+}
+
+/// The kernel's reason, by the words of strerror(3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// EROFS.
+    ReadOnly,
+    /// EACCES.
+    Denied,
+    /// ENOENT.
+    Missing,
+    /// EBUSY.
+    Busy,
+}
+
+/// Without their first letter, which some write small.
+const WORDS: [(&str, Kind); 5] = [
+    ("ead-only file system", Kind::ReadOnly),
+    ("ermission denied", Kind::Denied),
+    ("o such file or directory", Kind::Missing),
+    ("evice or resource busy", Kind::Busy),
+    ("esource busy or locked", Kind::Busy),
+];
+
+/// Words by which programs say that a name is to go.
+const REMOVING: [&str; 8] =
+    ["remov", "unlink", "renam", "mov", "rmdir", "delet", "replac", "write config file"];
+
+/// Longer lines are data.
+const LONGEST_LINE: usize = 8 << 10;
+
+/// Complaints in what a program printed.
+pub(crate) fn complaints(text: &str) -> Vec<Complaint> {
+    if !complains(text) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (n, line) in lines.iter().enumerate() {
+        if line.len() <= LONGEST_LINE
+            && let Some(complaint) = of_line(&plain(line), &lines[..n])
+            && !found.contains(&complaint)
+        {
+            found.push(complaint);
+        }
+    }
+    found
+}
+
+/// Complaints in a message of a harness, wherever it tells what a command printed.
+pub(crate) fn of_message(line: &str) -> Vec<Complaint> {
+    let mut found = Vec::new();
+    if complains(line)
+        && let Ok(message) = serde_json::from_str(line)
+    {
+        of_value(&message, None, &mut found);
+    }
+    found
+}
+
+fn of_value(value: &Value, cwd: Option<&str>, found: &mut Vec<Complaint>) {
+    match value {
+        Value::String(text) => {
+            found.extend(complaints(text).into_iter().map(|complaint| Complaint {
+                cwd: cwd.filter(|cwd| cwd.starts_with('/')).map(PathBuf::from),
+                ..complaint
+            }));
+        }
+        Value::Array(all) => all.iter().for_each(|value| of_value(value, cwd, found)),
+        Value::Object(all) => {
+            let cwd = all.get("cwd").and_then(Value::as_str).or(cwd);
+            all.values().for_each(|value| of_value(value, cwd, found));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn complains(text: &str) -> bool {
+    WORDS.iter().any(|(words, _)| text.contains(words))
+}
+
+/// Without what colours it.
+fn plain(line: &str) -> String {
+    let mut parts = line.split('\x1b');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.strip_prefix('[').and_then(|it| it.find(|c: char| c.is_ascii_alphabetic()));
+        plain.push_str(end.map_or(part, |end| &part[end + 2..]));
+    }
+    plain
+}
+
+fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
+    let (at, words, kind) =
+        WORDS.iter().find_map(|(words, kind)| line.find(words).map(|at| (at, words, *kind)))?;
+    let first = line[..at].chars().next_back()?;
+    let head = line[..at - first.len_utf8()].trim_end();
+    let tail = &line[at + words.len()..];
+    let mut said = line;
+    let mut paths = after(tail);
+    if paths.is_empty() {
+        paths = match head.strip_suffix('(') {
+            Some(head) => in_front(head.trim_end()),
+            None => head.strip_suffix(':').map(in_front).unwrap_or_default(),
+        };
+    }
+    // A chain of causes: the one above says of what.
+    let bare = head.is_empty() || head.trim_start().trim_end_matches(':').parse::<u32>().is_ok();
+    if paths.is_empty()
+        && bare
+        && let Some(above) = cause_above(before)
+    {
+        said = above;
+        paths = in_front(above.trim_end());
+    }
+    let removes = removes(said) || tail.contains("' -> '");
+    (!paths.is_empty()).then_some(Complaint { kind, paths, removes, cwd: None })
+}
+
+/// The line above `Caused by:`, or above the number of a cause.
+fn cause_above<'a>(before: &[&'a str]) -> Option<&'a str> {
+    let mut lines = before.iter().rev().filter(|line| !line.trim().is_empty());
+    let last = lines.next()?;
+    if last.trim() == "Caused by:" { lines.next().copied() } else { None }
+}
+
+/// A path that follows the words: `: '/x'`, `, open '/x'`, ` at path "/x"`, ` @ rb_sysopen - /x`.
+fn after(tail: &str) -> Vec<String> {
+    // Rust says the number as well.
+    let tail = match tail.strip_prefix(" (os error ") {
+        Some(rest) => rest.split_once(')').map_or("", |(_, rest)| rest),
+        None => tail,
+    };
+    if let Some((_, rest)) = tail.strip_prefix(" @ ").and_then(|rest| rest.split_once(" - ")) {
+        let path = rest.rsplit_once(" (").map_or(rest, |(path, _)| path);
+        return vec![path.trim().to_owned()];
+    }
+    if !tail.starts_with([':', ',']) && !tail.starts_with(" at path ") {
+        return Vec::new();
+    }
+    let mut quoted = quoted(tail);
+    quoted.reverse();
+    let rest = tail[1..].trim();
+    if quoted.is_empty() && tail.starts_with(": ") && is_one(rest) {
+        return vec![rest.to_owned()];
+    }
+    quoted
+}
+
+/// A path that stands before the words. Of two in quotes the last one is meant, unless both are to go.
+fn in_front(head: &str) -> Vec<String> {
+    let mut names = quoted(head);
+    names.retain(|name| !names_a_thing(head, name));
+    names.reverse();
+    if !removes(head) {
+        names.truncate(1);
+    }
+    if !names.is_empty() {
+        return names;
+    }
+    let segments: Vec<&str> = head.split(": ").collect();
+    // `open /srv/my file`: from the first name on that begins with `/`.
+    for segment in segments.iter().rev() {
+        if segment.starts_with('/') {
+            return vec![(*segment).to_owned()];
+        }
+        if let Some(at) = segment.find(" /") {
+            let whole = segment[at + 1..].to_owned();
+            let last = segment.rsplit(' ').next().unwrap_or_default().to_owned();
+            let mut paths = vec![whole];
+            if last.starts_with('/') && !paths.contains(&last) {
+                paths.push(last);
+            }
+            return paths;
+        }
+    }
+    for (n, segment) in segments.iter().enumerate().rev() {
+        let segment = segment.trim();
+        let last = segment.rsplit(' ').next().unwrap_or_default();
+        // What stands alone is a name where a program or a shell's line stands before it.
+        let alone = n > 0 && n + 1 == segments.len() && last == segment;
+        if (alone || last.contains(['/', '.'])) && is_one(last) {
+            return vec![last.to_owned()];
+        }
+    }
+    Vec::new()
+}
+
+/// Whether a name is to go, by the words of a line.
+fn removes(said: &str) -> bool {
+    let said = said.to_lowercase();
+    REMOVING.iter().any(|word| said.contains(word))
+}
+
+/// `ref 'HEAD'`, `thread 'main'`: no file.
+fn names_a_thing(head: &str, name: &str) -> bool {
+    ["ref", "thread", "package", "module", "branch"].iter().any(|thing| {
+        ["'", "`", "\""].iter().any(|quote| head.contains(&format!("{thing} {quote}{name}")))
+    })
+}
+
+/// One word that is no error's name.
+fn is_one(word: &str) -> bool {
+    let known = ["error", "warning", "fatal", "panic", "oserror", "ioerror"];
+    let lower = word.to_lowercase();
+    !word.is_empty()
+        && !word.contains([' ', '\'', '"', '=', '{', '('])
+        && !word.contains("://")
+        && !word.ends_with("Exception")
+        && !word.ends_with("Error")
+        && !known.contains(&lower.as_str())
+}
+
+/// What stands in quotes, in order. A quote opens after what is no letter, and closes before one.
+fn quoted(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Option<(char, usize)> = None;
+    let mut before = ' ';
+    let mut rest = text.char_indices().peekable();
+    while let Some((at, c)) = rest.next() {
+        let next = rest.peek().map_or(' ', |(_, c)| *c);
+        match open {
+            None if !before.is_alphanumeric() => {
+                let closing = match c {
+                    '\'' | '"' | '`' => Some(c),
+                    '\u{2018}' => Some('\u{2019}'),
+                    '\u{201c}' => Some('\u{201d}'),
+                    _ => None,
+                };
+                open = closing.map(|closing| (closing, at + c.len_utf8()));
+            }
+            Some((closing, from)) if c == closing && !next.is_alphanumeric() => {
+                if at > from {
+                    found.push(text[from..at].to_owned());
+                }
+                open = None;
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::{Complaint, complaints, of_message};
+
+    fn shown(found: &[Complaint]) -> String {
+        let mut text = String::new();
+        for Complaint { kind, paths, removes, cwd } in found {
+            let removes = if *removes { ", its folder" } else { "" };
+            let _ = write!(text, "=> {kind:?}{removes}: {}", paths.join(" | "));
+            let _ = cwd.iter().try_for_each(|cwd| write!(text, " from {}", cwd.display()));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// What tools really print, made by running each in the sandbox; after `=>` what is made of it.
+    #[test]
+    fn every_tool_is_understood() {
+        let known = include_str!("messages.txt");
+        let mut blocks = known.split("\n$ ");
+        let mut now = blocks.next().unwrap().to_owned();
+        for block in blocks {
+            let said: Vec<&str> = block.lines().filter(|line| !line.starts_with("=>")).collect();
+            let _ = write!(now, "\n$ {}\n", said.join("\n").trim_end());
+            let printed = said[1..].join("\n");
+            now.push_str(&shown(&complaints(&printed)));
+        }
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/confine/refused/messages.txt");
+            std::fs::write(path, &now).unwrap();
+            return;
+        }
+        for (now, known) in now.split("\n$ ").zip(known.split("\n$ ")) {
+            assert_eq!(now.trim_end(), known.trim_end());
+        }
+    }
+
+    #[test]
+    fn what_names_no_file_is_no_complaint() {
+        for text in [
+            "java.io.IOException: Read-only file system",
+            "OSError: [Errno 30] Read-only file system",
+            "Error: Permission denied",
+            "called `Result::unwrap()` on an `Err` value: Os { code: 30, message: \"Read-only file system\" }",
+            "git@example.com: Permission denied (publickey).",
+            "mount: it is a Read-only file system, I think",
+        ] {
+            let found = complaints(text);
+            let paths: Vec<_> = found.iter().flat_map(|it| &it.paths).collect();
+            assert!(paths.iter().all(|path| path.contains('@')), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_harness_tells_what_its_commands_printed_and_where() {
+        let line = r#"{"params":{"item":{"cwd":"/w/sub","aggregatedOutput":"touch: cannot touch 'x': Read-only file system\n"}}}"#;
+        assert_eq!(shown(&of_message(line)), "=> ReadOnly: x from /w/sub\n");
+        assert!(of_message("touch: cannot touch 'x': Read-only file system").is_empty());
+    }
+
+    #[test]
+    fn nothing_that_is_printed_makes_it_stumble() {
+        for text in [
+            "\u{2018}: Read-only file system",
+            ": Read-only file system: '",
+            "ead-only file system",
+            "äead-only file system",
+            "\x1b[31m\x1b: Permission denied",
+            "Caused by:\nNo such file or directory",
+            "x (Permission denied",
+            "Read-only file system @ ",
+        ] {
+            drop(complaints(text));
+        }
+    }
+}
