@@ -9,7 +9,7 @@ use botpipe_kernel::plan::{Artifact, Plan, Policy, Route, Step, Worklist};
 use botpipe_kernel::run::Event;
 use botpipe_lang::reading::{Report, parse};
 use botpipe_lang::{InMemory, SourceFile, compile};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::place::Place;
 
@@ -230,6 +230,14 @@ fn same_needs(object: &Value, whole: &Value, reads: impl Fn(&Value) -> bool, wha
     }
 }
 
+/// Adds the fields that a kind of event was given after its golden row was written, which is never edited.
+fn later(event: &mut Value) {
+    if event["kind"] == "turn_interrupted" {
+        event["usage"] = json!({ "input": 10, "output": 5 });
+        event["took_ms"] = json!(1200);
+    }
+}
+
 #[test]
 fn the_schema_of_events_fits_every_kind_and_needs_what_is_needed() {
     let text = schema("events");
@@ -239,7 +247,8 @@ fn the_schema_of_events_fits_every_kind_and_needs_what_is_needed() {
     assert!(rows.len() >= 45 && schema["oneOf"].as_array().unwrap().len() == rows.len());
     for path in rows {
         let row: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        let event: Value = serde_json::from_str(row["body"].as_str().unwrap()).unwrap();
+        let mut event: Value = serde_json::from_str(row["body"].as_str().unwrap()).unwrap();
+        later(&mut event);
         assert_eq!(Validators::default().validate(&text, &event), Ok(()), "{}", path.display());
         let kind = event["kind"].as_str().unwrap();
         let reads = |value: &Value| serde_json::from_value::<Event>(value.clone()).is_ok();
