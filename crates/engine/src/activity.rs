@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::run::{Run, Usage};
-use botpipe_providers::{Asked, Codec};
+use botpipe_providers::{Asked, Codec, Rules};
 use serde::Deserialize;
 
 use crate::driver::activity_name;
@@ -131,6 +131,7 @@ impl Engine {
             session_usage: &Usage::default(),
             access: &policy::UNCONFINED,
             asks: false,
+            rules: &Rules::NONE,
             has_login: true,
             has_variable: &|_| false,
         };

@@ -7,7 +7,7 @@ use botpipe_kernel::ids::{StepId, TurnId};
 use botpipe_kernel::run::{
     Attached, Event, Input, Phase, Provider, Refusal, Run, SessionKey, Usage,
 };
-use botpipe_providers::{Asked, CommandLine, claude, codex};
+use botpipe_providers::{Asked, CommandLine, Rules, claude, codex};
 use botpipe_sandbox::{Containment, Launch};
 
 use crate::driver::Driver;
@@ -162,6 +162,7 @@ impl Engine {
             session_usage: &Usage::default(),
             access: &policy::of_their_own(&policy::of_run(run, (step, turn.role), &layout)),
             asks: false,
+            rules: &Rules::NONE,
             has_login: harness::has_login(kind, harness),
             has_variable: &|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()),
         };

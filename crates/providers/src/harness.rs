@@ -26,10 +26,24 @@ pub struct Asked<'a> {
     pub access: &'a Access,
     /// Whether it is to ask leave for what is not plainly reading ([`Heard::wants`]).
     pub asks: bool,
+    pub rules: &'a Rules,
     /// Whether the harness has a login of its own stored, or says itself how models are reached.
     pub has_login: bool,
     /// Whether these variables are set for the program: credentials are used by name alone.
     pub has_variable: &'a dyn Fn(&str) -> bool,
+}
+
+/// What a harness itself refuses or lets pass, in its own words: a tool, or a tool and what it is used for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Not asked about.
+    pub allow: Vec<String>,
+    /// Never done.
+    pub deny: Vec<String>,
+}
+
+impl Rules {
+    pub const NONE: Self = Self { allow: Vec::new(), deny: Vec::new() };
 }
 
 /// What the agent's commands may touch, in the words of the seed's policy.

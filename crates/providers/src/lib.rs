@@ -12,5 +12,6 @@ mod json_rpc;
 pub use cassette::{Cassette, CassetteError, FilePatch, Mismatch, RecordedEnd, Recording};
 pub use command::{Clock, ProgramEnd, result_of};
 pub use harness::{
-    Access, Asked, Codec, CommandLine, Failure, Heard, Leave, Report, SandboxMode, Sign, Want,
+    Access, Asked, Codec, CommandLine, Failure, Heard, Leave, Report, Rules, SandboxMode, Sign,
+    Want,
 };

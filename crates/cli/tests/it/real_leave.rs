@@ -190,3 +190,52 @@ fn claude_is_denied_by_its_policy() {
     let Some(bench) = real_claude::Bench::new(&rules()) else { return };
     nothing_is_asked_where_all_is_denied(&bench);
 }
+
+/// A rule holds in every mode: what is denied is not done even where nobody is asked, and what is allowed is
+/// not asked about.
+#[test]
+fn claude_is_held_to_the_rules_of_its_policy() {
+    for (policy, marked) in [
+        ("deny_permissions: [Bash(touch *)]", false),
+        ("deny_permissions: [Bash]", false),
+        ("deny_permissions: [Edit, Bash(rm *)]", true),
+        ("permission_mode: ask, allow_permissions: [Bash(touch *)]", true),
+        (
+            "permission_mode: ask, allow_permissions: [Bash], deny_permissions: [Bash(touch *)]",
+            false,
+        ),
+    ] {
+        let Some(bench) = real_claude::Bench::new(&rules()) else { return };
+        let text = ASKING.replace("permission_mode: ask", policy);
+        fs::write(bench.repository().join("asking.sop.yaml"), text).unwrap();
+        let end = said(&Real::run(&bench).output().unwrap());
+        assert_eq!(bench.is_marked(), marked, "{policy}: {end:?}");
+        // This model has nothing to tell where its command was denied.
+        assert_eq!(end.code, i32::from(!marked), "{policy}: {end:?}");
+        let shown = bench.say(&["runs", "show", "./asking.sop.yaml", "t"]).ends(0).json();
+        let shown = shown["sandbox"].to_string();
+        assert!(shown.contains("the same can be said otherwise"), "{policy}: {shown}");
+    }
+}
+
+/// What nobody would keep is refused before anything is asked.
+#[test]
+fn rules_that_would_bind_nothing_are_refused() {
+    let Some(bench) = real_claude::Bench::new(&rules()) else { return };
+    for (policy, why) in [
+        ("deny_permissions: [bash(touch *)]", "names no tool of Claude Code's"),
+        ("allow_permissions: [Bash]", "nothing is asked about that could be allowed"),
+        ("permission_mode: ask, ask_permissions: [Bash]", "the `permission_mode`'s"),
+        ("strict: true, deny_permissions: [Bash]", "only kept in part"),
+    ] {
+        let text = ASKING.replace("permission_mode: ask", policy);
+        fs::write(bench.repository().join("asking.sop.yaml"), text).unwrap();
+        let refused = said(&Real::run(&bench).output().unwrap()).ends(7);
+        assert!(refused.err.contains(why), "{policy}: {}", refused.err);
+    }
+    let Some(codex) = real_codex::Bench::new(&rules()) else { return };
+    let text = ASKING.replace("permission_mode: ask", "deny_permissions: [Bash]");
+    fs::write(codex.repository().join("asking.sop.yaml"), text).unwrap();
+    let refused = said(&Real::run(&codex).output().unwrap()).ends(7);
+    assert!(refused.err.contains("only Claude Code has rules"), "{}", refused.err);
+}

@@ -57,6 +57,12 @@ pub(crate) fn of(
                 coverage = Coverage::Partial;
                 gaps.extend(UNASKED.map(str::to_owned));
             }
+            if matches!(control, Control::AllowPermissions | Control::DenyPermissions) {
+                coverage = Coverage::Partial;
+                gaps.push(
+                    "the agent's program compares what a command says; the same can be said otherwise".to_owned(),
+                );
+            }
             if control == Control::SandboxMode && confined && is_root() {
                 gaps.push(
                     "whoever runs it is root: the host's root owns what it writes".to_owned(),

@@ -74,6 +74,7 @@ pub(super) fn ask(
     };
     let access = Access { network, ..policy::UNCONFINED };
     let asks = leave::asks(&holds, kind, harness)?;
+    let rules = &leave::rules(&holds, kind, harness)?;
     let asked = Asked {
         harness: inside,
         prompt,
@@ -85,6 +86,7 @@ pub(super) fn ask(
         session_usage: &known.map(|known| known.usage.clone()).unwrap_or_default(),
         access: &access,
         asks,
+        rules,
         has_login: harness::has_login(kind, harness),
         has_variable: &|name| key.uses(name),
     };

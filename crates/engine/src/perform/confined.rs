@@ -141,7 +141,10 @@ pub(super) fn prove(
 ) -> Result<Value, Trouble> {
     let holds = policy::of_run(&driver.run, (step, role), &driver.desk.layout);
     let agent = !role.is_code();
-    let key = (format!("{agent} {}", policy::in_force(&driver.run.pass_env, &holds)), view);
+    // Where a policy lets it pass.
+    let unkept = policy::unkept(&holds, driver.run.provider_of(step, role).as_ref());
+    let in_force = policy::in_force(&driver.run.pass_env, &holds);
+    let key = (format!("{agent} {unkept:?} {in_force}"), view);
     if let Some((_, report)) = driver.desk.proven.iter().find(|(known, _)| *known == key) {
         return Ok(report.clone());
     }
@@ -168,7 +171,8 @@ pub(super) fn prove(
             ),
         });
     }
-    let controls = report::of(&compiled, &holds, &canaries, agent);
+    let mut controls = report::of(&compiled, &holds, &canaries, agent);
+    controls.retain(|kept| !agent || !unkept.contains(&kept.control));
     if let Some(watched) = report::watched(&controls, &holds) {
         let said = format!("`{}` of the {role} is only kept in part (`strict`)", watched.control);
         let held = matches!(holds.origin(Control::Strict), Origin::Ceiling { .. });

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use botpipe_kernel::ids::{Digest, TurnId};
 use botpipe_kernel::plan::PermissionMode;
 use botpipe_kernel::run::{Input, Leave, Permission, Provider, Wanted, WantedKind};
-use botpipe_providers::{Leave as Answer, Want};
+use botpipe_providers::{Leave as Answer, Rules, Want};
 
 use super::Trouble;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::harness::Kind;
-use crate::policy::{Resolved, cannot_ask};
+use crate::policy::{Control, Resolved, cannot_ask, cannot_keep};
 use crate::request::AsksLeave;
 
 /// What one start of a turn asks leave for.
@@ -161,18 +161,45 @@ pub(super) fn asks(
     if !holds.asks() {
         return Ok(false);
     }
-    let harness = Box::new(harness.clone());
-    let by = match kind {
-        Kind::Codex => Provider::Codex(harness),
-        Kind::Claude => Provider::Claude(harness),
-        Kind::Acp => Provider::Acp(harness),
-    };
-    match cannot_ask(Some(&by)) {
+    match cannot_ask(Some(&provider(kind, harness))) {
         None => Ok(true),
-        Some(_) if holds.may_go_unkept() => Ok(false),
+        Some(_) if holds.may_go_unkept(Control::PermissionMode) => Ok(false),
         Some(why) => Err(Trouble::Refused {
             message: format!("the turn is to ask leave (`permission_mode`), and {why}"),
         }),
+    }
+}
+
+/// The rules that a turn's harness keeps; refused where it keeps none, as one that a run falls back to may.
+pub(super) fn rules(
+    holds: &Resolved,
+    kind: Kind,
+    harness: &botpipe_kernel::run::Harness,
+) -> Result<Rules, Trouble> {
+    let by = provider(kind, harness);
+    let mut rules =
+        Rules { allow: holds.permissions.allow.clone(), deny: holds.permissions.deny.clone() };
+    for (control, list) in
+        [(Control::AllowPermissions, &mut rules.allow), (Control::DenyPermissions, &mut rules.deny)]
+    {
+        match cannot_keep(control, holds, Some(&by)).filter(|_| !list.is_empty()) {
+            None => {}
+            Some(_) if holds.may_go_unkept(control) => list.clear(),
+            Some(why) => {
+                let message = format!("the turn is held to `{control}`, and {why}");
+                return Err(Trouble::Refused { message });
+            }
+        }
+    }
+    Ok(rules)
+}
+
+fn provider(kind: Kind, harness: &botpipe_kernel::run::Harness) -> Provider {
+    let harness = Box::new(harness.clone());
+    match kind {
+        Kind::Codex => Provider::Codex(harness),
+        Kind::Claude => Provider::Claude(harness),
+        Kind::Acp => Provider::Acp(harness),
     }
 }
 

@@ -1,6 +1,9 @@
-//! Which agents can be held to asking leave, and why others cannot.
+//! Which agents can be held to asking leave and to rules of their own, and why others cannot.
 
 use botpipe_kernel::run::{Harness, Interface, Provider};
+
+use super::control::Control;
+use super::resolve::Resolved;
 
 /// Why an agent cannot be held to asking leave before it does something; `None`: it can.
 pub(crate) fn cannot_ask(by: Option<&Provider>) -> Option<&'static str> {
@@ -24,6 +27,75 @@ pub(crate) fn cannot_ask(by: Option<&Provider>) -> Option<&'static str> {
         Some(Provider::Replay { .. }) | None => Some("there is no agent that could ask"),
     }
 }
+
+/// Why an agent cannot be held to these rules; `None`: it can.
+pub(crate) fn cannot_keep(
+    control: Control,
+    holds: &Resolved,
+    by: Option<&Provider>,
+) -> Option<&'static str> {
+    let rules = &holds.permissions;
+    let list = match control {
+        Control::AllowPermissions if !holds.asks() => {
+            return Some(
+                "nothing is asked about that could be allowed: `permission_mode: ask` asks",
+            );
+        }
+        Control::AllowPermissions => &rules.allow,
+        Control::DenyPermissions => &rules.deny,
+        _ => return Some("what is asked about is the `permission_mode`'s"),
+    };
+    match by {
+        Some(Provider::Claude(harness)) if harness.hooks => {
+            Some("with `hooks` the project's own settings have rules too")
+        }
+        Some(Provider::Claude(harness)) if says_itself(harness) => {
+            Some("its further arguments have rules too")
+        }
+        Some(Provider::Claude(_)) if !list.iter().all(|rule| is_of_claude(rule)) => Some(
+            "one of them names no tool of Claude Code's (as `Bash`, `Edit`, `Read`, `mcp__SERVER`)",
+        ),
+        Some(Provider::Claude(_)) => None,
+        _ => Some("only Claude Code has rules of that kind"),
+    }
+}
+
+/// The controls that are left to an agent's own program and that it does not keep.
+pub(crate) fn unkept(holds: &Resolved, by: Option<&Provider>) -> Vec<Control> {
+    let mut found = Vec::new();
+    if holds.asks() && cannot_ask(by).is_some() {
+        found.push(Control::PermissionMode);
+    }
+    let rules =
+        [Control::AllowPermissions, Control::AskPermissions, Control::DenyPermissions].into_iter();
+    found.extend(rules.filter(|control| cannot_keep(*control, holds, by).is_some()));
+    found
+}
+
+/// Whether the tool that a rule names is one: others would bind nothing.
+fn is_of_claude(rule: &str) -> bool {
+    let tool = rule.split('(').next().unwrap_or_default();
+    TOOLS.contains(&tool) || tool.strip_prefix("mcp__").is_some_and(|rest| !rest.is_empty())
+}
+
+/// # Source
+/// Claude Code 2.1.330: the tools it tells at its start, and those that its rules name.
+const TOOLS: [&str; 14] = [
+    "Agent",
+    "Bash",
+    "Edit",
+    "Glob",
+    "Grep",
+    "Monitor",
+    "NotebookEdit",
+    "Read",
+    "Skill",
+    "Task",
+    "WebFetch",
+    "WebSearch",
+    "Workflow",
+    "Write",
+];
 
 /// Whether a person's own arguments for Claude Code change what it asks about.
 fn says_itself(harness: &Harness) -> bool {

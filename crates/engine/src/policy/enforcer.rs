@@ -48,9 +48,14 @@ pub fn enforcer(control: Control, of: &Resolved, agent: bool) -> &'static str {
             (false, NetworkMode::Full) => "nobody",
         },
         Control::LocalBinding => where_said(!of.allow_local_binding, "landlock"),
-        Control::AllowPermissions => where_said(!of.permissions.allow.is_empty(), "provider"),
-        Control::AskPermissions => where_said(!of.permissions.ask.is_empty(), "provider"),
-        Control::DenyPermissions => where_said(!of.permissions.deny.is_empty(), "provider"),
+        // A program that is no agent's has none.
+        Control::AllowPermissions => {
+            where_said(agent && !of.permissions.allow.is_empty(), "provider-permission")
+        }
+        Control::AskPermissions => where_said(agent && !of.permissions.ask.is_empty(), "nobody"),
+        Control::DenyPermissions => {
+            where_said(agent && !of.permissions.deny.is_empty(), "provider-permission")
+        }
         // The list of names that pass is kept in any case.
         Control::AllowVariables => "supervisor",
         Control::DenyVariables => where_said(!of.environment.deny.is_empty(), "supervisor"),

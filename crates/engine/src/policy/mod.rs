@@ -13,7 +13,7 @@ mod refusal;
 mod resolve;
 
 pub(crate) use access::{UNCONFINED, in_force, of_their_own};
-pub(crate) use asking::cannot_ask;
+pub(crate) use asking::{cannot_ask, cannot_keep, unkept};
 pub use control::{Control, Origin};
 pub use enforcer::enforcer;
 pub use explain::{Bound, ControlLine, explain};

@@ -6,7 +6,7 @@ use botpipe_kernel::plan::{
 };
 use botpipe_kernel::run::{Provider, Providers};
 
-use super::asking::cannot_ask;
+use super::asking::{cannot_ask, cannot_keep};
 use super::control::{Control, Origin};
 use super::explain::words;
 use super::layers::of_role;
@@ -100,12 +100,14 @@ enum Unenforced {
     Control(Control),
     /// A person is to be asked, and that agent cannot be held to it.
     Asking(&'static str),
+    /// There are rules for a harness, and that agent cannot be held to them.
+    Rules(Control, &'static str),
 }
 
 impl Unenforced {
     fn control(self) -> Control {
         match self {
-            Self::Control(control) => control,
+            Self::Control(control) | Self::Rules(control, _) => control,
             Self::Asking(_) => Control::PermissionMode,
         }
     }
@@ -120,7 +122,7 @@ impl Unenforced {
     }
 
     fn why(self, role: Role, holds: &Resolved) -> &'static str {
-        if let Self::Asking(why) = self {
+        if let Self::Asking(why) | Self::Rules(_, why) = self {
             return why;
         }
         match self.control() {
@@ -178,6 +180,11 @@ fn unenforced(
             {
                 found.push(Unenforced::Asking(why));
             }
+            for control in RULES.into_iter().filter(|it| agent && has_rules(holds, *it)) {
+                let strict = "that is only kept in part (`strict`)";
+                let why = cannot_keep(control, holds, by).or(holds.strict.then_some(strict));
+                found.extend(why.map(|why| Unenforced::Rules(control, why)));
+            }
             let discards = role == Role::Verifier;
             found.retain(|it| !(discards && it.control() == Control::Strict));
             found
@@ -199,9 +206,6 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
                 agent && holds.asks() && (!confined || holds.strict)
             }
         },
-        Control::AllowPermissions => agent && !holds.permissions.allow.is_empty(),
-        Control::AskPermissions => agent && !holds.permissions.ask.is_empty(),
-        Control::DenyPermissions => agent && !holds.permissions.deny.is_empty(),
         Control::AllowRead => !confined && holds.allow_read != ["/"],
         Control::DenyRead => !confined && !holds.deny_read.is_empty(),
         Control::DenyWrite => !confined && !holds.deny_write.is_empty(),
@@ -217,6 +221,19 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
     };
     let said = Control::ALL.iter().filter(|control| holds.is_said(**control));
     said.filter(|control| open(control)).map(|control| Unenforced::Control(*control)).collect()
+}
+
+const RULES: [Control; 3] =
+    [Control::AllowPermissions, Control::AskPermissions, Control::DenyPermissions];
+
+fn has_rules(holds: &Resolved, control: Control) -> bool {
+    let rules = &holds.permissions;
+    let list = match control {
+        Control::AllowPermissions => &rules.allow,
+        Control::AskPermissions => &rules.ask,
+        _ => &rules.deny,
+    };
+    !list.is_empty()
 }
 
 const DANGER: SandboxMode = SandboxMode::DangerFullAccess;

@@ -79,9 +79,9 @@ impl Resolved {
         asks && !nothing_left
     }
 
-    /// Whether its permission mode may be left unkept.
-    pub(crate) fn may_go_unkept(&self) -> bool {
-        let held = matches!(self.origin(Control::PermissionMode), Origin::Ceiling { .. });
+    /// Whether a control may be left unkept.
+    pub(crate) fn may_go_unkept(&self, control: Control) -> bool {
+        let held = matches!(self.origin(control), Origin::Ceiling { .. });
         self.validation != Validation::Fail && !held
     }
 

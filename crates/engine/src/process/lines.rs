@@ -61,7 +61,7 @@ mod tests {
 
     use botpipe_kernel::run::{Harness, Usage};
     use botpipe_providers::{
-        Access, Asked, Codec, Heard, ProgramEnd, Report, SandboxMode, claude, codex,
+        Access, Asked, Codec, Heard, ProgramEnd, Report, Rules, SandboxMode, claude, codex,
     };
 
     use super::Lines;
@@ -137,6 +137,7 @@ mod tests {
             session_usage: &Usage::default(),
             access: &access,
             asks: false,
+            rules: &Rules::NONE,
             has_login: true,
             has_variable: &|_| false,
         });

@@ -6,7 +6,7 @@ use botpipe_kernel::run::{Harness, McpServer};
 use serde_json::{Map, Value, json};
 
 use super::LOGIN_VARIABLES;
-use crate::harness::{Access, Asked, CommandLine, SandboxMode};
+use crate::harness::{Access, Asked, CommandLine, Rules, SandboxMode};
 
 /// How Claude Code is started for a turn.
 ///
@@ -67,10 +67,10 @@ fn with_settings(asked: &Asked<'_>, mut args: Vec<String>, mode: &str) -> Comman
     if harness.instructions && !harness.hooks {
         give("--add-dir", asked.cwd);
     }
-    let access = asked.access;
     give("--permission-mode", mode);
-    if access.sandbox == SandboxMode::WorkspaceWrite {
-        give("--settings", &sandbox(access, asked.cwd));
+    let settings = settings(asked);
+    if !settings.is_empty() {
+        give("--settings", &Value::Object(settings).to_string());
     }
     for (flag, value) in [("--model", &harness.model), ("--effort", &harness.effort)] {
         if let Some(value) = value {
@@ -117,22 +117,37 @@ fn environment(harness: &Harness) -> Vec<(String, String)> {
     env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Settings by which Claude Code confines the commands it runs; what its other tools may do is asked
+/// Settings by which Claude Code is bound for this start.
+///
+/// # Source
+/// Claude Code 2.1.330: what a rule denies is denied in every permission mode.
+fn settings(asked: &Asked<'_>) -> Map<String, Value> {
+    let mut settings = Map::new();
+    if asked.access.sandbox == SandboxMode::WorkspaceWrite {
+        settings.insert("sandbox".to_owned(), sandbox(asked.access, asked.cwd));
+    }
+    if *asked.rules != Rules::NONE {
+        let Rules { allow, deny } = asked.rules;
+        settings.insert("permissions".to_owned(), json!({ "allow": allow, "deny": deny }));
+    }
+    settings
+}
+
+/// How Claude Code confines the commands it runs; what its other tools may do is asked
 /// over the control channel, and so are commands where nothing may be written.
 ///
 /// # Source
 /// Claude Code 2.1.330: without `failIfUnavailable` commands run free where `bwrap` or `socat` is
 /// missing.
-fn sandbox(access: &Access, cwd: &str) -> String {
+fn sandbox(access: &Access, cwd: &str) -> Value {
     let writable: Vec<&str> =
         access.writable.iter().map(String::as_str).chain(iter::once(cwd)).collect();
     let domains: &[&str] = if access.network { &["*"] } else { &[] };
-    json!({ "sandbox": {
+    json!({
         "enabled": true, "failIfUnavailable": true, "allowUnsandboxedCommands": false,
         "autoAllowBashIfSandboxed": true, "filesystem": { "allowWrite": writable },
         "network": { "allowedDomains": domains },
-    } })
-    .to_string()
+    })
 }
 
 fn mcp_config(harness: &Harness) -> String {

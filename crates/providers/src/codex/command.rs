@@ -188,6 +188,7 @@ mod tests {
             session_usage: &Usage::default(),
             access: &access,
             asks: false,
+            rules: &crate::harness::Rules::NONE,
             has_login,
             has_variable: &|name| key && name == "CODEX_API_KEY",
         };

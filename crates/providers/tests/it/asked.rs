@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use botpipe_kernel::run::{Harness, Usage};
-use botpipe_providers::{Access, Asked, Codec, Heard, ProgramEnd, Report, SandboxMode, Sign};
+use botpipe_providers::{
+    Access, Asked, Codec, Heard, ProgramEnd, Report, Rules, SandboxMode, Sign,
+};
 use serde_json::Value;
 
 /// The name of every conversation the tests begin.
@@ -51,6 +53,7 @@ impl Ask {
             session_usage: &self.usage,
             access: &self.access,
             asks: false,
+            rules: &Rules::NONE,
             has_login: true,
             has_variable: &|_| false,
         })

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use botpipe_kernel::run::{Harness, Usage};
 use botpipe_providers::codex::Protocol;
-use botpipe_providers::{Access, Asked, Codec, SandboxMode};
+use botpipe_providers::{Access, Asked, Codec, Rules, SandboxMode};
 use regex::Regex;
 use serde_json::{Value, json};
 
@@ -198,6 +198,7 @@ fn what_the_codec_sends_fits_the_installed_codex() {
                 session_usage: &Usage::default(),
                 access: &access,
                 asks: false,
+                rules: &Rules::NONE,
                 has_login: true,
                 has_variable: &|_| false,
             });
