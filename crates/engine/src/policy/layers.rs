@@ -31,10 +31,10 @@ pub(crate) fn of_role(
     outside: &[PolicyLayer],
     ground: &Ground,
 ) -> Resolved {
-    let turn = step.turn(role).and_then(|turn| turn.policy.as_ref());
+    let turn = step.turn(role).and_then(|turn| turn.policy.as_deref());
     let own = [
         (Origin::Workflow, plan.policy.as_ref()),
-        (Origin::Step, step.policy.as_ref()),
+        (Origin::Step, step.policy.as_deref()),
         (Origin::Turn, turn),
     ];
     let own = own.into_iter().filter_map(|(origin, policy)| Some((origin, policy?)));

@@ -37,7 +37,7 @@ pub struct Step {
     pub clocks: Clocks,
     /// What its turns may do, over what the workflow says; a turn's own is over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<Policy>,
+    pub policy: Option<Box<Policy>>,
     /// What its turns, and the runs it starts, may spend in all visits, per item where scoped.
     #[serde(default, skip_serializing_if = "Budget::is_none")]
     pub budget: Budget,
@@ -303,7 +303,7 @@ pub struct TurnPlan {
     pub reads: Vec<ArtifactName>,
     /// What it may do, over what its step says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<Policy>,
+    pub policy: Option<Box<Policy>>,
     /// Who does it; `None`: as its step says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<TurnProvider>,

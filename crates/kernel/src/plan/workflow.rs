@@ -55,9 +55,9 @@ impl Plan {
 
     /// What a role of a step may do: its turn's policy over the step's, over the workflow's.
     pub fn policy_of(&self, step: &Step, role: Role) -> Policy {
-        let turn = step.turn(role).and_then(|turn| turn.policy.clone());
-        let layers = [turn, step.policy.clone(), self.policy.clone()].into_iter().flatten();
-        layers.reduce(|inner, outer| inner.over(&outer)).unwrap_or_default()
+        let turn = step.turn(role).and_then(|turn| turn.policy.as_deref());
+        let layers = [turn, step.policy.as_deref(), self.policy.as_ref()].into_iter().flatten();
+        layers.cloned().reduce(|inner, outer| inner.over(&outer)).unwrap_or_default()
     }
 
     /// The steps that write an artifact, in file order.

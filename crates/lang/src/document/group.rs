@@ -172,7 +172,8 @@ impl Reader<'_, '_> {
         if let Some(entry) = requires {
             turn.requires = names(entry, "artifacts", self.report);
         }
-        turn.policy = fields.get("policy").and_then(|policy| self.policy(policy));
+        let policy = fields.get("policy").and_then(|policy| self.policy(policy));
+        turn.policy = policy.map(Box::new);
         turn.provider = fields.get("provider").and_then(|it| self.turn_provider(it));
         fields.close(&[], self.report);
         turn

@@ -33,7 +33,7 @@ pub(crate) struct StepDecl {
     pub(crate) on_interrupt: OnInterrupt,
     pub(crate) on_limit: Option<OnLimit>,
     pub(crate) clocks: Clocks,
-    pub(crate) policy: Option<Policy>,
+    pub(crate) policy: Option<Box<Policy>>,
     pub(crate) budget: Budget,
     pub(crate) provider: Option<TurnProvider>,
     pub(crate) step_state: StateDecl,
@@ -167,11 +167,12 @@ impl Reader<'_, '_> {
             self.control_routes(entry, &mut step);
         }
         let policy = fields.get("policy");
-        step.policy = policy.and_then(|entry| self.policy(entry));
+        let mut said = policy.and_then(|entry| self.policy(entry));
         if let Some(entry) = fields.get("limits") {
             let limits = LimitsEntry::read(entry, self.report);
-            limits.into_policy(&mut step.policy, policy, self.report);
+            limits.into_policy(&mut said, policy, self.report);
         }
+        step.policy = said.map(Box::new);
         if let Some(routes) = routes {
             self.routes(routes, &mut step);
         }

@@ -69,7 +69,7 @@ pub(crate) struct TurnDecl {
     pub(crate) requires: Vec<Spanned<ArtifactName>>,
     pub(crate) reads: Vec<Spanned<ArtifactName>>,
     pub(crate) session: Spanned<SessionDecl>,
-    pub(crate) policy: Option<Policy>,
+    pub(crate) policy: Option<Box<Policy>>,
     pub(crate) provider: Option<TurnProvider>,
 }
 
@@ -258,7 +258,7 @@ impl Reader<'_, '_> {
             requires: Vec::new(),
             reads: Vec::new(),
             session,
-            policy,
+            policy: policy.map(Box::new),
             provider,
         }
     }
