@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use globset::GlobSet;
 
 use super::paths::lexical;
-use super::placeholders::is_there;
+use super::placeholders::{is_as_made, is_there};
 use super::scan::{Kind, Names};
 use super::{Gap, Placeholder};
 use crate::process::listed_by_git;
@@ -118,7 +118,7 @@ fn keep(folder: &Path, kept: &mut Kept) {
     }
     // With such a file git takes its configuration from elsewhere. This one says: from here.
     let common = folder.join("commondir");
-    let ours = fs::read_to_string(&common).is_ok_and(|text| text == OWN);
+    let ours = is_as_made(Some(OWN), &common);
     if is_there(&common) && !ours {
         kept.there.insert(common);
     } else {

@@ -45,15 +45,14 @@ impl Placeholders {
                 made.ours.push(placeholder.clone());
                 continue;
             }
-            match placeholder.contents {
-                _ if fs::symlink_metadata(path).is_ok()
-                    && !is_as_made(placeholder.contents, path) =>
-                {
+            match (fs::symlink_metadata(path), placeholder.contents) {
+                (Ok(_), contents) if !is_as_made(contents, path) => {
                     continue; // somebody made it since it was looked for
                 }
-                _ if fs::symlink_metadata(path).is_ok() => {}
-                None => fs::create_dir(path)?,
-                Some(contents) => fs::write(path, contents)?,
+                (Ok(there), Some(contents)) if there.is_file() => fs::write(path, contents)?,
+                (Ok(_), _) => {}
+                (Err(_), None) => fs::create_dir(path)?,
+                (Err(_), Some(contents)) => fs::write(path, contents)?,
             }
             needed.insert(path.clone(), 1);
             made.ours.push(placeholder.clone());
@@ -76,9 +75,10 @@ impl Drop for Placeholders {
     }
 }
 
-/// Whether what is there is what would be made: an empty folder, or a file of these contents.
+/// Whether what is there is what would be made: an empty folder, or a file of these contents, as far as they
+/// were written by an owner who died.
 pub(super) fn is_as_made(contents: Option<&str>, path: &Path) -> bool {
-    let is = |contents| fs::read_to_string(path).is_ok_and(|now| now == contents);
+    let is = |contents: &str| fs::read_to_string(path).is_ok_and(|now| contents.starts_with(&now));
     fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) || contents.is_some_and(is)
 }
 
@@ -91,5 +91,39 @@ fn remove(contents: Option<&str>, path: &Path) {
                 drop(fs::remove_file(path));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(folder: &Path) -> Placeholder {
+        Placeholder { path: folder.join("commondir"), contents: Some(".\n") }
+    }
+
+    /// An owner may die between making the file and writing it.
+    #[test]
+    fn one_that_was_begun_is_finished_and_goes_with_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let wanted = wanted(folder.path());
+        for left in [None, Some(""), Some("."), Some(".\n")] {
+            if let Some(left) = left {
+                fs::write(&wanted.path, left).unwrap();
+            }
+            let stands = Placeholders::make(std::slice::from_ref(&wanted)).unwrap();
+            assert_eq!(fs::read_to_string(&wanted.path).unwrap(), ".\n", "{left:?}");
+            drop(stands);
+            assert!(!wanted.path.exists(), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_made_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let wanted = wanted(folder.path());
+        fs::write(&wanted.path, "../other\n").unwrap();
+        drop(Placeholders::make(std::slice::from_ref(&wanted)).unwrap());
+        assert_eq!(fs::read_to_string(&wanted.path).unwrap(), "../other\n");
     }
 }
