@@ -44,6 +44,9 @@ const WORDS: [(&str, Kind); 5] = [
 const REMOVING: [&str; 8] =
     ["remov", "unlink", "renam", "mov", "rmdir", "delet", "replac", "write config file"];
 
+/// How small shells (`dash`, `busybox`) begin what they say of a file.
+const OF_SHELLS: [&str; 4] = ["cannot create ", "cannot open ", "can't create ", "can't open "];
+
 /// Longer lines are data.
 const LONGEST_LINE: usize = 8 << 10;
 
@@ -191,6 +194,11 @@ fn in_front(head: &str) -> Vec<String> {
             }
             return paths;
         }
+    }
+    // A shell quotes nothing, spaces or not.
+    let last = segments.last().copied().unwrap_or_default();
+    if let Some(name) = OF_SHELLS.iter().find_map(|words| last.strip_prefix(words)) {
+        return vec![name.to_owned()];
     }
     for (n, segment) in segments.iter().enumerate().rev() {
         let segment = segment.trim();
