@@ -66,11 +66,13 @@ pub(crate) fn unkept(holds: &Resolved, by: Option<&Provider>) -> Vec<Control> {
     if holds.asks() && cannot_ask(by).is_some() {
         found.push(Control::PermissionMode);
     }
-    let rules =
-        [Control::AllowPermissions, Control::AskPermissions, Control::DenyPermissions].into_iter();
-    found.extend(rules.filter(|control| cannot_keep(*control, holds, by).is_some()));
+    found.extend(RULES.into_iter().filter(|control| cannot_keep(*control, holds, by).is_some()));
     found
 }
+
+/// The controls that are rules of an agent's own program.
+pub(super) const RULES: [Control; 3] =
+    [Control::AllowPermissions, Control::AskPermissions, Control::DenyPermissions];
 
 /// Whether the tool that a rule names is one: others would bind nothing.
 fn is_of_claude(rule: &str) -> bool {

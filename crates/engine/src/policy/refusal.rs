@@ -6,7 +6,7 @@ use botpipe_kernel::plan::{
 };
 use botpipe_kernel::run::{Provider, Providers};
 
-use super::asking::{cannot_ask, cannot_keep};
+use super::asking::{RULES, cannot_ask, cannot_keep};
 use super::control::{Control, Origin};
 use super::explain::words;
 use super::layers::of_role;
@@ -222,9 +222,6 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
     let said = Control::ALL.iter().filter(|control| holds.is_said(**control));
     said.filter(|control| open(control)).map(|control| Unenforced::Control(*control)).collect()
 }
-
-const RULES: [Control; 3] =
-    [Control::AllowPermissions, Control::AskPermissions, Control::DenyPermissions];
 
 fn has_rules(holds: &Resolved, control: Control) -> bool {
     let rules = &holds.permissions;
