@@ -94,7 +94,8 @@ fn fill(at: &Path, folders: usize) {
     }
 }
 
-fn command(workspace: &Path, policy: &Policy) -> sandbox::Command {
+/// `sh -c true` under a policy.
+pub(crate) fn command(workspace: &Path, policy: &Policy) -> sandbox::Command {
     let origin = Origin::Repository { path: "bench".to_owned() };
     sandbox::Command {
         argv: ["sh", "-c", "true"].map(Into::into).to_vec(),
@@ -105,7 +106,8 @@ fn command(workspace: &Path, policy: &Policy) -> sandbox::Command {
     }
 }
 
-fn launch(command: &sandbox::Command) -> f64 {
+/// Milliseconds that it takes, from the policy to its end.
+pub(crate) fn launch(command: &sandbox::Command) -> f64 {
     let start = Instant::now();
     command.run_unheard().unwrap();
     ms(start.elapsed())

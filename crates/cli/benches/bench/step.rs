@@ -2,18 +2,18 @@
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use botpipe_engine::process::{self, Reply, Spec, StopSwitch, Stream, Watch};
 use botpipe_engine::workspace::layout::Layout;
 use botpipe_engine::workspace::snapshots::Snapshots;
-use botpipe_sandbox::{Containment, Identity, Launch};
+use botpipe_kernel::plan::Policy;
 
 use crate::Asked;
 use crate::line::{Line, median};
-use crate::place::{BOTPIPE, Place, ms};
+use crate::place::{Place, ms};
+use crate::sandbox;
 use crate::steps::TICKS;
 
 /// Two runs whose difference is free of start and end.
@@ -60,7 +60,7 @@ pub(crate) fn measure(asked: &Asked) -> Vec<Line> {
             steps,
             "(wall of 220 steps − wall of 20) / 200",
         ),
-        Line::new("step: its spawn", "ms", spawns, "`sh -c true` through the same stage 1, alone"),
+        Line::new("step: its spawn", "ms", spawns, "`sh -c true` in the same sandbox, alone"),
         Line::new("step: its snapshot", "ms", snapshots, "of the same tree, unchanged, alone"),
         Line::new("step: the engine's own", "ms", engine, "whole − spawn − snapshot, each round"),
         Line::new("step: the engine's own / fdatasync", "×", ratio, "").goal(5.0),
@@ -96,39 +96,12 @@ fn sync(path: &Path, pause: Duration) -> f64 {
     median(&samples)
 }
 
+/// `sh -c true` as a step runs it: confined by the default policy, which is compiled each time.
 fn spawn(folder: &Path) -> f64 {
-    let stop = StopSwitch::new();
-    let env: Vec<_> = std::env::vars_os().filter(|(name, _)| name == "PATH").collect();
-    let samples: Vec<f64> = (0..100)
-        .map(|_| {
-            let spec = Spec::of(Launch {
-                program: PathBuf::from("sh"),
-                args: vec!["-c".into(), "true".into()],
-                cwd: folder.to_owned(),
-                env: env.clone(),
-                containment: Containment::Auto,
-                stage1: Some(PathBuf::from(BOTPIPE)),
-                mark: None,
-                confinement: None,
-            });
-            let start = Instant::now();
-            let ended = process::run(spec, &mut Blind, &stop);
-            let took = ms(start.elapsed());
-            assert_eq!(ended.how, process::How::Exited(0));
-            took
-        })
-        .collect();
+    let command = sandbox::command(folder, &Policy::default());
+    sandbox::launch(&command); // starts the fork server
+    let samples: Vec<f64> = (0..100).map(|_| sandbox::launch(&command)).collect();
     median(&samples)
-}
-
-/// Nobody looks on.
-struct Blind;
-
-impl Watch for Blind {
-    fn started(&mut self, _stage1: &Identity) {}
-    fn line(&mut self, _stream: Stream, _line: &str) -> Reply {
-        Reply::default()
-    }
 }
 
 fn snapshot(folder: &Path) -> f64 {
