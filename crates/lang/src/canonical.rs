@@ -1,9 +1,11 @@
 //! The one spelling of a plan (and of any JSON), and digests of texts.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::plan::Plan;
+use memchr::memchr2;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -19,7 +21,12 @@ pub fn digest_of(text: &str) -> Digest {
 pub fn canonical_plan(plan: &Plan) -> String {
     // A plan holds only text keys, texts and whole numbers: all of it can be JSON.
     let text = serde_json::to_string(plan).unwrap_or_default();
-    let mut sorting = Sorting { rest: &text, out: String::with_capacity(text.len()) };
+    let mut sorting = Sorting {
+        rest: &text,
+        out: String::with_capacity(text.len()),
+        entries: Vec::new(),
+        spare: String::new(),
+    };
     sorting.value();
     sorting.out
 }
@@ -28,6 +35,10 @@ pub fn canonical_plan(plan: &Plan) -> String {
 struct Sorting<'t> {
     rest: &'t str,
     out: String,
+    /// The entries of the maps that are open, by name and place in `out`.
+    entries: Vec<(Cow<'t, str>, Range<usize>)>,
+    /// Room to put entries into their order.
+    spare: String,
 }
 
 impl Sorting<'_> {
@@ -49,24 +60,29 @@ impl Sorting<'_> {
 
     fn map(&mut self) {
         self.pass(1);
-        let start = self.out.len();
-        let mut entries = Vec::new();
+        let (start, first) = (self.out.len(), self.entries.len());
         while !self.rest.is_empty() && !self.rest.starts_with('}') {
-            let from = self.out.len() - start;
+            let from = self.out.len();
             let key = length_of_text(self.rest);
             let name = name_of(&self.rest[..key]);
             // With its colon.
             self.pass(key + 1);
             self.value();
-            entries.push((name, from..self.out.len() - start));
-            self.rest = self.rest.strip_prefix(',').unwrap_or(self.rest);
+            self.entries.push((name, from..self.out.len()));
+            self.pass(usize::from(self.rest.starts_with(',')));
         }
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        let written = self.out.split_off(start);
-        for (n, (_, range)) in entries.into_iter().enumerate() {
-            self.out += if n > 0 { "," } else { "" };
-            self.out += &written[range];
+        let entries = &mut self.entries[first..];
+        if !entries.is_sorted_by(|a, b| a.0 <= b.0) {
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            self.spare.clear();
+            for (n, (_, range)) in entries.iter().enumerate() {
+                self.spare += if n > 0 { "," } else { "" };
+                self.spare += &self.out[range.clone()];
+            }
+            self.out.truncate(start);
+            self.out += &self.spare;
         }
+        self.entries.truncate(first);
         self.pass(1);
     }
 
@@ -89,13 +105,17 @@ fn name_of(key: &str) -> Cow<'_, str> {
 
 /// The bytes of the JSON text that begins here, its quotes included.
 fn length_of_text(json: &str) -> usize {
-    let mut escaped = false;
-    let end = json.bytes().skip(1).position(|byte| {
-        let closes = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        closes
-    });
-    end.map_or(json.len(), |end| end + 2)
+    let bytes = json.as_bytes();
+    let mut at = 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if bytes[at - 1] == b'"' {
+            return at;
+        }
+        // What stands behind a backslash closes nothing.
+        at += 1;
+    }
+    json.len()
 }
 
 /// JSON with its keys sorted by their bytes and no spaces.

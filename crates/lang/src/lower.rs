@@ -83,8 +83,9 @@ impl TextStore {
             output: None,
         };
         let mut steps = Vec::with_capacity(document.steps.len());
-        for step in &document.steps {
-            steps.push(self.step(step, &frame)?);
+        // Of a long file each step goes when its plan is there, and leaves it its room.
+        for step in document.steps {
+            steps.push(self.step(&step, &frame)?);
         }
         let artifacts = frame.artifacts;
         let worklists = document.worklists.iter();
@@ -240,7 +241,8 @@ impl TextStore {
     }
 
     fn hooks(&mut self, decl: &HooksDecl) -> Hooks {
-        let mut hook = |hook: &Option<CodeDecl>| hook.as_ref().map(|hook| self.code(hook));
+        let mut hook =
+            |hook: &Option<Box<CodeDecl>>| hook.as_ref().map(|hook| Box::new(self.code(hook)));
         Hooks {
             before: hook(&decl.before),
             before_producer: hook(&decl.before_producer),
@@ -367,13 +369,13 @@ impl TextStore {
             required_checks: plain(&decl.required_checks),
             payload: payload.map(|payload| self.schema(payload)),
             handoff: decl.handoff.as_ref().map(|handoff| self.text(handoff)),
-            answer: decl.answer.as_ref().map(|(_, answer)| self.schema(answer)),
+            answer: decl.answer.as_ref().map(|answer| self.schema(&answer.1)),
             verdict: decl.verdict.map(|(_, verdict)| verdict),
             when: decl.when.as_ref().map(|when| self.text(when)),
             visibility: decl.visibility.unwrap_or_default(),
             route_fields: decl.route_fields.as_ref().map(|schema| self.schema(schema)),
             inherited: decl.inherited,
-            on_taken: decl.on_taken.as_ref().map(|hook| self.code(hook)),
+            on_taken: decl.on_taken.as_ref().map(|hook| Box::new(self.code(hook))),
             set: decl.set.iter().map(|set| self.assignment(set)).collect(),
         })
     }

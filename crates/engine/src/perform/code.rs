@@ -25,7 +25,7 @@ pub(super) fn of_turn(
 ) -> Result<(Code, String), Trouble> {
     let taken = || {
         let leaving = driver.run.visit.as_ref()?.leaving.as_ref()?;
-        step.route(&leaving.tag)?.on_taken.as_ref()
+        step.route(&leaving.tag)?.on_taken.as_deref()
     };
     let code = if turn.role == Role::OnTaken { taken() } else { step.code_of(turn.role) };
     let what = match turn.role {

@@ -26,22 +26,22 @@ pub struct Call {
     pub with: Option<Digest>,
 }
 
-/// Code around a step's work.
+/// Code around a step's work; most steps have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hooks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Code>,
+    pub before: Option<Box<Code>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before_producer: Option<Code>,
+    pub before_producer: Option<Box<Code>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after_producer: Option<Code>,
+    pub after_producer: Option<Box<Code>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before_verifier: Option<Code>,
+    pub before_verifier: Option<Box<Code>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after_verifier: Option<Code>,
+    pub after_verifier: Option<Box<Code>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Code>,
+    pub after: Option<Box<Code>>,
 }
 
 impl Code {
@@ -63,12 +63,12 @@ impl Hooks {
     /// The hook of a role; that of a route stands with the route.
     pub fn of(&self, role: Role) -> Option<&Code> {
         match role {
-            Role::Before => self.before.as_ref(),
-            Role::BeforeProducer => self.before_producer.as_ref(),
-            Role::AfterProducer => self.after_producer.as_ref(),
-            Role::BeforeVerifier => self.before_verifier.as_ref(),
-            Role::AfterVerifier => self.after_verifier.as_ref(),
-            Role::After => self.after.as_ref(),
+            Role::Before => self.before.as_deref(),
+            Role::BeforeProducer => self.before_producer.as_deref(),
+            Role::AfterProducer => self.after_producer.as_deref(),
+            Role::BeforeVerifier => self.before_verifier.as_deref(),
+            Role::AfterVerifier => self.after_verifier.as_deref(),
+            Role::After => self.after.as_deref(),
             Role::Worker
             | Role::Producer
             | Role::Verifier
@@ -88,6 +88,6 @@ impl Hooks {
             &self.after_verifier,
             &self.after,
         ];
-        all.into_iter().flatten()
+        all.into_iter().filter_map(|hook| hook.as_deref())
     }
 }

@@ -48,7 +48,7 @@ pub struct Route {
     pub inherited: bool,
     /// Run when it is taken, before the run goes where it leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_taken: Option<Code>,
+    pub on_taken: Option<Box<Code>>,
 }
 
 /// To whom a route is offered.

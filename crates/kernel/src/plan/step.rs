@@ -43,7 +43,7 @@ pub struct Step {
     pub budget: Budget,
     /// Who does its turns; `None`: the run's provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<TurnProvider>,
+    pub provider: Option<Box<TurnProvider>>,
     /// JSON Schema (an object) of what is kept for this step, by digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Digest>,
@@ -133,7 +133,7 @@ impl Step {
 
     /// Who does the turn of a role, where it is not the run's provider.
     pub fn provider_of(&self, role: Role) -> Option<&TurnProvider> {
-        self.turn(role)?.provider.as_ref().or(self.provider.as_ref())
+        self.turn(role)?.provider.as_deref().or(self.provider.as_deref())
     }
 
     /// The roles whose turns are an agent's, in the order they are asked.
@@ -158,7 +158,7 @@ impl Step {
 
     /// All code it may run.
     pub fn codes(&self) -> impl Iterator<Item = &Code> {
-        let of_routes = self.routes.iter().filter_map(|route| route.on_taken.as_ref());
+        let of_routes = self.routes.iter().filter_map(|route| route.on_taken.as_deref());
         self.code().into_iter().chain(self.hooks.iter()).chain(of_routes)
     }
 
@@ -245,7 +245,6 @@ impl Step {
 /// What a step does; exactly one key of the file says which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a plan has few steps, and each is held once")]
 pub enum Work {
     /// One provider turn, which picks the route.
     Prompt { turn: TurnPlan },
@@ -306,7 +305,7 @@ pub struct TurnPlan {
     pub policy: Option<Box<Policy>>,
     /// Who does it; `None`: as its step says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<TurnProvider>,
+    pub provider: Option<Box<TurnProvider>>,
 }
 
 /// The program of a `run` step, or the function of a `call` step.

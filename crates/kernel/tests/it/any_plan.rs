@@ -106,7 +106,7 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
     step.max_visits = 1 + u32::try_from(draw.below(5)).unwrap();
     if draw.one_in(4) {
         let (name, model) = ("claude".to_owned(), None);
-        step.provider = Some(TurnProvider::Harness { name, model });
+        step.provider = Some(Box::new(TurnProvider::Harness { name, model }));
     }
     if draw.one_in(3) {
         step.budget.turns = Some(1 + u32::try_from(draw.below(6)).unwrap());
@@ -119,8 +119,8 @@ fn any_step(name: &str, all: &[&str], draw: &mut Draw<'_>) -> Step {
 /// Hooks at some of the places where there may be any.
 fn hook(step: &mut Step, draw: &mut Draw<'_>) {
     let mut any = || match draw.below(6) {
-        4 => Some(Code::Command(digest(2))),
-        5 => Some(function()),
+        4 => Some(Box::new(Code::Command(digest(2)))),
+        5 => Some(Box::new(function())),
         _ => None,
     };
     step.hooks.before = any();

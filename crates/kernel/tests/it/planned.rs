@@ -92,7 +92,7 @@ fn word(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
                     "after" => &mut of.after,
                     _ => return Err(format!("`{hook}` is no hook")),
                 };
-                *hook = Some(plans::function());
+                *hook = Some(Box::new(plans::function()));
             }
         }
         "validate" => match words.as_slice() {
@@ -209,7 +209,7 @@ fn route(text: &str) -> Result<Route, String> {
             "hidden" => route.visibility = Visibility::Hidden,
             "interactive" => route.visibility = Visibility::InteractiveOnly,
             "inherited" => route.inherited = true,
-            "hooked" => route.on_taken = Some(plans::function()),
+            "hooked" => route.on_taken = Some(Box::new(plans::function())),
             "when" => route.when = Some(plans::digest(7)),
             _ => return Err(format!("no route has `{part}`")),
         }
@@ -257,8 +257,10 @@ fn wait(words: &[&str]) -> Result<WaitFor, String> {
 
 fn provider(step: &mut Step, key: &str, rest: &str) -> Result<(), String> {
     match (key, &mut step.work) {
-        ("provider", _) => step.provider = Some(named(rest)),
-        (_, Work::ProduceVerify { verifier, .. }) => verifier.provider = Some(named(rest)),
+        ("provider", _) => step.provider = Some(Box::new(named(rest))),
+        (_, Work::ProduceVerify { verifier, .. }) => {
+            verifier.provider = Some(Box::new(named(rest)));
+        }
         _ => return Err("`verifier_provider` comes after `produce`".to_owned()),
     }
     Ok(())

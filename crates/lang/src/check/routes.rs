@@ -82,7 +82,7 @@ fn leads(route: &RouteDecl, report: &mut Report<'_>) {
         return;
     }
     let leads = |wanted: fn(&Target) -> bool| route.action.targets().any(|it| wanted(&it.value));
-    if let Some((span, _)) = &route.answer
+    if let Some((span, _)) = route.answer.as_deref()
         && !leads(|target| matches!(target, Target::AwaitInput))
     {
         let message = format!("route `{}` asks nobody, so nobody answers", route.tag.value);

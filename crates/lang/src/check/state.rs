@@ -17,7 +17,7 @@ pub(super) fn check(document: &Document, report: &mut Report<'_>) {
             );
         }
         let sets = step.routes.iter().flat_map(|route| &route.set);
-        for assignment in step.into.iter().chain(sets) {
+        for assignment in step.into.as_deref().into_iter().chain(sets) {
             assigned(document, step, assignment, report);
         }
         if let Some(into) = &step.into {

@@ -85,7 +85,7 @@ impl Rule<'_, '_> {
             for set in &route.set {
                 self.expression(&set.value, place);
             }
-            for text in route.on_taken.iter().flat_map(CodeDecl::templates) {
+            for text in route.on_taken.as_deref().into_iter().flat_map(CodeDecl::templates) {
                 self.template(text, place);
             }
         }
@@ -113,6 +113,10 @@ impl Rule<'_, '_> {
     }
 
     fn template(&mut self, text: &TextDecl, place: Place<'_>) {
+        // All that a template says to the engine begins with a brace.
+        if !text.text.contains('{') {
+            return;
+        }
         let variables = match ENVIRONMENT.template_from_str(&text.text) {
             Ok(template) => template.undeclared_variables(true),
             Err(error) => return self.does_not_parse(text, &error),

@@ -30,12 +30,12 @@ pub(crate) struct CallDecl {
 /// The hooks of a step.
 #[derive(Debug, Default)]
 pub(crate) struct HooksDecl {
-    pub(crate) before: Option<CodeDecl>,
-    pub(crate) before_producer: Option<CodeDecl>,
-    pub(crate) after_producer: Option<CodeDecl>,
-    pub(crate) before_verifier: Option<CodeDecl>,
-    pub(crate) after_verifier: Option<CodeDecl>,
-    pub(crate) after: Option<CodeDecl>,
+    pub(crate) before: Option<Box<CodeDecl>>,
+    pub(crate) before_producer: Option<Box<CodeDecl>>,
+    pub(crate) after_producer: Option<Box<CodeDecl>>,
+    pub(crate) before_verifier: Option<Box<CodeDecl>>,
+    pub(crate) after_verifier: Option<Box<CodeDecl>>,
+    pub(crate) after: Option<Box<CodeDecl>>,
 }
 
 impl CodeDecl {
@@ -58,12 +58,12 @@ impl HooksDecl {
     pub(crate) fn early(&self) -> impl Iterator<Item = &CodeDecl> {
         let all =
             [&self.before, &self.before_producer, &self.after_producer, &self.before_verifier];
-        all.into_iter().flatten()
+        all.into_iter().filter_map(|hook| hook.as_deref())
     }
 
     /// Those that speak when there is one.
     pub(crate) fn late(&self) -> impl Iterator<Item = &CodeDecl> {
-        [&self.after_verifier, &self.after].into_iter().flatten()
+        [&self.after_verifier, &self.after].into_iter().filter_map(|hook| hook.as_deref())
     }
 
     /// Whether there is any: a hook may pick any route of its step.
@@ -139,7 +139,7 @@ impl Reader<'_, '_> {
                         .help("a step with one turn has `before` and `after`"),
                 );
             }
-            self.code(entry, "a hook")
+            self.code(entry, "a hook").map(Box::new)
         };
         HooksDecl {
             before: hook("before", false),

@@ -14,7 +14,10 @@ pub struct Fields<'n> {
     what: &'static str,
     place: Span,
     entries: &'n [Entry],
-    asked: Vec<&'static str>,
+    /// In the order of the map.
+    taken: Vec<bool>,
+    /// What it may say.
+    known: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -26,7 +29,10 @@ impl<'n> Fields<'n> {
         report: &mut Report<'_>,
     ) -> Option<Self> {
         if let Value::Map(entries) = &node.value {
-            return Some(Self { what, place, entries, asked: Vec::new() });
+            let taken = vec![false; entries.len()];
+            // As many as a step has.
+            let known = Vec::with_capacity(64);
+            return Some(Self { what, place, entries, taken, known });
         }
         wrong_type(node, place, &format!("{what} as a map"), report);
         None
@@ -34,10 +40,10 @@ impl<'n> Fields<'n> {
 
     /// The entry of a key, if written.
     pub fn get(&mut self, key: &'static str) -> Option<&'n Entry> {
-        if !self.asked.contains(&key) {
-            self.asked.push(key);
-        }
-        self.peek(key)
+        self.known.push(key);
+        let at = self.entries.iter().position(|entry| entry.key == key)?;
+        self.taken[at] = true;
+        Some(&self.entries[at])
     }
 
     /// The entry of a key without counting it as read.
@@ -60,22 +66,25 @@ impl<'n> Fields<'n> {
 
     /// Reports what was not asked for; `elsewhere` are words for what is said otherwise here, with how.
     pub fn close(self, elsewhere: &[(&'static str, &'static str)], report: &mut Report<'_>) {
-        for entry in self.entries {
+        let left = self.entries.iter().zip(self.taken).filter(|(_, taken)| !taken);
+        for (entry, _) in left {
             let key = entry.key.as_str();
-            if self.asked.contains(&key) {
-                continue;
-            }
             if let Some((_, how)) = elsewhere.iter().find(|(word, _)| *word == key) {
                 report.push(said_otherwise(key, entry.key_span).help(*how));
             } else {
-                let known = self.asked.iter().copied();
+                let mut known: Vec<&str> = Vec::new();
+                for key in &self.known {
+                    if !known.contains(key) {
+                        known.push(key);
+                    }
+                }
                 report.push(
                     Problem::new(
                         Code::UnknownKey,
                         entry.key_span,
                         format!("{} has no key `{key}`", self.what),
                     )
-                    .suggest(key, known),
+                    .suggest(key, known.iter().copied()),
                 );
             }
         }

@@ -174,7 +174,7 @@ impl Reader<'_, '_> {
         }
         let policy = fields.get("policy").and_then(|policy| self.policy(policy));
         turn.policy = policy.map(Box::new);
-        turn.provider = fields.get("provider").and_then(|it| self.turn_provider(it));
+        turn.provider = fields.get("provider").and_then(|it| self.turn_provider(it)).map(Box::new);
         fields.close(&[], self.report);
         turn
     }

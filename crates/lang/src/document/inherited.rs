@@ -142,13 +142,13 @@ impl Reader<'_, '_> {
             route.summary = text(summary, self.report).map(|it| it.value.trim_end().to_owned());
         }
         if let Some(payload) = fields.get("payload") {
-            route.payload = self.schema(payload);
+            route.payload = self.schema(payload).map(Box::new);
         }
         if let Some(schema) = fields.get("route_fields") {
-            route.route_fields = self.object_schema(schema);
+            route.route_fields = self.object_schema(schema).map(Box::new);
         }
         if let Some(answer) = fields.get("answer") {
-            route.answer = self.schema(answer).map(|schema| (answer.key_span, schema));
+            route.answer = self.schema(answer).map(|schema| Box::new((answer.key_span, schema)));
         }
         if let Some(verdict) = fields.get("verdict") {
             route.verdict = self.verdict(verdict).map(|value| (verdict.key_span, value));

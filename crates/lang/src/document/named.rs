@@ -72,6 +72,15 @@ impl<'a, T> IntoIterator for &'a Named<T> {
     }
 }
 
+impl<T> IntoIterator for Named<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.into_iter()
+    }
+}
+
 impl HasName for StepDecl {
     fn name(&self) -> &str {
         self.id.value.as_str()

@@ -19,7 +19,7 @@ use crate::diagnostic::{Code, Problem};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Entry, Node, Value};
 
-/// A named exit of a step.
+/// A named exit of a step; what most have none of is boxed.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteDecl {
     pub(crate) tag: Spanned<RouteTag>,
@@ -27,19 +27,19 @@ pub(crate) struct RouteDecl {
     pub(crate) summary: Option<String>,
     pub(crate) required_writes: Option<Vec<Spanned<ArtifactName>>>,
     pub(crate) required_checks: Vec<Spanned<CheckName>>,
-    pub(crate) payload: Option<SchemaDecl>,
-    pub(crate) handoff: Option<TextDecl>,
-    pub(crate) answer: Option<(Span, SchemaDecl)>,
+    pub(crate) payload: Option<Box<SchemaDecl>>,
+    pub(crate) handoff: Option<Box<TextDecl>>,
+    pub(crate) answer: Option<Box<(Span, SchemaDecl)>>,
     pub(crate) verdict: Option<(Span, Verdict)>,
     /// An expression.
-    pub(crate) when: Option<TextDecl>,
+    pub(crate) when: Option<Box<TextDecl>>,
     pub(crate) set: Vec<AssignmentDecl>,
     /// As written; filled in by `inherit`.
     pub(crate) visibility: Option<Visibility>,
-    pub(crate) route_fields: Option<SchemaDecl>,
+    pub(crate) route_fields: Option<Box<SchemaDecl>>,
     /// Not the step's own.
     pub(crate) inherited: bool,
-    pub(crate) on_taken: Option<CodeDecl>,
+    pub(crate) on_taken: Option<Box<CodeDecl>>,
 }
 
 impl RouteDecl {
@@ -79,8 +79,9 @@ impl Reader<'_, '_> {
             );
             step.routes_known = false;
         }
-        // With room for what it inherits: routes are large, and a step has few.
-        step.routes.reserve_exact(entries.len() + HELPERS.len());
+        // With room for what it inherits: a step has few routes.
+        let helpers = if step.work.asks_agent() { HELPERS.len() } else { 0 };
+        step.routes.reserve_exact(entries.len() + helpers);
         for route in entries {
             if route.value.as_text() == Some("disabled") {
                 let tag = name(&route.key, route.key_span, self.report);
@@ -123,11 +124,11 @@ impl Reader<'_, '_> {
             route.required_checks = names(checks, "checks", self.report);
         }
         if let Some(handoff) = fields.get("handoff") {
-            route.handoff = Some(self.prompt_text(&handoff.value, handoff.key_span));
+            route.handoff = Some(Box::new(self.prompt_text(&handoff.value, handoff.key_span)));
         }
         if let Some(when) = fields.get("when") {
             if matches!(when.value.value, Value::Text(_)) {
-                route.when = self.inline_text(&when.value, when.key_span);
+                route.when = self.inline_text(&when.value, when.key_span).map(Box::new);
             } else {
                 wrong_type(&when.value, when.key_span, "text: an expression", self.report);
             }
@@ -136,7 +137,7 @@ impl Reader<'_, '_> {
             route.set = self.assignments(set);
         }
         if let Some(hook) = fields.get("on_taken") {
-            route.on_taken = self.code(hook, "a hook");
+            route.on_taken = self.code(hook, "a hook").map(Box::new);
         }
         fields.close(&[], self.report);
         Some(route)

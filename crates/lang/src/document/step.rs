@@ -35,18 +35,18 @@ pub(crate) struct StepDecl {
     pub(crate) clocks: Clocks,
     pub(crate) policy: Option<Box<Policy>>,
     pub(crate) budget: Budget,
-    pub(crate) provider: Option<TurnProvider>,
+    pub(crate) provider: Option<Box<TurnProvider>>,
     pub(crate) step_state: StateDecl,
     pub(crate) item_state: StateDecl,
     pub(super) inheritance: Inheritance,
     /// Schema of the payload on routes that have none of their own.
-    pub(crate) control_schema: Option<SchemaDecl>,
+    pub(crate) control_schema: Option<Box<SchemaDecl>>,
     pub(crate) protect: Vec<String>,
     /// Where the payload of its outcome is put.
-    pub(crate) into: Option<AssignmentDecl>,
+    pub(crate) into: Option<Box<AssignmentDecl>>,
     pub(crate) hooks: HooksDecl,
     /// For a branch: what its templates know beside what those of other steps do.
-    pub(crate) branch: Option<InBranch>,
+    pub(crate) branch: Option<Box<InBranch>>,
 }
 
 /// What a branch knows of the step that starts it.
@@ -65,7 +65,7 @@ impl StepDecl {
     /// Whether its work, a hook or a route calls a function, which may ask agents.
     pub(crate) fn calls(&self) -> bool {
         let hooks = self.hooks.early().chain(self.hooks.late());
-        let of_routes = self.routes.iter().filter_map(|route| route.on_taken.as_ref());
+        let of_routes = self.routes.iter().filter_map(|route| route.on_taken.as_deref());
         self.work.code().into_iter().chain(hooks).chain(of_routes).any(CodeDecl::calls)
     }
 }
@@ -145,7 +145,7 @@ impl Reader<'_, '_> {
             policy: None,
             budget: Budget::default(),
             provider: None,
-            branch,
+            branch: branch.map(Box::new),
             step_state: self.state(fields.get("step_state")),
             item_state: self.state(fields.get("item_state")),
             inheritance: Inheritance::default(),
@@ -154,11 +154,11 @@ impl Reader<'_, '_> {
             control_schema: None,
             protect: Vec::new(),
         };
-        step.into = self.into(fields.get("into"));
+        step.into = self.into(fields.get("into")).map(Box::new);
         let has_two = matches!(step.work, WorkDecl::ProduceVerify { .. } | WorkDecl::Unknown);
         step.hooks = self.hooks(&mut fields, has_two);
         if let Some(entry) = fields.get("control_schema") {
-            step.control_schema = self.control_schema(entry, &step);
+            step.control_schema = self.control_schema(entry, &step).map(Box::new);
         }
         if let Some(entry) = fields.get("protect") {
             step.protect = self.protect(entry);
@@ -178,7 +178,7 @@ impl Reader<'_, '_> {
         }
         self.bounds(&mut fields, &mut step);
         if let Some(entry) = fields.get("provider") {
-            step.provider = self.turn_provider(entry);
+            step.provider = self.turn_provider(entry).map(Box::new);
         }
         if let Some(entry) = fields.get("budget") {
             step.budget = self.budget_of(entry, &step);

@@ -70,7 +70,7 @@ pub(crate) struct TurnDecl {
     pub(crate) reads: Vec<Spanned<ArtifactName>>,
     pub(crate) session: Spanned<SessionDecl>,
     pub(crate) policy: Option<Box<Policy>>,
-    pub(crate) provider: Option<TurnProvider>,
+    pub(crate) provider: Option<Box<TurnProvider>>,
 }
 
 /// A check as authored.
@@ -259,7 +259,7 @@ impl Reader<'_, '_> {
             reads: Vec::new(),
             session,
             policy: policy.map(Box::new),
-            provider,
+            provider: provider.map(Box::new),
         }
     }
 

@@ -180,7 +180,7 @@ impl Tree {
                 self.texts.push(span);
                 refuse_marks(anchor, tag.is_some(), span, report);
                 let value = match style {
-                    ScalarStyle::Plain => scalar::plain(&text),
+                    ScalarStyle::Plain => scalar::plain(text),
                     _ => Value::Text(text.into_owned()),
                 };
                 self.place(Node { span, value }, report);

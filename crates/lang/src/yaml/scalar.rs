@@ -1,23 +1,25 @@
 //! Plain scalars by the core schema of YAML 1.2.
 
+use std::borrow::Cow;
+
 use super::Value;
 
 /// What an unquoted scalar means. `yes`, `no`, `on` and `off` are texts.
-pub(super) fn plain(text: &str) -> Value {
-    match text {
+pub(super) fn plain(text: Cow<'_, str>) -> Value {
+    match &*text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "true" | "True" | "TRUE" => return Value::Bool(true),
         "false" | "False" | "FALSE" => return Value::Bool(false),
         ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
         _ => {}
     }
-    if let Some(value) = whole(text) {
+    if let Some(value) = whole(&text) {
         return Value::Int(value);
     }
-    if let Some(value) = fraction(text) {
+    if let Some(value) = fraction(&text) {
         return Value::Float(value);
     }
-    Value::Text(text.to_owned())
+    Value::Text(text.into_owned())
 }
 
 fn whole(text: &str) -> Option<i64> {
@@ -70,14 +72,14 @@ mod tests {
     fn only_the_core_schema_is_read() {
         for text in ["yes", "no", "on", "off", "y", "1_000", "0b1", "12:30", "1e", ".", "-", "+.e1"]
         {
-            assert!(matches!(plain(text), Value::Text(_)), "{text}");
+            assert!(matches!(plain(text.into()), Value::Text(_)), "{text}");
         }
-        assert!(matches!(plain("0o17"), Value::Int(15)));
-        assert!(matches!(plain("0x1F"), Value::Int(31)));
-        assert!(matches!(plain("-7"), Value::Int(-7)));
-        assert!(matches!(plain("007"), Value::Int(7)));
+        assert!(matches!(plain("0o17".into()), Value::Int(15)));
+        assert!(matches!(plain("0x1F".into()), Value::Int(31)));
+        assert!(matches!(plain("-7".into()), Value::Int(-7)));
+        assert!(matches!(plain("007".into()), Value::Int(7)));
         for text in ["1.5", ".5", "1.", "-1e3", "6.02e+23", "-.inf"] {
-            assert!(matches!(plain(text), Value::Float(_)), "{text}");
+            assert!(matches!(plain(text.into()), Value::Float(_)), "{text}");
         }
     }
 }
