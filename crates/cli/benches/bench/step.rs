@@ -19,6 +19,8 @@ use crate::steps::TICKS;
 /// Two runs whose difference is free of start and end.
 const SHORT: u32 = 20;
 const LONG: u32 = 220;
+/// Objects that earlier runs may have left.
+const HISTORY: u32 = 20_000;
 /// About as long as a run waits for a program between two commits.
 const CADENCE: Duration = Duration::from_millis(2);
 
@@ -46,7 +48,7 @@ pub(crate) fn measure(asked: &Asked) -> Vec<Line> {
         engine.push(own);
         ratio.push(own / sync);
     }
-    vec![
+    let lines = vec![
         Line::new("step: one fdatasync of 4 KiB, one right after the other", "ms", tight, ""),
         Line::new(
             "step: one fdatasync of 4 KiB, as a run does it",
@@ -64,7 +66,28 @@ pub(crate) fn measure(asked: &Asked) -> Vec<Line> {
         Line::new("step: its snapshot", "ms", snapshots, "of the same tree, unchanged, alone"),
         Line::new("step: the engine's own", "ms", engine, "whole − spawn − snapshot, each round"),
         Line::new("step: the engine's own / fdatasync", "×", ratio, "").goal(5.0),
-    ]
+    ];
+    let history = if asked.quick { 100 } else { HISTORY };
+    lines.into_iter().chain([after_much(history, if asked.quick { 1 } else { 5 })]).collect()
+}
+
+/// Steps in a folder where many runs have been, against those in a new one.
+fn after_much(objects: u32, rounds: usize) -> Line {
+    let (new, old) = (Place::new(), Place::new());
+    for place in [&new, &old] {
+        place.write("workflows/ticks.sop.yaml", TICKS);
+        run(place, "first", SHORT);
+    }
+    for n in 0..objects {
+        old.write(&format!(".botpipe/objects/{:02x}/{n:062x}", n % 256), "");
+    }
+    let ratio = (0..rounds).map(|n| {
+        let task = format!("again{n}");
+        run(&old, &task, LONG) / run(&new, &task, LONG)
+    });
+    let what = format!("step: with {objects} objects of earlier runs / with none");
+    let how = "wall of 220 steps each, in turns";
+    Line::new(what, "×", ratio.collect(), how).goal(1.1)
 }
 
 fn run(place: &Place, task: &str, steps: u32) -> f64 {

@@ -77,7 +77,7 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
     }
     if !any {
         let secrets = home::secrets(site.home.as_deref()).into_iter().collect();
-        denied.there.extend(scan::other_names(&secrets, &site.workspace, names));
+        denied.there.extend(scan::other_names(&secrets, &site.workspace, &site.state, names));
         return Ok(denied);
     }
     let set = set.build().map_err(|error| unreadable("its patterns", &error.to_string()))?;
@@ -95,7 +95,7 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
     }
     let secrets = home::secrets(site.home.as_deref());
     let known: BTreeSet<PathBuf> = denied.there.iter().cloned().chain(secrets).collect();
-    denied.there.extend(scan::other_names(&known, &site.workspace, names));
+    denied.there.extend(scan::other_names(&known, &site.workspace, &site.state, names));
     denied.patterns = Some(set);
     Ok(denied)
 }

@@ -20,7 +20,13 @@ pub(super) struct Names {
 struct Folder {
     stamp: Stamp,
     entries: Vec<Entry>,
+    /// Its files that have another name somewhere. A second name is made in a folder, which then is read
+    /// again.
+    linked: Vec<Inode>,
 }
+
+/// A file whatever it is called: its device, and its number there.
+type Inode = (u64, u64);
 
 /// One name in a folder.
 #[derive(Debug, Clone)]
@@ -49,6 +55,11 @@ struct Stamp {
 
 /// Longer than a tick of any file system's clock in use (ext4 and btrfs: up to 10 ms; some: 1 s or 2 s).
 const TICK: Duration = Duration::from_secs(3);
+
+/// The files with several names that a workspace had when the state in this folder was last looked through,
+/// and which of them were of the state.
+static OF_STATE: Mutex<BTreeMap<PathBuf, (BTreeSet<Inode>, BTreeSet<Inode>)>> =
+    Mutex::new(BTreeMap::new());
 
 /// What is known of workspaces by their paths.
 static KNOWN: Mutex<BTreeMap<PathBuf, Arc<Names>>> = Mutex::new(BTreeMap::new());
@@ -99,22 +110,22 @@ pub(super) fn changed(workspace: &Path, before: &Names) -> Vec<PathBuf> {
     found
 }
 
-/// Every other name in the workspace of these files, and of those in these folders (hard links).
+/// Every other name in the workspace of these files, and of those in these folders (hard links). `state` is
+/// the folder of ours, which holds all that ever happened.
 pub(super) fn other_names(
     known: &BTreeSet<PathBuf>,
     workspace: &Path,
+    state: &Path,
     names: &Names,
 ) -> BTreeSet<PathBuf> {
-    let mut inodes = BTreeSet::new();
-    let mut next: Vec<PathBuf> = known.iter().cloned().collect();
-    while let Some(path) = next.pop() {
-        let Ok(status) = fs::symlink_metadata(&path) else { continue };
-        if status.is_dir() {
-            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-            next.extend(entries.map(|entry| entry.path()));
-        } else if status.is_file() && status.nlink() > 1 {
-            inodes.insert((status.dev(), status.ino()));
-        }
+    let linked = names.linked();
+    if linked.is_empty() {
+        return BTreeSet::new();
+    }
+    let small = known.iter().filter(|path| *path != state);
+    let mut inodes = several_names(small.cloned().collect());
+    if known.contains(state) {
+        inodes.extend(of_state(state, linked));
     }
     if inodes.is_empty() {
         return BTreeSet::new();
@@ -122,12 +133,41 @@ pub(super) fn other_names(
     let files = names.entries().filter(|(_, entry)| entry.kind == Kind::Other);
     let files = files.map(|(path, _)| workspace.join(path));
     files
-        .filter(|path| {
-            fs::symlink_metadata(path)
-                .is_ok_and(|status| inodes.contains(&(status.dev(), status.ino())))
-        })
+        .filter(|path| fs::symlink_metadata(path).is_ok_and(|it| inodes.contains(&inode(&it))))
         .filter(|path| !known.contains(path))
         .collect()
+}
+
+/// Those of some files that are of the state. It is looked through when they are others than before: only
+/// this program writes there, and gives no file a second name.
+fn of_state(state: &Path, linked: BTreeSet<Inode>) -> BTreeSet<Inode> {
+    let mut known = OF_STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, found)) = known.get(state).filter(|(before, _)| *before == linked) {
+        return found.clone();
+    }
+    let found: BTreeSet<Inode> =
+        several_names(vec![state.to_owned()]).intersection(&linked).copied().collect();
+    known.insert(state.to_owned(), (linked, found.clone()));
+    found
+}
+
+/// Those of these files, and of the files in these folders, that have several names.
+fn several_names(mut next: Vec<PathBuf>) -> BTreeSet<Inode> {
+    let mut inodes = BTreeSet::new();
+    while let Some(path) = next.pop() {
+        let Ok(status) = fs::symlink_metadata(&path) else { continue };
+        if status.is_dir() {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            next.extend(entries.map(|entry| entry.path()));
+        } else if status.is_file() && status.nlink() > 1 {
+            inodes.insert(inode(&status));
+        }
+    }
+    inodes
+}
+
+fn inode(status: &fs::Metadata) -> Inode {
+    (status.dev(), status.ino())
 }
 
 fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
@@ -146,24 +186,34 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
     if let Some(before) = before.filter(|before| before.stamp.settled && before.stamp == stamp) {
         return Ok(Arc::clone(before));
     }
-    let mut entries = Vec::new();
+    let (mut entries, mut linked) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         let kind = match kind {
             kind if kind.is_dir() => Kind::Folder,
             kind if kind.is_symlink() => Kind::Link,
-            _ => Kind::Other,
+            _ => {
+                // One that is gone by now has no name.
+                let status = entry.metadata().ok().filter(|status| status.nlink() > 1);
+                linked.extend(status.as_ref().map(inode));
+                Kind::Other
+            }
         };
         entries.push(Entry { name: entry.file_name(), kind });
     }
-    Ok(Arc::new(Folder { stamp, entries }))
+    Ok(Arc::new(Folder { stamp, entries, linked }))
 }
 
 impl Names {
     /// Every folder, the workspace first.
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
         self.folders.keys().map(PathBuf::as_path)
+    }
+
+    /// Its files that have several names, in it or elsewhere.
+    fn linked(&self) -> BTreeSet<Inode> {
+        self.folders.values().flat_map(|read| &read.linked).copied().collect()
     }
 
     /// Everything in it, with its path relative to the workspace.
@@ -188,7 +238,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use super::names;
+    use super::{names, other_names};
 
     fn seen(folder: &Path) -> BTreeSet<PathBuf> {
         names(folder, &[PathBuf::from("left")]).unwrap().entries().map(|(path, _)| path).collect()
@@ -245,6 +295,32 @@ mod tests {
         }
         let names = names(folder.path(), &[]).unwrap();
         assert!(!names.folders[Path::new("old")].stamp.settled);
+    }
+
+    /// Also one that is made when the state was looked through before, and found nothing.
+    #[test]
+    fn a_file_of_the_state_is_known_by_every_name_it_gets() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("left/objects/ab")).unwrap();
+        fs::create_dir(at("out")).unwrap();
+        fs::write(at("left/objects/ab/cd"), "kept").unwrap();
+        let known = BTreeSet::from([at("left")]);
+        let others = || {
+            let names = names(folder.path(), &[PathBuf::from("left")]).unwrap();
+            other_names(&known, folder.path(), &at("left"), &names)
+        };
+        assert_eq!(others(), BTreeSet::new());
+        // As a build makes them.
+        fs::write(at("out/lib"), "").unwrap();
+        fs::hard_link(at("out/lib"), at("out/lib-1")).unwrap();
+        assert_eq!(others(), BTreeSet::new());
+        fs::hard_link(at("left/objects/ab/cd"), at("out/one")).unwrap();
+        assert_eq!(others(), BTreeSet::from([at("out/one")]));
+        fs::hard_link(at("left/objects/ab/cd"), at("two")).unwrap();
+        assert_eq!(others(), BTreeSet::from([at("out/one"), at("two")]));
+        fs::remove_file(at("out/one")).unwrap();
+        assert_eq!(others(), BTreeSet::from([at("two")]));
     }
 
     #[test]

@@ -306,7 +306,7 @@ impl Work<'_> {
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
         let there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
         // By every other name of theirs as well.
-        let others = scan::other_names(&there, self.workspace(), names);
+        let others = scan::other_names(&there, self.workspace(), &self.site.state, names);
         for path in there.iter().chain(&others).filter(|path| **path != self.site.state) {
             self.keep_one(path);
         }
