@@ -56,10 +56,16 @@ struct Stamp {
 /// Longer than a tick of any file system's clock in use (ext4 and btrfs: up to 10 ms; some: 1 s or 2 s).
 const TICK: Duration = Duration::from_secs(3);
 
-/// The files with several names that a workspace had when the state in this folder was last looked through,
-/// and which of them were of the state.
-static OF_STATE: Mutex<BTreeMap<PathBuf, (BTreeSet<Inode>, BTreeSet<Inode>)>> =
-    Mutex::new(BTreeMap::new());
+/// What the last look through a state found.
+struct Shared {
+    /// The files with several names that the workspace had then.
+    of_workspace: BTreeSet<Inode>,
+    /// Those of them that are of the state.
+    of_state: BTreeSet<Inode>,
+}
+
+/// By the folder of the state.
+static SHARED: Mutex<BTreeMap<PathBuf, Shared>> = Mutex::new(BTreeMap::new());
 
 /// What is known of workspaces by their paths.
 static KNOWN: Mutex<BTreeMap<PathBuf, Arc<Names>>> = Mutex::new(BTreeMap::new());
@@ -141,13 +147,13 @@ pub(super) fn other_names(
 /// Those of some files that are of the state. It is looked through when they are others than before: only
 /// this program writes there, and gives no file a second name.
 fn of_state(state: &Path, linked: BTreeSet<Inode>) -> BTreeSet<Inode> {
-    let mut known = OF_STATE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, found)) = known.get(state).filter(|(before, _)| *before == linked) {
-        return found.clone();
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(before) = shared.get(state).filter(|before| before.of_workspace == linked) {
+        return before.of_state.clone();
     }
-    let found: BTreeSet<Inode> =
-        several_names(vec![state.to_owned()]).intersection(&linked).copied().collect();
-    known.insert(state.to_owned(), (linked, found.clone()));
+    let found = several_names(vec![state.to_owned()]);
+    let found: BTreeSet<Inode> = found.intersection(&linked).copied().collect();
+    shared.insert(state.to_owned(), Shared { of_workspace: linked, of_state: found.clone() });
     found
 }
 
