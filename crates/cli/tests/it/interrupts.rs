@@ -138,7 +138,7 @@ impl Cut {
     fn ledger(&self) -> Vec<(String, String)> {
         let entries = Ledger::at(&self.beside.path().join("ledger.jsonl")).entries().unwrap();
         let began = |entry| match entry {
-            Entry::Began { turn, rule, .. } => Some((turn, rule)),
+            Entry::Began { turn, rule } => Some((turn, rule)),
             Entry::Ended { .. } => None,
         };
         entries.into_iter().filter_map(began).collect()

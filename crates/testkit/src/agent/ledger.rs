@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// # Shape
 /// One JSON object a line, appended with one write each:
-/// `{"began":{"turn":"plan/1/producer/1","rule":"plan: two items","mounts":"mnt:[4026532574]"}}`, and when the
-/// answer is given `{"ended":{"turn":"plan/1/producer/1"}}`.
+/// `{"began":{"turn":"plan/1/producer/1","rule":"plan: two items"}}`, and when the answer is given
+/// `{"ended":{"turn":"plan/1/producer/1"}}`.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     path: PathBuf,
@@ -27,10 +27,6 @@ pub enum Entry {
         turn: String,
         /// The rule that plays.
         rule: String,
-        /// The mount namespace that the agent is in; `None` where a system has none, and for a script that
-        /// keeps the ledger itself.
-        #[serde(default)]
-        mounts: Option<String>,
     },
     /// All of the turn is done; the answer is printed next.
     Ended {
@@ -60,14 +56,6 @@ pub enum LedgerError {
         #[source]
         source: serde_json::Error,
     },
-}
-
-/// The mount namespace of this process: in the sandbox it is another one than outside.
-///
-/// # Source
-/// namespaces(7): the link `/proc/self/ns/mnt`.
-pub fn mounts() -> Option<String> {
-    Some(fs::read_link("/proc/self/ns/mnt").ok()?.display().to_string())
 }
 
 impl Ledger {

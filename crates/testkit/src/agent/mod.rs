@@ -5,5 +5,5 @@ mod ledger;
 mod play;
 
 pub use escape::{ESCAPEE, escapee};
-pub use ledger::{Entry, Ledger, LedgerError, mounts};
+pub use ledger::{Entry, Ledger, LedgerError};
 pub use play::{PlayError, play};

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use nix::sys::signal::{Signal, raise};
 use regex::Regex;
 
-use super::ledger::{Entry, Ledger, LedgerError, mounts};
+use super::ledger::{Entry, Ledger, LedgerError};
 use crate::script::{Deed, Fault, Names, OUTPUT, Rule, Script, render};
 
 /// Why a turn was not played to its end.
@@ -49,18 +49,17 @@ pub enum PlayError {
 /// The turn is in the ledger before anything of it is done, and again when all of it is.
 pub fn play(script: &Script, ledger: &Ledger, prompt: &str) -> Result<String, PlayError> {
     let turn = TURN.captures(prompt).ok_or(PlayError::NoTurn)?[1].to_owned();
-    let before = ledger.entries()?;
+    let began = ledger.entries()?;
     let played = |rule: &Rule| {
         let of_rule =
             |it: &&Entry| matches!(it, Entry::Began { rule: name, .. } if *name == rule.name);
-        before.iter().filter(of_rule).count()
+        began.iter().filter(of_rule).count()
     };
     let spent = |rule: &Rule| rule.times.is_some_and(|times| played(rule) >= times as usize);
     let fits = |rule: &'_ Rule| if spent(rule) { None } else { rule.fits(prompt) };
     let chosen = script.rules().iter().find_map(|rule| Some((rule, fits(rule)?)));
     let (rule, names) = chosen.ok_or_else(|| PlayError::NoRule { turn: turn.clone() })?;
-    let began = Entry::Began { turn: turn.clone(), rule: rule.name.clone(), mounts: mounts() };
-    ledger.enter(&began)?;
+    ledger.enter(&Entry::Began { turn: turn.clone(), rule: rule.name.clone() })?;
     let answer = perform(&rule.deed, names, &turn)?;
     ledger.enter(&Entry::Ended { turn })?;
     Ok(answer)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::ground::{Ground, GroundError, Tree, error};
-use crate::agent::{Entry, LedgerError, mounts};
+use crate::agent::{Entry, LedgerError};
 
 /// What was true when a kill had fallen.
 #[derive(Debug)]
@@ -33,21 +33,6 @@ pub struct Judgement {
 pub(super) fn begun(ground: &Ground) -> Result<Vec<String>, GroundError> {
     let turn = |entry| if let Entry::Began { turn, .. } = entry { Some(turn) } else { None };
     Ok(entries(ground)?.into_iter().filter_map(turn).collect())
-}
-
-/// The turns whose agent was not in a sandbox, by what it saw of itself.
-pub(super) fn unconfined(ground: &Ground) -> Result<Vec<String>, GroundError> {
-    Ok(with_mounts(&mounts().unwrap_or_default(), &entries(ground)?))
-}
-
-fn with_mounts(outside: &str, entries: &[Entry]) -> Vec<String> {
-    let turn = |entry: &Entry| match entry {
-        Entry::Began { turn, mounts: Some(mounts), .. } if mounts == outside => {
-            Some(format!("the agent of turn {turn} was in no sandbox"))
-        }
-        _ => None,
-    };
-    entries.iter().filter_map(turn).collect()
 }
 
 /// The ledger of a ground.
@@ -138,18 +123,6 @@ mod tests {
     #[test]
     fn a_repeat_after_a_recorded_interruption_is_right() {
         assert!(faults(&["a/1/producer/1", "a/1/producer/1~2"], None, INTERRUPTED).is_empty());
-    }
-
-    #[test]
-    fn an_agent_with_our_own_mounts_is_wrong() {
-        let began = |turn: &str, mounts: &str| Entry::Began {
-            turn: turn.to_owned(),
-            rule: "any".to_owned(),
-            mounts: Some(mounts.to_owned()),
-        };
-        let entries = [began("a/1/producer/1", "mnt:[2]"), began("b/1/producer/1", "mnt:[1]")];
-        let fault = "the agent of turn b/1/producer/1 was in no sandbox".to_owned();
-        assert_eq!(with_mounts("mnt:[1]", &entries), [fault]);
     }
 
     #[test]

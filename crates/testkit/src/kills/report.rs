@@ -20,7 +20,6 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
         proof.points,
         proof.seed
     );
-    out += "Every agent was in a sandbox, by the mounts it saw; a trial with one that was not counts as faulty.\n\n";
     out += "| kill | of | trials | resume killed too | turns asked | repeats | interruptions recorded | faults |\n";
     out += "|---|---|--:|--:|--:|--:|--:|--:|\n";
     for timed in [true, false] {

@@ -108,7 +108,6 @@ pub(super) fn perform(
     let events = ground.events(&programs.botpipe)?.unwrap_or_default();
     let mut judgement = judge::judge(&judge::begun(ground)?, &cuts, &judge::interrupted(&events));
     judgement.faults.extend(faults);
-    judgement.faults.extend(judge::unconfined(ground)?);
     judgement.faults.extend(judge::differences(&reference.tree, &ground.tree()?));
     Ok(Some(Struck { places, recorded, judgement }))
 }

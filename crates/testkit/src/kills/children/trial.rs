@@ -144,7 +144,6 @@ impl Watch {
         let mut judgement = judge::judge(&begun, &self.cuts, &last.interrupted);
         let faults = &mut judgement.faults;
         faults.append(&mut self.faults);
-        faults.extend(judge::unconfined(ground)?);
         for (length, over) in &self.over {
             faults.extend(begun_though_over(begun.get(*length..).unwrap_or_default(), over));
         }
