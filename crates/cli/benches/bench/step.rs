@@ -62,7 +62,7 @@ pub(crate) fn measure(asked: &Asked) -> Vec<Line> {
             steps,
             "(wall of 220 steps − wall of 20) / 200",
         ),
-        Line::new("step: its spawn", "ms", spawns, "`sh -c true` in the same sandbox, alone"),
+        Line::new("step: its spawn", "ms", spawns, "`sh -c true` under the default policy, alone"),
         Line::new("step: its snapshot", "ms", snapshots, "of the same tree, unchanged, alone"),
         Line::new("step: the engine's own", "ms", engine, "whole − spawn − snapshot, each round"),
         Line::new("step: the engine's own / fdatasync", "×", ratio, "").goal(5.0),
