@@ -65,6 +65,10 @@ fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
                 if let Some(folder) = leads_to(&path).filter(|it| !it.starts_with(workspace)) {
                     if super::within(&folder, roots) {
                         keep(&folder, &mut kept);
+                        // What all work trees of that repository share steers this one too.
+                        if let Some(common) = common_of(&folder) {
+                            keep(&common, &mut kept);
+                        }
                     } else {
                         outside(&path, &folder, &mut kept);
                     }
@@ -82,13 +86,17 @@ fn leads_to(file: &Path) -> Option<PathBuf> {
     lexical(&file.parent()?.join(to)).canonicalize().ok()
 }
 
+/// The folder that a work tree's own folder shares with the others of its repository.
+fn common_of(folder: &Path) -> Option<PathBuf> {
+    let common = fs::read_to_string(folder.join("commondir")).ok()?;
+    folder.join(common.trim()).canonicalize().ok()
+}
+
 /// A folder of git's own outside the workspace is written only if it names the workspace as its own.
 fn outside(file: &Path, folder: &Path, kept: &mut Kept) {
     let back = fs::read_to_string(folder.join("gitdir")).ok();
     let ours = back.is_some_and(|back| Path::new(back.trim()) == file);
-    let common = fs::read_to_string(folder.join("commondir")).ok();
-    let common = common.and_then(|common| folder.join(common.trim()).canonicalize().ok());
-    match common.filter(|_| ours) {
+    match common_of(folder).filter(|_| ours) {
         Some(common) => {
             keep(&common, kept);
             kept.outside.push(common);
@@ -140,6 +148,10 @@ fn keep(folder: &Path, kept: &mut Kept) {
                     let steering = ["config.worktree", "commondir", "gitdir"];
                     let there = steering.map(|name| path.join(name));
                     kept.there.extend(there.into_iter().filter(|path| path.exists()));
+                    let own = path.join("config.worktree");
+                    if own_settings_of_work_trees(folder) && !is_there(&own) {
+                        kept.missing.insert(Placeholder { path: own, contents: Some("") });
+                    }
                 }
             }
         }
