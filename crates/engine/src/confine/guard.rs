@@ -19,6 +19,8 @@ pub(crate) type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Stands from before a program starts until it is dropped.
 pub(crate) struct Guard {
+    /// Whether anything holds the program's files.
+    holds_files: bool,
     doors: Vec<Door>,
     watched: Option<Watched>,
     lookout: Option<Lookout>,
@@ -60,6 +62,7 @@ impl Guard {
             _ => None,
         };
         Ok(Self {
+            holds_files: files.is_some(),
             doors: compiled.doors.clone(),
             watched: files.and_then(|files| files.watched.clone()),
             lookout,
@@ -76,6 +79,9 @@ impl Drop for Guard {
     fn drop(&mut self) {
         for told in self.lookout.iter().flat_map(Lookout::look) {
             (self.log)(&told);
+        }
+        if !self.holds_files {
+            scan::forget();
         }
     }
 }

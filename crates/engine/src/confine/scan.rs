@@ -20,8 +20,8 @@ pub(super) struct Names {
 struct Folder {
     stamp: Stamp,
     entries: Vec<Entry>,
-    /// Its files that have another name somewhere. A second name is made in a folder, which then is read
-    /// again.
+    /// Its files that had another name somewhere when it was read. A name that is made in the workspace has
+    /// its folder read again; one that is made outside for a file of the workspace does not.
     linked: Vec<Inode>,
 }
 
@@ -101,6 +101,13 @@ pub(super) fn names(workspace: &Path, without: &[PathBuf]) -> io::Result<Arc<Nam
     Ok(now)
 }
 
+/// Forgets all names: a program that nothing held may have given files names anywhere, which no folder of a
+/// workspace shows.
+pub(super) fn forget() {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
 /// What is in folders that changed since these names were read, or may have.
 pub(super) fn changed(workspace: &Path, before: &Names) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -124,14 +131,10 @@ pub(super) fn other_names(
     state: &Path,
     names: &Names,
 ) -> BTreeSet<PathBuf> {
-    let linked = names.linked();
-    if linked.is_empty() {
-        return BTreeSet::new();
-    }
-    let small = known.iter().filter(|path| *path != state);
-    let mut inodes = several_names(small.cloned().collect());
+    let others = known.iter().filter(|path| *path != state);
+    let mut inodes = several_names(others.cloned().collect());
     if known.contains(state) {
-        inodes.extend(of_state(state, linked));
+        inodes.extend(of_state(state, names.linked()));
     }
     if inodes.is_empty() {
         return BTreeSet::new();
@@ -144,10 +147,15 @@ pub(super) fn other_names(
         .collect()
 }
 
-/// Those of some files that are of the state. It is looked through when they are others than before: only
-/// this program writes there, and gives no file a second name.
+/// Those of some files that are of the state. It holds all that ever happened, so it is looked through only
+/// when they are others than before. No confined program can make a name in it for a file of the workspace,
+/// or the other way round (they are on mounts of their own); of what an unconfined one did, see [`forget`].
 fn of_state(state: &Path, linked: BTreeSet<Inode>) -> BTreeSet<Inode> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if linked.is_empty() {
+        shared.remove(state);
+        return linked;
+    }
     if let Some(before) = shared.get(state).filter(|before| before.of_workspace == linked) {
         return before.of_state.clone();
     }
@@ -244,7 +252,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use super::{names, other_names};
+    use super::{forget, names, other_names};
 
     fn seen(folder: &Path) -> BTreeSet<PathBuf> {
         names(folder, &[PathBuf::from("left")]).unwrap().entries().map(|(path, _)| path).collect()
@@ -327,6 +335,37 @@ mod tests {
         assert_eq!(others(), BTreeSet::from([at("out/one"), at("two")]));
         fs::remove_file(at("out/one")).unwrap();
         assert_eq!(others(), BTreeSet::from([at("two")]));
+    }
+
+    /// Nothing of the workspace shows it when one of its files gets a name elsewhere.
+    #[test]
+    fn a_name_made_outside_for_a_settled_file_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for made in ["w/d", "w/left", "secret"] {
+            fs::create_dir_all(at(made)).unwrap();
+        }
+        for file in ["w/d/key", "w/d/log", "w/d/one"] {
+            fs::write(at(file), "").unwrap();
+        }
+        // Something always has two names, as in a build's folder.
+        fs::hard_link(at("w/d/one"), at("w/d/two")).unwrap();
+        std::thread::sleep(super::TICK + std::time::Duration::from_millis(1100));
+        let known = BTreeSet::from([at("secret"), at("w/left")]);
+        let others = || {
+            let names = names(&at("w"), &[PathBuf::from("left")]).unwrap();
+            other_names(&known, &at("w"), &at("w/left"), &names)
+        };
+        assert_eq!(others(), BTreeSet::new());
+        fs::hard_link(at("w/d/key"), at("secret/id")).unwrap();
+        assert_eq!(others(), BTreeSet::from([at("w/d/key")]));
+        // In the state: by a program that nothing held.
+        for (file, name) in [("w/d/log", "w/left/log"), ("w/d/one", "w/left/one")] {
+            fs::hard_link(at(file), at(name)).unwrap();
+        }
+        forget();
+        let all = ["w/d/key", "w/d/log", "w/d/one", "w/d/two"];
+        assert_eq!(others(), all.map(at).into_iter().collect());
     }
 
     #[test]
