@@ -223,7 +223,7 @@ fn a_turn_below_that_was_not_recorded_ends_with_9_and_the_nearest() {
 /// Every branch stops in its first turn until it is begun again.
 const STOPS: &str = r#"
 cat > /dev/null; branch=${BOTPIPE_TURN#sides/1/}; branch=${branch%%:*}
-echo begun >> "$LEDGER"; echo "$BOTPIPE_TURN" >> "$branch.txt"
+echo "$BOTPIPE_TURN" >> "$branch.txt"; echo begun >> "$LEDGER"
 case $BOTPIPE_TURN in *~2) ;; *) sleep 600 ;; esac
 echo '{"outcome": {"tag": "done"}}'
 "#;
