@@ -139,7 +139,7 @@ impl Cut {
         let entries = Ledger::at(&self.beside.path().join("ledger.jsonl")).entries().unwrap();
         let began = |entry| match entry {
             Entry::Began { turn, rule } => Some((turn, rule)),
-            Entry::Ended { .. } => None,
+            Entry::Tried { .. } | Entry::Ended { .. } => None,
         };
         entries.into_iter().filter_map(began).collect()
     }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 /// # Shape
 /// One JSON object a line, appended with one write each:
 /// `{"began":{"turn":"plan/1/producer/1","rule":"plan: two items"}}`, and when the answer is given
-/// `{"ended":{"turn":"plan/1/producer/1"}}`.
+/// `{"ended":{"turn":"plan/1/producer/1"}}`. Before the first, where the agent is to try a write that is forbidden:
+/// `{"tried":{"turn":"plan/1/producer/1","error":"EROFS"}}`.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     path: PathBuf,
@@ -21,6 +22,13 @@ pub struct Ledger {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Entry {
+    /// A turn is asked for, and a write was tried that the sandbox is to keep from the host.
+    Tried {
+        /// As in `began`.
+        turn: String,
+        /// What the system refused it with; `None` when the agent saw it done, be it to a copy.
+        error: Option<String>,
+    },
     /// A turn was asked for; nothing of it is done yet.
     Began {
         /// The turn's id as the prompt has it, `~2` for a second start included.

@@ -1,8 +1,12 @@
 //! One turn of the fake agent: reads the prompt, enters it in the ledger, does what the script says.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
 use regex::Regex;
 
@@ -46,8 +50,14 @@ pub enum PlayError {
 
 /// Plays the turn this prompt asks for, in the current directory; the answer to print.
 ///
-/// The turn is in the ledger before anything of it is done, and again when all of it is.
-pub fn play(script: &Script, ledger: &Ledger, prompt: &str) -> Result<String, PlayError> {
+/// The turn is in the ledger before anything of it is done, and again when all of it is. Before that it tries to write
+/// to `forbidden`, if there is one.
+pub fn play(
+    script: &Script,
+    ledger: &Ledger,
+    forbidden: Option<&Path>,
+    prompt: &str,
+) -> Result<String, PlayError> {
     let turn = TURN.captures(prompt).ok_or(PlayError::NoTurn)?[1].to_owned();
     let began = ledger.entries()?;
     let played = |rule: &Rule| {
@@ -59,10 +69,20 @@ pub fn play(script: &Script, ledger: &Ledger, prompt: &str) -> Result<String, Pl
     let fits = |rule: &'_ Rule| if spent(rule) { None } else { rule.fits(prompt) };
     let chosen = script.rules().iter().find_map(|rule| Some((rule, fits(rule)?)));
     let (rule, names) = chosen.ok_or_else(|| PlayError::NoRule { turn: turn.clone() })?;
+    if let Some(file) = forbidden {
+        ledger.enter(&Entry::Tried { turn: turn.clone(), error: refused(file, &turn) })?;
+    }
     ledger.enter(&Entry::Began { turn: turn.clone(), rule: rule.name.clone() })?;
     let answer = perform(&rule.deed, names, &turn)?;
     ledger.enter(&Entry::Ended { turn })?;
     Ok(answer)
+}
+
+/// Appends the turn's id to this file; what the system refuses that with, if it does.
+fn refused(file: &Path, turn: &str) -> Option<String> {
+    let written = OpenOptions::new().create(true).append(true).open(file);
+    let written = written.and_then(|mut file| file.write_all(format!("{turn}\n").as_bytes()));
+    written.err().map(|error| format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap_or(0))))
 }
 
 fn perform(deed: &Deed, mut names: Names, turn: &str) -> Result<String, PlayError> {

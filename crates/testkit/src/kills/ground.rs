@@ -97,12 +97,30 @@ impl Ground {
         self.folder.join("beats")
     }
 
+    /// What no policy lets an agent write.
+    pub(super) fn forbidden(&self) -> PathBuf {
+        self.workspace().join(".git").join("hooks").join("after-the-turn")
+    }
+
+    /// Takes the sandbox away: runs of this ground are held by nothing but their end.
+    pub(super) fn without_sandbox(self) -> Result<Self, GroundError> {
+        self.write("botpipe.yaml", "policy: { sandbox_mode: danger_full_access }\n")?;
+        Ok(self)
+    }
+
     /// `botpipe run ralph_loop` on this ground, the agent trying to escape.
     pub fn run(&self, programs: &Programs) -> Command {
-        let mut command = self.botpipe(&programs.botpipe, &["run", "ralph_loop", "Greet by name"]);
-        command.args(["--task", TASK, "--provider", "command", "--"]);
+        let words = ["run", "ralph_loop", "Greet by name", "--task", TASK];
+        self.with_agent(programs, &words)
+    }
+
+    /// `botpipe` with these words and the fake agent, which tries to escape and to write what is forbidden.
+    pub(super) fn with_agent(&self, programs: &Programs, words: &[&str]) -> Command {
+        let mut command = self.botpipe(&programs.botpipe, words);
+        command.args(["--provider", "command", "--"]);
         command.arg(&programs.agent).arg("--script").arg(&programs.script);
         command.arg("--ledger").arg(self.ledger().path()).arg("--escape").arg(self.beats());
+        command.arg("--forbidden").arg(self.forbidden());
         command
     }
 

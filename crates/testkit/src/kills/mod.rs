@@ -4,6 +4,7 @@ mod aim;
 pub mod children;
 pub mod cuts;
 mod ground;
+mod held;
 mod judge;
 pub mod processes;
 mod proof;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::ground::{Ground, GroundError, Programs, Tree, error, remove};
+use super::held;
 use super::judge;
 use super::processes;
 use super::trace::{Verdict, trace};
@@ -63,6 +64,8 @@ pub fn prove(
 ) -> Result<Proof, GroundError> {
     let template = Ground::make(&scratch.join("template"))?;
     control(programs, &template.copy(&scratch.join("control"))?)?;
+    let bare = template.copy(&scratch.join("bare"))?.without_sandbox()?;
+    held::control(&bare, &mut bare.run(programs))?;
     let (reference, unkilled, turns) = reference(programs, &template, scratch)?;
     let points = points(programs, &template.copy(&scratch.join("traced"))?, &reference)?;
     tell(&format!(

@@ -20,6 +20,9 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
         proof.points,
         proof.seed
     );
+    out += "Each agent tries at each turn to write to the owner's `.git/hooks`, which no policy lets it. A trial \
+            is faulty when an agent did not try, by its ledger, or anything was written there, as the host sees it. \
+            Where the sandbox was taken away before the trials, each agent was found out.\n\n";
     out += "| kill | of | trials | resume killed too | turns asked | repeats | interruptions recorded | faults |\n";
     out += "|---|---|--:|--:|--:|--:|--:|--:|\n";
     for timed in [true, false] {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::ground::{Ground, GroundError, Programs, Tree, error};
+use super::held;
 use super::judge::{self, Cut, Judgement};
 use super::processes;
 use super::trace::{Ended, Verdict, trace};
@@ -108,6 +109,7 @@ pub(super) fn perform(
     let events = ground.events(&programs.botpipe)?.unwrap_or_default();
     let mut judgement = judge::judge(&judge::begun(ground)?, &cuts, &judge::interrupted(&events));
     judgement.faults.extend(faults);
+    judgement.faults.extend(held::faults(ground)?);
     judgement.faults.extend(judge::differences(&reference.tree, &ground.tree()?));
     Ok(Some(Struck { places, recorded, judgement }))
 }

@@ -46,12 +46,7 @@ impl Need {
         let botpipe = |words: &[&str]| Some(ground.botpipe(&programs.botpipe, words));
         match self {
             Self::Run => {
-                let words = ["run", ROOT, "Do it.", "--task", TASK, "--provider", "command", "--"];
-                let mut command = ground.botpipe(&programs.botpipe, &words);
-                command.arg(&programs.agent).arg("--script").arg(&programs.script);
-                command.arg("--ledger").arg(ground.ledger().path());
-                command.arg("--escape").arg(ground.beats());
-                Some(command)
+                Some(ground.with_agent(programs, &["run", ROOT, "Do it.", "--task", TASK]))
             }
             Self::Resume => botpipe(&["resume", ROOT, TASK]),
             Self::Answer(n) => botpipe(&["answer", ROOT, TASK, "--answer", QUESTIONS[n].1]),

@@ -11,6 +11,7 @@ use super::look::{Look, WORKFLOWS};
 use super::person::{NEEDS, Need};
 use super::trial::{Reference, Struck, Trial, perform};
 use crate::kills::ground::{Ground, GroundError, Programs, error, remove};
+use crate::kills::held;
 use crate::kills::judge;
 use crate::kills::proof::{control, index, odd, same, spread, verdict};
 use crate::kills::trace::{Verdict, trace};
@@ -78,6 +79,8 @@ pub fn prove(
         template.write(&format!("workflows/{name}.sop.yaml"), text)?;
     }
     control(programs, &template.copy(&scratch.join("control"))?)?;
+    let bare = template.copy(&scratch.join("bare"))?.without_sandbox()?;
+    held::control(&bare, &mut needed(Need::Run, programs, &bare)?)?;
     let (first, _) = unkilled(programs, &template.copy(&scratch.join("unkilled-1"))?)?;
     let (reference, took) = unkilled(programs, &template.copy(&scratch.join("unkilled-2"))?)?;
     same("two unkilled runs", &judge::differences(&first.tree, &reference.tree))?;

@@ -36,6 +36,8 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
             and no other was asked for and done by the agent's ledger, none that was over at a kill (its end, or \
             the end of its branch or workflow, was durable) was asked for afterwards, each repeat stands behind a \
             recorded interruption, no accepted answer was asked for again, no wait was passed without its signal, \
+            each agent tried at each turn to write to the owner's `.git/hooks`, which no policy lets it, and nothing \
+            is there as the host sees it (where the sandbox was taken away before the trials, each was found out), \
             and no process is left after a kill or at the end.\n\n";
     out += "| kill | trials | kills | turns asked | repeats | interruptions recorded | runs below that were over | … \
             that were not | faults |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";

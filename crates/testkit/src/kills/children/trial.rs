@@ -7,6 +7,7 @@ use super::look::Look;
 use super::person::{NEEDS, Need, SIGNALS};
 use crate::agent::Entry;
 use crate::kills::ground::{Ground, GroundError, Programs, Tree, error};
+use crate::kills::held;
 use crate::kills::judge::{self, Cut, Judgement};
 use crate::kills::trial::{Victim, When, cut, heartbeat, survivors};
 
@@ -147,6 +148,7 @@ impl Watch {
         for (length, over) in &self.over {
             faults.extend(begun_though_over(begun.get(*length..).unwrap_or_default(), over));
         }
+        faults.extend(held::faults(ground)?);
         faults.extend(not_of(&reference.units, &begun, &done(ground)?));
         let unneeded = NEEDS.iter().filter(|need| !self.given.contains(need));
         faults.extend(unneeded.map(|need| format!("the run went on without {need:?}")));
@@ -175,7 +177,7 @@ fn not_of(units: &BTreeSet<String>, begun: &[String], done: &BTreeSet<String>) -
 fn done(ground: &Ground) -> Result<BTreeSet<String>, GroundError> {
     let done = |entry| match entry {
         Entry::Ended { turn } => Some(judge::path(&turn).to_owned()),
-        Entry::Began { .. } => None,
+        Entry::Tried { .. } | Entry::Began { .. } => None,
     };
     Ok(judge::entries(ground)?.into_iter().filter_map(done).collect())
 }

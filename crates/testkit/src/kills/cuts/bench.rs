@@ -115,6 +115,12 @@ impl Bench {
         self.command(&["resume", "ralph_loop", TASK])
     }
 
+    /// Takes the sandbox away.
+    pub(super) fn without_sandbox(mut self) -> Result<Self, GroundError> {
+        self.ground = self.ground.without_sandbox()?;
+        Ok(self)
+    }
+
     /// The recorded events.
     pub(super) fn events(&self) -> Result<Option<String>, GroundError> {
         self.ground.events(&self.botpipe)

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::bench::{Bench, Kind};
-use super::trial::{Struck, TURNS, Trial, perform};
+use super::moment::Moment;
+use super::trial::{Struck, TURNS, Trial, kill_at, perform};
 use crate::kills::ground::{Ground, GroundError, Tree, error, remove};
 use crate::kills::judge;
 use crate::kills::proof::{odd, same, verdict};
+use crate::kills::trial::survivors;
 
 /// What a proof found.
 #[derive(Debug)]
@@ -53,6 +55,9 @@ pub fn prove(
     for (n, trial) in trials.iter().enumerate() {
         let kind = trial.kind;
         if !wanted.contains_key(&kind) {
+            let bare = scratch.join(format!("bare-{}", wanted.len()));
+            control(kind, botpipe, &template, &bare)?;
+            remove(&bare)?;
             let folder = scratch.join(format!("unkilled-{}", wanted.len()));
             let (tree, took) = unkilled(kind, botpipe, &template, &folder)?;
             remove(&folder)?;
@@ -74,6 +79,25 @@ pub fn prove(
         proof.trials.push((*trial, struck));
     }
     Ok(proof)
+}
+
+/// Shows that a CLI without a sandbox is found out.
+fn control(
+    kind: Kind,
+    botpipe: &Path,
+    template: &Ground,
+    folder: &Path,
+) -> Result<(), GroundError> {
+    let asked = Moment::Asked;
+    let bench = Bench::make(kind, botpipe, template, folder, &[asked.rule(TURNS[0])])?;
+    let bench = bench.without_sandbox()?;
+    let found = kill_at(&bench, bench.run(), asked, TURNS[0], Duration::ZERO)?;
+    let left = survivors(&bench.ground);
+    let all = !found.is_empty() && found.iter().all(|it| it.contains("held by no sandbox"));
+    if all && left.is_empty() {
+        return Ok(());
+    }
+    Err(odd(&format!("{kind} without a sandbox"), &format!("found: {found:?}, left: {left:?}")))
 }
 
 /// What an unkilled run leaves, and how long it takes.

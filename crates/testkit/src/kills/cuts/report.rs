@@ -26,7 +26,10 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
             the owner's `.git` as it was), no process is left after a kill or at the end, and in the model's \
             log no turn whose end was durable is asked again, each turn of the run is asked, none twice under \
             one id, and the turn that goes on is told what happened and carries the conversation of the cut \
-            one under the same name, or, where the CLI had not stored that yet, is told that it begins anew.\n\n";
+            one under the same name, or, where the CLI had not stored that yet, is told that it begins anew. Before \
+            each kill this proof tries to write to the owner's `.git/hooks` with the view of the host that the living \
+            CLI has (`/proc/PID/root`), and must be refused as read only; where the sandbox was taken away before the \
+            trials, each CLI was found out.\n\n";
     out += "| harness | killed when | trials | kills | turns asked | repeats | goes on in the conversation | \
             … with the cut turn's commands | … cut turn not stored yet | afresh, told so | faults |\n";
     out += "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";

@@ -13,6 +13,7 @@ use super::bench::{Bench, Kind};
 use super::log::GoneOn;
 use super::moment::{ASLEEP, Moment, half_file, rule_of};
 use crate::kills::ground::{Ground, GroundError, Tree, error};
+use crate::kills::held;
 use crate::kills::judge::{self, Cut, Judgement};
 use crate::kills::proof::odd;
 use crate::kills::trial::survivors;
@@ -72,7 +73,7 @@ pub(super) fn perform(
     for (n, at) in moments.iter().enumerate() {
         let command = if n == 0 { bench.run() } else { bench.resume() };
         let pause = Duration::from_millis(rng.u64(..MOST_MS));
-        kill_at(&bench, command, *at, &start_of(trial.turn, n), pause)?;
+        faults.extend(kill_at(&bench, command, *at, &start_of(trial.turn, n), pause)?);
         faults.extend(survivors(&bench.ground));
         let rows = bench.log()?.rows.len();
         let stored = bench.stored(&format!("turn `{}`", start_of(trial.turn, n)))?;
@@ -143,14 +144,15 @@ fn start_of(turn: &str, n: usize) -> String {
     if n == 0 { turn.to_owned() } else { format!("{turn}~{}", n + 1) }
 }
 
-/// Runs a command until the turn is at the moment, and a little longer; kills it there.
-fn kill_at(
+/// Runs a command until the turn is at the moment, and a little longer; kills it there. What is wrong with the sandbox
+/// of the CLI that was there then.
+pub(super) fn kill_at(
     bench: &Bench,
     mut command: Command,
     at: Moment,
     start: &str,
     pause: Duration,
-) -> Result<(), GroundError> {
+) -> Result<Vec<String>, GroundError> {
     let said = bench.ground.folder().join("said");
     let broken = |source| error(&said, source);
     let stderr = std::fs::File::create(&said).map_err(broken)?;
@@ -173,12 +175,23 @@ fn kill_at(
         thread::sleep(Duration::from_millis(5));
     }
     thread::sleep(pause);
+    let faults = held(bench);
     child.kill().map_err(broken)?;
     let status = child.wait().map_err(broken)?;
     if status.code().is_some() {
         return Err(odd(&format!("{start}, {at}"), &format!("ended by itself, {status}")));
     }
-    Ok(())
+    Ok(faults)
+}
+
+/// What is wrong with the sandbox of the CLI that takes turns now.
+fn held(bench: &Bench) -> Vec<String> {
+    let there = crate::kills::processes::of(bench.ground.folder());
+    let clis: Vec<_> = there.iter().filter(|it| bench.kind.takes_turns(&it.line)).collect();
+    if clis.is_empty() {
+        return vec!["no CLI was there whose sandbox could be looked at".to_owned()];
+    }
+    clis.into_iter().filter_map(|it| held::fault(it, &bench.ground)).collect()
 }
 
 /// Whether a start of a turn is there, as the model's log or the process table has it.
