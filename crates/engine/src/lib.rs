@@ -44,6 +44,7 @@ pub mod workspace;
 /// A command in the sandbox, outside of any run.
 pub mod sandbox {
     pub use botpipe_egress::Host;
+    pub use botpipe_sandbox::launch_once;
 
     pub use crate::confine::Refusal;
     pub use crate::confine::command::{Command, Ended, NotRun};

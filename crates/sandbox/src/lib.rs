@@ -72,8 +72,8 @@ pub fn landlock() -> Option<u32> {
     os::landlock()
 }
 
-/// Says that this process launches one program only: that one is started without a fork server, which pays
-/// from the second on.
+/// Says that this process launches one program only, and starts what that launch will need of the running binary, which
+/// so is there when the rest is known. It ends with this process if there is no launch.
 pub fn launch_once() {
     os::launch_once();
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use botpipe_engine::config::{Layer, policy_author};
 use botpipe_engine::policy::{Ground, Origin, Resolved, resolve};
 use botpipe_engine::process::StopSwitch;
-use botpipe_engine::sandbox::{Command, Ended, Host, NotRun};
+use botpipe_engine::sandbox::{Command, Ended, Host, NotRun, launch_once};
 use botpipe_kernel::plan::Policy;
 
 use super::options::{Workspace, unusable};
@@ -59,6 +59,7 @@ fn resolved(text: &str) -> Result<(Host, SocketAddr), String> {
 
 impl Args {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        launch_once();
         let policy = self.resolved().map_err(|failure| failure.code(exit::NO_SANDBOX))?;
         let stop = StopSwitch::new();
         signals::forward(&stop).map_err(|error| {

@@ -45,6 +45,7 @@ mod refused;
 mod resumed;
 mod rpc;
 mod runs;
+mod sandboxed;
 mod say;
 mod scenario;
 mod schema;

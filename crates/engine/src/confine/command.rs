@@ -93,7 +93,6 @@ impl Command {
         (out, err): (impl io::Write + Send + 'static, impl io::Write + Send + 'static),
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
-        botpipe_sandbox::launch_once();
         let told: Log = Arc::new(told);
         let Started { running, guard, reasons } = self.start(Arc::clone(&told))?;
         let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
@@ -301,9 +300,11 @@ fn carry(mut from: io::PipeReader, mut to: impl io::Write, printed: &Printed) ->
         if !printed.may(size) {
             continue;
         }
-        // A reader that is gone does not end the program: it is heard to its end.
-        drop(to.write_all(&buffer[..size]).and_then(|()| to.flush()));
         kept.push(&buffer[..size]);
+        // A reader that is gone is gone for the program too: its next write says so to it, as in any pipeline.
+        if to.write_all(&buffer[..size]).and_then(|()| to.flush()).is_err() {
+            break;
+        }
     }
     kept.finish().text
 }

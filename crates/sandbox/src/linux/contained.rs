@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::message::{Heard, Message, Part, Words};
 use super::process::{self, Process};
-use super::{fork_server, init, plan, procfs, stage1, sys};
+use super::{OWN_BINARY, early, fork_server, init, plan, procfs, stage1, sys};
 use crate::{Answer, Error, Exit, How, Identity, Launch, Network, Probe, Refused, Used};
 
 /// A program that runs in containment. Dropped before its end, it is killed with its whole tree.
@@ -38,7 +38,7 @@ pub(crate) fn start(launch: &Launch, input: &[u8]) -> Result<Contained, Error> {
     let plan = plan::encode(launch)?;
     let path = match &launch.stage1 {
         Some(path) => path.clone(),
-        None if stage1::can_be_entered() => PathBuf::from("/proc/self/exe"),
+        None if stage1::can_be_entered() => PathBuf::from(OWN_BINARY),
         None => return Err(Error::NoStage1),
     };
     let pipes = |source| Error::System { doing: "make the pipes of a program", source };
@@ -130,8 +130,14 @@ fn start_stage1(
         return Ok((socket, process, identity));
     }
     let failed = |source| Error::Stage1 { path: path.to_owned(), source };
-    let (socket, theirs) = UnixStream::pair().map_err(failed)?;
-    let child = process::start(path, &[stage1::SENTINEL], theirs.into()).map_err(failed)?;
+    let (socket, child) = match early::take(path) {
+        Some(early) => early,
+        None => {
+            let (socket, theirs) = UnixStream::pair().map_err(failed)?;
+            let child = process::start(path, &[stage1::SENTINEL], theirs.into());
+            (socket, child.map_err(failed)?)
+        }
+    };
     let identity = procfs::process_identity(child.id());
     tell(&socket);
     Ok((socket, Process::Child(child), identity))

@@ -13,13 +13,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
 use super::confine::Namespaces;
 use super::sys::{self, Fork};
-use super::{process, procfs, stage1};
+use super::{early, process, procfs, stage1};
 use crate::Error;
 
 /// What a fork says first: its number and its start time, with a handle on itself.
@@ -167,17 +166,10 @@ pub(super) struct Forked {
     pub(super) server: Arc<Server>,
 }
 
-/// Whether a server is not worth its start here.
-static ONCE: AtomicBool = AtomicBool::new(false);
-
-pub(crate) fn launch_once() {
-    ONCE.store(true, Ordering::Relaxed);
-}
-
 /// Whether this kernel has the handles that a stage 1 of a server is held by, and one is wanted.
 pub(super) fn usable() -> bool {
     static USABLE: OnceLock<bool> = OnceLock::new();
-    if ONCE.load(Ordering::Relaxed) {
+    if early::launches_once() {
         return false;
     }
     *USABLE.get_or_init(|| {

@@ -3,6 +3,7 @@
 mod agent;
 mod confine;
 mod contained;
+mod early;
 mod fork_server;
 mod init;
 mod message;
@@ -17,9 +18,12 @@ mod watch;
 
 pub use contained::{Contained, Cover};
 pub(crate) use contained::{probe, start};
-pub(crate) use fork_server::launch_once;
+pub(crate) use early::launch_once;
 pub(crate) use procfs::{is_alive, process_identity};
 pub(crate) use stage1::enter_if_stage1;
 pub(crate) use sys::{hang_up_with_parent, landlock};
 pub use watch::Watching;
 pub(crate) use watch::watch;
+
+/// The running binary, also when it was replaced or removed meanwhile.
+const OWN_BINARY: &str = "/proc/self/exe";

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::early;
 use super::fork_server::Server;
 use super::sys::{self, SIGKILL};
 
@@ -48,9 +49,12 @@ impl Process {
         });
     }
 
-    /// Lets go of one that has nothing left to do but to end: the server collects its own.
+    /// Lets go of one that has nothing left to do but to end: the server collects its own, and a process that
+    /// launches once has nothing more to do either.
     pub(super) fn forget(&mut self) {
-        if let Self::Child(child) = self {
+        if let Self::Child(child) = self
+            && !early::launches_once()
+        {
             drop(child.wait());
         }
     }

@@ -17,10 +17,13 @@ use super::sys::{self, Fork, Pid, Reaped, SIGKILL};
 use super::tree::{self, Reach};
 use crate::{Containment, Exit, How, Refused};
 
-/// The first argument of a stage 1 and of the fork server; a stage 1 started alone has no other.
+/// The first argument of a stage 1 and of the fork server; a stage 1 that is started for its launch has no other.
 pub(super) const SENTINEL: &str = "__sandbox-stage-1";
 /// The second argument of the fork server, and so of every stage 1 that comes from it.
 pub(super) const SERVE: &str = "serve";
+
+/// The second argument of a stage 1 that is started before its launch is known.
+pub(super) const EARLY: &str = "early";
 
 /// Whether this binary's `main` can become a stage 1.
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -36,7 +39,8 @@ pub(crate) fn enter_if_stage1() {
         return;
     }
     let ran = match (args.next(), args.next()) {
-        (None, _) => run_alone(),
+        (None, _) => run_alone(None),
+        (Some(word), None) if word == EARLY => run_alone(Some(MOST_LIKELY)),
         (Some(word), None) if word == SERVE => fork_server::serve(),
         _ => return,
     };
@@ -44,13 +48,20 @@ pub(crate) fn enter_if_stage1() {
     sys::exit_now(if ran.is_ok() { 0 } else { 125 });
 }
 
-/// A child of Botpipe's own, for one launch.
-fn run_alone() -> io::Result<()> {
+/// A child of Botpipe's own, for one launch; it makes these namespaces while it waits for it.
+fn run_alone(meanwhile: Option<Namespaces>) -> io::Result<()> {
     let botpipe = take_socket()?;
     sys::notice_children();
     sys::new_session()?;
-    attend(botpipe, None, None)
+    let Some(namespaces) = meanwhile else { return attend(botpipe, None, None) };
+    match get_ready(namespaces, botpipe) {
+        Ok((ready, botpipe)) => attend(botpipe, None, Some(ready)),
+        Err(botpipe) => attend(botpipe, None, None),
+    }
 }
+
+/// What a launch that is not known yet will most likely be in.
+const MOST_LIKELY: Namespaces = Namespaces::ConfinedWithNetwork;
 
 /// The socket a fresh process was given as its standard input; the only other descriptors it keeps
 /// are the standard three, all `/dev/null`.

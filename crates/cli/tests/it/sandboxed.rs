@@ -1,0 +1,71 @@
+//! `botpipe sandbox` as a person's command in a shell: pipes, signals, and nothing left of it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use botpipe_testkit::kills::processes;
+
+use crate::place::Place;
+
+fn start(place: &Place, words: &[&str]) -> Child {
+    let words = [&["sandbox"], words].concat();
+    let mut command = place.command(&words);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The first line that it prints.
+fn line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+fn left(place: &Place) -> Vec<String> {
+    let found = processes::left(place.path(), Duration::from_secs(10));
+    found.into_iter().map(|it| it.line).collect()
+}
+
+#[test]
+fn a_reader_that_goes_ends_the_command_as_in_any_pipeline() {
+    let place = Place::new();
+    let mut child = start(&place, &["--", "yes"]);
+    assert_eq!(line(&mut child), "y");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 13));
+}
+
+#[test]
+fn nothing_is_left_of_a_command_that_was_not_started() {
+    let place = Place::new();
+    place.write("policy.yaml", "network: sometimes\n");
+    let mut child = start(&place, &["--policy", "policy.yaml", "--", "true"]);
+    assert_eq!(child.wait().unwrap().code(), Some(125));
+    assert_eq!(left(&place), [""; 0]);
+}
+
+#[test]
+fn nothing_is_left_of_a_command_whose_botpipe_was_killed() {
+    let place = Place::new();
+    let mut child = start(&place, &["--", "sh", "-c", "echo begun; sleep 600 & sleep 600"]);
+    assert_eq!(line(&mut child), "begun");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(left(&place), [""; 0]);
+}
+
+#[test]
+fn a_network_of_the_hosts_is_the_hosts_though_another_was_ready() {
+    let place = Place::new();
+    place.write("policy.yaml", "network: full\n");
+    let names = |words: &[&str]| {
+        let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let own = names(&["readlink", "/proc/self/ns/net"]);
+    let seen =
+        place.say(&["sandbox", "--policy", "policy.yaml", "--", "readlink", "/proc/self/ns/net"]);
+    assert_eq!(seen.ends(0).out.trim(), own);
+    let other = place.say(&["sandbox", "--", "readlink", "/proc/self/ns/net"]);
+    assert_ne!(other.ends(0).out.trim(), own);
+}
