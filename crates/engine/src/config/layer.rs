@@ -168,8 +168,13 @@ impl Layer {
     /// What the environment says.
     ///
     /// # Errors
-    /// In words: a variable whose value is none that it takes.
+    /// In words: a variable whose value is none that it takes, or one that is written like a variable of Botpipe's and is
+    /// none. Others of that beginning are for programs, and may be here where Botpipe is started by one.
     pub(super) fn of_environment() -> Result<Self, String> {
+        let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        if let Some(problem) = names.filter_map(|name| miswritten(&name)).min() {
+            return Err(problem);
+        }
         let read = |name: &'static str| -> Result<Option<Setting<String>>, String> {
             match env::var(name) {
                 Ok(value) if value.trim().is_empty() => Ok(None),
@@ -195,5 +200,49 @@ impl Layer {
             ..HarnessLayer::default()
         };
         Ok(Self { agent, any, ..Self::default() })
+    }
+}
+
+/// The variables of Botpipe's own environment.
+const VARIABLES: [&str; 7] = [
+    "BOTPIPE_PROVIDER",
+    "BOTPIPE_MODEL",
+    "BOTPIPE_MODEL_EFFORT",
+    "BOTPIPE_BASE_URL",
+    "BOTPIPE_ALLOW_READ",
+    "BOTPIPE_ALLOW_WRITE",
+    "BOTPIPE_ALLOW_CONNECT",
+];
+
+/// What is said of a name that was meant to be one of them.
+fn miswritten(name: &str) -> Option<String> {
+    if !name.to_ascii_uppercase().starts_with("BOTPIPE") || VARIABLES.contains(&name) {
+        return None;
+    }
+    let distance = |known: &&&str| strsim::damerau_levenshtein(&name.to_ascii_uppercase(), known);
+    let near = VARIABLES.iter().min_by_key(distance).filter(|near| distance(near) <= SLIPS)?;
+    Some(format!("${name} is no variable of Botpipe's; did you mean `{near}`?"))
+}
+
+/// The letters that a name may differ in and still be meant.
+const SLIPS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_was_meant_is_told_and_no_other() {
+        let told = miswritten("BOTPIPE_ALOW_WRITE").unwrap();
+        assert_eq!(
+            told,
+            "$BOTPIPE_ALOW_WRITE is no variable of Botpipe's; did you mean `BOTPIPE_ALLOW_WRITE`?"
+        );
+        assert!(miswritten("BOTPIPE_Model").unwrap().ends_with("did you mean `BOTPIPE_MODEL`?"));
+        for name in
+            ["BOTPIPE_MODEL", "BOTPIPE_TURN", "BOTPIPE_ROLE", "BOTPIPE_REQUIRE_CODEX", "HOME"]
+        {
+            assert_eq!(miswritten(name), None, "{name}");
+        }
     }
 }
