@@ -21,6 +21,7 @@ mod graph;
 mod harness;
 mod init;
 mod interrupts;
+mod kept;
 mod kills;
 mod leave;
 mod limits;

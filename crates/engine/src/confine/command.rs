@@ -33,6 +33,8 @@ pub struct Command {
     pub policy: Resolved,
     /// Where names lead, instead of asking.
     pub resolve: BTreeMap<Host, SocketAddr>,
+    /// Variables that pass beside the engine's own list, as whoever runs it says himself.
+    pub pass: Vec<String>,
     /// The binary that becomes stage 1; without one, the running binary.
     pub stage1: Option<PathBuf>,
 }
@@ -141,11 +143,8 @@ impl Command {
         let reasons = Reasons::of(&compiled, &self.policy, &site);
         let guard = Guard::stand(&compiled, Some(&site.state), told).map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
-        let variables = {
-            // Whoever writes the file runs the command: what he allows passes.
-            let pass = rules.allow.clone().unwrap_or_default();
-            environment::confined(std::env::vars_os(), &pass, rules, &compiled.variables)
-        };
+        let variables =
+            environment::confined(std::env::vars_os(), &self.pass, rules, &compiled.variables);
         let launch = Launch {
             program: self.argv.first().map(PathBuf::from).unwrap_or_default(),
             args: self.argv.iter().skip(1).cloned().collect(),

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use globset::GlobSet;
 
+use super::elsewhere::{self, common_of, leads_to};
 use super::paths::lexical;
 use super::placeholders::{is_as_made, is_there};
 use super::scan::{Kind, Names};
@@ -70,49 +71,20 @@ fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
                             keep(&common, &mut kept);
                         }
                     } else {
-                        outside(&path, &folder, &mut kept);
+                        elsewhere::found(workspace, &path, &folder, &mut kept);
                     }
                 }
             }
         }
     }
+    elsewhere::above(workspace, &mut kept);
+    for folder in elsewhere::in_roots(workspace, roots) {
+        keep(&folder, &mut kept);
+    }
     kept
 }
 
-/// Where a `.git` file leads.
-fn leads_to(file: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(file).ok()?;
-    let to = text.strip_prefix("gitdir:")?.trim();
-    lexical(&file.parent()?.join(to)).canonicalize().ok()
-}
-
-/// The folder that a work tree's own folder shares with the others of its repository.
-fn common_of(folder: &Path) -> Option<PathBuf> {
-    let common = fs::read_to_string(folder.join("commondir")).ok()?;
-    folder.join(common.trim()).canonicalize().ok()
-}
-
-/// A folder of git's own outside the workspace is written only if it names the workspace as its own.
-fn outside(file: &Path, folder: &Path, kept: &mut Kept) {
-    let back = fs::read_to_string(folder.join("gitdir")).ok();
-    let ours = back.is_some_and(|back| Path::new(back.trim()) == file);
-    match common_of(folder).filter(|_| ours) {
-        Some(common) => {
-            keep(&common, kept);
-            kept.outside.push(common);
-        }
-        None => kept.gaps.push(Gap {
-            control: "allow_write",
-            what: format!(
-                "`{}` leads to `{}`, outside the workspace: commits need that in `allow_write`",
-                file.display(),
-                folder.display()
-            ),
-        }),
-    }
-}
-
-fn keep(folder: &Path, kept: &mut Kept) {
+pub(super) fn keep(folder: &Path, kept: &mut Kept) {
     let empty = |path: PathBuf| Placeholder { path, contents: None };
     for name in STEERING {
         let path = folder.join(name);

@@ -4,25 +4,7 @@ use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::Layer;
 
-/// Folders that a program has for itself: what others keep there is theirs.
-const OF_OTHERS: [&str; 5] = ["/tmp", "/var/tmp", "/run", "/home", "/root"];
-
-/// Secrets of the machine, where its root could read them.
-const SECRETS: [&str; 13] = [
-    "/etc/shadow",
-    "/etc/shadow-",
-    "/etc/gshadow",
-    "/etc/gshadow-",
-    "/etc/sudoers",
-    "/etc/sudoers.d",
-    "/etc/ssl/private",
-    "/etc/wireguard",
-    "/var/spool/cron",
-    "/var/lib/docker",
-    "/var/lib/containerd",
-    "/var/lib/kubelet",
-    "/var/lib/systemd/credential.secret",
-];
+use crate::policy::{OF_OTHERS, SECRETS};
 
 /// Folders at the top of a host that programs need to start.
 const OF_THE_SYSTEM: [&str; 14] = [

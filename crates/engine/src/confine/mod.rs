@@ -4,6 +4,7 @@ mod build_output;
 pub(crate) mod canary;
 pub(crate) mod command;
 pub(crate) mod denied;
+mod elsewhere;
 mod git;
 pub(crate) mod guard;
 mod hints;
@@ -11,6 +12,7 @@ pub(crate) mod home;
 mod host;
 #[cfg(test)]
 mod laws;
+mod links;
 mod lookout;
 mod order;
 mod paths;

@@ -237,6 +237,18 @@ impl Names {
         })
     }
 
+    /// Everything below a folder, with its path relative to the workspace.
+    pub(super) fn below<'a>(
+        &'a self,
+        folder: &'a Path,
+    ) -> impl Iterator<Item = (PathBuf, Kind)> + 'a {
+        let inside = self.folders.range(folder.to_owned()..);
+        let inside = inside.take_while(move |(path, _)| path.starts_with(folder));
+        inside.flat_map(|(folder, read)| {
+            read.entries.iter().map(move |entry| (folder.join(&entry.name), entry.kind))
+        })
+    }
+
     /// The folders that hold this name, and what it is there.
     pub(super) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (PathBuf, Kind)> + 'a {
         self.folders.iter().flat_map(move |(folder, read)| {

@@ -14,8 +14,8 @@ use super::paths::{absolute, as_far_as_there, is_pattern, straight};
 use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
-    Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, order,
-    protected, sockets, within,
+    Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, links,
+    order, protected, sockets, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -176,7 +176,8 @@ impl Work<'_> {
         self.roots.dedup();
         if within(&self.workspace().join(".git"), &self.roots) {
             let kept = git::kept(self.workspace(), names, &self.roots);
-            self.roots.extend(kept.outside);
+            let own = self.site.state.clone();
+            self.roots.extend(kept.outside.into_iter().filter(|it| !it.starts_with(&own)));
         }
         Ok(())
     }
@@ -302,9 +303,19 @@ impl Work<'_> {
             self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
         }
         let kept = git::kept(self.workspace(), names, &self.roots);
-        let (there, missing) = protected::of(self.workspace());
+        let (there, mut missing) = protected::of(self.workspace());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
-        let there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
+        let mut there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
+        for root in self.roots.iter().filter(|root| !root.starts_with(self.workspace())) {
+            let (also, never) = protected::of(root);
+            there.extend(also);
+            missing.extend(never);
+        }
+        let links = links::of(&there, self.workspace(), names);
+        for target in links.values() {
+            let list = if is_there(target) { &mut there } else { &mut missing };
+            list.insert(target.clone());
+        }
         // By every other name of theirs as well.
         let others = scan::other_names(&there, self.workspace(), &self.site.state, names);
         for path in there.iter().chain(&others).filter(|path| **path != self.site.state) {
@@ -325,6 +336,7 @@ impl Work<'_> {
                 workspace: self.workspace().to_owned(),
                 missing,
                 repositories: Some(kept.repositories),
+                links: links::written(&links, &self.roots),
             });
         }
         for written in rules.deny_write {

@@ -130,13 +130,12 @@ fn start_stage1(
         return Ok((socket, process, identity));
     }
     let failed = |source| Error::Stage1 { path: path.to_owned(), source };
-    let (socket, child) = match early::take(path) {
-        Some(early) => early,
-        None => {
-            let (socket, theirs) = UnixStream::pair().map_err(failed)?;
-            let child = process::start(path, &[stage1::SENTINEL], theirs.into());
-            (socket, child.map_err(failed)?)
-        }
+    let (socket, child) = if let Some(early) = early::take(path) {
+        early
+    } else {
+        let (socket, theirs) = UnixStream::pair().map_err(failed)?;
+        let child = process::start(path, &[stage1::SENTINEL], theirs.into());
+        (socket, child.map_err(failed)?)
     };
     let identity = procfs::process_identity(child.id());
     tell(&socket);
