@@ -90,6 +90,9 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
             Kind::Link | Kind::Other => look.link(path),
         }
     }
+    for folder in known.folders.keys().filter(|folder| !found.contains_key(*folder)) {
+        look.states(folder);
+    }
     look.told
 }
 

@@ -1,26 +1,30 @@
 //! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents, and
 //! what history still tells is no secret.
 
-mod history;
+mod kept;
 mod look;
 mod made;
 mod named;
 mod plain;
 mod settings;
 mod states;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-pub(super) use self::history::{Where, still_tells};
+use globset::GlobSet;
+
 pub(super) use self::look::{Known, look};
-use self::named::{Named, Trees, Unread};
 use self::settings::Links;
-use super::paths::{as_far_as_there, lexical};
+use super::paths::lexical;
 use super::placeholders::{is_as_made, is_there};
 use super::scan::{Kind, Names};
 use super::{Gap, Placeholder, Refusal, Site, within};
+use crate::process::listed_by_git;
 
 /// Git's own folders, and what of them is kept.
 #[derive(Debug, Clone, Default)]
@@ -62,151 +66,6 @@ pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept
         kept.keep_named(site, &trees, roots)?;
     }
     Ok(kept)
-}
-
-impl Kept {
-    /// Whether a folder of git's own was found before.
-    fn knows(&self, folder: &Path) -> bool {
-        let common = folder.join("commondir");
-        self.there.contains(&common)
-            || self.missing.contains(&Placeholder { path: common, contents: Some(OWN) })
-    }
-
-    /// Notes what there is, and which work trees settings hold in.
-    fn note(&mut self, site: &Site, found: look::Found, roots: &[PathBuf]) -> Trees {
-        let mut trees = Trees::new();
-        let mut folders = found.folders;
-        for link in &found.links {
-            let Some(folder) = leads_to(link) else { continue };
-            let common = common_of(&folder).unwrap_or_else(|| folder.clone());
-            let outside = !common.starts_with(&site.workspace);
-            if outside && (within(&common, roots) || self.outside.contains(&common)) {
-                let areas = ["modules", "worktrees"].map(|name| (common.join(name), ()));
-                self.known.beside.extend(areas);
-            }
-            for folder in [&folder, &common] {
-                let tree = link.parent().map(Path::to_owned);
-                trees.entry(folder.clone()).or_default().extend(tree);
-            }
-            folders.extend([folder, common]);
-        }
-        for area in self.known.beside.keys() {
-            let (names, _) = super::scan::as_far_as_read(area, &[]);
-            folders.extend(look::Found::in_names(area, &names).folders);
-        }
-        for folder in &folders {
-            let tree = folder.parent().filter(|_| folder.ends_with(".git")).unwrap_or(folder);
-            trees.entry(folder.clone()).or_default().insert(tree.to_owned());
-            self.known.programs.extend(states::of(folder, folder));
-        }
-        let settled = |folder: &PathBuf| {
-            is_there(&folder.join("config")) || !is_there(&folder.join("objects"))
-        };
-        self.known.folders = folders.into_iter().map(|it| (it.clone(), settled(&it))).collect();
-        self.known.links = found.links.into_iter().map(|link| (link, ())).collect();
-        self.known.beside.extend(site.places.iter().map(|place| (place.clone(), ())));
-        self.known.only_beside = roots.is_empty();
-        self.known.home = site.home.as_ref().map(|home| home.clone().into_os_string());
-        trees
-    }
-
-    /// Keeps what settings name.
-    fn keep_named(&mut self, site: &Site, trees: &Trees, roots: &[PathBuf]) -> Result<(), Refusal> {
-        let home = site.home.as_deref();
-        let mut of_person = Named::default();
-        for file in named::of_person(home) {
-            // Git goes on without it as well.
-            if !fs::File::open(&file)
-                .is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
-            {
-                of_person.add(&file, home).map_err(|unread| refusal(&unread))?;
-            }
-        }
-        let all: BTreeSet<PathBuf> = trees.values().flatten().cloned().collect();
-        self.keep_all_of(&of_person, &all, roots);
-        let relative = of_person.hooks.into_iter().filter(|path| path.is_relative());
-        self.known.hooks = relative.map(|path| (path, ())).collect();
-        let around = around(&site.workspace).into_iter().flat_map(|(tree, folder)| {
-            ["config", "config.worktree"].map(|name| (folder.join(name), tree.clone()))
-        });
-        let is_settings =
-            |path: &Path| path.ends_with("config") || path.ends_with("config.worktree");
-        let inside = self.there.iter().filter(|path| is_settings(path));
-        let files: Vec<(PathBuf, Option<PathBuf>)> = inside
-            .map(|path| (path.clone(), None))
-            .chain(around.map(|(path, tree)| (path, Some(tree))))
-            .collect();
-        for (file, tree) in files {
-            let folder = file.parent().unwrap_or(Path::new("/"));
-            let mut named = Named::default();
-            match named.add(&file, home) {
-                // Git itself ends with an error there. Somebody's test may need it.
-                Err(unread) if unread.ends_git && folder != site.workspace.join(".git") => {}
-                read => read.map_err(|unread| refusal(&unread))?,
-            }
-            let mut tops = trees.get(folder).cloned().unwrap_or_default();
-            tops.extend(named.tree.clone().map(|top| lexical(&top)));
-            tops.extend(tree);
-            self.keep_all_of(&named, &tops, roots);
-        }
-        Ok(())
-    }
-
-    fn keep_all_of(&mut self, named: &Named, tops: &BTreeSet<PathBuf>, roots: &[PathBuf]) {
-        for path in &named.included {
-            self.keep_path(path, roots);
-        }
-        for top in tops {
-            for path in &named.others {
-                self.keep_path(&top.join(path), roots);
-            }
-            for path in &named.hooks {
-                let hooks = lexical(&top.join(path));
-                // husky has git start its own in `.husky/_`, which run those of the folder around it.
-                let around = hooks.parent().filter(|around| hooks.ends_with("_") && around != top);
-                self.keep_path(around.unwrap_or(&hooks), roots);
-                self.keep_path(&hooks, roots);
-            }
-        }
-    }
-
-    /// Keeps it by the name that is written, and by the one that this leads to.
-    fn keep_path(&mut self, path: &Path, roots: &[PathBuf]) {
-        let written = lexical(path);
-        let led = path.canonicalize().unwrap_or_else(|_| as_far_as_there(&written));
-        for path in [written, led] {
-            if !within(&path, roots) {
-                continue;
-            }
-            if is_there(&path) {
-                self.there.insert(path);
-            } else {
-                self.named.insert(path);
-            }
-        }
-    }
-}
-
-/// The repository that the workspace is a folder of: its work tree, and the folders of its settings.
-fn around(workspace: &Path) -> Vec<(PathBuf, PathBuf)> {
-    let top = workspace.ancestors().skip(1).find(|top| is_there(&top.join(".git")));
-    let Some(top) = top else { return Vec::new() };
-    let git = top.join(".git");
-    let folder = if git.is_dir() { Some(git) } else { leads_to(&git) };
-    let common = folder.as_deref().and_then(common_of);
-    folder.into_iter().chain(common).map(|folder| (top.to_owned(), folder)).collect()
-}
-
-fn refusal(unread: &Unread) -> Refusal {
-    Refusal {
-        control: "allow_write",
-        what: format!(
-            "what git's settings name may not be written, and `{}` does not tell that: {}",
-            unread.path.display(),
-            unread.why
-        ),
-        permit: "mend that file (`git config --list` says whether git can read it)".to_owned(),
-    }
 }
 
 fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
@@ -343,4 +202,57 @@ fn own_settings_of_work_trees(folder: &Path) -> bool {
         Ok(Some(bytes)) => bytes.to_ascii_lowercase().windows(name.len()).any(|it| it == name),
         Err(_) => true,
     }
+}
+
+/// The first file that patterns deny and that git still tells: in its index, or in a commit that some
+/// reference leads to. `written` are the patterns as a policy says them.
+pub(super) fn still_tells(
+    workspace: &Path,
+    written: &[String],
+    patterns: &GlobSet,
+) -> Option<(PathBuf, Where)> {
+    if !workspace.join(".git").exists() {
+        return None;
+    }
+    let index = listed_by_git(workspace, &["ls-files", "-z", "--cached"]);
+    if let Some(found) = index.into_iter().find(|path| patterns.is_match(path)) {
+        return Some((found, Where::Index));
+    }
+    // A history is long: it is asked once for each state of the references.
+    let refs = listed_by_git(workspace, &["for-each-ref", "--format=%(objectname)%00"]);
+    let head = fs::read_to_string(workspace.join(".git/logs/HEAD")).map(|log| log.len());
+    let key = format!("{}\n{written:?}\n{refs:?}\n{head:?}", workspace.display());
+    let known = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = known().get(&key).cloned();
+    let found = answer.unwrap_or_else(|| {
+        let found = in_history(workspace, written, patterns);
+        known().insert(key, found.clone());
+        found
+    });
+    found.map(|path| (path, Where::History))
+}
+
+/// What histories told, by what was asked of which state.
+static ASKED: Mutex<BTreeMap<String, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
+
+fn in_history(workspace: &Path, written: &[String], patterns: &GlobSet) -> Option<PathBuf> {
+    let inside = written.iter().filter(|text| !text.starts_with(['/', '~']));
+    let specs = inside.flat_map(|text| {
+        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+        [format!(":(top,glob){whole}"), format!(":(top,glob){whole}/**")]
+    });
+    let mut args: Vec<String> =
+        ["log", "--all", "--reflog", "--no-renames", "--name-only", "-z", "--format=", "-1", "--"]
+            .map(str::to_owned)
+            .to_vec();
+    args.extend(specs);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    listed_by_git(workspace, &args).into_iter().find(|path| patterns.is_match(path))
+}
+
+/// Where git still tells a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Where {
+    Index,
+    History,
 }

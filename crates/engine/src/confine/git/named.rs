@@ -145,7 +145,7 @@ mod tests {
     fn what_cannot_be_read_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
-        let mut why = |text: &str| {
+        let why = |text: &str| {
             fs::write(&file, text).unwrap();
             Named::default().add(&file, None).unwrap_err().why
         };

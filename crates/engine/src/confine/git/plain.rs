@@ -11,7 +11,7 @@ use crate::policy::lexical;
 enum May {
     /// Anything.
     Be,
-    /// One of these words; it may also be left empty.
+    /// One of these words.
     BeOneOf(&'static [&'static str]),
     /// A place of a repository that git gets to without a program of somebody's choice.
     BePlace,
@@ -19,7 +19,7 @@ enum May {
 
 use May::{Be, BeOneOf, BePlace};
 
-const NO: &[&str] = &["false", "no", "off", "0"];
+const NO: &[&str] = &["false", "no", "off", "0", ""];
 
 /// By the section and the name, in small letters.
 ///
@@ -173,9 +173,9 @@ pub(super) fn is_plain(setting: &Setting, tree: impl Fn(&[u8]) -> bool) -> bool 
     match may {
         None => false,
         Some(Be) => true,
-        Some(BeOneOf(words)) => value.is_some_and(|value| {
-            value.is_empty() || words.iter().any(|word| word.as_bytes() == value)
-        }),
+        Some(BeOneOf(words)) => {
+            value.is_some_and(|value| words.iter().any(|word| word.as_bytes() == value))
+        }
         Some(BePlace) => value.is_some_and(is_plain_place),
     }
 }

@@ -256,7 +256,7 @@ mod tests {
             let parts = [Some(section.as_bytes()), of, Some(name.as_bytes())];
             let parts = parts.into_iter().flatten().skip(usize::from(!setting.name.contains('.')));
             let mut line = parts.collect::<Vec<&[u8]>>().join(&b'.');
-            for value in &setting.value {
+            if let Some(value) = &setting.value {
                 line.push(b'\n');
                 line.extend(value);
             }

@@ -28,6 +28,7 @@ impl World {
         for name in ["w/.env", "w/src/main", "beside/file", "home/.ssh/id"] {
             fs::write(at(name), name).unwrap();
         }
+        fs::write(at("w/.git/config"), "").unwrap();
         Self { folder }
     }
 
