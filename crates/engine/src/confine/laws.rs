@@ -54,11 +54,10 @@ impl World {
             fs::create_dir_all(at(name)).unwrap();
         }
         fs::create_dir_all(folder.path().join("beside")).unwrap();
-        for name in
-            ["src/deep/x.key", "docs/.env", ".env", "odd name/ä*b", "src/main", ".git/config"]
-        {
+        for name in ["src/deep/x.key", "docs/.env", ".env", "odd name/ä*b", "src/main"] {
             fs::write(at(name), name).unwrap();
         }
+        fs::write(at(".git/config"), "[core]\n\tbare = false\n").unwrap();
         symlink("docs/.env", at("link")).unwrap();
         fs::hard_link(at(".env"), at("twin")).unwrap();
         Self { folder }

@@ -1,7 +1,7 @@
 //! What no program may bring into being, where nothing can be laid over it beforehand: it is looked for once
 //! the program has ended, and put aside under another name. Nothing is destroyed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,7 +12,6 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::git;
 use super::placeholders::is_as_made;
-use super::scan;
 
 /// Looks out from before a program starts until it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,8 +20,8 @@ pub(crate) struct Lookout {
     /// What was not there, and must not come to be; with a text, it may be a file of just that, or an empty
     /// folder: something that stands in.
     pub(super) missing: BTreeMap<PathBuf, Option<String>>,
-    /// The repositories that were there, by their `.git`; in others nothing may steer git.
-    pub(super) repositories: Option<BTreeSet<PathBuf>>,
+    /// What was there of git; what comes to be may not have it run programs.
+    pub(super) repositories: Option<git::Known>,
     /// Links that may not lead elsewhere, and what they say.
     pub(super) links: BTreeMap<PathBuf, PathBuf>,
 }
@@ -42,7 +41,7 @@ impl Lookout {
             told.extend(put_back(path, to));
         }
         if let Some(known) = &self.repositories {
-            told.extend(self.look_at_git(known));
+            told.extend(git::look(&self.workspace, known, put_aside));
         }
         told
     }
@@ -54,27 +53,8 @@ impl Lookout {
         let ours = Some(workspace.as_path()) == state.parent() || workspace.starts_with(state);
         self.missing.retain(|path, _| path.starts_with(&workspace));
         self.links.retain(|path, _| path.starts_with(&workspace));
+        self.repositories = self.repositories.map(|known| known.in_folder(&workspace));
         ours.then_some(self)
-    }
-
-    fn look_at_git(&self, known: &BTreeSet<PathBuf>) -> Vec<String> {
-        let without = [PathBuf::from(".botpipe"), PathBuf::from(".git/objects")];
-        // What cannot be read by us cannot be read by our git either.
-        let Ok(names) = scan::names(&self.workspace, &without) else { return Vec::new() };
-        let mut told = Vec::new();
-        for (path, _) in names.named(".git") {
-            let path = self.workspace.join(path);
-            if !known.contains(&path) && git::steers(&path) {
-                told.extend(put_aside(&path, "is a repository that makes git run programs"));
-            }
-        }
-        // A rebase that stands goes on with whatever its list says.
-        for todo in git::lists_of_rebases(known) {
-            if git::runs_programs(&todo) {
-                told.extend(put_aside(&todo, "makes `git rebase --continue` run programs"));
-            }
-        }
-        told
     }
 }
 

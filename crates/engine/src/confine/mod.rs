@@ -3,6 +3,7 @@
 mod build_output;
 pub(crate) mod canary;
 pub(crate) mod command;
+mod deep;
 pub(crate) mod denied;
 mod elsewhere;
 mod git;

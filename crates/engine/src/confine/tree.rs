@@ -20,7 +20,7 @@ use super::{
 use crate::workspace::layout::Layout;
 
 pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> {
-    let names = scan::names(&site.workspace, &[".botpipe".into(), ".git/objects".into()]);
+    let names = scan::names(&site.workspace, &scan::not_entered());
     let names = names.map_err(|error| Refusal {
         control: "deny_read",
         what: format!("the workspace cannot be looked through: {error}"),
@@ -175,7 +175,7 @@ impl Work<'_> {
         self.roots.sort();
         self.roots.dedup();
         if within(&self.workspace().join(".git"), &self.roots) {
-            let kept = git::kept(self.workspace(), names, &self.roots);
+            let kept = git::kept(self.site, names, &self.roots)?;
             let own = self.site.state.clone();
             self.roots.extend(kept.outside.into_iter().filter(|it| !it.starts_with(&own)));
         }
@@ -302,7 +302,7 @@ impl Work<'_> {
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
             self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
         }
-        let kept = git::kept(self.workspace(), names, &self.roots);
+        let kept = git::kept(self.site, names, &self.roots)?;
         let (there, mut missing) = protected::of(self.workspace());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
         let mut there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
@@ -331,11 +331,11 @@ impl Work<'_> {
                 self.stand_in(placeholder);
             }
         }
-        if !self.roots.is_empty() {
+        if !self.roots.is_empty() || !self.site.places.is_empty() {
             self.files.lookout = Some(Lookout {
                 workspace: self.workspace().to_owned(),
                 missing,
-                repositories: Some(kept.repositories),
+                repositories: Some(kept.known),
                 links: links::written(&links, &self.roots),
             });
         }

@@ -1,6 +1,16 @@
 //! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents, and
 //! what history still tells is no secret.
 
+mod kept;
+mod look;
+mod made;
+mod named;
+mod plain;
+mod settings;
+mod states;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +18,12 @@ use std::sync::{Mutex, PoisonError};
 
 use globset::GlobSet;
 
+pub(super) use self::look::{Known, look};
+use self::settings::Links;
 use super::elsewhere::{self, common_of, leads_to};
-use super::paths::lexical;
 use super::placeholders::{is_as_made, is_there};
 use super::scan::{Kind, Names};
-use super::{Gap, Placeholder};
+use super::{Gap, Placeholder, Refusal, Site, within};
 use crate::process::listed_by_git;
 
 /// Git's own folders, and what of them is kept.
@@ -27,7 +38,9 @@ pub(super) struct Kept {
     /// What is not there, and what their settings name.
     pub(super) named: BTreeSet<PathBuf>,
     /// The repositories, by their `.git`.
-    pub(super) repositories: BTreeSet<PathBuf>,
+    repositories: BTreeSet<PathBuf>,
+    /// What to compare with once a program has ended.
+    pub(super) known: Known,
     pub(super) gaps: Vec<Gap>,
 }
 
@@ -35,22 +48,24 @@ pub(super) struct Kept {
 const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attributes"];
 
 /// Finds every folder of git's own that a program in the workspace could write.
-pub(super) fn kept(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
-    let mut kept = of_all(workspace, names, roots);
-    let configs: Vec<PathBuf> =
-        kept.there.iter().filter(|path| path.ends_with("config")).cloned().collect();
-    for config in configs {
-        let base = config.ancestors().find(|above| above.ends_with(".git"));
-        let base = base.and_then(Path::parent).unwrap_or(workspace);
-        for path in named_by(&config, base) {
-            if is_there(&path) {
-                kept.there.insert(path);
-            } else {
-                kept.named.insert(path);
-            }
+pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept, Refusal> {
+    let mut kept = of_all(&site.workspace, names, roots);
+    let found = look::Found::in_names(&site.workspace, names);
+    for folder in &found.folders {
+        if kept.knows(folder) {
+            continue;
+        }
+        if folder.join("objects").exists() || !folder.join("commondir").exists() {
+            keep(folder, &mut kept);
+        } else {
+            keep_of_work_tree(folder, &mut kept, false);
         }
     }
-    kept
+    if !roots.is_empty() || !site.places.is_empty() {
+        let trees = kept.note(site, found, roots);
+        kept.keep_named(site, &trees, roots)?;
+    }
+    Ok(kept)
 }
 
 fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
@@ -64,7 +79,7 @@ fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
             Kind::Link | Kind::Other => {
                 kept.there.insert(path.clone());
                 if let Some(folder) = leads_to(&path).filter(|it| !it.starts_with(workspace)) {
-                    if super::within(&folder, roots) {
+                    if within(&folder, roots) {
                         keep(&folder, &mut kept);
                         // What all work trees of that repository share steers this one too.
                         if let Some(common) = common_of(&folder) {
@@ -104,123 +119,60 @@ pub(super) fn keep(folder: &Path, kept: &mut Kept) {
     } else {
         kept.missing.insert(Placeholder { path: common, contents: Some(OWN) });
     }
-    for below in ["modules", "worktrees"] {
-        let mut next = vec![folder.join(below)];
-        while let Some(path) = next.pop() {
-            for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    continue;
-                }
-                if !path.join("HEAD").is_file() {
-                    next.push(path); // a module's name may hold slashes
-                } else if below == "modules" {
-                    keep(&path, kept);
-                } else {
-                    let steering = ["config.worktree", "commondir", "gitdir"];
-                    let there = steering.map(|name| path.join(name));
-                    kept.there.extend(there.into_iter().filter(|path| path.exists()));
-                    let own = path.join("config.worktree");
-                    if own_settings_of_work_trees(folder) && !is_there(&own) {
-                        kept.missing.insert(Placeholder { path: own, contents: Some("") });
-                    }
-                }
-            }
+    let own = own_settings_of_work_trees(folder);
+    for path in folders_in(&folder.join("worktrees")) {
+        keep_of_work_tree(&path, kept, own);
+    }
+    let mut next = folders_in(&folder.join("modules"));
+    while let Some(path) = next.pop() {
+        // Some of it may have been taken away, to be put back when the rest is written.
+        let parts = PARTS.iter().filter(|part| is_there(&path.join(part))).count();
+        if parts > 0 {
+            keep(&path, kept);
         }
+        // A module's name may hold slashes.
+        if parts < PARTS.len() {
+            let inner = folders_in(&path).into_iter();
+            next.extend(
+                inner.filter(|it| parts == 0 || !OF_A_MODULE.iter().any(|of| it.ends_with(of))),
+            );
+        }
+    }
+}
+
+/// What there is in a module of git's.
+const PARTS: [&str; 4] = ["HEAD", "config", "objects", "refs"];
+
+/// Folders in one.
+const OF_A_MODULE: [&str; 6] = ["objects", "refs", "logs", "hooks", "info", "modules"];
+
+fn folders_in(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.map(|entry| entry.path()).collect()
+}
+
+/// Keeps what steers one work tree. `own`: it may have settings of its own.
+fn keep_of_work_tree(folder: &Path, kept: &mut Kept, own: bool) {
+    let steering = ["config.worktree", "commondir", "gitdir"].map(|name| folder.join(name));
+    kept.there.extend(steering.into_iter().filter(|path| is_there(path)));
+    let path = folder.join("config.worktree");
+    if own && !is_there(&path) {
+        kept.missing.insert(Placeholder { path, contents: Some("") });
     }
 }
 
 /// A `commondir` that leads nowhere else. One that was left behind is taken for what it is.
 const OWN: &str = ".\n";
 
-/// Files and folders that the configuration of a repository names: what it includes, and its hooks.
-fn named_by(config: &Path, base: &Path) -> Vec<PathBuf> {
-    let text = fs::read_to_string(config).unwrap_or_default();
-    let (mut section, mut named) = (String::new(), Vec::new());
-    for line in text.lines().map(str::trim) {
-        if let Some(head) = line.strip_prefix('[') {
-            section = head.to_lowercase();
-        }
-        let setting = line.rsplit(']').next().unwrap_or(line);
-        let Some((key, value)) = setting.split_once('=') else { continue };
-        let (key, value) = (key.trim().to_lowercase(), value.trim().trim_matches('"'));
-        // An include is found from its file, hooks from the work tree.
-        let from = match key.as_str() {
-            "path" if section.starts_with("include") => config.parent(),
-            "hookspath" | "attributesfile" | "excludesfile" if section.starts_with("core") => {
-                Some(base)
-            }
-            _ => None,
-        };
-        named.extend(from.filter(|_| !value.is_empty()).map(|from| lexical(&from.join(value))));
-    }
-    named
-}
-
-/// Whether a `.git` makes git run programs: hooks, or settings that name programs.
-pub(super) fn steers(path: &Path) -> bool {
-    if !path.is_dir() {
-        // It leads to another repository, whose settings hold in this folder.
-        return leads_to(path).is_some_and(|to| steers(&to));
-    }
-    let hooks = fs::read_dir(path.join("hooks")).into_iter().flatten().flatten();
-    let hooks = hooks.filter(|hook| !hook.file_name().to_string_lossy().ends_with(".sample"));
-    let settings = ["config", "config.worktree"].map(|name| path.join(name));
-    hooks.count() > 0
-        || path.join("commondir").exists()
-        || settings.iter().any(|file| {
-            let text = fs::read_to_string(file).unwrap_or_default().to_lowercase();
-            STEERING_SETTINGS.iter().any(|word| text.contains(word))
-        })
-}
-
-/// Settings of git whose values are programs, or name files that hold such settings.
-///
-/// # Source
-/// git-config(1) of git 2.47.
-const STEERING_SETTINGS: [&str; 20] = [
-    "fsmonitor",
-    "hookspath",
-    "sshcommand",
-    "gitproxy",
-    "askpass",
-    "editor",
-    "pager",
-    "include",
-    "[alias",
-    "[filter",
-    "[diff",
-    "[merge",
-    "[difftool",
-    "[mergetool",
-    "helper",
-    "uploadpack",
-    "receivepack",
-    "program",
-    "command",
-    "update =",
-];
-
-/// The lists of rebases that stand in these repositories.
-pub(super) fn lists_of_rebases(repositories: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
-    let names = ["rebase-merge/git-rebase-todo", "rebase-merge/git-rebase-todo.backup"];
-    let all = repositories.iter().flat_map(|git| names.iter().map(move |name| git.join(name)));
-    all.filter(|path| path.is_file()).collect()
-}
-
-/// Whether a list of a rebase has git run programs.
-pub(super) fn runs_programs(todo: &Path) -> bool {
-    let text = fs::read_to_string(todo).unwrap_or_default();
-    text.lines().any(|line| {
-        let word = line.split_whitespace().next().unwrap_or_default();
-        matches!(word, "exec" | "x")
-    })
-}
-
 /// Whether each work tree has settings of its own, in a file that may be missing.
 fn own_settings_of_work_trees(folder: &Path) -> bool {
-    let config = fs::read_to_string(folder.join("config")).unwrap_or_default();
-    config.to_lowercase().contains("worktreeconfig")
+    let name = b"worktreeconfig";
+    match settings::bytes_of(&folder.join("config"), Links::Followed) {
+        Ok(None) => false,
+        Ok(Some(bytes)) => bytes.to_ascii_lowercase().windows(name.len()).any(|it| it == name),
+        Err(_) => true,
+    }
 }
 
 /// The first file that patterns deny and that git still tells: in its index, or in a commit that some
