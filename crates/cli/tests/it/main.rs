@@ -52,6 +52,7 @@ mod schema;
 mod secrets;
 mod sessions;
 mod signals;
+mod sockets;
 mod spending;
 mod testing;
 mod testing_below;

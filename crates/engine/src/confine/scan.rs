@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -39,6 +39,7 @@ pub(super) struct Entry {
 pub(super) enum Kind {
     Folder,
     Link,
+    Socket,
     Other,
 }
 
@@ -207,6 +208,7 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
         let kind = match kind {
             kind if kind.is_dir() => Kind::Folder,
             kind if kind.is_symlink() => Kind::Link,
+            kind if kind.is_socket() => Kind::Socket,
             _ => {
                 // One that is gone by now has no name.
                 let status = entry.metadata().ok().filter(|status| status.nlink() > 1);
