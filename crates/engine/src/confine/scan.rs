@@ -23,6 +23,8 @@ struct Folder {
     /// Its files that had another name somewhere when it was read. A name that is made in the workspace has
     /// its folder read again; one that is made outside for a file of the workspace does not.
     linked: Vec<Inode>,
+    /// An attribute by which an overlay would hide what is in it.
+    hiding: Option<String>,
 }
 
 /// A file whatever it is called: its device, and its number there.
@@ -218,13 +220,34 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
         };
         entries.push(Entry { name: entry.file_name(), kind });
     }
-    Ok(Arc::new(Folder { stamp, entries, linked }))
+    Ok(Arc::new(Folder { stamp, entries, linked, hiding: hiding(path)? }))
+}
+
+/// The first of a folder's attributes that an overlay heeds. Setting one changes the folder's stamp.
+fn hiding(folder: &Path) -> io::Result<Option<String>> {
+    let mut names = vec![0; 1 << 10];
+    let length = loop {
+        match rustix::fs::llistxattr(folder, &mut names) {
+            Ok(length) => break length,
+            Err(rustix::io::Errno::RANGE) if names.len() < 1 << 16 => names.resize(1 << 16, 0),
+            Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        }
+    };
+    let mut names = names[..length].split(|byte| *byte == 0);
+    let found = names.find(|name| name.starts_with(b"user.overlay."));
+    Ok(found.map(|name| String::from_utf8_lossy(name).into_owned()))
 }
 
 impl Names {
     /// Every folder, the workspace first.
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
         self.folders.keys().map(PathBuf::as_path)
+    }
+
+    /// A folder with an attribute by which an overlay would hide what is in it.
+    pub(super) fn hiding(&self) -> Option<(&Path, &str)> {
+        self.folders.iter().find_map(|(folder, read)| Some((&**folder, read.hiding.as_deref()?)))
     }
 
     /// Its files that have several names, in it or elsewhere.

@@ -15,7 +15,7 @@ use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
     Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, order,
-    protected, sockets, within,
+    protected, sockets, view, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -42,7 +42,9 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
     work.keep(rules, &names)?;
     work.cover(rules, denied, &names)?;
     work.close_sockets(&names);
-    Ok(work.finish())
+    let files = work.finish();
+    view::check(&files.layers, site, &names)?;
+    Ok(files)
 }
 
 /// Whether a path that is not there would be a folder's: its last name has no ending.
