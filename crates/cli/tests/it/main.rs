@@ -31,6 +31,7 @@ mod pages;
 mod place;
 mod policy;
 mod policy_limits;
+mod reached;
 mod real_acp;
 mod real_apart;
 mod real_claude;

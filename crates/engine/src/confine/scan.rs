@@ -262,6 +262,14 @@ impl Names {
         })
     }
 
+    /// Its sockets. No path is made for what is none: there are many files.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = PathBuf> {
+        self.folders.iter().flat_map(|(folder, read)| {
+            let found = read.entries.iter().filter(|entry| entry.kind == Kind::Socket);
+            found.map(move |entry| folder.join(&entry.name))
+        })
+    }
+
     /// The folders that hold this name, and what it is there.
     pub(super) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (PathBuf, Kind)> + 'a {
         self.folders.iter().flat_map(move |(folder, read)| {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use super::scan::{Kind, Names};
+use super::scan::Names;
 
 /// The longest path that a socket is connected to by.
 const LONGEST: usize = 107;
@@ -15,8 +17,8 @@ const LONGEST: usize = 107;
 /// The sockets that programs of the host have: those that lie in the workspace, whoever made them and however
 /// they are called now, and elsewhere those that lie where they were made. No path has a link in it.
 pub(super) fn of_host(workspace: &Path, names: &Names) -> BTreeSet<PathBuf> {
-    let inside = names.entries().filter(|(_, entry)| entry.kind == Kind::Socket);
-    let inside = inside.map(|(path, _)| workspace.join(path)).filter(|path| is_somebodys(path));
+    let inside = names.sockets().map(|path| workspace.join(path));
+    let inside = inside.filter(|path| is_somebodys(path));
     let known = told_by_kernel().into_iter().filter_map(|path| path.canonicalize().ok());
     inside.chain(known.filter(|path| is_socket(path))).collect()
 }
@@ -68,10 +70,11 @@ fn is_somebodys(path: &Path) -> bool {
         }
         // By a shorter path to the same.
         let folder = fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
-        let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
+        let number = folder.as_raw_fd();
         let name = path.file_name().unwrap_or_default();
         socket.connect(Path::new(&format!("/proc/self/fd/{number}")).join(name))
     });
-    use std::io::ErrorKind::{ConnectionRefused, NotFound};
-    !tried.is_err_and(|error| matches!(error.kind(), ConnectionRefused | NotFound))
+    !tried.is_err_and(|error| {
+        matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+    })
 }

@@ -12,11 +12,18 @@ const BIT: u32 = 0x4000_0000;
 /// A debugger says by this number that a call is not made.
 const NONE: u32 = u32::MAX;
 
-/// The number of a call is the first word of what a filter is given (`struct seccomp_data`).
-const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-const IF_FROM: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
-const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+/// Instructions: the number of a call (the first word of `struct seccomp_data`), two jumps and an end.
+///
+/// # Source
+/// Linux, `include/uapi/linux/bpf_common.h`: `BPF_LD | BPF_W | BPF_ABS`, `BPF_JMP | BPF_JEQ | BPF_K`,
+/// `BPF_JMP | BPF_JGE | BPF_K`, `BPF_RET | BPF_K`.
+const LOAD: u16 = 0x20;
+const IF_EQUAL: u16 = 0x15;
+const IF_FROM: u16 = 0x35;
+const RETURN: u16 = 0x06;
+
+/// EPERM, as other calls are refused.
+const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
 
 pub(super) fn closed() -> BpfProgram {
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
@@ -24,7 +31,7 @@ pub(super) fn closed() -> BpfProgram {
         step(LOAD, 0, 0, 0),
         step(IF_EQUAL, 2, 0, NONE),
         step(IF_FROM, 0, 1, BIT),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(RETURN, 0, 0, REFUSED),
         step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ]
 }
