@@ -97,13 +97,14 @@ impl Filter {
             refused.extend(modes::of_others(host_root)?);
             programs.push(program(modes::attributes(), libc::EOPNOTSUPP)?);
         }
-        programs.push(program(missing, libc::ENOSYS)?);
+        let missing = program(missing, libc::ENOSYS)?;
+        #[cfg(target_arch = "x86_64")]
+        let missing = super::x32::closed_before(missing);
+        programs.push(missing);
         programs.push(program(refused, libc::EPERM)?);
         if confinement.no_listening {
             programs.push(program(listening(&confinement.network)?, libc::EACCES)?);
         }
-        #[cfg(target_arch = "x86_64")]
-        programs.push(super::x32::closed());
         Ok(Self { programs })
     }
 
