@@ -15,8 +15,8 @@
 //!
 //! # What it cannot see
 //! Inside TLS nothing is read. A program that may reach `a.example` can name another host of the same
-//! server in the encrypted part (the `Host` of a request, an encrypted client hello). On ports other
-//! than 443 a tunnel carries what it likes to the allowed host. Allowed hosts are a way for data to leave.
+//! server in the encrypted part (the `Host` of a request, an encrypted client hello). To port 80 a tunnel carries
+//! requests for allowed hosts, to others than 443 and 80 what it likes. Allowed hosts are a way for data to leave.
 
 mod address;
 mod bounds;

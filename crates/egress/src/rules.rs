@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::Special;
+use crate::address::{Special, special};
 use crate::host::{Destination, Host};
 use crate::pattern::Pattern;
+use crate::preset::preset;
 
 /// What may be reached.
 #[derive(Debug, Clone)]
@@ -51,8 +52,10 @@ pub enum Allow {
 pub struct Layer {
     /// Where the list stands, to finish "… is not in": `network_domains of step build`.
     pub place: String,
-    /// The list.
+    /// The list, with what presets stand for.
     pub patterns: Vec<Pattern>,
+    /// The names of those presets.
+    pub presets: Vec<String>,
 }
 
 /// Why a destination does not pass.
@@ -91,28 +94,46 @@ pub enum Refusal {
     NoServerName,
     /// What was sent to port 443 is no TLS handshake.
     NotTls,
+    /// A request in a tunnel to port 80 names a host that is not allowed.
+    HostField {
+        /// The host.
+        name: Host,
+    },
+    /// What was sent to port 80 is no request.
+    NotHttp,
+    /// It is the machine that the program itself is on: in there that is its own.
+    Here,
 }
 
 impl Refusal {
-    /// The lines of policy that would permit `destination`; none if no line should.
-    pub fn permit(&self, destination: &Destination, ports: &[u16]) -> Option<String> {
-        let line = |destination: &Destination| {
-            let port = ports.contains(&destination.port);
-            let entry = if port { destination.host.to_string() } else { destination.to_string() };
-            // Brackets and colons are YAML's own.
-            let quote = if entry.contains([':', '[']) { "\"" } else { "" };
-            format!("network: limited\nnetwork_domains: [{quote}{entry}{quote}]")
+    /// What a policy would have to list; nothing where no list permits it.
+    pub fn wanted(&self, destination: &Destination) -> Option<Destination> {
+        let wanted = match self {
+            Self::NoNetwork | Self::NotListed { .. } | Self::Port { .. } => destination.clone(),
+            Self::ServerName { name } | Self::HostField { name } => {
+                Destination { host: name.clone(), port: destination.port }
+            }
+            Self::Denied { .. }
+            | Self::Address { .. }
+            | Self::NoServerName
+            | Self::NotTls
+            | Self::NotHttp
+            | Self::Here => return None,
         };
-        match self {
-            Self::NoNetwork | Self::NotListed { .. } | Self::Port { .. } => Some(line(destination)),
-            Self::ServerName { name } => {
-                Some(line(&Destination { host: name.clone(), port: destination.port }))
-            }
-            Self::Address { ip, .. } => {
-                Some(line(&Destination { host: Host::Ip(*ip), port: destination.port }))
-            }
-            Self::Denied { .. } | Self::NoServerName | Self::NotTls => None,
-        }
+        // Policies have no words for an IPv6 address, and none for one that the world does not reach.
+        let lists = match wanted.host {
+            Host::Name(_) => true,
+            Host::Ip(ip) => ip.is_ipv4() && special(ip).is_none(),
+        };
+        lists.then_some(wanted)
+    }
+
+    /// The lines of policy that would permit `destination`; none if no line should.
+    pub fn permit(&self, destination: &Destination, rules: &Rules) -> Option<String> {
+        let wanted = self.wanted(destination)?;
+        let denied = rules.deny.iter().any(|it| it.denies(&wanted));
+        let domains = rules.with(&wanted);
+        (!denied).then(|| format!("network: limited\nnetwork_domains: [{}]", domains.join(", ")))
     }
 }
 
@@ -130,6 +151,17 @@ impl fmt::Display for Refusal {
             }
             Self::NoServerName => write!(f, "the TLS handshake names no host"),
             Self::NotTls => write!(f, "what was sent to it is not TLS"),
+            Self::HostField { name } => {
+                write!(f, "the request names `{name}` as its host, which is not allowed")
+            }
+            Self::NotHttp => {
+                write!(f, "what was sent to it is not HTTP, and port 80 carries nothing else")
+            }
+            Self::Here => write!(
+                f,
+                "it is the program's own machine, which is reached without a proxy (`NO_PROXY`); the host's \
+                 own is reached with `network: full`"
+            ),
         }
     }
 }
@@ -143,24 +175,43 @@ impl Rules {
         if self.endpoints.contains(destination) {
             return Ok(());
         }
-        let layers = match &self.allow {
-            Allow::Nothing => return Err(Refusal::NoNetwork),
-            Allow::Layers(layers) if layers.is_empty() => return Err(Refusal::NoNetwork),
-            Allow::Layers(layers) => layers,
-        };
-        for Layer { place, patterns } in layers {
-            if patterns.iter().any(|it| it.allows(destination, &self.ports)) {
-                continue;
+        let lacking = self.lacking(destination);
+        let listed = matches!(&self.allow, Allow::Layers(layers) if !layers.is_empty());
+        Err(match lacking {
+            None if listed => return Ok(()),
+            _ if is_here(&destination.host) => Refusal::Here,
+            None => Refusal::NoNetwork,
+            Some(Layer { place, patterns, .. }) => {
+                let place = place.clone();
+                let other_port = patterns.iter().any(|it| it.is_of(&destination.host));
+                if other_port { Refusal::Port { place } } else { Refusal::NotListed { place } }
             }
-            let place = place.clone();
-            let other_port = patterns.iter().any(|it| it.is_of(&destination.host));
-            return Err(if other_port {
-                Refusal::Port { place }
-            } else {
-                Refusal::NotListed { place }
-            });
+        })
+    }
+
+    /// The first layer that has no pattern for it.
+    pub fn lacking(&self, destination: &Destination) -> Option<&Layer> {
+        let Allow::Layers(layers) = &self.allow else { return None };
+        let allows =
+            |layer: &Layer| layer.patterns.iter().any(|it| it.allows(destination, &self.ports));
+        layers.iter().find(|layer| !allows(layer))
+    }
+
+    /// The domains of the layer that lacks it, as a policy would list them, with this one.
+    fn with(&self, wanted: &Destination) -> Vec<String> {
+        let mut entries: Vec<String> = Vec::new();
+        if let Some(Layer { patterns, presets, .. }) = self.lacking(wanted) {
+            let of_presets: Vec<&str> =
+                presets.iter().filter_map(|name| preset(name)).flatten().copied().collect();
+            let shown = patterns.iter().map(ToString::to_string);
+            entries.extend(shown.filter(|it| !of_presets.contains(&it.as_str())));
         }
-        Ok(())
+        let usual = self.ports.contains(&wanted.port);
+        entries.push(if usual { wanted.host.to_string() } else { wanted.to_string() });
+        // Brackets, colons and stars are YAML's own.
+        let quoted =
+            |it: String| if it.contains([':', '[', '*']) { format!("\"{it}\"") } else { it };
+        entries.into_iter().map(quoted).collect()
     }
 
     /// Whether every layer, or an endpoint, names this very address.
@@ -175,5 +226,13 @@ impl Rules {
     pub(crate) fn denied(&self, ip: IpAddr, port: u16) -> Option<&Pattern> {
         let destination = Destination { host: Host::Ip(ip), port };
         self.deny.iter().find(|it| it.denies(&destination))
+    }
+}
+
+/// Whether a host is the machine itself, whichever it is.
+fn is_here(host: &Host) -> bool {
+    match host {
+        Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ip(ip) => matches!(special(*ip), Some(Special::Loopback | Special::Unspecified)),
     }
 }

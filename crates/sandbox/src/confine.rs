@@ -10,7 +10,8 @@ pub struct Confinement {
     pub files: Option<Vec<Layer>>,
     /// What it can talk to.
     pub network: Network,
-    /// Whether it is kept from listening on TCP ports, by Landlock: a kernel without it does not.
+    /// Whether it is kept from being a server: of TCP and of unix sockets, and in a network of its own of
+    /// datagrams. Without Landlock it may still bind a port of TCP, and not listen.
     pub no_listening: bool,
     /// How much it may take.
     pub bounds: Bounds,

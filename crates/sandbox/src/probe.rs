@@ -12,7 +12,7 @@ pub enum Probe {
     Write(PathBuf),
     /// Connects over TCP.
     Connect(SocketAddr),
-    /// Listens on a TCP port of its loopback.
+    /// Listens on a TCP port of its loopback, one that it asks for or one that it is given.
     Listen,
     /// Makes a socket of a family of addresses (`AF_…`).
     Family(i32),

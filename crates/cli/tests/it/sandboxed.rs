@@ -69,3 +69,20 @@ fn a_network_of_the_hosts_is_the_hosts_though_another_was_ready() {
     let other = place.say(&["sandbox", "--", "readlink", "/proc/self/ns/net"]);
     assert_ne!(other.ends(0).out.trim(), own);
 }
+
+/// Who judges looks through an overlay, which takes such a folder for one that shows nothing of what lies below.
+#[test]
+fn a_folder_that_hides_what_is_in_it_is_shown_to_nobody_who_judges() {
+    let place = Place::new();
+    place.write("checks/FORBIDDEN", "");
+    place.write("policy.yaml", "sandbox_mode: read_only\n");
+    let look = ["sandbox", "--policy", "policy.yaml", "--", "test", "-e", "checks/FORBIDDEN"];
+    place.say(&look).ends(0);
+    let checks = place.path().join("checks");
+    let (name, flags) = ("user.overlay.opaque", rustix::fs::XattrFlags::empty());
+    rustix::fs::setxattr(&checks, name, b"x", flags).unwrap();
+    let said = place.say(&look).ends(125);
+    assert!(said.err.contains("`setfattr -x user.overlay.opaque '"), "{said:?}");
+    rustix::fs::removexattr(&checks, name).unwrap();
+    place.say(&look).ends(0);
+}

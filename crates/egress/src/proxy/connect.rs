@@ -1,11 +1,11 @@
-//! Tunnels: CONNECT, and the part of SOCKS after its greeting.
+//! Tunnels: CONNECT, and the part of SOCKS after its greeting. To the ports of TLS and of HTTP they carry that alone.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
 use super::door::Shut;
-use super::{Guest, reply};
+use super::{Guest, plain, reply};
 use crate::event::{Event, Via};
 use crate::host::{Destination, Host};
 use crate::relay::{self, Hurried};
@@ -14,6 +14,8 @@ use crate::wire::{Hello, ServerName};
 
 /// The port that carries TLS and nothing else.
 const TLS: u16 = 443;
+/// The port that carries HTTP and nothing else.
+const HTTP: u16 = 80;
 
 /// The alert of a server that a client may not speak to (RFC 8446, section 6): fatal, `access_denied`.
 const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
@@ -39,6 +41,9 @@ pub(super) fn tunnel(
     outside: &TcpStream,
     mut said: Vec<u8>,
 ) {
+    if destination.port == HTTP {
+        return plain::in_tunnel(guest, destination, by, outside, said);
+    }
     if destination.port == TLS {
         let Some(name) = read_hello(guest, &mut said) else { return };
         if let Err(refusal) = check_name(guest, destination, name) {

@@ -11,7 +11,7 @@ pub(super) fn shut(guest: Guest<'_>, destination: &Destination, shut: &Shut) {
     match shut {
         Shut::Refused(refusal) => {
             let mut said = format!("`{destination}` is not reached from here: {refusal}.");
-            if let Some(line) = refusal.permit(destination, &guest.door.rules.ports) {
+            if let Some(line) = refusal.permit(destination, &guest.door.rules) {
                 said.push_str("\nThe policy of the step would permit it with:\n\n");
                 said.push_str(&line);
             }

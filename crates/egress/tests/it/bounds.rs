@@ -12,6 +12,8 @@ use crate::world::{Origin, Served, allowing, at, hear, open};
 
 fn served(good: &Origin, bounds: Bounds) -> Served {
     let mut rules = allowing(&["good.example"]);
+    // A tunnel to that port carries anything.
+    rules.ports.push(8080);
     rules.resolve = at(&[("good.example", good.address)]);
     Served::with(rules, bounds, Resolver::default())
 }
@@ -91,13 +93,13 @@ fn there_are_so_many_connections_and_no_more() {
     let served = served(&good, Bounds { connections: 2, ..Bounds::default() });
     let (first, _second) = (open(served.address), open(served.address));
     let mut third = open(served.address);
-    let _ = third.write_all(b"CONNECT good.example:80 HTTP/1.1\r\n\r\nping");
+    let _ = third.write_all(b"CONNECT good.example:8080 HTTP/1.1\r\n\r\nping");
     assert_eq!(hear(&mut third), b"");
     assert_eq!(good.visits(), 0);
     served.wait_for(&Event::Full);
     drop(first);
     // The place is free as soon as the proxy has seen that.
-    let again = || served.ask("CONNECT good.example:80 HTTP/1.1\r\n\r\nping");
+    let again = || served.ask("CONNECT good.example:8080 HTTP/1.1\r\n\r\nping");
     assert!((0..1000).any(|_| {
         thread::sleep(Duration::from_millis(5));
         again().starts_with("HTTP/1.1 200")
@@ -109,7 +111,7 @@ fn a_tunnel_in_which_nothing_moves_ends() {
     let good = Origin::new();
     let served = served(&good, Bounds { idle: Duration::from_millis(200), ..Bounds::default() });
     let mut stream = open(served.address);
-    stream.write_all(b"CONNECT good.example:80 HTTP/1.1\r\n\r\nping").unwrap();
+    stream.write_all(b"CONNECT good.example:8080 HTTP/1.1\r\n\r\nping").unwrap();
     assert!(hear(&mut stream).ends_with(b"ok"));
     assert_eq!(good.heard(), ["ping"]);
 }
@@ -119,7 +121,7 @@ fn what_is_half_closed_still_hears_the_answer() {
     let good = Origin::new();
     let served = served(&good, Bounds::default());
     let mut stream = open(served.address);
-    stream.write_all(b"CONNECT good.example:80 HTTP/1.1\r\n\r\n").unwrap();
+    stream.write_all(b"CONNECT good.example:8080 HTTP/1.1\r\n\r\n").unwrap();
     stream.write_all(b"ping").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     assert!(hear(&mut stream).ends_with(b"ok"));
@@ -130,7 +132,7 @@ fn with_the_proxy_everything_ends() {
     let good = Origin::new();
     let served = served(&good, Bounds::default());
     let mut tunnel = open(served.address);
-    tunnel.write_all(b"CONNECT good.example:80 HTTP/1.1\r\n\r\nping").unwrap();
+    tunnel.write_all(b"CONNECT good.example:8080 HTTP/1.1\r\n\r\nping").unwrap();
     good.wait_for("ping");
     let mut asking = open(served.address);
     asking.write_all(b"CONNECT good.").unwrap();

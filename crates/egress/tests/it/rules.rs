@@ -170,15 +170,29 @@ fn a_refusal_names_the_line_that_would_permit_it() {
         body("evil.example:443"),
         "`evil.example:443` is not reached from here: it is not in network_domains.\n\
          The policy of the step would permit it with:\n\n\
-         network: limited\nnetwork_domains: [evil.example]\n"
+         network: limited\nnetwork_domains: [good.example, inner.example, evil.example]\n"
     );
-    assert!(body("good.example:8443").ends_with("network_domains: [\"good.example:8443\"]\n"));
-    assert!(body("[2001:db8::1]:443").ends_with("network_domains: [\"[2001:db8::1]\"]\n"));
+    assert!(
+        body("good.example:8443")
+            .ends_with("[good.example, inner.example, \"good.example:8443\"]\n")
+    );
+    assert!(body("93.184.216.34:443").ends_with(", inner.example, 93.184.216.34]\n"));
+    // Policies have no words for them, or none that would help.
+    for (to, why) in [
+        ("[2606:2800::1]:443", "it is not in network_domains"),
+        ("192.168.0.1:443", "it is not in network_domains"),
+    ] {
+        assert_eq!(body(to), format!("`{to}` is not reached from here: {why}.\n"));
+    }
+    for to in ["0.0.0.0:8080", "127.0.0.2:80", "[::1]:8124", "localhost:80", "a.localhost:443"] {
+        assert!(
+            body(to).contains("it is the program's own machine, which is reached without"),
+            "{to}"
+        );
+    }
     assert_eq!(
         body("inner.example:80"),
-        "`inner.example:80` is not reached from here: its address 10.1.2.3 is a private address.\n\
-         The policy of the step would permit it with:\n\n\
-         network: limited\nnetwork_domains: [10.1.2.3]\n"
+        "`inner.example:80` is not reached from here: its address 10.1.2.3 is a private address.\n"
     );
     assert_eq!(
         body("bad.example:80"),
@@ -190,6 +204,7 @@ fn a_refusal_names_the_line_that_would_permit_it() {
 fn what_went_through_is_told() {
     let good = Origin::new();
     let mut rules = allowing(&["good.example", "inner.example", "gone.example", "mute.example"]);
+    rules.ports.push(8080);
     rules.resolve = at(&[
         ("good.example", good.address),
         // Nothing listens on port 1 of this address.
@@ -200,7 +215,7 @@ fn what_went_through_is_told() {
         _ => Err(io::Error::other("no such name")),
     });
     let served = Served::with(rules, Bounds::default(), resolver);
-    for to in ["good.example:80", "evil.example:443", "inner.example:80", "gone.example:80"] {
+    for to in ["good.example:8080", "evil.example:443", "inner.example:80", "gone.example:80"] {
         served.ask(&tunnel(to));
     }
     served.ask("GET http://good.example/ HTTP/1.1\r\n\r\n");
@@ -209,16 +224,11 @@ fn what_went_through_is_told() {
     good.heard();
     let by = Via::Connect;
     let refused = |to: &str, refusal| Event::Refused { destination: destination(to), refusal, by };
-    let allowed = |by| Event::Allowed {
-        destination: destination("good.example:80"),
-        address: good.address,
-        by,
-    };
     let place = "network_domains".to_owned();
     let kind = Special::Private;
     let expected = [
-        allowed(Via::Connect),
-        Event::Closed { destination: destination("good.example:80"), sent: 4, received: 40 },
+        Event::Allowed { destination: destination("good.example:8080"), address: good.address, by },
+        Event::Closed { destination: destination("good.example:8080"), sent: 4, received: 40 },
         refused("evil.example:443", Refusal::NotListed { place }),
         refused("inner.example:80", Refusal::Address { ip: "10.1.2.3".parse().unwrap(), kind }),
         Event::Failed {
@@ -226,7 +236,11 @@ fn what_went_through_is_told() {
             reason: "no such name".to_owned(),
             by,
         },
-        allowed(Via::Http),
+        Event::Allowed {
+            destination: destination("good.example:80"),
+            address: good.address,
+            by: Via::Http,
+        },
         Event::Malformed { what: "its destination is a path, and this is a proxy" },
     ];
     for event in &expected {

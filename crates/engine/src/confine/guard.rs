@@ -1,11 +1,12 @@
 //! What stands around a confined program while it runs: stand-ins for missing files, who answers on its
 //! network, and who covers what turns up.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use botpipe_egress::{Bounds, Endpoint, Event, Forward, Proxy};
+use botpipe_egress::{Bounds, Endpoint, Event, Forward, Proxy, Rules};
 use botpipe_sandbox::{Contained, Watching, watch};
 
 use super::lookout::{self, Lookout, Written};
@@ -49,6 +50,7 @@ impl Guard {
     /// Stands ready for a program. `state`: a folder of ours, if there is one, where it is written down what
     /// is looked out for.
     pub(crate) fn stand(compiled: &Compiled, state: Option<&Path>, log: Log) -> io::Result<Self> {
+        let log = once(log);
         let files = compiled.files.as_ref();
         let wanted = files.map_or(&[][..], |files| &files.placeholders);
         let placeholders = Placeholders::make(wanted)?;
@@ -94,17 +96,18 @@ impl Outside for Guard {
             match door {
                 Door::Proxy(rules) => {
                     let rules = rules.as_ref().clone();
-                    let log = move |event| tell(&log, &event);
+                    let known = rules.clone();
+                    let log = move |event| tell(&log, &event, &known);
                     standing.proxies.push(Proxy::serve(listener, rules, log)?);
                 }
                 Door::Address(address) => {
                     let bounds = Bounds::default();
-                    let log = move |event| tell(&log, &event);
+                    let log = move |event| tell(&log, &event, &Rules::default());
                     standing.forwards.push(Forward::serve(listener, *address, bounds, log)?);
                 }
                 Door::Api(upstream) => {
                     let bounds = Bounds::default();
-                    let log = move |event| tell(&log, &event);
+                    let log = move |event| tell(&log, &event, &Rules::default());
                     let api = Endpoint::serve(listener, upstream, bounds, log);
                     standing.apis.push(api.map_err(io::Error::other)?);
                 }
@@ -135,8 +138,27 @@ impl Outside for Guard {
     }
 }
 
-fn tell(log: &Log, event: &Event) {
-    if let Some(sentence) = hints::of_network(event) {
+fn tell(log: &Log, event: &Event, rules: &Rules) {
+    if let Some(sentence) = hints::of_network(event, rules) {
         log(&sentence);
     }
+}
+
+/// Sentences that are remembered of one program.
+const REMEMBERED: usize = 1000;
+
+/// Programs try again: each sentence is told once.
+fn once(log: Log) -> Log {
+    let told = Mutex::new(BTreeSet::new());
+    Arc::new(move |sentence| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = told.contains(sentence);
+        if !known && told.len() < REMEMBERED {
+            told.insert(sentence.to_owned());
+        }
+        drop(told);
+        if !known {
+            log(sentence);
+        }
+    })
 }

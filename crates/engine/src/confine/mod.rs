@@ -25,6 +25,7 @@ mod scan;
 pub(crate) mod site;
 mod sockets;
 mod tree;
+mod view;
 pub(crate) mod whole;
 
 use std::path::{Path, PathBuf};

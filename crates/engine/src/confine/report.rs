@@ -1,7 +1,7 @@
 //! The enforcement report: each control of a policy with who keeps it, how far, what is left open, and
 //! what its canaries saw.
 
-use botpipe_kernel::plan::SandboxMode;
+use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use serde::Serialize;
 
 use super::canary::{Canary, Seen};
@@ -29,7 +29,7 @@ pub(crate) struct Kept {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Coverage {
     Full,
-    /// Only as far as the agent's program asks: the gaps say what it does not ask about.
+    /// In part: the gaps say what is left open.
     Partial,
     /// It is looked at now and then while a program runs, and acted on when it is seen.
     Watch,
@@ -53,6 +53,12 @@ pub(crate) fn of(
             let of_control = canaries.iter().filter(|canary| canary.control == control);
             let canary = of_control.map(|canary| canary.result).max();
             let (mut coverage, mut gaps) = coverage(control, compiled);
+            if control == Control::LocalBinding && policy.network == NetworkMode::Full {
+                coverage = Coverage::Partial;
+                gaps.push(
+                    "who waits for datagrams (UDP) cannot be told from who asks a name server".to_owned(),
+                );
+            }
             if control == Control::PermissionMode && agent && policy.asks() {
                 coverage = Coverage::Partial;
                 gaps.extend(UNASKED.map(str::to_owned));
@@ -105,8 +111,16 @@ fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
         }
         Control::SandboxMode => {
             gaps.push(
-                "a unix socket that the host opens after the start can be reached".to_owned(),
+                "a unix socket that the host opens after the start can be reached, and outside the workspace \
+                 one that was renamed since it was made"
+                    .to_owned(),
             );
+            if confined_as_user(compiled) {
+                gaps.push(
+                    "a program that others run in the group of whoever runs it (setgid) can be made"
+                        .to_owned(),
+                );
+            }
             Coverage::LaunchSnapshot
         }
         Control::DenyWrite if !gaps.is_empty() => Coverage::LaunchSnapshot,
@@ -128,6 +142,11 @@ const UNASKED: [&str; 3] = [
     "tools of the MCP servers that the run was started with are not asked about",
     "a command that is allowed does all that the sandbox allows, and may go on while others are asked about",
 ];
+
+/// Of root the group is kept: others' folders need it.
+fn confined_as_user(compiled: &Compiled) -> bool {
+    compiled.files.is_some() && !is_root()
+}
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()

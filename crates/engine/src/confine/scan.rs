@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -25,6 +25,8 @@ struct Folder {
     /// Its files that had another name somewhere when it was read. A name that is made in the workspace has
     /// its folder read again; one that is made outside for a file of the workspace does not.
     linked: Vec<Inode>,
+    /// An attribute by which an overlay would hide what is in it.
+    hiding: Option<String>,
 }
 
 /// A file whatever it is called: its device, and its number there.
@@ -41,6 +43,7 @@ pub(super) struct Entry {
 pub(super) enum Kind {
     Folder,
     Link,
+    Socket,
     Other,
 }
 
@@ -229,6 +232,7 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
         let kind = match kind {
             kind if kind.is_dir() => Kind::Folder,
             kind if kind.is_symlink() => Kind::Link,
+            kind if kind.is_socket() => Kind::Socket,
             _ => {
                 // One that is gone by now has no name.
                 let status = entry.metadata().ok().filter(|status| status.nlink() > 1);
@@ -238,7 +242,23 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
         };
         entries.push(Entry { name: entry.file_name(), kind });
     }
-    Ok(Arc::new(Folder { stamp, entries, linked }))
+    Ok(Arc::new(Folder { stamp, entries, linked, hiding: hiding(path)? }))
+}
+
+/// The first of a folder's attributes that an overlay heeds. Setting one changes the folder's stamp.
+fn hiding(folder: &Path) -> io::Result<Option<String>> {
+    let mut names = vec![0; 1 << 10];
+    let length = loop {
+        match rustix::fs::llistxattr(folder, &mut names) {
+            Ok(length) => break length,
+            Err(rustix::io::Errno::RANGE) if names.len() < 1 << 16 => names.resize(1 << 16, 0),
+            Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        }
+    };
+    let mut names = names[..length].split(|byte| *byte == 0);
+    let found = names.find(|name| name.starts_with(b"user.overlay."));
+    Ok(found.map(|name| String::from_utf8_lossy(name).into_owned()))
 }
 
 impl Names {
@@ -250,6 +270,11 @@ impl Names {
     /// Every folder, and the names in it.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Path, &[Entry])> {
         self.folders.iter().map(|(folder, read)| (folder.as_path(), read.entries.as_slice()))
+    }
+
+    /// A folder with an attribute by which an overlay would hide what is in it.
+    pub(super) fn hiding(&self) -> Option<(&Path, &str)> {
+        self.folders.iter().find_map(|(folder, read)| Some((&**folder, read.hiding.as_deref()?)))
     }
 
     /// Its files that have several names, in it or elsewhere.
@@ -273,6 +298,14 @@ impl Names {
         let inside = inside.take_while(move |(path, _)| path.starts_with(folder));
         inside.flat_map(|(folder, read)| {
             read.entries.iter().map(move |entry| (folder.join(&entry.name), entry.kind))
+        })
+    }
+
+    /// Its sockets. No path is made for what is none: there are many files.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = PathBuf> {
+        self.folders.iter().flat_map(|(folder, read)| {
+            let found = read.entries.iter().filter(|entry| entry.kind == Kind::Socket);
+            found.map(move |entry| folder.join(&entry.name))
         })
     }
 

@@ -15,7 +15,7 @@ use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
     Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, links,
-    order, protected, sockets, within,
+    order, protected, sockets, view, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -41,8 +41,10 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
     work.lay_workspace(rules, &denied, &names)?;
     work.keep(rules, &names)?;
     work.cover(rules, denied, &names)?;
-    work.close_sockets();
-    Ok(work.finish())
+    work.close_sockets(&names);
+    let files = work.finish();
+    view::check(&files.layers, site, &names)?;
+    Ok(files)
 }
 
 /// Whether a path that is not there would be a folder's: its last name has no ending.
@@ -455,11 +457,18 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn close_sockets(&mut self) {
-        for socket in sockets::of_host() {
-            let open = self.site.places.iter().chain(&self.roots).chain([&self.site.workspace]);
-            let open = open.cloned().collect::<Vec<_>>();
-            if within(&socket, &self.empty) && !within(&socket, &open) {
+    /// Reading a folder, or writing it, opens no socket of the host in it.
+    fn close_sockets(&mut self, names: &Names) {
+        let seen = self.lower.iter().chain(&self.upper).filter_map(|layer| match layer {
+            Layer::Shown(path) | Layer::Writable(path) => Some(path),
+            Layer::Scratch(scratch) => Some(&scratch.at),
+            Layer::Private(_) | Layer::Masked(_) => None,
+        });
+        let seen: Vec<PathBuf> = seen.cloned().collect();
+        for socket in sockets::of_host(self.workspace(), names) {
+            let unseen = within(&socket, &self.empty) && !within(&socket, &seen);
+            // An operator who names the very socket means it.
+            if unseen || self.site.granted.contains(&socket) {
                 continue;
             }
             self.pin(&socket);

@@ -227,7 +227,7 @@ fn layers(policy: &Resolved) -> Result<Vec<Domains>, Refusal> {
                 let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
                 listed.extend(patterns("network_presets", &hosts)?);
             }
-            Ok(Domains { place: place.clone(), patterns: listed })
+            Ok(Domains { place: place.clone(), patterns: listed, presets: presets.clone() })
         })
         .collect()
 }
@@ -255,7 +255,12 @@ fn is_close(text: &str) -> bool {
 fn variables() -> Vec<(String, String)> {
     let http = format!("http://127.0.0.1:{PROXY}");
     let socks = format!("socks5h://127.0.0.1:{PROXY}");
-    let own = "localhost,127.0.0.1,::1".to_owned();
+    // What means this machine, in the forms that curl, Python, Node.js and Go each know.
+    let mut own = "localhost,127.0.0.1,::1,[::1],0.0.0.0,127.0.1.1,127.0.0.2,127.0.0.0/8,127.0.0.1-127.255.255.255".to_owned();
+    if let Some(name) = name_of_machine() {
+        own.push(',');
+        own.push_str(&name);
+    }
     let each = |upper: &str, value: &String| {
         [(upper.to_owned(), value.clone()), (upper.to_lowercase(), value.clone())]
     };
@@ -267,4 +272,12 @@ fn variables() -> Vec<(String, String)> {
     // Node.js looks at the others only when it is told to (since 24.0; 22.21 as well).
     all.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
     all
+}
+
+/// What a program finds when it asks for the name of the machine.
+fn name_of_machine() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = name.trim();
+    let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'.' | b'_');
+    (!name.is_empty() && name != "(none)" && name.bytes().all(plain)).then(|| name.to_owned())
 }

@@ -47,7 +47,7 @@ pub fn enforcer(control: Control, of: &Resolved, agent: bool) -> &'static str {
             (false, NetworkMode::Limited) => "proxy",
             (false, NetworkMode::Full) => "nobody",
         },
-        Control::LocalBinding => where_said(!of.allow_local_binding, "landlock"),
+        Control::LocalBinding => where_said(!of.allow_local_binding, "landlock + seccomp"),
         // A program that is no agent's has none.
         Control::AllowPermissions => {
             where_said(agent && !of.permissions.allow.is_empty(), "provider-permission")

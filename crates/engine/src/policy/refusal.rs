@@ -130,9 +130,11 @@ impl Unenforced {
                 "without a sandbox nobody keeps what is not asked about"
             }
             Control::PermissionMode if holds.asks() => "that is only kept in part (`strict`)",
-            Control::Memory | Control::Cpu | Control::Processes | Control::Strict => {
-                "that is only kept in part (`strict`)"
-            }
+            Control::Memory
+            | Control::Cpu
+            | Control::Processes
+            | Control::LocalBinding
+            | Control::Strict => "that is only kept in part (`strict`)",
             _ if role == Role::Script => "nobody enforces that on what is run here",
             _ => "nobody enforces that with this provider",
         }
@@ -214,6 +216,10 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
         }
         Control::DenyDomains => {
             holds.network == NetworkMode::Full && !holds.deny_domains.is_empty()
+        }
+        // Of a whole network datagrams are left.
+        Control::LocalBinding => {
+            holds.strict && !holds.allow_local_binding && holds.network == NetworkMode::Full
         }
         limit if holds.strict && coverage_of_limit(*limit) == Some(Coverage::Watch) => true,
         Control::Strict => holds.strict && !holds.deny_read.is_empty() && writes_workspace(holds),

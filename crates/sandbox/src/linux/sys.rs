@@ -313,6 +313,16 @@ pub(super) fn try_socket(family: c_int) -> Result<()> {
     Ok(())
 }
 
+/// Listens without a port that was asked for, and leaves off.
+pub(super) fn try_listening() -> Result<()> {
+    // SAFETY: a fresh descriptor is owned by nobody else.
+    unsafe {
+        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+        let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, kind, 0))?);
+        check(libc::listen(AsRawFd::as_raw_fd(&socket), 1)).map(drop)
+    }
+}
+
 /// Moves this process into a user namespace of its own.
 pub(super) fn try_user_namespace() -> Result<()> {
     // SAFETY: unshare takes numbers only.

@@ -11,12 +11,12 @@ use botpipe_sandbox::{
 };
 
 /// A host with a workspace, and a program in it.
-struct Host {
+pub(crate) struct Host {
     folder: tempfile::TempDir,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
         fs::create_dir_all(folder.path().join("work/src")).unwrap();
         fs::write(folder.path().join("work/.env"), "the secret").unwrap();
@@ -24,7 +24,7 @@ impl Host {
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().canonicalize().unwrap().join(name)
     }
 
@@ -42,7 +42,7 @@ impl Host {
     }
 
     /// Exit code and output, both streams in one.
-    fn run(&self, confinement: Confinement, script: &str) -> (How, String) {
+    pub(crate) fn run(&self, confinement: Confinement, script: &str) -> (How, String) {
         let (exit, said) = self.ended(confinement, script);
         (exit.how, said)
     }
@@ -56,7 +56,7 @@ impl Host {
     }
 
     /// The usual: everything outside in memory or read-only, the workspace writable.
-    fn usual(&self) -> Vec<Layer> {
+    pub(crate) fn usual(&self) -> Vec<Layer> {
         vec![
             Layer::Private("/tmp".into()),
             Layer::Private("/var/tmp".into()),
@@ -65,7 +65,7 @@ impl Host {
     }
 }
 
-fn files(layers: Vec<Layer>) -> Confinement {
+pub(crate) fn files(layers: Vec<Layer>) -> Confinement {
     let network = Network::Own { doors: Vec::new() };
     Confinement { files: Some(layers), network, ..Confinement::default() }
 }

@@ -3,6 +3,7 @@
 
 mod confine;
 mod containment;
+mod filter;
 mod identity;
 mod launch;
 mod server;

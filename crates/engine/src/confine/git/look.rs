@@ -96,7 +96,7 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
     for (path, kind) in found.iter().rev() {
         match kind {
             Kind::Folder => look.folder(path),
-            Kind::Link | Kind::Other => look.link(path),
+            Kind::Link | Kind::Socket | Kind::Other => look.link(path),
         }
     }
     for folder in known.folders.keys().filter(|folder| !found.contains_key(*folder)) {

@@ -76,7 +76,7 @@ fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
         match kind {
             Kind::Folder => keep(&path, &mut kept),
             // A link or a file leads elsewhere: it must not be bent.
-            Kind::Link | Kind::Other => {
+            Kind::Link | Kind::Socket | Kind::Other => {
                 kept.there.insert(path.clone());
                 if let Some(folder) = leads_to(&path).filter(|it| !it.starts_with(workspace)) {
                     if within(&folder, roots) {

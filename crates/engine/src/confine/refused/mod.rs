@@ -67,7 +67,11 @@ impl Reasons {
     /// A sentence, if it is the policy that refused what is complained of. Asked while the host is still as
     /// it was.
     pub(crate) fn told(&self, complaint: &Complaint) -> Option<Told> {
-        complaint.paths.iter().find_map(|path| self.of_path(complaint, path))
+        let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
+        of_path.or_else(|| {
+            let kept = complaint.listens && !self.policy.allow_local_binding;
+            kept.then(|| Told { sentence: self.not_listening(), of_unseen: false })
+        })
     }
 
     fn of_path(&self, complaint: &Complaint, written: &str) -> Option<Told> {

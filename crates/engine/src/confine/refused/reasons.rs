@@ -106,6 +106,15 @@ impl Reasons {
         }
     }
 
+    /// Of a server.
+    pub(super) fn not_listening(&self) -> String {
+        let who = self.who(Control::LocalBinding);
+        format!(
+            "nothing listens here: `allow_local_binding: false` keeps servers from it; \
+             `allow_local_binding: true`{who} permits it"
+        )
+    }
+
     fn denied_by_name(&self, path: &Path) -> Option<String> {
         let shown = self.shown(path);
         let text = self.names(&self.policy.deny_read, path)?;

@@ -196,3 +196,21 @@ fn what_the_host_itself_refuses_is_no_refusal() {
     fs::set_permissions(world.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     assert!(Path::new(&beside).exists());
 }
+
+/// As Python, Node.js, Go, nginx and Ruby tell it.
+#[test]
+fn a_server_that_may_not_listen_is_told_the_line() {
+    let world = World::new();
+    let policy = Policy { allow_local_binding: Some(false), ..Policy::default() };
+    for message in [
+        "  File \"x.py\", line 3, in <module>\n    s.bind((\"\", 8000))\nPermissionError: [Errno 13] Permission denied",
+        "Error: listen EACCES: permission denied 127.0.0.1:8000",
+        "listen tcp 127.0.0.1:8080: bind: permission denied",
+        "nginx: [emerg] bind() to 0.0.0.0:8080 failed (13: Permission denied)",
+        "Permission denied - bind(2) for \"127.0.0.1\" port 3000 (Errno::EACCES)",
+    ] {
+        let told = world.says(&policy, message);
+        assert!(told.ends_with("; `allow_local_binding: true` permits it"), "{message}: {told}");
+        assert_eq!(world.says(&Policy::default(), message), "", "{message}");
+    }
+}

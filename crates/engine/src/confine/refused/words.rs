@@ -16,6 +16,8 @@ pub(crate) struct Complaint {
     pub(super) removes: bool,
     /// Where relative paths begin, if that was told.
     pub(super) cwd: Option<PathBuf>,
+    /// It may have been a server that was not to be one.
+    pub(super) listens: bool,
 }
 
 /// The kernel's reason, by the words of strerror(3).
@@ -135,7 +137,20 @@ fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
         paths = in_front(above.trim_end());
     }
     let removes = removes(said) || tail.contains("' -> '");
-    (!paths.is_empty()).then_some(Complaint { kind, paths, removes, cwd: None })
+    let listens = kind == Kind::Denied && listens(line, before);
+    (!paths.is_empty() || listens).then_some(Complaint { kind, paths, removes, cwd: None, listens })
+}
+
+/// Whether a server was refused: by its own words, or in the lines of Python above them.
+fn listens(line: &str, before: &[&str]) -> bool {
+    let said = line.to_lowercase();
+    if ["listen", "bind:", "bind(", "net.bind"].iter().any(|word| said.contains(word)) {
+        return true;
+    }
+    let calls = ["bind(", "listen(", "socket("];
+    let mut above = before.iter().rev().take(3);
+    line.starts_with("PermissionError")
+        && above.any(|it| calls.iter().any(|call| it.contains(call)))
 }
 
 /// The line above `Caused by:`, or above the number of a cause.
@@ -276,7 +291,7 @@ mod tests {
 
     fn shown(found: &[Complaint]) -> String {
         let mut text = String::new();
-        for Complaint { kind, paths, removes, cwd } in found {
+        for Complaint { kind, paths, removes, cwd, .. } in found {
             let removes = if *removes { ", its folder" } else { "" };
             let _ = write!(text, "=> {kind:?}{removes}: {}", paths.join(" | "));
             let _ = cwd.iter().try_for_each(|cwd| write!(text, " from {}", cwd.display()));

@@ -1,5 +1,7 @@
 //! What `network: limited` reaches: domains, and presets that stand for some.
 
+use std::net::Ipv4Addr;
+
 use botpipe_kernel::plan::{NetworkMode, Policy};
 
 use super::{each, shown};
@@ -29,7 +31,11 @@ pub(super) fn read(fields: &mut Fields<'_>, policy: &mut Policy, report: &mut Re
             ),
         );
     }
-    policy.network_domains = domains.map(|it| each(it, "domains", report, domain_fault));
+    policy.network_domains = domains.map(|it| {
+        each(it, "domains", report, |domain| {
+            domain_fault(domain).or_else(|| of_the_program(domain))
+        })
+    });
     policy.network_presets = presets.map(|it| {
         each(it, "presets", report, |name| {
             let known = NETWORK_PRESETS.contains(&name);
@@ -58,6 +64,20 @@ fn domain_fault(written: &str) -> Option<Problem> {
     (!is_domain(written)).then(|| {
         let message = format!("`{}` is no domain", shown(written));
         Problem::new(Code::BadDomain, Span::default(), message).help(help)
+    })
+}
+
+/// The machine itself is never reached by a list: a program in the sandbox has a loopback of its own.
+fn of_the_program(written: &str) -> Option<Problem> {
+    let host = written.rsplit_once(':').map_or(written, |(host, _)| host);
+    let here = host == "localhost"
+        || host.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback() || it.is_unspecified());
+    here.then(|| {
+        let message = format!("`{}` is a program's own machine in the sandbox", shown(written));
+        Problem::new(Code::BadDomain, Span::default(), message).help(
+            "its own servers are reached without this; those of the host with `network: full`, and by agents \
+             where the operator sets `BOTPIPE_ALLOW_CONNECT=127.0.0.1:PORT`",
+        )
     })
 }
 

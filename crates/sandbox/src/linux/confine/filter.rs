@@ -9,6 +9,12 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
+use super::modes;
+use crate::{Confinement, Network};
+
+/// The calls of a filter with what of their arguments is refused; nothing: all of them.
+pub(super) type Calls = BTreeMap<i64, Vec<SeccompRule>>;
+
 /// Refused whatever their arguments.
 const CLOSED: &[i64] = &[
     // Kernel interfaces with a history, that no build or test needs.
@@ -68,6 +74,9 @@ const CLOSED_HERE: &[i64] = &[libc::SYS_kexec_file_load];
 /// Socket families that stay: netlink is how programs look at their own network.
 const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+/// Protocols that carry what TCP does and that Landlock does not take for TCP: SMC, MPTCP.
+const BESIDE_TCP: [i32; 2] = [256, libc::IPPROTO_MPTCP];
+
 /// Words of ioctl(2) that put input into a terminal.
 const TERMINAL_INPUT: [u64; 2] = [0x5412, 0x541C];
 
@@ -78,19 +87,25 @@ pub(in super::super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn new() -> io::Result<Self> {
-        let refused = u32::try_from(libc::EPERM).unwrap_or(1);
-        let missing = u32::try_from(libc::ENOSYS).unwrap_or(38);
+    pub(super) fn new(confinement: &Confinement, host_root: bool) -> io::Result<Self> {
         // The flags of clone3 cannot be read by a filter: where it does not exist, clone is used.
-        let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-        let programs = [(clone3, missing), (closed()?, refused)].map(|(rules, errno)| {
-            let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-            let action = SeccompAction::Errno(errno);
-            SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?.try_into()
-        });
-        let programs: Result<Vec<BpfProgram>, seccompiler::BackendError> =
-            programs.into_iter().collect();
-        Ok(Self { programs: programs.map_err(io::Error::other)? })
+        let mut missing = Calls::from([(libc::SYS_clone3, Vec::new())]);
+        let mut refused = closed()?;
+        let mut programs = vec![program(unknown_protocols()?, libc::EPROTONOSUPPORT)?];
+        if confinement.files.is_some() {
+            missing.extend(modes::unreadable());
+            refused.extend(modes::of_others(host_root)?);
+            programs.push(program(modes::attributes(), libc::EOPNOTSUPP)?);
+        }
+        let missing = program(missing, libc::ENOSYS)?;
+        #[cfg(target_arch = "x86_64")]
+        let missing = super::x32::closed_before(missing);
+        programs.push(missing);
+        programs.push(program(refused, libc::EPERM)?);
+        if confinement.no_listening {
+            programs.push(program(listening(&confinement.network)?, libc::EACCES)?);
+        }
+        Ok(Self { programs })
     }
 
     /// Applies them to this process and what it starts, for good.
@@ -105,8 +120,41 @@ impl Filter {
     }
 }
 
-fn closed() -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+/// What refuses these calls with an error.
+fn program(calls: Calls, errno: i32) -> io::Result<BpfProgram> {
+    let made = || -> Result<BpfProgram, seccompiler::BackendError> {
+        let arch = TargetArch::try_from(std::env::consts::ARCH)?;
+        let action = SeccompAction::Errno(u32::try_from(errno).unwrap_or(1));
+        SeccompFilter::new(calls, SeccompAction::Allow, action, arch)?.try_into()
+    };
+    made().map_err(io::Error::other)
+}
+
+/// As on a kernel that does not have them: programs that ask for them go on with TCP.
+fn unknown_protocols() -> io::Result<Calls> {
+    let rules = BESIDE_TCP.map(|protocol| rule(&[(2, SeccompCmpOp::Eq, number(protocol))]));
+    Ok(Calls::from([(libc::SYS_socket, rules.into_iter().collect::<io::Result<_>>()?)]))
+}
+
+/// Servers. Landlock knows bind(2) to a port of TCP; whoever listens without it has one as well. What waits for
+/// datagrams cannot be told from what asks a name server, which a network of one's own has none of.
+fn listening(network: &Network) -> io::Result<Calls> {
+    let mut calls = Calls::from([(libc::SYS_listen, Vec::new())]);
+    if matches!(network, Network::Own { .. }) {
+        let datagrams = |family| {
+            rule(&[
+                (0, SeccompCmpOp::Eq, number(family)),
+                (1, SeccompCmpOp::MaskedEq(0xf), number(libc::SOCK_DGRAM)),
+            ])
+        };
+        let rules = [libc::AF_INET, libc::AF_INET6].map(datagrams);
+        calls.insert(libc::SYS_socket, rules.into_iter().collect::<io::Result<_>>()?);
+    }
+    Ok(calls)
+}
+
+fn closed() -> io::Result<Calls> {
+    let mut rules: Calls =
         CLOSED.iter().chain(CLOSED_HERE).map(|call| (*call, Vec::new())).collect();
     let new_user = u64::try_from(libc::CLONE_NEWUSER).unwrap_or(0);
     rules.insert(libc::SYS_clone, vec![rule(&[(0, SeccompCmpOp::MaskedEq(new_user), new_user)])?]);
@@ -121,12 +169,12 @@ fn closed() -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {
     Ok(rules)
 }
 
-fn number(word: i32) -> u64 {
+pub(super) fn number(word: i32) -> u64 {
     u64::try_from(word).unwrap_or(0)
 }
 
 /// Holds where every one of these conditions (argument, comparison, value) does.
-fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> io::Result<SeccompRule> {
+pub(super) fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> io::Result<SeccompRule> {
     let conditions: Result<Vec<_>, _> = conditions
         .iter()
         .map(|(argument, compare, value)| {

@@ -3,6 +3,7 @@
 mod bounds;
 mod device;
 mod filter;
+mod modes;
 mod mounts;
 mod network;
 mod over;
@@ -10,6 +11,8 @@ mod place;
 pub(super) mod probe;
 mod rules;
 pub(super) mod wire;
+#[cfg(target_arch = "x86_64")]
+mod x32;
 
 use std::io;
 use std::net::TcpListener;
@@ -110,7 +113,7 @@ pub(super) fn build(confinement: &Confinement, host_root: bool) -> Result<Built,
             network::listen(doors)?
         }
     };
-    let filter = Filter::new().map_err(refused("seccomp-filter"))?;
+    let filter = Filter::new(confinement, host_root).map_err(refused("seccomp-filter"))?;
     sys::hide_from_debuggers().map_err(refused("not-dumpable"))?;
     Ok(Built { proc, listeners, masks, filter })
 }

@@ -41,7 +41,9 @@ fn attempt(probe: &Probe) -> io::Result<()> {
             }
             e
         }),
-        Probe::Listen => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop),
+        Probe::Listen => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .map(drop)
+            .or_else(|refused| sys::try_listening().map_err(|_| refused)),
         Probe::Family(family) => sys::try_socket(*family),
         Probe::Process(pid) => fs::read_dir(format!("/proc/{pid}")).map(drop),
         Probe::Namespace => sys::try_user_namespace(),
