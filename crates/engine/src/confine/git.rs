@@ -12,6 +12,7 @@ use super::paths::lexical;
 use super::placeholders::{is_as_made, is_there};
 use super::scan::{Kind, Names};
 use super::{Gap, Placeholder};
+use crate::plain::peek_text;
 use crate::process::listed_by_git;
 
 /// Git's own folders, and what of them is kept.
@@ -81,20 +82,20 @@ fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
 
 /// Where a `.git` file leads.
 fn leads_to(file: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(file).ok()?;
+    let text = peek_text(file)?;
     let to = text.strip_prefix("gitdir:")?.trim();
     lexical(&file.parent()?.join(to)).canonicalize().ok()
 }
 
 /// The folder that a work tree's own folder shares with the others of its repository.
 fn common_of(folder: &Path) -> Option<PathBuf> {
-    let common = fs::read_to_string(folder.join("commondir")).ok()?;
+    let common = peek_text(&folder.join("commondir"))?;
     folder.join(common.trim()).canonicalize().ok()
 }
 
 /// A folder of git's own outside the workspace is written only if it names the workspace as its own.
 fn outside(file: &Path, folder: &Path, kept: &mut Kept) {
-    let back = fs::read_to_string(folder.join("gitdir")).ok();
+    let back = peek_text(&folder.join("gitdir"));
     let ours = back.is_some_and(|back| Path::new(back.trim()) == file);
     match common_of(folder).filter(|_| ours) {
         Some(common) => {
@@ -163,7 +164,7 @@ const OWN: &str = ".\n";
 
 /// Files and folders that the configuration of a repository names: what it includes, and its hooks.
 fn named_by(config: &Path, base: &Path) -> Vec<PathBuf> {
-    let text = fs::read_to_string(config).unwrap_or_default();
+    let text = peek_text(config).unwrap_or_default();
     let (mut section, mut named) = (String::new(), Vec::new());
     for line in text.lines().map(str::trim) {
         if let Some(head) = line.strip_prefix('[') {
@@ -197,7 +198,7 @@ pub(super) fn steers(path: &Path) -> bool {
     hooks.count() > 0
         || path.join("commondir").exists()
         || settings.iter().any(|file| {
-            let text = fs::read_to_string(file).unwrap_or_default().to_lowercase();
+            let text = peek_text(file).unwrap_or_default().to_lowercase();
             STEERING_SETTINGS.iter().any(|word| text.contains(word))
         })
 }
@@ -238,7 +239,7 @@ pub(super) fn lists_of_rebases(repositories: &BTreeSet<PathBuf>) -> Vec<PathBuf>
 
 /// Whether a list of a rebase has git run programs.
 pub(super) fn runs_programs(todo: &Path) -> bool {
-    let text = fs::read_to_string(todo).unwrap_or_default();
+    let text = peek_text(todo).unwrap_or_default();
     text.lines().any(|line| {
         let word = line.split_whitespace().next().unwrap_or_default();
         matches!(word, "exec" | "x")
@@ -247,7 +248,7 @@ pub(super) fn runs_programs(todo: &Path) -> bool {
 
 /// Whether each work tree has settings of its own, in a file that may be missing.
 fn own_settings_of_work_trees(folder: &Path) -> bool {
-    let config = fs::read_to_string(folder.join("config")).unwrap_or_default();
+    let config = peek_text(&folder.join("config")).unwrap_or_default();
     config.to_lowercase().contains("worktreeconfig")
 }
 
