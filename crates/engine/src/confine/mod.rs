@@ -11,6 +11,7 @@ pub(crate) mod home;
 mod host;
 #[cfg(test)]
 mod laws;
+pub(crate) mod left_out;
 mod lookout;
 mod order;
 mod paths;
