@@ -24,6 +24,7 @@ mod interrupts;
 mod kills;
 mod leave;
 mod limits;
+mod links;
 mod logs;
 mod ordinary;
 mod ordinary_ground;
