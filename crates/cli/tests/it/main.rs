@@ -25,6 +25,7 @@ mod kept;
 mod kills;
 mod leave;
 mod limits;
+mod links;
 mod logs;
 mod ordinary;
 mod ordinary_ground;

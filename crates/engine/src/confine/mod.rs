@@ -13,6 +13,7 @@ pub(crate) mod home;
 mod host;
 #[cfg(test)]
 mod laws;
+pub(crate) mod left_out;
 mod links;
 mod lookout;
 mod order;

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::Placeholder;
+use crate::plain::peek_text;
 
 /// One that programs of this process need.
 struct Needed {
@@ -130,7 +131,7 @@ impl Drop for Placeholders {
 /// Whether what is there is what would be made: an empty folder, or a file of these contents, as far as they
 /// were written by an owner who died.
 pub(super) fn is_as_made(contents: Option<&str>, path: &Path) -> bool {
-    let is = |contents: &str| fs::read_to_string(path).is_ok_and(|now| contents.starts_with(&now));
+    let is = |contents: &str| peek_text(path).is_some_and(|now| contents.starts_with(&now));
     fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) || contents.is_some_and(is)
 }
 
@@ -139,7 +140,7 @@ fn remove(contents: Option<&str>, path: &Path) {
     match contents {
         None => drop(fs::remove_dir(path)),
         Some(contents) => {
-            if fs::read_to_string(path).is_ok_and(|now| now == contents) {
+            if peek_text(path).is_some_and(|now| now == contents) {
                 drop(fs::remove_file(path));
             }
         }

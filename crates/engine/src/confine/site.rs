@@ -16,6 +16,7 @@ use super::whole::{Api, Endpoint};
 use super::{Site, View};
 use crate::harness::key::Place;
 use crate::harness::{Kind, login_file, own_home, temporary_folder};
+use crate::plain;
 use crate::workspace::layout::Layout;
 use crate::workspace::snapshots::objects_around;
 
@@ -195,10 +196,11 @@ pub(crate) fn of_run(
 ) -> Site {
     let mut site = of_person(layout.root().to_owned(), Some(layout.botpipe()));
     let place = layout.workflow_folder(task, workflow).absolute;
-    // What keeps it from being made shows when it is laid.
-    drop(fs::create_dir_all(&place));
+    // What keeps it from being made shows when it is laid: nothing starts where records lie open.
+    let runs = layout.runs_folder(task, workflow);
+    drop(plain::make(&runs));
     site.shown.extend([layout.task(task), layout.workflows()].into_iter().filter(|it| it.is_dir()));
-    site.covered.extend(Some(place.join("runs")).filter(|it| it.is_dir()));
+    site.covered.push(runs);
     site.places.push(place);
     if let Some(own) = layout.own_folder() {
         site.readable.extend(objects_around(layout.home()));
