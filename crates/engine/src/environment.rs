@@ -2,12 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::confine::person;
 use crate::policy::Environment;
 
 /// The variables a started process gets.
 ///
-/// From `source` pass [`ALLOWED`], all `LC_*`, and the names in `pass`; then come the `extra` pairs,
-/// which win over a passed one of the same name. Sorted by name, each name once.
+/// From `source` pass [`ALLOWED`], all `LC_*`, [`TOOLS`], and the names in `pass`; then come the `extra`
+/// pairs, which win over a passed one of the same name. Sorted by name, each name once.
 pub fn build(
     source: impl IntoIterator<Item = (OsString, OsString)>,
     pass: &[String],
@@ -28,11 +29,23 @@ pub(crate) fn confined(
     extra: &[(String, String)],
 ) -> Vec<(OsString, OsString)> {
     let also: Vec<String> = pass.iter().filter(|name| passes(rules, name)).cloned().collect();
-    let passed = source.into_iter().filter(|(name, _)| !denies(rules, &name.to_string_lossy()));
+    let passed = source.into_iter().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        // Where a policy says which pass, those of tool chains are among them or not.
+        if is_of_tools(&name) { passes(rules, &name) } else { !denies(rules, &name) }
+    });
     let set = rules.set.iter().map(|(name, value)| (name.clone(), value.clone()));
     let own = [("TMPDIR".to_owned(), "/tmp".to_owned())];
     let extra: Vec<_> = own.into_iter().chain(extra.iter().cloned()).chain(set).collect();
-    build(passed, &also, &extra)
+    let mut env = build(passed, &also, &extra);
+    // Containers have neither, and programs take them for the name of whoever runs them.
+    for name in ["USER", "LOGNAME"].map(OsString::from) {
+        if !denies(rules, &name.to_string_lossy()) && !env.iter().any(|(known, _)| *known == name) {
+            env.push((name, person::name().into()));
+        }
+    }
+    env.sort();
+    env
 }
 
 /// Whether a variable that is asked for passes by the rules of a policy.
@@ -57,10 +70,145 @@ fn matches(pattern: &str, name: &str) -> bool {
 fn is_allowed(name: &OsStr, pass: &[String]) -> bool {
     // A name that is not text is in no list.
     name.to_str().is_some_and(|name| {
-        ALLOWED.contains(&name) || name.starts_with("LC_") || pass.iter().any(|also| also == name)
+        ALLOWED.contains(&name)
+            || name.starts_with("LC_")
+            || is_of_tools(name)
+            || pass.iter().any(|also| also == name)
     })
 }
 
 /// Names that always pass: what programs need to find things and to print.
 pub const ALLOWED: [&str; 9] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TZ", "TMPDIR"];
+
+/// Names that pass so that tool chains are found and do as they do outside: where they and their caches are,
+/// and how they build and print. None whose value may be a secret, as addresses of registries, and none that
+/// has an agent's own program run code.
+pub const TOOLS: &[&str] = &[
+    // Rust.
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "CARGO_BUILD_JOBS",
+    "CARGO_INCREMENTAL",
+    "CARGO_NET_OFFLINE",
+    "CARGO_TERM_COLOR",
+    "RUSTFLAGS",
+    "RUSTDOCFLAGS",
+    "RUST_BACKTRACE",
+    "RUST_TEST_THREADS",
+    // Go.
+    "GOPATH",
+    "GOROOT",
+    "GOCACHE",
+    "GOMODCACHE",
+    "GOFLAGS",
+    "GOTOOLCHAIN",
+    "GOOS",
+    "GOARCH",
+    "CGO_ENABLED",
+    // The JVM, Android.
+    "JAVA_HOME",
+    "MAVEN_HOME",
+    "M2_HOME",
+    "GRADLE_HOME",
+    "GRADLE_USER_HOME",
+    "SDKMAN_DIR",
+    "ANDROID_HOME",
+    "ANDROID_SDK_ROOT",
+    // JavaScript.
+    "NVM_DIR",
+    "FNM_DIR",
+    "VOLTA_HOME",
+    "BUN_INSTALL",
+    "DENO_DIR",
+    "PNPM_HOME",
+    "COREPACK_HOME",
+    "YARN_CACHE_FOLDER",
+    "npm_config_cache",
+    "NPM_CONFIG_CACHE",
+    "PLAYWRIGHT_BROWSERS_PATH",
+    "CYPRESS_CACHE_FOLDER",
+    "PUPPETEER_CACHE_DIR",
+    "NODE_ENV",
+    // Python.
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "CONDA_DEFAULT_ENV",
+    "MAMBA_ROOT_PREFIX",
+    "PIP_CACHE_DIR",
+    "PIPX_HOME",
+    "UV_CACHE_DIR",
+    "UV_PYTHON_INSTALL_DIR",
+    "POETRY_HOME",
+    "POETRY_CACHE_DIR",
+    "PRE_COMMIT_HOME",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUNBUFFERED",
+    // Ruby, .NET, others.
+    "RBENV_ROOT",
+    "GEM_HOME",
+    "BUNDLE_PATH",
+    "BUNDLE_APP_CONFIG",
+    "DOTNET_ROOT",
+    "NUGET_PACKAGES",
+    "ASDF_DIR",
+    "ASDF_DATA_DIR",
+    "MISE_DATA_DIR",
+    "OPAMROOT",
+    "STACK_ROOT",
+    "CABAL_DIR",
+    "PUB_CACHE",
+    "CCACHE_DIR",
+    // C.
+    "CC",
+    "CXX",
+    "CPP",
+    "AR",
+    "CFLAGS",
+    "CXXFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+    "PKG_CONFIG_PATH",
+    "CMAKE_PREFIX_PATH",
+    "CMAKE_GENERATOR",
+    "CMAKE_BUILD_PARALLEL_LEVEL",
+    // Any.
+    "CI",
+    "COLORTERM",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "DEBIAN_FRONTEND",
+    "SOURCE_DATE_EPOCH",
+];
+
+fn is_of_tools(name: &str) -> bool {
+    TOOLS.contains(&name)
+}
+
+/// Has git sign nothing: whose private home is not seen has no key there.
+///
+/// # Source
+/// git-config(1) of git 2.47: `GIT_CONFIG_COUNT`, and the pairs that are numbered below it; those that are there
+/// already stay.
+pub(crate) fn sign_nothing(env: &mut Vec<(OsString, OsString)>) {
+    const COUNT: &str = "GIT_CONFIG_COUNT";
+    let there = env.iter().position(|(name, _)| name == COUNT);
+    let count = there.map(|at| env.swap_remove(at).1);
+    let first: usize = count.and_then(|it| it.to_str()?.parse().ok()).unwrap_or(0);
+    let numbered = |name: &OsString, n: usize| {
+        *name == *format!("GIT_CONFIG_KEY_{n}") || *name == *format!("GIT_CONFIG_VALUE_{n}")
+    };
+    for (key, n) in ["commit.gpgSign", "tag.gpgSign", "tag.forceSignAnnotated"].iter().zip(first..)
+    {
+        env.retain(|(name, _)| !numbered(name, n));
+        env.push((format!("GIT_CONFIG_KEY_{n}").into(), key.into()));
+        env.push((format!("GIT_CONFIG_VALUE_{n}").into(), "false".into()));
+    }
+    env.push((COUNT.into(), (first + 3).to_string().into()));
+    env.sort();
+}

@@ -144,7 +144,12 @@ impl Command {
         let variables = {
             // Whoever writes the file runs the command: what he allows passes.
             let pass = rules.allow.clone().unwrap_or_default();
-            environment::confined(std::env::vars_os(), &pass, rules, &compiled.variables)
+            let mut all =
+                environment::confined(std::env::vars_os(), &pass, rules, &compiled.variables);
+            if compiled.files.is_some() {
+                environment::sign_nothing(&mut all);
+            }
+            all
         };
         let launch = Launch {
             program: self.argv.first().map(PathBuf::from).unwrap_or_default(),

@@ -43,6 +43,7 @@ const TOOLS: &[Tools] = &[
     tools(".cache/node-gyp"),
     tools(".cache/pip"),
     tools(".cache/pnpm"),
+    tools(".cache/pre-commit"),
     tools(".cache/pypoetry"),
     tools(".cache/uv"),
     tools(".cache/yarn"),
@@ -63,9 +64,8 @@ const TOOLS: &[Tools] = &[
     tools(".julia"),
 ];
 
-/// Files of a home that say how tools behave, read only.
-const SETTINGS: [&str; 4] =
-    [".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes"];
+/// Files of a home that say how tools behave, read only. Those of git are beside them.
+const SETTINGS: [&str; 2] = [".tool-versions", ".nvmrc"];
 
 /// Folders and files of a home that prove who somebody is, by any name.
 const SECRETS: [&str; 12] = [
@@ -82,6 +82,17 @@ const SECRETS: [&str; 12] = [
     ".pypirc",
     ".git-credentials",
 ];
+
+/// Their places in a home, whether there or not.
+pub(super) fn all_secrets(home: &Path) -> impl Iterator<Item = PathBuf> {
+    SECRETS.iter().map(|name| home.join(name))
+}
+
+/// Whether a folder of a home holds, beside what is shown, other things of all kinds.
+pub(super) fn is_wide(home: &Path, path: &Path) -> bool {
+    let known = TOOLS.iter().map(|it| it.folder).chain(SECRETS).chain([".config/git"]);
+    known.map(|name| home.join(name)).any(|it| it != path && it.starts_with(path))
+}
 
 /// Those that are there.
 pub(super) fn secrets(home: Option<&Path>) -> Vec<PathBuf> {
@@ -116,6 +127,7 @@ pub(super) fn layers(home: &Path) -> Vec<Layer> {
     }
     let settings = SETTINGS.iter().map(|name| home.join(name));
     layers.extend(settings.filter(|file| file.is_file() && is_straight(file)).map(Layer::Shown));
+    layers.extend(super::git_settings::layers(home));
     layers
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod canary;
 pub(crate) mod command;
 pub(crate) mod denied;
 mod git;
+mod git_settings;
 pub(crate) mod guard;
 mod hints;
 pub(crate) mod home;
@@ -14,6 +15,7 @@ mod laws;
 mod lookout;
 mod order;
 mod paths;
+pub(crate) mod person;
 mod placeholders;
 mod protected;
 pub(crate) mod refused;
@@ -21,6 +23,7 @@ pub(crate) mod report;
 mod scan;
 pub(crate) mod site;
 mod sockets;
+mod toolchains;
 mod tree;
 pub(crate) mod whole;
 
@@ -65,6 +68,8 @@ pub(crate) struct Site {
     pub(crate) view: View,
     /// Folders of programs, to be found by the `PATH`.
     pub(crate) path: Vec<PathBuf>,
+    /// Tool chains, to be found by variables.
+    pub(crate) tools: Vec<toolchains::Tool>,
 }
 
 /// What becomes of changes that a program makes in the workspace.

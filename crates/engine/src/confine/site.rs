@@ -13,7 +13,7 @@ use botpipe_kernel::run::{Harness, McpServer};
 use botpipe_providers::codex;
 
 use super::whole::{Api, Endpoint};
-use super::{Site, View};
+use super::{Site, View, toolchains};
 use crate::harness::key::Place;
 use crate::harness::{Kind, login_file, own_home, temporary_folder};
 use crate::workspace::layout::Layout;
@@ -244,6 +244,7 @@ pub(crate) fn of_person(workspace: PathBuf, state: Option<PathBuf>) -> Site {
         readable,
         view: View::Kept,
         path: env::split_paths(&path).collect(),
+        tools: toolchains::named(|name| env::var_os(name)),
     }
 }
 

@@ -46,6 +46,7 @@ impl World {
             readable,
             view,
             path: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
