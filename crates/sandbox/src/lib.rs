@@ -77,6 +77,11 @@ pub fn id_inside(id: u32) -> u32 {
     os::inside(id)
 }
 
+/// Whether this process is a confined program of ours: it can confine nothing itself.
+pub fn is_inside() -> bool {
+    os::is_inside()
+}
+
 /// Says that this process launches one program only, and starts what that launch will need of the running binary, which
 /// so is there when the rest is known. It ends with this process if there is no launch.
 pub fn launch_once() {

@@ -88,6 +88,11 @@ impl Namespaces {
     }
 }
 
+/// Whether this process sees the files of a confinement.
+pub(crate) fn is_inside() -> bool {
+    std::path::Path::new(device::MASK).exists()
+}
+
 /// The id that a user or group has inside: the host's root is an ordinary one there, since much is
 /// allowed to the number 0 as such.
 pub(crate) fn inside(id: u32) -> u32 {
