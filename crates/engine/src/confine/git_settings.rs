@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Text};
 
+use super::paths::is_theirs;
 use super::within;
+use crate::policy::lexical;
 
 /// Where git looks for the settings of a person, and for the others without being told.
 const FOUND: [&str; 4] =
@@ -23,8 +25,9 @@ const LONGEST: u64 = 256 << 10;
 /// Files that are shown at most.
 const MOST: usize = 50;
 
-/// Layers that show them, to be read.
-pub(super) fn layers(home: &Path) -> Vec<Layer> {
+/// Layers that show them, to be read. Nothing of what programs write (`written`) is among them: it would name what
+/// else they are to see.
+pub(super) fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
     let secrets: Vec<PathBuf> = super::home::all_secrets(home).collect();
     let mut seen = BTreeSet::new();
     let mut left: Vec<(PathBuf, usize)> = FOUND.iter().map(|name| (home.join(name), 0)).collect();
@@ -33,8 +36,8 @@ pub(super) fn layers(home: &Path) -> Vec<Layer> {
         if seen.len() == MOST || !path.starts_with(home) || !seen.insert(path.clone()) {
             continue;
         }
-        let Ok(found) = path.canonicalize() else { continue };
-        if within(&path, &secrets) || within(&found, &secrets) || !found.is_file() {
+        let Some(found) = found(&path, written) else { continue };
+        if within(&path, &secrets) || within(&found, &secrets) {
             continue;
         }
         let size = found.metadata().map_or(u64::MAX, |it| it.len());
@@ -48,16 +51,16 @@ pub(super) fn layers(home: &Path) -> Vec<Layer> {
             layers.push(Layer::Shown(path));
         } else if let Some(text) = text.filter(|text| !text.contains('\0')) {
             // Behind a link, as who keeps all such files in one folder has them: the folder itself is not seen.
-            layers.extend(place(&path, home).map(|at| Layer::Text(Text { at, text })));
+            layers.push(Layer::Text(Text { at: path, text }));
         }
     }
     layers
 }
 
-/// The place of a file in an empty home: none where a link lies in the way.
-fn place(path: &Path, home: &Path) -> Option<PathBuf> {
-    let parent = path.parent()?.canonicalize().ok()?;
-    (parent.starts_with(home) && parent == path.parent()?).then(|| path.to_owned())
+/// The file that a path leads to, where that is no program's word.
+fn found(path: &Path, written: &[PathBuf]) -> Option<PathBuf> {
+    let found = path.canonicalize().ok()?;
+    (found.is_file() && !is_theirs(path, written)).then_some(found)
 }
 
 /// What a file of settings names.
@@ -74,13 +77,13 @@ fn named(text: &str, file: &Path, home: &Path) -> Vec<PathBuf> {
         }
         let Some((key, value)) = setting.split_once('=') else { continue };
         let of = section.split([' ', '\t', '"']).next().unwrap_or_default();
-        let meant = match (of, key.trim().to_lowercase().as_str()) {
-            ("include" | "includeif", "path") => true,
-            ("core", "excludesfile" | "attributesfile") => true,
-            ("commit", "template") => true,
-            ("blame", "ignorerevsfile") => true,
-            _ => false,
-        };
+        let meant = matches!(
+            (of, key.trim().to_lowercase().as_str()),
+            ("include" | "includeif", "path")
+                | ("core", "excludesfile" | "attributesfile")
+                | ("commit", "template")
+                | ("blame", "ignorerevsfile")
+        );
         named.extend(meant.then(|| absolute(value, file, home)).flatten());
     }
     named
@@ -98,28 +101,20 @@ fn absolute(value: &str, file: &Path, home: &Path) -> Option<PathBuf> {
         None if value.is_empty() || value.starts_with(['~', '%']) => return None,
         None => file.parent()?.join(value),
     };
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => drop(plain.pop()),
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    Some(plain)
+    Some(lexical(&path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shown(home: &Path) -> Vec<String> {
+    fn shown(home: &Path, written: &[PathBuf]) -> Vec<String> {
         let at = |layer: Layer| match layer {
             Layer::Shown(at) => at,
             Layer::Text(text) => text.at,
             other => panic!("{other:?}"),
         };
-        let mut all: Vec<String> = layers(home)
+        let mut all: Vec<String> = layers(home, written)
             .into_iter()
             .map(|layer| at(layer).strip_prefix(home).unwrap().display().to_string())
             .collect();
@@ -164,6 +159,24 @@ mod tests {
             ".work",
             "dots/deep",
         ];
-        assert_eq!(shown(&home), expected);
+        assert_eq!(shown(&home, &[]), expected);
+    }
+
+    /// The settings lie in a repository that an agent works on: they would show it what it names.
+    #[test]
+    fn what_programs_write_names_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        fs::create_dir(home.join("dots")).unwrap();
+        fs::write(home.join("dots/gitconfig"), "[include]\npath = ~/diary\n").unwrap();
+        fs::write(home.join("diary"), "").unwrap();
+        std::os::unix::fs::symlink("dots/gitconfig", home.join(".gitconfig")).unwrap();
+        let written = [home.join("dots")];
+        assert_eq!(shown(&home, &written), [""; 0]);
+        // It leads on from there.
+        fs::remove_file(home.join("dots/gitconfig")).unwrap();
+        std::os::unix::fs::symlink("../diary", home.join("dots/gitconfig")).unwrap();
+        assert_eq!(shown(&home, &[]), [".gitconfig"]);
+        assert_eq!(shown(&home, &written), [""; 0]);
     }
 }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Scratch};
 
+use super::paths::{absolute, is_theirs};
+use super::{Site, person, toolchains, within};
+
 /// A folder of a home that is shown, and what of it is not.
 struct Tools {
     folder: &'static str,
@@ -110,8 +113,27 @@ pub(crate) fn secrets_in(workspace: &Path) -> Vec<String> {
     all.map(|path| globset::escape(&path.to_string_lossy())).collect()
 }
 
-/// What is laid over an empty home.
-pub(super) fn layers(home: &Path) -> Vec<Layer> {
+/// Lays what is seen of a home and of tool chains elsewhere, and who it is by name, over folders that are empty.
+pub(super) fn lay(site: &Site, allow_write: &[String], empty: &[PathBuf], laid: &mut Vec<Layer>) {
+    let home = site.home.as_deref();
+    let written = allow_write.iter().map(|written| absolute(written, site));
+    let written = written.chain(site.granted.iter().chain(&site.places).cloned());
+    let written: Vec<PathBuf> = written.chain([site.workspace.clone()]).collect();
+    if let Some(home) = home.filter(|home| within(home, empty)) {
+        laid.extend(layers(home, &written));
+    }
+    laid.extend(person::layers(home));
+    let path: Vec<PathBuf> =
+        site.path.iter().filter(|folder| !is_theirs(folder, &written)).cloned().collect();
+    laid.extend(programs(&path, empty, home));
+    let (workspace, state) = (&site.workspace, &site.state);
+    let kept = toolchains::Kept { workspace, state, home, empty, laid };
+    let tools = toolchains::layers(&site.tools, &kept);
+    laid.extend(tools);
+}
+
+/// What is laid over an empty home; programs write what is `written`.
+fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
     let mut layers = Vec::new();
     for Tools { folder, without } in TOOLS {
         let at = home.join(folder);
@@ -127,17 +149,17 @@ pub(super) fn layers(home: &Path) -> Vec<Layer> {
     }
     let settings = SETTINGS.iter().map(|name| home.join(name));
     layers.extend(settings.filter(|file| file.is_file() && is_straight(file)).map(Layer::Shown));
-    layers.extend(super::git_settings::layers(home));
+    layers.extend(super::git_settings::layers(home, written));
     layers
 }
 
-/// Programs that were put where nothing is seen, by the `PATH`: with the folder they are in, since they look
+/// Programs that were put where nothing is seen, by the `PATH` (those of a workspace are seen with it): with the folder they are in, since they look
 /// for their own beside themselves.
-pub(super) fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>) -> Vec<Layer> {
+fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>) -> Vec<Layer> {
     let known: Vec<PathBuf> =
         home.iter().flat_map(|home| TOOLS.iter().map(|it| home.join(it.folder))).collect();
     let folders = path.iter().filter_map(|folder| folder.canonicalize().ok());
-    let unseen = folders.filter(|it| super::within(it, empty) && !super::within(it, &known));
+    let unseen = folders.filter(|it| within(it, empty) && !within(it, &known));
     let wide = |parent: &Path| empty.iter().any(|it| it == parent) || parent.ends_with(".local");
     let mut shown: Vec<PathBuf> = unseen
         .filter(|folder| !empty.contains(folder) && folder.is_dir())
@@ -154,4 +176,44 @@ pub(super) fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>)
 /// There, and reached without a link.
 fn is_straight(path: &Path) -> bool {
     path.canonicalize().is_ok_and(|found| found == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::confine::View;
+
+    /// The folder of an environment that a shell has put into its `PATH` lies in the workspace, where an agent
+    /// may put a link in its place.
+    #[test]
+    fn a_folder_of_programs_that_a_program_made_a_link_shows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in ["work/.venv", "letters", "bin", "tools/bin"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        symlink("../../letters", home.join("work/.venv/bin")).unwrap();
+        symlink("../work/.venv/bin", home.join("bin/more")).unwrap();
+        let workspace = home.join("work");
+        let site = Site {
+            state: workspace.join(".botpipe"),
+            workspace,
+            home: Some(home.clone()),
+            places: Vec::new(),
+            shown: Vec::new(),
+            covered: Vec::new(),
+            granted: Vec::new(),
+            readable: Vec::new(),
+            view: View::Kept,
+            path: ["work/.venv/bin", "bin/more", "tools/bin"].map(|it| home.join(it)).to_vec(),
+            tools: Vec::new(),
+        };
+        let mut laid = Vec::new();
+        lay(&site, &[".".to_owned()], std::slice::from_ref(&home), &mut laid);
+        laid.retain(|layer| !matches!(layer, Layer::Text(_)));
+        assert_eq!(laid, [Layer::Shown(home.join("tools"))]);
+    }
 }

@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::git;
 use super::placeholders::is_as_made;
+use super::protected;
 use super::scan;
 
 /// Looks out from before a program starts until it has ended.
@@ -33,7 +34,10 @@ impl Lookout {
             if !there || stand_in.as_ref().is_some_and(|text| is_as_made(Some(text), path)) {
                 continue;
             }
-            told.extend(put_aside(path, "steers Botpipe, or an agent or editor on this machine"));
+            for path in protected::come_to_be(path) {
+                let why = "steers Botpipe, or an agent or editor on this machine";
+                told.extend(put_aside(&path, why));
+            }
         }
         if let Some(known) = &self.repositories {
             told.extend(self.look_at_git(known));

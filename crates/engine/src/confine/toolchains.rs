@@ -1,5 +1,5 @@
 //! Tool chains and caches outside the usual places, by the variables that say where they are: shown as those
-//! of a home are. What they cover is never one of the folders that are kept from everybody.
+//! of a home are. What they cover is never one of the folders that are kept from everybody, and no link leads there.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -9,7 +9,7 @@ use rustix::fs::{Access, access};
 
 use super::{host, within};
 
-/// A folder that a variable names, without links in its path.
+/// A folder that a variable names: itself, since a link in a workspace (`VIRTUAL_ENV`) leads where a program made it lead.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tool {
     at: PathBuf,
@@ -79,7 +79,7 @@ pub(crate) fn named(value: impl Fn(&str) -> Option<OsString>) -> Vec<Tool> {
     for (name, without) in FOLDERS {
         let Some(value) = value(name) else { continue };
         for path in std::env::split_paths(&value).filter(|path| path.is_absolute()) {
-            let found = path.canonicalize().ok().filter(|path| path.is_dir());
+            let found = path.canonicalize().ok().filter(|found| *found == path && found.is_dir());
             all.extend(found.map(|at| Tool { at, without }));
         }
     }
@@ -212,6 +212,9 @@ mod tests {
         for path in [&home, &keys, &wide, &inner, &work, &secret, masked, &cache, folder.path()] {
             assert!(!shown(path), "{} is shown", path.display());
         }
+        let link = folder.path().canonicalize().unwrap().join("srv/link");
+        std::os::unix::fs::symlink(&go, &link).unwrap();
+        assert!(!shown(&link));
         for path in ["/", "/etc", "/usr", "/etc/ssh", "/proc/self", "relative"] {
             assert!(!shown(Path::new(path)), "{path} is shown");
         }

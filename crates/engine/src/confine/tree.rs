@@ -15,7 +15,7 @@ use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
     Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, order,
-    person, protected, sockets, toolchains, within,
+    protected, sockets, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -75,20 +75,7 @@ impl Work<'_> {
         let home = self.site.home.as_deref();
         let (hidden, empty) = host::hidden(home);
         (self.lower, self.empty) = (hidden, empty);
-        if let Some(home) = home.filter(|home| within(home, &self.empty)) {
-            self.lower.extend(home::layers(home));
-        }
-        self.lower.extend(person::layers(home));
-        self.lower.extend(home::programs(&self.site.path, &self.empty, home));
-        let kept = toolchains::Kept {
-            workspace: &self.site.workspace,
-            state: &self.site.state,
-            home,
-            empty: &self.empty,
-            laid: &self.lower,
-        };
-        let tools = toolchains::layers(&self.site.tools, &kept);
-        self.lower.extend(tools);
+        home::lay(self.site, rules.allow_write, &self.empty, &mut self.lower);
         if !self.reads_everything(rules) {
             for folder in host::not_of_the_system() {
                 if !within(&folder, &self.empty) {
