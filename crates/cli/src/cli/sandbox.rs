@@ -11,7 +11,7 @@ use botpipe_engine::process::StopSwitch;
 use botpipe_engine::sandbox::{Command, Ended, Host, NotRun, launch_once};
 use botpipe_kernel::plan::PolicyLayer;
 
-use super::options::{Workspace, unusable};
+use super::options::{Workspace, unusable_policy};
 use crate::signals;
 use crate::term::exit;
 use crate::term::failure::Failure;
@@ -22,7 +22,12 @@ use crate::term::output::{printable, tell};
 /// Without `--policy` the default holds: the workspace can be written, the rest of the host is read-only,
 /// the home is private (tool chains and package caches are read; what is written to them is gone
 /// afterwards), and there is no network. The policies of the repository's `botpipe.yaml` and of your own
-/// narrow that. The command has this process's own input and output.
+/// narrow that.
+///
+/// What this process reads is handed on to the command, and what the command prints is looked through for
+/// refusals on its way: it has pipes, not the terminal, and may print without colours (`FORCE_COLOR=1` is
+/// passed on) and in another order between its two streams. Ctrl-C interrupts it, a second one ends it with
+/// all that it started; with Ctrl-Z it stands still.
 ///
 /// The file is a mapping with the words of a workflow's `policy`, and `limits`. A refusal, of the network or
 /// of a file that the command complains of, is told on standard error, with the one line that would permit it.
@@ -59,10 +64,14 @@ fn resolved(text: &str) -> Result<(Host, SocketAddr), String> {
 
 impl Args {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        if self.command.first().is_none_or(|program| program.is_empty()) {
+            let failure = Failure::error("the command is empty: `''` is the name of no program");
+            return Err(failure.code(exit::NO_COMMAND));
+        }
         launch_once();
         let (policy, pass) = self.resolved().map_err(|failure| failure.code(exit::NO_SANDBOX))?;
         let stop = StopSwitch::new();
-        signals::forward(&stop).map_err(|error| {
+        signals::forward_as_they_are(&stop).map_err(|error| {
             Failure::error(format!("listen for signals: {error}")).code(exit::NO_SANDBOX)
         })?;
         let command = Command {
@@ -91,8 +100,7 @@ impl Args {
     fn resolved(&self) -> Result<(Resolved, Vec<String>), Failure> {
         let settings = self.workspace.config()?.with(Layer::default());
         let files: Vec<&PolicyLayer> = settings.policies().map(|it| &it.value).collect();
-        let own = self.policy.as_deref().map(policy_author).transpose();
-        let own = own.map_err(|error| unusable(error, "the policy cannot be used"))?;
+        let own = self.policy.as_deref().map(policy_author).transpose().map_err(unusable_policy)?;
         let workspace = self.workspace.path();
         let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
         let ground = Ground::of_process(&workspace);
@@ -123,6 +131,9 @@ fn not_run(error: &NotRun) -> Failure {
     match error {
         NotRun::Program { missing: true, .. } => failure.code(exit::NO_COMMAND),
         NotRun::Program { missing: false, .. } => failure.code(exit::NOT_EXECUTABLE),
+        NotRun::Sandbox(_) => failure
+            .code(exit::NO_SANDBOX)
+            .hint("`botpipe doctor` tells what is missing here for a sandbox"),
         _ => failure.code(exit::NO_SANDBOX),
     }
 }

@@ -48,6 +48,7 @@ mod refused;
 mod resumed;
 mod rpc;
 mod runs;
+mod sandbox_words;
 mod sandboxed;
 mod say;
 mod scenario;

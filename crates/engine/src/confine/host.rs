@@ -12,6 +12,11 @@ const OF_THE_SYSTEM: [&str; 14] = [
     "sys", "usr",
 ];
 
+/// Whether a folder at the top of the host is one of those.
+pub(super) fn is_of_the_system(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| OF_THE_SYSTEM.iter().any(|it| *it == name))
+}
+
 /// Folders at the top of the host that hold what people and services keep.
 pub(super) fn not_of_the_system() -> Vec<PathBuf> {
     let all = std::fs::read_dir("/").into_iter().flatten().flatten();

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::plan::SandboxMode;
-use botpipe_sandbox::Layer;
+use botpipe_sandbox::{Layer, Text};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::TestCaseError;
 use tempfile::TempDir;
@@ -77,6 +77,7 @@ impl World {
             readable: Vec::new(),
             view,
             path: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
@@ -108,7 +109,7 @@ fn effect(files: &Files, path: &Path) -> Effect {
     for layer in &files.layers {
         let (at, then) = match layer {
             Layer::Masked(at) | Layer::Private(at) => (at, Effect::Gone),
-            Layer::Shown(at) => (at, Effect::Read),
+            Layer::Shown(at) | Layer::Text(Text { at, .. }) => (at, Effect::Read),
             Layer::Writable(at) => (at, Effect::Written),
             Layer::Scratch(scratch) => {
                 let inside = path.strip_prefix(&scratch.at);

@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::git;
 use super::placeholders::is_as_made;
+use super::protected;
 
 /// Looks out from before a program starts until it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +36,10 @@ impl Lookout {
             if !there || stand_in.as_ref().is_some_and(|text| is_as_made(Some(text), path)) {
                 continue;
             }
-            told.extend(put_aside(path, "steers Botpipe, or an agent or editor on this machine"));
+            for path in protected::come_to_be(path) {
+                let why = "steers Botpipe, or an agent or editor on this machine";
+                told.extend(put_aside(&path, why));
+            }
         }
         for (path, to) in &self.links {
             told.extend(put_back(path, to));

@@ -7,6 +7,7 @@ mod deep;
 pub(crate) mod denied;
 mod elsewhere;
 mod git;
+mod git_settings;
 pub(crate) mod guard;
 mod hints;
 pub(crate) mod home;
@@ -18,6 +19,7 @@ mod links;
 mod lookout;
 mod order;
 mod paths;
+pub(crate) mod person;
 mod placeholders;
 mod protected;
 pub(crate) mod refused;
@@ -25,6 +27,7 @@ pub(crate) mod report;
 mod scan;
 pub(crate) mod site;
 mod sockets;
+mod toolchains;
 mod tree;
 mod view;
 pub(crate) mod whole;
@@ -70,6 +73,8 @@ pub(crate) struct Site {
     pub(crate) view: View,
     /// Folders of programs, to be found by the `PATH`.
     pub(crate) path: Vec<PathBuf>,
+    /// Tool chains, to be found by variables.
+    pub(crate) tools: Vec<toolchains::Tool>,
 }
 
 /// What becomes of changes that a program makes in the workspace.

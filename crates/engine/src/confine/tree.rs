@@ -77,10 +77,7 @@ impl Work<'_> {
         let home = self.site.home.as_deref();
         let (hidden, empty) = host::hidden(home);
         (self.lower, self.empty) = (hidden, empty);
-        if let Some(home) = home.filter(|home| within(home, &self.empty)) {
-            self.lower.extend(home::layers(home));
-        }
-        self.lower.extend(home::programs(&self.site.path, &self.empty, home));
+        home::lay(self.site, rules.allow_write, &self.empty, &mut self.lower);
         if !self.reads_everything(rules) {
             for folder in host::not_of_the_system() {
                 if !within(&folder, &self.empty) {
@@ -462,7 +459,7 @@ impl Work<'_> {
         let seen = self.lower.iter().chain(&self.upper).filter_map(|layer| match layer {
             Layer::Shown(path) | Layer::Writable(path) => Some(path),
             Layer::Scratch(scratch) => Some(&scratch.at),
-            Layer::Private(_) | Layer::Masked(_) => None,
+            Layer::Private(_) | Layer::Masked(_) | Layer::Text(_) => None,
         });
         let seen: Vec<PathBuf> = seen.cloned().collect();
         for socket in sockets::of_host(self.workspace(), names) {

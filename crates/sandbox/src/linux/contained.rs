@@ -219,6 +219,21 @@ impl Contained {
         self.say(init::TERMINATE);
     }
 
+    /// Sends SIGHUP to the process group the program leads, as a terminal that is gone would.
+    pub fn hang_up(&self) {
+        self.say(init::HANG_UP);
+    }
+
+    /// Has the process group the program leads stand still.
+    pub fn freeze(&self) {
+        self.say(init::FREEZE);
+    }
+
+    /// Has it go on.
+    pub fn thaw(&self) {
+        self.say(init::THAW);
+    }
+
     /// Kills the program and everything it started. [`Contained::wait`] tells when it is done.
     pub fn kill(&self) {
         self.say(init::KILL);

@@ -45,6 +45,7 @@ impl Place {
     fn looks_out(&self) -> Lookout {
         let workspace = self.at("w");
         let site = Site {
+            tools: Vec::new(),
             state: workspace.join(".botpipe"),
             workspace: workspace.clone(),
             home: Some(self.at("home")),

@@ -47,6 +47,7 @@ impl World {
             readable,
             view,
             path: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
