@@ -25,6 +25,7 @@ mod kills;
 mod leave;
 mod limits;
 mod logs;
+mod names;
 mod ordinary;
 mod ordinary_ground;
 mod pages;

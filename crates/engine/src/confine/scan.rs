@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -23,10 +23,12 @@ struct Folder {
     /// Its files that had another name somewhere when it was read. A name that is made in the workspace has
     /// its folder read again; one that is made outside for a file of the workspace does not.
     linked: Vec<Inode>,
+    /// Its pipes and sockets.
+    doors: Vec<OsString>,
 }
 
 /// A file whatever it is called: its device, and its number there.
-type Inode = (u64, u64);
+pub(super) type Inode = (u64, u64);
 
 /// One name in a folder.
 #[derive(Debug, Clone)]
@@ -166,7 +168,7 @@ fn of_state(state: &Path, linked: BTreeSet<Inode>) -> BTreeSet<Inode> {
 }
 
 /// Those of these files, and of the files in these folders, that have several names.
-fn several_names(mut next: Vec<PathBuf>) -> BTreeSet<Inode> {
+pub(super) fn several_names(mut next: Vec<PathBuf>) -> BTreeSet<Inode> {
     let mut inodes = BTreeSet::new();
     while let Some(path) = next.pop() {
         let Ok(status) = fs::symlink_metadata(&path) else { continue };
@@ -180,7 +182,7 @@ fn several_names(mut next: Vec<PathBuf>) -> BTreeSet<Inode> {
     inodes
 }
 
-fn inode(status: &fs::Metadata) -> Inode {
+pub(super) fn inode(status: &fs::Metadata) -> Inode {
     (status.dev(), status.ino())
 }
 
@@ -200,7 +202,7 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
     if let Some(before) = before.filter(|before| before.stamp.settled && before.stamp == stamp) {
         return Ok(Arc::clone(before));
     }
-    let (mut entries, mut linked) = (Vec::new(), Vec::new());
+    let (mut entries, mut linked, mut doors) = (Vec::new(), Vec::new(), Vec::new());
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let kind = entry.file_type()?;
@@ -211,12 +213,15 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
                 // One that is gone by now has no name.
                 let status = entry.metadata().ok().filter(|status| status.nlink() > 1);
                 linked.extend(status.as_ref().map(inode));
+                if kind.is_fifo() || kind.is_socket() {
+                    doors.push(entry.file_name());
+                }
                 Kind::Other
             }
         };
         entries.push(Entry { name: entry.file_name(), kind });
     }
-    Ok(Arc::new(Folder { stamp, entries, linked }))
+    Ok(Arc::new(Folder { stamp, entries, linked, doors }))
 }
 
 impl Names {
@@ -225,8 +230,20 @@ impl Names {
         self.folders.keys().map(PathBuf::as_path)
     }
 
+    /// Whether this is a folder of it, by its path relative to it.
+    pub(super) fn has(&self, folder: &Path) -> bool {
+        self.folders.contains_key(folder)
+    }
+
+    /// Its pipes and sockets, each relative to it.
+    pub(super) fn doors(&self) -> impl Iterator<Item = PathBuf> {
+        self.folders
+            .iter()
+            .flat_map(|(folder, read)| read.doors.iter().map(move |name| folder.join(name)))
+    }
+
     /// Its files that have several names, in it or elsewhere.
-    fn linked(&self) -> BTreeSet<Inode> {
+    pub(super) fn linked(&self) -> BTreeSet<Inode> {
         self.folders.values().flat_map(|read| &read.linked).copied().collect()
     }
 

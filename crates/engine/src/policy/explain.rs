@@ -14,7 +14,7 @@ use super::enforcer::enforcer;
 use super::layers::of_role;
 use super::limits::{duration, size};
 use super::paths::Ground;
-use super::refusal::{of_process, processes};
+use super::refusal::{of_process, processes, unstarted};
 use super::resolve::{Resolved, value};
 use crate::config::Settings;
 use crate::enforcement::KeyPlace;
@@ -107,7 +107,8 @@ fn of_plan(
             step: step.id.clone(),
             role,
             controls: controls.collect(),
-            refusal: of_process(&holds, (step, role), cast.as_ref(), outside),
+            refusal: of_process(&holds, (step, role), cast.as_ref(), outside)
+                .or_else(|| unstarted(&holds, role, cast.as_ref(), ground.workspace())),
             key,
         }
     });

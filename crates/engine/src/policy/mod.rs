@@ -21,5 +21,5 @@ pub(crate) use layers::{denied, of_role, of_run};
 pub(crate) use limits::{Limit, exceeded};
 pub use paths::Ground;
 pub(crate) use paths::lexical;
-pub(crate) use refusal::{refusal, warnings};
+pub(crate) use refusal::{all_unstarted, refusal, warnings};
 pub use resolve::{Environment, Permissions, Resolved, resolve};

@@ -27,6 +27,7 @@ pub(crate) struct Reasons {
     layers: Vec<Layer>,
     denied: Vec<PathBuf>,
     written: Vec<PathBuf>,
+    unwritten: Vec<PathBuf>,
 }
 
 /// A refusal, as a sentence.
@@ -61,6 +62,7 @@ impl Reasons {
             layers: files.layers.clone(),
             denied: files.denied.clone(),
             written: files.written.clone(),
+            unwritten: files.unwritten.clone(),
         })
     }
 
@@ -79,10 +81,16 @@ impl Reasons {
             (Some(rest), Some(home)) => home.join(rest),
             _ => begins.join(written),
         };
-        let path = as_far_as_there(&lexical(&path));
+        let path = lexical(&path);
+        // A link that is to go is meant itself.
+        let itself = complaint.removes || complaint.kind == Kind::Busy;
+        let path = match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) if itself => as_far_as_there(folder).join(name),
+            _ => as_far_as_there(&path),
+        };
         let effect = self.effect(&path);
         let sentence = match (complaint.kind, &effect) {
-            (Kind::ReadOnly, Effect::Read) if may_write(&path) => {
+            (Kind::ReadOnly, Effect::Read | Effect::Masked(_)) if may_write(&path) => {
                 self.not_written(&path, complaint.removes)
             }
             (Kind::Denied, Effect::Masked(by)) if may_read(&path) => self.not_read(&path, by),

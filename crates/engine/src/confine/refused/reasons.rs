@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use botpipe_kernel::plan::SandboxMode;
 
 use super::{Effect, Reasons};
+use crate::confine::links::follow;
 use crate::confine::paths::absolute;
 use crate::confine::{View, denied, protected, within};
 use crate::policy::{Control, Origin};
@@ -21,6 +22,12 @@ impl Reasons {
             return format!(
                 "`{shown}` is not written: `deny_write: {text}` keeps it; {} permits it",
                 self.without(Control::DenyWrite, &self.policy.deny_write, &text)
+            );
+        }
+        if within(path, &self.unwritten) {
+            return format!(
+                "`{shown}` is not written: it is another name of what `deny_write` keeps; {} permits it",
+                self.line(Control::DenyWrite, &[])
             );
         }
         if within(path, &self.written) {
@@ -148,7 +155,8 @@ impl Reasons {
                 let patterns = denied::patterns(std::slice::from_ref(*text));
                 inside.ancestors().any(|above| patterns.is_match(above))
             });
-            matches || path.starts_with(absolute(whole, &self.site))
+            let named = absolute(whole, &self.site);
+            matches || path.starts_with(&named) || path.starts_with(follow(&named).to)
         };
         list.iter().find(means).cloned()
     }
