@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -139,7 +139,8 @@ impl Command {
             told(&gap.what);
         }
         let reasons = Reasons::of(&compiled, &self.policy, &site);
-        let guard = Guard::stand(&compiled, Some(&site.state), told).map_err(NotRun::Guard)?;
+        let guard = Guard::stand(&compiled, Some(&site.state), Arc::clone(&told));
+        let guard = guard.map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
         let variables = {
             // Whoever writes the file runs the command: what he allows passes.
@@ -158,7 +159,11 @@ impl Command {
         };
         let mut running = launch.start().map_err(|error| match &error {
             botpipe_sandbox::Error::Program { source, .. } => {
-                NotRun::Program { missing: source.kind() == io::ErrorKind::NotFound, source: error }
+                let missing = source.kind() == io::ErrorKind::NotFound;
+                let why = reasons.as_ref().filter(|_| missing).zip(self.argv.first());
+                let why = why.and_then(|(why, name)| why.told_of_program(Path::new(name)));
+                why.iter().for_each(|why| told(&why.sentence));
+                NotRun::Program { missing, source: error }
             }
             _ => NotRun::Sandbox(error),
         })?;

@@ -250,7 +250,7 @@ pub(super) fn is_seen(laid: &[Layer], path: &Path) -> bool {
     let mut seen = true;
     for layer in laid {
         let (at, shows) = match layer {
-            Layer::Private(at) | Layer::Masked(at) => (at, false),
+            Layer::Private(at) | Layer::Empty(at) | Layer::Masked(at) => (at, false),
             Layer::Shown(at) | Layer::Writable(at) => (at, true),
             Layer::Scratch(scratch) => (&scratch.at, true),
         };

@@ -314,7 +314,7 @@ impl<'a> Work<'a> {
         let own = self.site.state.clone();
         if own.is_dir() {
             if !self.workspace().starts_with(&own) {
-                self.upper.push(Layer::Private(own));
+                self.upper.push(Layer::Empty(own));
             }
             self.upper.extend(self.site.shown.iter().cloned().map(Layer::Shown));
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));

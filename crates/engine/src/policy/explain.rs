@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use botpipe_kernel::ids::{Role, StepId, WorkflowName};
-use botpipe_kernel::plan::{self, Plan, PolicyLayer};
+use botpipe_kernel::plan::{self, Plan, PolicyLayer, SandboxMode};
 use botpipe_kernel::run::{Provider, Providers};
 use botpipe_lang::Compiled;
 use serde::Serialize;
@@ -17,6 +17,7 @@ use super::paths::Ground;
 use super::refusal::{of_process, processes, unstarted};
 use super::resolve::{Resolved, value};
 use crate::config::Settings;
+use crate::confine::whole::IN_MEMORY;
 use crate::enforcement::KeyPlace;
 use crate::harness::{Kind, key};
 use crate::request::{ProviderChoice, StartRequest};
@@ -93,7 +94,7 @@ fn of_plan(
         let controls = Control::ALL.iter().map(|control| ControlLine {
             control: *control,
             value: value(&holds, *control),
-            words: words(&holds, *control),
+            words: shown(&holds, *control),
             origin: holds.origin(*control).clone(),
             enforcer: enforcer(*control, &holds, role != Role::Script),
         });
@@ -113,6 +114,16 @@ fn of_plan(
         }
     });
     bound.collect()
+}
+
+/// The value of a control, with what holds where nothing is said.
+fn shown(holds: &Resolved, control: Control) -> String {
+    let words = words(holds, control);
+    let confined = holds.sandbox_mode != SandboxMode::DangerFullAccess;
+    if control == Control::Memory && holds.limits.memory.is_none() && confined {
+        return format!("{words}; {} of folders in memory", size(Some(IN_MEMORY)));
+    }
+    words
 }
 
 /// The value of a control as a file would say it; layers that all have to match are joined by `and`.

@@ -18,7 +18,7 @@ pub use control::{Control, Origin};
 pub use enforcer::enforcer;
 pub use explain::{Bound, ControlLine, explain};
 pub(crate) use layers::{denied, of_role, of_run};
-pub(crate) use limits::{Limit, exceeded};
+pub(crate) use limits::{Limit, exceeded, size};
 pub use paths::Ground;
 pub(crate) use paths::lexical;
 pub(crate) use refusal::{all_unstarted, refusal, warnings};
