@@ -94,7 +94,7 @@ impl Command {
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
         let told: Log = Arc::new(told);
-        let Started { running, guard, reasons } = self.start(Arc::clone(&told))?;
+        let Started { running, guard, reasons } = self.start(&told)?;
         let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
         let found = printed.iter().flat_map(|text| complaints(text));
         let mut known = BTreeSet::new();
@@ -113,14 +113,15 @@ impl Command {
     /// # Errors
     /// The command was not started.
     pub fn run_unheard(&self) -> Result<Exit, NotRun> {
-        let Started { mut running, guard, .. } = self.start(Arc::new(|_| {}))?;
+        let silent: Log = Arc::new(|_| {});
+        let Started { mut running, guard, .. } = self.start(&silent)?;
         drop((running.take_stdin(), running.take_stdout(), running.take_stderr()));
         let (exit, _) = wait(&Mutex::new(running), None);
         drop(guard);
         Ok(exit)
     }
 
-    fn start(&self, told: Log) -> Result<Started, NotRun> {
+    fn start(&self, told: &Log) -> Result<Started, NotRun> {
         let workspace = self.workspace.canonicalize();
         let workspace = workspace
             .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
@@ -139,7 +140,7 @@ impl Command {
             told(&gap.what);
         }
         let reasons = Reasons::of(&compiled, &self.policy, &site);
-        let guard = Guard::stand(&compiled, Some(&site.state), Arc::clone(&told));
+        let guard = Guard::stand(&compiled, Some(&site.state), Arc::clone(told));
         let guard = guard.map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
         let variables = {
@@ -162,7 +163,9 @@ impl Command {
                 let missing = source.kind() == io::ErrorKind::NotFound;
                 let why = reasons.as_ref().filter(|_| missing).zip(self.argv.first());
                 let why = why.and_then(|(why, name)| why.told_of_program(Path::new(name)));
-                why.iter().for_each(|why| told(&why.sentence));
+                if let Some(why) = why {
+                    told(&why.sentence);
+                }
                 NotRun::Program { missing, source: error }
             }
             _ => NotRun::Sandbox(error),

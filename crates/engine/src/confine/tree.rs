@@ -412,12 +412,12 @@ impl<'a> Work<'a> {
             names.folders().map(|folder| self.workspace().join(folder)).collect();
         let seen = |path: &Path| is_seen(&self.lower, path);
         history::check((rules.deny_read, &denied), self.site, names, &seen)?;
-        if let Some(patterns) = denied.patterns {
-            if !folders.is_empty() {
-                let workspace = self.workspace().to_owned();
-                self.files.watched =
-                    Some(Watched { workspace, folders, names: Arc::clone(names), patterns });
-            }
+        if let Some(patterns) = denied.patterns
+            && !folders.is_empty()
+        {
+            let workspace = self.workspace().to_owned();
+            self.files.watched =
+                Some(Watched { workspace, folders, names: Arc::clone(names), patterns });
         }
         self.files.denied = denied.there.into_iter().collect();
         Ok(())
