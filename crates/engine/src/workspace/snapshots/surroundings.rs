@@ -27,7 +27,7 @@ impl Surroundings {
             let top = Some(top.to_owned());
             let Git::Own { git, common } = git else { return Self { top, ..Self::default() } };
             let objects = common.join("objects");
-            let borrowable = plain::is_folder(&objects) && !is_sha256(&common);
+            let borrowable = are_plain(&objects) && !is_sha256(&common);
             return Self {
                 top,
                 objects: borrowable.then_some(objects),
@@ -43,7 +43,13 @@ impl Surroundings {
 /// are none, or a link stands in their place.
 pub(crate) fn objects_around(workspace: &Path) -> Option<PathBuf> {
     let (_, common) = Surroundings::find(workspace).git?;
-    Some(common.join("objects")).filter(|objects| plain::is_folder(objects))
+    Some(common.join("objects")).filter(|objects| are_plain(objects))
+}
+
+/// Whether objects lie in a folder, and what names others is no pipe, for which whoever reads it waits.
+fn are_plain(objects: &Path) -> bool {
+    let others = fs::symlink_metadata(objects.join("info/alternates"));
+    plain::is_folder(objects) && others.map_or(true, |others| others.is_file())
 }
 
 /// What `.git` in a folder comes to.
