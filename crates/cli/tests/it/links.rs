@@ -183,6 +183,22 @@ fn another_repository_is_not_lent_to_whoever_names_it() {
     }
 }
 
+#[test]
+fn a_repository_that_may_not_be_read_is_not_lent_as_the_workspaces_own() {
+    let place = two(
+        "echo 'gitdir: kept/.git' > .git",
+        "git show HEAD:secret > got 2>&1; git cat-file --batch-all-objects --batch >> got 2>&1; true",
+    );
+    let flow = place.path().join("workflows/two.sop.yaml");
+    let text = fs::read_to_string(&flow).unwrap();
+    fs::write(&flow, text.replace("steps:", "policy: { deny_read: [kept/] }\nsteps:")).unwrap();
+    place.write("kept/secret", SECRET);
+    repository(&place.path().join("kept"));
+    run(&place, "two");
+    let got = fs::read_to_string(place.path().join("got")).unwrap_or_default();
+    assert!(!got.contains(SECRET), "{got}");
+}
+
 /// As `git clone --shared` would make it.
 #[test]
 fn objects_that_a_program_names_are_not_lent() {

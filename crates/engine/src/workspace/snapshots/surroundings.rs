@@ -93,7 +93,8 @@ fn of_work_tree(git: &Path, to: &Path) -> Option<PathBuf> {
     (leads_back && shares).then(|| common.to_owned())
 }
 
-/// Whether it is the folder of a submodule, whose settings name its work tree, or lies in the work tree itself.
+/// Whether it is the folder of a submodule, whose settings name its work tree. One in the workspace is no
+/// exception: it may be denied there.
 fn is_of_one(top: &Path, to: &Path) -> bool {
     if leads_to(to, "commondir").is_some_and(|common| common != to) {
         return false;
@@ -104,7 +105,7 @@ fn is_of_one(top: &Path, to: &Path) -> bool {
         let tree = files.into_iter().flatten().find_map(|text| core_worktree(&text))?;
         to.join(tree).canonicalize().ok()
     };
-    to.starts_with(top) || named().is_some_and(|tree| tree == top)
+    named().is_some_and(|tree| tree == top)
 }
 
 /// Where a file in a folder of git's own says that something is.
