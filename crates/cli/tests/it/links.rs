@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -68,6 +68,21 @@ fn has_no_secret(folder: &Path) {
             let found = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
             assert!(!found, "`{}` has it", path.display());
         }
+    }
+}
+
+#[track_caller]
+fn ends_by_itself(mut run: Child) -> ExitStatus {
+    let until = Instant::now() + Duration::from_mins(1);
+    loop {
+        if let Some(ended) = run.try_wait().unwrap() {
+            return ended;
+        }
+        if Instant::now() > until {
+            run.kill().unwrap();
+            panic!("it waits for a pipe");
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -165,6 +180,64 @@ fn another_repository_is_not_lent_to_whoever_names_it() {
         let known =
             fs::read_to_string(place.path().join(".botpipe/snapshots.git/objects/info/alternates"));
         assert!(!known.unwrap_or_default().contains(&of_other), "{bend}");
+    }
+}
+
+#[test]
+fn a_repository_that_may_not_be_read_is_not_lent_as_the_workspaces_own() {
+    let place = two(
+        "echo 'gitdir: kept/.git' > .git",
+        "git show HEAD:secret > got 2>&1; git cat-file --batch-all-objects --batch >> got 2>&1; true",
+    );
+    let flow = place.path().join("workflows/two.sop.yaml");
+    let text = fs::read_to_string(&flow).unwrap();
+    fs::write(&flow, text.replace("steps:", "policy: { deny_read: [kept/] }\nsteps:")).unwrap();
+    place.write("kept/secret", SECRET);
+    repository(&place.path().join("kept"));
+    run(&place, "two");
+    let got = fs::read_to_string(place.path().join("got")).unwrap_or_default();
+    assert!(!got.contains(SECRET), "{got}");
+}
+
+/// As `git clone --shared` would make it.
+#[test]
+fn objects_that_a_program_names_are_not_lent() {
+    let other = outside();
+    repository(other.path());
+    let objects = other.path().join(".git/objects");
+    let blob = git(other.path(), &["rev-parse", "HEAD:secret"]);
+    let place = two(
+        &format!("echo {} > .git/objects/info/alternates", objects.display()),
+        &format!(
+            "git cat-file -p {blob} > got 2>&1; git log --format=%s > log",
+            blob = blob.trim()
+        ),
+    );
+    place.write("file", "one\n");
+    repository(place.path());
+    run(&place, "two").ends(0);
+    assert_eq!(fs::read_to_string(place.path().join("log")).unwrap(), "first\n");
+    has_no_secret(place.path());
+}
+
+/// What waits for the other end of a pipe waits for ever.
+#[test]
+fn pipes_among_the_objects_hold_nothing_up() {
+    let id = "d95f3ad14dee633a758d2e331151e950dd13e4ed"; // of "content\n"
+    for bend in [
+        "rm -f .git/objects/info/alternates; mkfifo .git/objects/info/alternates".to_owned(),
+        format!(
+            "mkdir -p .git/objects/{0}; mkfifo .git/objects/{0}/{1}; echo content > new",
+            &id[..2],
+            &id[2..]
+        ),
+    ] {
+        let place = two(&bend, "cat file > seen");
+        place.write("file", "one\n");
+        repository(place.path());
+        let mut command = place.command(&["run", "two", "x", "--task", "t"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        ends_by_itself(command.env_remove("BOTPIPE_ALLOW_WRITE").spawn().unwrap());
     }
 }
 
@@ -352,19 +425,8 @@ steps:
     repository(place.path());
     let mut command = place.command(&["run", "pipe", "x", "--task", "t"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut run = command.env_remove("BOTPIPE_ALLOW_WRITE").spawn().unwrap();
-    let until = Instant::now() + Duration::from_mins(1);
-    let ended = loop {
-        if let Some(ended) = run.try_wait().unwrap() {
-            break ended;
-        }
-        if Instant::now() > until {
-            run.kill().unwrap();
-            panic!("it waits for a pipe");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert!(ended.success());
+    let run = command.env_remove("BOTPIPE_ALLOW_WRITE").spawn().unwrap();
+    assert!(ends_by_itself(run).success());
     assert!(place.path().join("src/made").exists());
 }
 

@@ -195,7 +195,7 @@ fn read_lines(driver: &mut Driver<'_>, names: &[ArtifactName]) -> Result<Vec<Rea
         lines.push(ReadLine {
             name: name.to_string(),
             format: format_of(driver, name),
-            exists: place.absolute.is_file(),
+            exists: place.absolute.symlink_metadata().is_ok_and(|it| it.is_file()),
             path: place.relative,
         });
     }

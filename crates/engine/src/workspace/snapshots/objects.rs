@@ -13,6 +13,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use git2::{ObjectType, Odb, OdbLookupFlags, Oid};
 
 use crate::workspace::Error;
+use crate::workspace::files::{self, NoFile};
 
 /// An object that is not there or not whole.
 #[derive(Debug)]
@@ -66,10 +67,13 @@ impl<'r> Objects<'r> {
     pub(super) fn read(&self, id: Oid, kind: ObjectType) -> Result<Vec<u8>, Broken> {
         for place in self.places {
             let path = loose(place, id);
-            match File::open(&path) {
-                Ok(file) => return inflate(file, id, kind),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Broken(format!("`{}`: {error}", path.display()))),
+            // Those of the user's repository are written by programs too.
+            match files::open(&path) {
+                Ok(opened) => return inflate(opened.file, id, kind),
+                Err(NoFile::Missing) => {}
+                Err(no) => {
+                    return Err(Broken(format!("`{}`: {}", path.display(), io::Error::from(no))));
+                }
             }
         }
         match self.odb.read(id) {

@@ -225,10 +225,13 @@ fn create(folder: &Path) -> Result<(), Error> {
     files::replace(&ready, b"1\n", 0o644).map_err(Error::io("write", ready))
 }
 
-/// Names the user's objects as alternates, where there are any.
+/// Names the user's objects as alternates, where there are any; those that are lent no more are not read.
 fn borrow(folder: &Path, objects: Option<&Path>) -> Result<(), Error> {
-    let Some(objects) = objects else { return Ok(()) };
     let alternates = folder.join("objects/info/alternates");
+    let Some(objects) = objects else {
+        let _absent = fs::remove_file(alternates);
+        return Ok(());
+    };
     let line = [objects.as_os_str().as_bytes(), b"\n"].concat();
     if line[..line.len() - 1].contains(&b'\n') || fs::read(&alternates).is_ok_and(|is| is == line) {
         return Ok(());

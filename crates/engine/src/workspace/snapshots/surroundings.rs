@@ -27,7 +27,7 @@ impl Surroundings {
             let top = Some(top.to_owned());
             let Git::Own { git, common } = git else { return Self { top, ..Self::default() } };
             let objects = common.join("objects");
-            let borrowable = plain::is_folder(&objects) && !is_sha256(&common);
+            let borrowable = are_plain(&objects) && !is_sha256(&common);
             return Self {
                 top,
                 objects: borrowable.then_some(objects),
@@ -43,7 +43,13 @@ impl Surroundings {
 /// are none, or a link stands in their place.
 pub(crate) fn objects_around(workspace: &Path) -> Option<PathBuf> {
     let (_, common) = Surroundings::find(workspace).git?;
-    Some(common.join("objects")).filter(|objects| plain::is_folder(objects))
+    Some(common.join("objects")).filter(|objects| are_plain(objects))
+}
+
+/// Whether objects lie in a folder, and what names others is no pipe, for which whoever reads it waits.
+fn are_plain(objects: &Path) -> bool {
+    let others = fs::symlink_metadata(objects.join("info/alternates"));
+    plain::is_folder(objects) && others.map_or(true, |others| others.is_file())
 }
 
 /// What `.git` in a folder comes to.
@@ -87,7 +93,8 @@ fn of_work_tree(git: &Path, to: &Path) -> Option<PathBuf> {
     (leads_back && shares).then(|| common.to_owned())
 }
 
-/// Whether it is the folder of a submodule, whose settings name its work tree, or lies in the work tree itself.
+/// Whether it is the folder of a submodule, whose settings name its work tree. One in the workspace is no
+/// exception: it may be denied there.
 fn is_of_one(top: &Path, to: &Path) -> bool {
     if leads_to(to, "commondir").is_some_and(|common| common != to) {
         return false;
@@ -98,7 +105,7 @@ fn is_of_one(top: &Path, to: &Path) -> bool {
         let tree = files.into_iter().flatten().find_map(|text| core_worktree(&text))?;
         to.join(tree).canonicalize().ok()
     };
-    to.starts_with(top) || named().is_some_and(|tree| tree == top)
+    named().is_some_and(|tree| tree == top)
 }
 
 /// Where a file in a folder of git's own says that something is.
