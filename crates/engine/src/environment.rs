@@ -192,23 +192,74 @@ fn is_of_tools(name: &str) -> bool {
 
 /// Has git sign nothing: whose private home is not seen has no key there.
 ///
+/// Not by `GIT_CONFIG_KEY_0` and its like: Codex may keep variables with `KEY` in their names from its commands, and git
+/// fails where one of a pair is missing.
+///
 /// # Source
-/// git-config(1) of git 2.47: `GIT_CONFIG_COUNT`, and the pairs that are numbered below it; those that are there
-/// already stay.
+/// `config.c` of git 2.47, `git_config_from_parameters`: what `git -c` hands on to the programs that git starts, each
+/// setting in quotes, with spaces between them; the last of a name holds, over those of files.
 pub(crate) fn sign_nothing(env: &mut Vec<(OsString, OsString)>) {
-    const COUNT: &str = "GIT_CONFIG_COUNT";
-    let there = env.iter().position(|(name, _)| name == COUNT);
-    let count = there.map(|at| env.swap_remove(at).1);
-    let first: usize = count.and_then(|it| it.to_str()?.parse().ok()).unwrap_or(0);
-    let numbered = |name: &OsString, n: usize| {
-        *name == *format!("GIT_CONFIG_KEY_{n}") || *name == *format!("GIT_CONFIG_VALUE_{n}")
-    };
-    for (key, n) in ["commit.gpgSign", "tag.gpgSign", "tag.forceSignAnnotated"].iter().zip(first..)
-    {
-        env.retain(|(name, _)| !numbered(name, n));
-        env.push((format!("GIT_CONFIG_KEY_{n}").into(), key.into()));
-        env.push((format!("GIT_CONFIG_VALUE_{n}").into(), "false".into()));
+    let name = OsStr::new("GIT_CONFIG_PARAMETERS");
+    let unsigned = "'commit.gpgsign=false' 'tag.gpgsign=false' 'tag.forcesignannotated=false'";
+    match env.iter_mut().find(|(known, _)| known == name) {
+        Some((_, said)) if !said.is_empty() => {
+            said.push(" ");
+            said.push(unsigned);
+        }
+        Some((_, said)) => said.push(unsigned),
+        None => env.push((name.to_owned(), unsigned.into())),
     }
-    env.push((COUNT.into(), (first + 3).to_string().into()));
     env.sort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(source: &[(&str, &str)], rules: &Environment) -> Vec<String> {
+        let source = source.iter().map(|(name, value)| (name.into(), value.into()));
+        let all = confined(source, &[], rules, &[]);
+        all.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn those_of_tool_chains_pass_where_a_policy_does_not_name_others() {
+        let source = [("CARGO_HOME", "/c"), ("GOPATH", "/g"), ("NPM_TOKEN", "x"), ("PATH", "/bin")];
+        let all = ["CARGO_HOME", "GOPATH", "LOGNAME", "PATH", "TMPDIR", "USER"];
+        assert_eq!(of(&source, &Environment::default()), all);
+        let allow =
+            Environment { allow: Some(vec!["GOPATH".to_owned()]), ..Environment::default() };
+        assert_eq!(of(&source, &allow), ["GOPATH", "LOGNAME", "PATH", "TMPDIR", "USER"]);
+        let deny = ["CARGO_*".to_owned(), "USER".to_owned()].to_vec();
+        let deny = Environment { deny, ..Environment::default() };
+        assert_eq!(of(&source, &deny), ["GOPATH", "LOGNAME", "PATH", "TMPDIR"]);
+    }
+
+    /// A name that says that it holds a secret, or an address that may hold one, is in no list.
+    #[test]
+    fn nothing_that_may_be_a_secret_or_runs_code_passes() {
+        let parts =
+            ["TOKEN", "SECRET", "PASS", "KEY", "AUTH", "URL", "PROXY", "PRELOAD", "NODE_OPTIONS"];
+        let also = ["NODE_PATH", "PYTHONPATH", "PYTHONSTARTUP", "RUBYOPT", "PERL5OPT", "BASH_ENV"];
+        for name in TOOLS {
+            let upper = name.to_uppercase();
+            assert!(!parts.iter().any(|part| upper.contains(part)), "{name}");
+            assert!(!also.contains(name) && !name.starts_with("LD_"), "{name}");
+        }
+    }
+
+    #[test]
+    fn git_signs_nothing_whatever_it_is_told_beside_it() {
+        for before in [None, Some(""), Some("'user.name=A B'")] {
+            let name = OsString::from("GIT_CONFIG_PARAMETERS");
+            let mut env: Vec<(OsString, OsString)> = Vec::new();
+            env.extend(before.map(|value| (name.clone(), value.into())));
+            sign_nothing(&mut env);
+            let [(known, value)] = env.as_slice() else { panic!("{env:?}") };
+            let value = value.to_string_lossy();
+            assert_eq!(*known, name);
+            assert!(value.starts_with(before.unwrap_or_default()), "{value}");
+            assert!(value.ends_with("'tag.forcesignannotated=false'"), "{value}");
+        }
+    }
 }
