@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use botpipe_sandbox::{Layer, Scratch};
+use botpipe_sandbox::Layer;
 
 use super::paths::{absolute, is_theirs};
 use super::{Site, person, toolchains, within};
@@ -135,16 +135,11 @@ pub(super) fn lay(site: &Site, allow_write: &[String], empty: &[PathBuf], laid: 
 /// What is laid over an empty home; programs write what is `written`.
 fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
     let mut layers = Vec::new();
+    let mounts = toolchains::mounts();
     for Tools { folder, without } in TOOLS {
         let at = home.join(folder);
         if at.is_dir() && is_straight(&at) {
-            let hidden = without.iter().map(PathBuf::from).collect();
-            layers.push(Layer::Scratch(Scratch {
-                at,
-                hidden,
-                writable: true,
-                ..Scratch::default()
-            }));
+            layers.extend(toolchains::seen(&at, without, &mounts));
         }
     }
     let settings = SETTINGS.iter().map(|name| home.join(name));

@@ -113,20 +113,34 @@ pub(super) fn layers(tools: &[Tool], kept: &Kept<'_>) -> Vec<Layer> {
             !without.is_empty() || within(at, kept.empty) || access(at, Access::WRITE_OK).is_ok()
         });
     let shown: Vec<&Tool> = shown.collect();
-    let below = if shown.is_empty() { Vec::new() } else { mounts() };
-    let mut layers = Vec::new();
-    for Tool { at, without } in shown {
-        layers.push(scratch(at, without));
-        // A volume in it is a file system of its own, which a view of the folder leaves out.
-        let inner = below.iter().filter(|it| *it != at && it.starts_with(at) && it.is_dir());
-        layers.extend(inner.map(|it| scratch(it, &[])));
-    }
-    layers
+    let mounts = if shown.is_empty() { Vec::new() } else { mounts() };
+    shown.into_iter().flat_map(|tool| seen(&tool.at, tool.without, &mounts)).collect()
 }
 
-fn scratch(at: &Path, without: &[&str]) -> Layer {
-    let hidden = without.iter().map(PathBuf::from).collect();
-    Layer::Scratch(Scratch { at: at.to_owned(), hidden, writable: true, ..Scratch::default() })
+/// How a folder of tools is shown: what is written to it is gone with the program. Where file systems are mounted in it,
+/// as volumes of containers are, only those can be written so, and the rest is read.
+///
+/// # Source
+/// Linux, `clone_private_mount` and `has_locked_children`: in a user namespace no overlay lies over a folder that
+/// something of the host's is mounted in.
+pub(super) fn seen(at: &Path, without: &[&str], mounts: &[PathBuf]) -> Vec<Layer> {
+    let below = |outer: &Path| {
+        let inner = mounts.iter().filter(|it| *it != outer && it.starts_with(outer));
+        inner.cloned().collect::<Vec<PathBuf>>()
+    };
+    let scratch = |at: &Path, without: &[&str]| {
+        let hidden = without.iter().map(PathBuf::from).collect();
+        Layer::Scratch(Scratch { at: at.to_owned(), hidden, writable: true, ..Scratch::default() })
+    };
+    let inner = below(at);
+    if inner.is_empty() {
+        return vec![scratch(at, without)];
+    }
+    let hidden = without.iter().map(|name| at.join(name));
+    let hidden = hidden.filter(|path| path.symlink_metadata().is_ok_and(|it| !it.is_symlink()));
+    let volumes = inner.iter().filter(|it| it.is_dir() && below(it).is_empty());
+    let shown = [Layer::Shown(at.to_owned())].into_iter().chain(hidden.map(Layer::Masked));
+    shown.chain(volumes.map(|it| scratch(it, &[]))).collect()
 }
 
 impl Kept<'_> {
@@ -160,7 +174,7 @@ impl Kept<'_> {
 ///
 /// # Source
 /// proc(5), `/proc/pid/mountinfo`: the fifth field, with `\ooo` for a space and its like.
-fn mounts() -> Vec<PathBuf> {
+pub(super) fn mounts() -> Vec<PathBuf> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(4));
     let plain = points.filter(|point| !point.contains('\\'));
@@ -218,6 +232,24 @@ mod tests {
         for path in ["/", "/etc", "/usr", "/etc/ssh", "/proc/self", "relative"] {
             assert!(!shown(Path::new(path)), "{path} is shown");
         }
+    }
+
+    #[test]
+    fn a_volume_in_a_folder_is_scratch_and_the_rest_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let cargo = at(folder.path(), "cargo");
+        let registry = at(folder.path(), "cargo/registry");
+        std::fs::write(cargo.join("credentials"), "").unwrap();
+        let layers =
+            seen(&cargo, &["credentials", "credentials.toml"], std::slice::from_ref(&registry));
+        let scratch = Scratch { at: registry, writable: true, ..Scratch::default() };
+        let masked = Layer::Masked(cargo.join("credentials"));
+        assert_eq!(layers, [Layer::Shown(cargo.clone()), masked, Layer::Scratch(scratch)]);
+        let whole = seen(&cargo, &["credentials"], std::slice::from_ref(&cargo));
+        assert!(
+            matches!(whole.as_slice(), [Layer::Scratch(it)] if it.hidden.len() == 1),
+            "{whole:?}"
+        );
     }
 
     #[test]
