@@ -21,17 +21,14 @@ pub(in crate::confine) struct Known {
     #[serde(with = "by_path")]
     pub(super) folders: BTreeMap<PathBuf, bool>,
     /// Every `.git` that is no folder.
-    #[serde(with = "by_path")]
-    pub(super) links: BTreeMap<PathBuf, ()>,
+    pub(super) links: BTreeSet<OsString>,
     /// What stands half done in them.
     #[serde(with = "by_path")]
     pub(super) programs: Programs,
     /// What is looked through beside the workspace.
-    #[serde(with = "by_path")]
-    pub(super) beside: BTreeMap<PathBuf, ()>,
+    pub(super) beside: BTreeSet<OsString>,
     /// Folders of hooks that the person's own settings name in each work tree.
-    #[serde(with = "by_path")]
-    pub(super) hooks: BTreeMap<PathBuf, ()>,
+    pub(super) hooks: BTreeSet<OsString>,
     pub(super) home: Option<OsString>,
     /// Nothing of the workspace is written.
     pub(super) only_beside: bool,
@@ -73,7 +70,7 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
     let mut found: BTreeMap<PathBuf, Kind> = BTreeMap::new();
     let objects = workspace.join(".git/objects");
     let inside = [workspace, objects.as_path()].into_iter().filter(|_| !known.only_beside);
-    for area in inside.chain(known.beside.keys().map(PathBuf::as_path)) {
+    for area in inside.chain(known.beside.iter().map(Path::new)) {
         let without = if area == workspace { scan::not_entered() } else { Vec::new() };
         let (names, unread) = scan::as_far_as_read(area, &without);
         let none = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
@@ -200,7 +197,7 @@ impl Look<'_> {
 
     /// A `.git` that leads to a folder of git's own.
     fn link(&mut self, path: &Path) {
-        let is_new = !self.known.links.contains_key(path);
+        let is_new = !self.known.links.contains(path.as_os_str());
         let why = match made::leads_to(path) {
             Err(why) => Some(why),
             Ok(None) => None,
@@ -224,7 +221,7 @@ impl Look<'_> {
 
     /// Hooks in a new work tree that settings of the person's make git run there.
     fn hooks_of(&self, tree: &Path, of: Option<&Path>) -> Option<String> {
-        let hooks = self.known.hooks.keys().cloned().collect();
+        let hooks = self.known.hooks.iter().map(PathBuf::from).collect();
         let mut named = Named { hooks, ..Named::default() };
         if let Some(folder) = of {
             let common = made::common_of(folder).ok().flatten();
@@ -234,7 +231,9 @@ impl Look<'_> {
                 folder.join("config.worktree"),
             ];
             // What cannot be read has git end with an error.
-            settings.iter().for_each(|file| drop(named.add(file, home)));
+            for file in settings {
+                drop(named.add(&file, home));
+            }
         }
         made::shared_hooks(tree, &named)
     }

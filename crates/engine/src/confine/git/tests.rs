@@ -170,6 +170,19 @@ fn what_is_known_is_looked_at_where_something_was_missing() {
     assert!(!place.at("ran").exists());
 }
 
+/// A `.git` may lead to a folder that is made a repository later.
+#[test]
+fn what_something_leads_to_is_known_only_when_it_is_a_repository() {
+    let place = Place::new();
+    let told = place.told("mkdir s e && echo 'gitdir: ../e' > s/.git");
+    assert_eq!(told, Vec::<String>::new());
+    let told =
+        place.told(&format!("mkdir e/objects e/refs && cp .git/HEAD e && {EVIL} > e/config"));
+    assert_eq!(told.len(), 2, "{told:?}");
+    place.sh("cd s && git status");
+    assert!(!place.at("ran").exists());
+}
+
 #[test]
 fn what_was_put_aside_is_no_repository_by_any_name() {
     let place = Place::new();
