@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::known::Found;
 use super::named::{self, Named, Trees, Unread};
-use super::{Kept, OWN, common_of, leads_to, look, states};
+use super::{Kept, OWN, common_of, leads_to, states};
 use crate::confine::paths::{as_far_as_there, lexical};
 use crate::confine::placeholders::is_there;
 use crate::confine::{Placeholder, Refusal, Site, scan, within};
@@ -18,7 +19,7 @@ impl Kept {
     }
 
     /// Notes what there is, and which work trees settings hold in.
-    pub(super) fn note(&mut self, site: &Site, found: look::Found, roots: &[PathBuf]) -> Trees {
+    pub(super) fn note(&mut self, site: &Site, found: Found, roots: &[PathBuf]) -> Trees {
         let mut trees = Trees::new();
         let mut folders = found.folders;
         for link in &found.links {
@@ -39,7 +40,7 @@ impl Kept {
         }
         for area in self.known.beside.iter().map(Path::new) {
             let (names, _) = scan::as_far_as_read(area, &[]);
-            folders.extend(look::Found::in_names(area, &names).folders);
+            folders.extend(Found::in_names(area, &names).folders);
         }
         for folder in &folders {
             let tree = folder.parent().filter(|_| folder.ends_with(".git")).unwrap_or(folder);

@@ -2,14 +2,13 @@
 //! what history still tells is no secret.
 
 mod kept;
+mod known;
 mod look;
 mod made;
 mod named;
 mod plain;
 mod settings;
 mod states;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +17,8 @@ use std::sync::{Mutex, PoisonError};
 
 use globset::GlobSet;
 
-pub(super) use self::look::{Known, look};
+pub(super) use self::known::Known;
+pub(super) use self::look::look;
 use self::settings::Links;
 use super::paths::lexical;
 use super::placeholders::{is_as_made, is_there};
@@ -50,7 +50,7 @@ const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attribu
 /// Finds every folder of git's own that a program in the workspace could write.
 pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept, Refusal> {
     let mut kept = of_all(&site.workspace, names, roots);
-    let found = look::Found::in_names(&site.workspace, names);
+    let found = known::Found::in_names(&site.workspace, names);
     for folder in &found.folders {
         if kept.knows(folder) {
             continue;
