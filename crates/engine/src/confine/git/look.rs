@@ -2,7 +2,10 @@
 //! may have git run nothing when a person uses it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::known::{Found, Known};
@@ -21,10 +24,13 @@ const NAMED: usize = 5;
 pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) -> Vec<String> {
     let mut look = Look { workspace, known, aside, told: Vec::new(), unread: 0 };
     let mut found: BTreeMap<PathBuf, Kind> = BTreeMap::new();
-    let objects = workspace.join(".git/objects");
-    let inside = [workspace, objects.as_path()].into_iter().filter(|_| !known.only_beside);
-    for area in inside.chain(known.beside.iter().map(Path::new)) {
-        let without = if area == workspace { scan::not_entered() } else { Vec::new() };
+    let mut areas: Vec<PathBuf> = known.beside.iter().map(PathBuf::from).collect();
+    if !known.only_beside {
+        areas.push(workspace.to_owned());
+        areas.extend(among_objects(&workspace.join(".git/objects")));
+    }
+    for area in &areas {
+        let without = if *area == workspace { scan::not_entered() } else { Vec::new() };
         let (names, unread) = scan::as_far_as_read(area, &without);
         let none = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
         let there = |error: &io::Error| !none.contains(&error.kind());
@@ -44,6 +50,22 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
         look.states(folder);
     }
     look.told
+}
+
+/// What is to be looked through among git's objects. They are many, and their folders have no others in them:
+/// such a folder has two links (where the file system does not count them, one). It is none of git's own without
+/// a `HEAD`.
+fn among_objects(objects: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(objects) else { return vec![objects.to_owned()] };
+    let entries: Vec<fs::DirEntry> = entries.flatten().collect();
+    if entries.iter().any(|entry| matches!(entry.file_name().as_bytes(), b"HEAD" | b".git")) {
+        return vec![objects.to_owned()];
+    }
+    let folders = entries.into_iter().filter(|entry| {
+        entry.metadata().is_ok_and(|there| there.is_dir() && there.nlink() != 2)
+            || entry.path().join("HEAD").symlink_metadata().is_ok()
+    });
+    folders.map(|entry| entry.path()).collect()
 }
 
 struct Look<'a> {
@@ -279,7 +301,7 @@ mod tests {
 
     /// What a program does, and what of git's a person then uses. Each runs something of the program's where
     /// nothing is put aside.
-    const EVILS: [(&str, &str); 9] = [
+    const EVILS: [(&str, &str); 10] = [
         ("git init -q s && EVIL >> s/.git/config", "cd s && git status"),
         ("git init -q s && { printf '# \\377\\n'; EVIL; } >> s/.git/config", "cd s && git status"),
         (
@@ -298,6 +320,11 @@ mod tests {
         (
             "git init -q ../artifacts/s && EVIL >> ../artifacts/s/.git/config",
             "cd ../artifacts/s && git status",
+        ),
+        (
+            "git init -q --bare .git/objects/ab/s && cd .git/objects/ab/s && \
+             { EVIL; printf '\\tbare = false\\n\\tworktree = .\\n'; } >> config",
+            "cd .git/objects/ab/s && git status",
         ),
         (
             "git init -q \"$(printf 'o\\377')\" && cd o* && EVIL >> .git/config",
