@@ -1,12 +1,11 @@
 //! What is kept because git's settings name it, and what is noted of git before a program starts.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use super::known::Found;
 use super::named::{self, Named, Trees, Unread};
-use super::{Kept, OWN, common_of, leads_to, look, states};
+use super::{Kept, OWN, common_of, leads_to, states};
 use crate::confine::paths::{as_far_as_there, lexical};
 use crate::confine::placeholders::is_there;
 use crate::confine::{Placeholder, Refusal, Site, scan, within};
@@ -20,7 +19,7 @@ impl Kept {
     }
 
     /// Notes what there is, and which work trees settings hold in.
-    pub(super) fn note(&mut self, site: &Site, found: look::Found, roots: &[PathBuf]) -> Trees {
+    pub(super) fn note(&mut self, site: &Site, found: Found, roots: &[PathBuf]) -> Trees {
         let mut trees = Trees::new();
         let mut folders = found.folders;
         for link in &found.links {
@@ -28,30 +27,33 @@ impl Kept {
             let common = common_of(&folder).unwrap_or_else(|| folder.clone());
             let outside = !common.starts_with(&site.workspace);
             if outside && (within(&common, roots) || self.outside.contains(&common)) {
-                let areas = ["modules", "worktrees"].map(|name| (common.join(name), ()));
+                let areas = ["modules", "worktrees"].map(|name| common.join(name).into_os_string());
                 self.known.beside.extend(areas);
             }
             for folder in [&folder, &common] {
                 let tree = link.parent().map(Path::to_owned);
                 trees.entry(folder.clone()).or_default().extend(tree);
             }
-            folders.extend([folder, common]);
+            // In the workspace those are known by what is in them; what is none yet may come to be one.
+            let others = [folder, common].into_iter().filter(|it| !it.starts_with(&site.workspace));
+            folders.extend(others.filter(|it| is_of_git(it)));
         }
-        for area in self.known.beside.keys() {
+        for area in self.known.beside.iter().map(Path::new) {
             let (names, _) = scan::as_far_as_read(area, &[]);
-            folders.extend(look::Found::in_names(area, &names).folders);
+            folders.extend(Found::in_names(area, &names).folders);
         }
         for folder in &folders {
             let tree = folder.parent().filter(|_| folder.ends_with(".git")).unwrap_or(folder);
             trees.entry(folder.clone()).or_default().insert(tree.to_owned());
             self.known.programs.extend(states::of(folder, folder));
         }
-        let settled = |folder: &PathBuf| {
-            is_there(&folder.join("config")) || !is_there(&folder.join("objects"))
+        let is_of_tree = |folder: &Path| {
+            is_there(&folder.join("commondir")) && !is_there(&folder.join("objects"))
         };
+        let settled = |folder: &Path| is_there(&folder.join("config")) || is_of_tree(folder);
         self.known.folders = folders.into_iter().map(|it| (it.clone(), settled(&it))).collect();
-        self.known.links = found.links.into_iter().map(|link| (link, ())).collect();
-        self.known.beside.extend(site.places.iter().map(|place| (place.clone(), ())));
+        self.known.links = found.links.into_iter().map(PathBuf::into_os_string).collect();
+        self.known.beside.extend(site.places.iter().map(|place| place.clone().into_os_string()));
         self.known.only_beside = roots.is_empty();
         self.known.home = site.home.as_ref().map(|home| home.clone().into_os_string());
         trees
@@ -67,15 +69,14 @@ impl Kept {
         let home = site.home.as_deref();
         let mut of_person = Named::default();
         for file in named::of_person(home) {
-            // Git goes on without it as well.
-            if !fs::File::open(&file).is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied) {
-                of_person.add(&file, home).map_err(|unread| refusal(&unread))?;
-            }
+            of_person.add(&file, home).map_err(|unread| refusal(&unread))?;
+            // A home may be the workspace, or in it.
+            self.keep_path(&file, roots);
         }
         let all: BTreeSet<PathBuf> = trees.values().flatten().cloned().collect();
         self.keep_all_of(&of_person, &all, roots);
         let relative = of_person.hooks.into_iter().filter(|path| path.is_relative());
-        self.known.hooks = relative.map(|path| (path, ())).collect();
+        self.known.hooks = relative.map(PathBuf::into_os_string).collect();
         let around = around(&site.workspace).into_iter().flat_map(|(tree, folder)| {
             ["config", "config.worktree"].map(|name| (folder.join(name), tree.clone()))
         });
@@ -135,6 +136,12 @@ impl Kept {
             }
         }
     }
+}
+
+/// Whether git takes a folder for one of its own.
+fn is_of_git(folder: &Path) -> bool {
+    let has = |name: &str| is_there(&folder.join(name));
+    has("HEAD") && ((has("objects") && has("refs")) || has("commondir"))
 }
 
 /// The repository that the workspace is a folder of: its work tree, and the folders of its settings.

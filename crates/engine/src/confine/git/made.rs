@@ -35,9 +35,8 @@ pub(super) fn strange_settings(file: &Path, folder: &Path, workspace: &Path) -> 
         Ok(Some(bytes)) => bytes,
         Err(error) => return Some(format!("its `{name}` cannot be read: {error}")),
     };
-    let read = match settings::parse(&bytes) {
-        Ok(read @ Settings { plain: true, .. }) => read,
-        _ => return Some(format!("its `{name}` is not written as git writes it")),
+    let Ok(read @ Settings { plain: true, .. }) = settings::parse(&bytes) else {
+        return Some(format!("its `{name}` is not written as git writes it"));
     };
     let tree = |tree: &[u8]| {
         let tree = Path::new(std::ffi::OsStr::from_bytes(tree));

@@ -1,20 +1,20 @@
 //! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents.
 
 mod kept;
+mod known;
 mod look;
 mod made;
 mod named;
 mod plain;
 mod settings;
 mod states;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(super) use self::look::{Known, look};
+pub(super) use self::known::Known;
+pub(super) use self::look::look;
 use self::settings::Links;
 use super::elsewhere::{self, common_of, leads_to};
 use super::placeholders::{is_as_made, is_there};
@@ -45,7 +45,7 @@ const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attribu
 /// Finds every folder of git's own that a program in the workspace could write.
 pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept, Refusal> {
     let mut kept = of_all(&site.workspace, names, roots);
-    let found = look::Found::in_names(&site.workspace, names);
+    let found = known::Found::in_names(&site.workspace, names);
     for folder in &found.folders {
         if kept.knows(folder) {
             continue;

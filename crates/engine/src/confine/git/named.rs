@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -41,10 +42,12 @@ impl Named {
 
     fn add_all(&mut self, file: &Path, home: Option<&Path>, depth: usize) -> Result<(), Unread> {
         let unread = |why: String| Unread { path: file.to_owned(), why, ends_git: false };
-        let Some(bytes) = settings::bytes_of(file, Links::Followed)
-            .map_err(|error| unread(format!("it cannot be read: {error}")))?
-        else {
-            return Ok(());
+        let bytes = match settings::bytes_of(file, Links::Followed) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(()),
+            // Git goes on without it, or ends with an error.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            Err(error) => return Err(unread(format!("it cannot be read: {error}"))),
         };
         let read = settings::parse(&bytes);
         let read = read.map_err(|wrong| Unread {

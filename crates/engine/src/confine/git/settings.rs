@@ -96,8 +96,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Settings, Wrong> {
         }
     }
     let unseen = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
-    settings.plain =
-        !reader.goes_on && text.len() == bytes.len() && !text.iter().any(|byte| unseen(byte));
+    settings.plain = !reader.goes_on && text.len() == bytes.len() && !text.iter().any(unseen);
     Ok(settings)
 }
 

@@ -1,0 +1,102 @@
+//! What there is of git in a workspace, and what there was before a program started.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::states::Programs;
+use crate::confine::scan::{Kind, Names};
+
+/// What there was of git before a program started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::confine) struct Known {
+    /// Folders of git's own, whose settings and hooks are kept; and whether they had settings.
+    #[serde(with = "by_path")]
+    pub(super) folders: BTreeMap<PathBuf, bool>,
+    /// Every `.git` that is no folder.
+    pub(super) links: BTreeSet<OsString>,
+    /// What stands half done in them.
+    #[serde(with = "by_path")]
+    pub(super) programs: Programs,
+    /// What is looked through beside the workspace.
+    pub(super) beside: BTreeSet<OsString>,
+    /// Folders of hooks that the person's own settings name in each work tree.
+    pub(super) hooks: BTreeSet<OsString>,
+    pub(super) home: Option<OsString>,
+    /// Nothing of the workspace is written.
+    pub(super) only_beside: bool,
+}
+
+impl Known {
+    /// Without what lies elsewhere.
+    pub(in crate::confine) fn in_folder(mut self, folder: &Path) -> Self {
+        self.folders.retain(|path, _| path.starts_with(folder));
+        self.beside.retain(|path| Path::new(path).starts_with(folder));
+        self
+    }
+}
+
+/// Paths are any bytes, which keys of JSON are not.
+mod by_path {
+    use std::collections::BTreeMap;
+    use std::ffi::{OsStr, OsString};
+    use std::path::PathBuf;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<V: Serialize, S: Serializer>(
+        map: &BTreeMap<PathBuf, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let pairs = map.iter().map(|(path, value)| (path.as_os_str(), value));
+        pairs.collect::<Vec<(&OsStr, &V)>>().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<PathBuf, V>, D::Error> {
+        let pairs = Vec::<(OsString, V)>::deserialize(from)?;
+        Ok(pairs.into_iter().map(|(path, value)| (path.into(), value)).collect())
+    }
+}
+
+/// What there is of git among the names in a folder.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Folders that git takes for its own, whatever they are called: nobody needs a `.git` to use one.
+    pub(super) folders: BTreeSet<PathBuf>,
+    /// Every `.git` that is no folder.
+    pub(super) links: BTreeSet<PathBuf>,
+}
+
+impl Found {
+    /// # Source
+    /// `is_git_directory` of git 2.47.
+    pub(super) fn in_names(base: &Path, names: &Names) -> Self {
+        let mut found = Self::default();
+        for (folder, entries) in names.all() {
+            let (mut head, mut objects, mut refs, mut common) = (false, false, false, false);
+            for entry in entries {
+                match entry.name.as_encoded_bytes() {
+                    b"HEAD" => head = entry.kind != Kind::Folder,
+                    b"objects" => objects = true,
+                    b"refs" => refs = true,
+                    b"commondir" => common = entry.kind != Kind::Folder,
+                    b".git" if entry.kind != Kind::Folder => {
+                        found.links.insert(base.join(folder).join(".git"));
+                    }
+                    _ => {}
+                }
+            }
+            if head && ((objects && refs) || common) {
+                // Joined with nothing, a path would end in a slash.
+                let path =
+                    if folder.as_os_str().is_empty() { base.into() } else { base.join(folder) };
+                found.folders.insert(path);
+            }
+        }
+        found
+    }
+}
