@@ -5,7 +5,7 @@ use std::io;
 use std::thread;
 
 use botpipe_engine::process::StopSwitch;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
@@ -31,6 +31,30 @@ pub(crate) fn forward(stop: &StopSwitch) -> io::Result<()> {
                 low_level::exit(exit::by_signal(SIGINT).into());
             }
             stop.request(signal);
+        }
+    })?;
+    Ok(())
+}
+
+/// The same for a command that runs in our place, which hears of each signal as itself: it stands still and goes on
+/// with us.
+///
+/// # Errors
+/// As [`forward`].
+pub(crate) fn forward_as_they_are(stop: &StopSwitch) -> io::Result<()> {
+    forward(stop)?;
+    if is_ignored(SIGTSTP) {
+        return Ok(());
+    }
+    let mut signals = Signals::new([SIGTSTP, SIGCONT])?;
+    let stop = stop.clone();
+    thread::Builder::new().name("standing still".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            stop.pass_on(signal);
+            if signal == SIGTSTP {
+                // Stopping is all that it does: nothing can fail.
+                drop(low_level::emulate_default_handler(SIGTSTP));
+            }
         }
     })?;
     Ok(())

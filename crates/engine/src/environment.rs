@@ -2,12 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::confine::person;
 use crate::policy::Environment;
 
 /// The variables a started process gets.
 ///
-/// From `source` pass [`ALLOWED`], all `LC_*`, and the names in `pass`; then come the `extra` pairs,
-/// which win over a passed one of the same name. Sorted by name, each name once.
+/// From `source` pass [`ALLOWED`], all `LC_*`, [`TOOLS`], and the names in `pass`; then come the `extra`
+/// pairs, which win over a passed one of the same name. Sorted by name, each name once.
 pub fn build(
     source: impl IntoIterator<Item = (OsString, OsString)>,
     pass: &[String],
@@ -28,11 +29,23 @@ pub(crate) fn confined(
     extra: &[(String, String)],
 ) -> Vec<(OsString, OsString)> {
     let also: Vec<String> = pass.iter().filter(|name| passes(rules, name)).cloned().collect();
-    let passed = source.into_iter().filter(|(name, _)| !denies(rules, &name.to_string_lossy()));
+    let passed = source.into_iter().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        // Where a policy says which pass, those of tool chains are among them or not.
+        if is_of_tools(&name) { passes(rules, &name) } else { !denies(rules, &name) }
+    });
     let set = rules.set.iter().map(|(name, value)| (name.clone(), value.clone()));
     let own = [("TMPDIR".to_owned(), "/tmp".to_owned())];
     let extra: Vec<_> = own.into_iter().chain(extra.iter().cloned()).chain(set).collect();
-    build(passed, &also, &extra)
+    let mut env = build(passed, &also, &extra);
+    // Containers have neither, and programs take them for the name of whoever runs them.
+    for name in ["USER", "LOGNAME"].map(OsString::from) {
+        if !denies(rules, &name.to_string_lossy()) && !env.iter().any(|(known, _)| *known == name) {
+            env.push((name, person::name().into()));
+        }
+    }
+    env.sort();
+    env
 }
 
 /// Whether a variable that is asked for passes by the rules of a policy.
@@ -57,10 +70,206 @@ fn matches(pattern: &str, name: &str) -> bool {
 fn is_allowed(name: &OsStr, pass: &[String]) -> bool {
     // A name that is not text is in no list.
     name.to_str().is_some_and(|name| {
-        ALLOWED.contains(&name) || name.starts_with("LC_") || pass.iter().any(|also| also == name)
+        ALLOWED.contains(&name)
+            || name.starts_with("LC_")
+            || is_of_tools(name)
+            || pass.iter().any(|also| also == name)
     })
 }
 
 /// Names that always pass: what programs need to find things and to print.
 pub const ALLOWED: [&str; 9] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TZ", "TMPDIR"];
+
+/// Names that pass so that tool chains are found and do as they do outside: where they and their caches are,
+/// and how they build and print. None whose value may be a secret, as addresses of registries, and none that
+/// has an agent's own program run code.
+pub const TOOLS: &[&str] = &[
+    // Rust.
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "CARGO_BUILD_JOBS",
+    "CARGO_INCREMENTAL",
+    "CARGO_NET_OFFLINE",
+    "CARGO_TERM_COLOR",
+    "RUSTFLAGS",
+    "RUSTDOCFLAGS",
+    "RUST_BACKTRACE",
+    "RUST_TEST_THREADS",
+    // Go.
+    "GOPATH",
+    "GOROOT",
+    "GOCACHE",
+    "GOMODCACHE",
+    "GOFLAGS",
+    "GOTOOLCHAIN",
+    "GOOS",
+    "GOARCH",
+    "CGO_ENABLED",
+    // The JVM, Android.
+    "JAVA_HOME",
+    "MAVEN_HOME",
+    "M2_HOME",
+    "GRADLE_HOME",
+    "GRADLE_USER_HOME",
+    "SDKMAN_DIR",
+    "ANDROID_HOME",
+    "ANDROID_SDK_ROOT",
+    // JavaScript.
+    "NVM_DIR",
+    "FNM_DIR",
+    "VOLTA_HOME",
+    "BUN_INSTALL",
+    "DENO_DIR",
+    "PNPM_HOME",
+    "COREPACK_HOME",
+    "YARN_CACHE_FOLDER",
+    "npm_config_cache",
+    "NPM_CONFIG_CACHE",
+    "PLAYWRIGHT_BROWSERS_PATH",
+    "CYPRESS_CACHE_FOLDER",
+    "PUPPETEER_CACHE_DIR",
+    "NODE_ENV",
+    // Python.
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "CONDA_DEFAULT_ENV",
+    "MAMBA_ROOT_PREFIX",
+    "PIP_CACHE_DIR",
+    "PIPX_HOME",
+    "UV_CACHE_DIR",
+    "UV_PYTHON_INSTALL_DIR",
+    "POETRY_HOME",
+    "POETRY_CACHE_DIR",
+    "PRE_COMMIT_HOME",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUNBUFFERED",
+    // Ruby, .NET, others.
+    "RBENV_ROOT",
+    "GEM_HOME",
+    "BUNDLE_PATH",
+    "BUNDLE_APP_CONFIG",
+    "DOTNET_ROOT",
+    "NUGET_PACKAGES",
+    "ASDF_DIR",
+    "ASDF_DATA_DIR",
+    "MISE_DATA_DIR",
+    "OPAMROOT",
+    "STACK_ROOT",
+    "CABAL_DIR",
+    "PUB_CACHE",
+    "CCACHE_DIR",
+    // C.
+    "CC",
+    "CXX",
+    "CPP",
+    "AR",
+    "CFLAGS",
+    "CXXFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+    "PKG_CONFIG_PATH",
+    "CMAKE_PREFIX_PATH",
+    "CMAKE_GENERATOR",
+    "CMAKE_BUILD_PARALLEL_LEVEL",
+    // Any.
+    "CI",
+    "COLORTERM",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "DEBIAN_FRONTEND",
+    "SOURCE_DATE_EPOCH",
+];
+
+fn is_of_tools(name: &str) -> bool {
+    TOOLS.contains(&name)
+}
+
+/// Has git sign nothing: whose private home is not seen has no key there.
+///
+/// Not by `GIT_CONFIG_KEY_0` and its like: Codex may keep variables with `KEY` in their names from its commands, and git
+/// fails where one of a pair is missing.
+///
+/// # Source
+/// `config.c` of git 2.47, `git_config_from_parameters`: what `git -c` hands on to the programs that git starts, each
+/// setting in quotes, with spaces between them; the last of a name holds, over those of files.
+pub(crate) fn sign_nothing(env: &mut Vec<(OsString, OsString)>) {
+    let name = OsStr::new("GIT_CONFIG_PARAMETERS");
+    let unsigned = "'commit.gpgsign=false' 'tag.gpgsign=false' 'tag.forcesignannotated=false'";
+    match env.iter_mut().find(|(known, _)| known == name) {
+        Some((_, said)) if !said.is_empty() => {
+            said.push(" ");
+            said.push(unsigned);
+        }
+        Some((_, said)) => said.push(unsigned),
+        None => env.push((name.to_owned(), unsigned.into())),
+    }
+    env.sort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(source: &[(&str, &str)], rules: &Environment) -> Vec<String> {
+        let source = source.iter().map(|(name, value)| (name.into(), value.into()));
+        let all = confined(source, &[], rules, &[]);
+        all.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn those_of_tool_chains_pass_where_a_policy_does_not_name_others() {
+        let source = [("CARGO_HOME", "/c"), ("GOPATH", "/g"), ("NPM_TOKEN", "x"), ("PATH", "/bin")];
+        let all = ["CARGO_HOME", "GOPATH", "LOGNAME", "PATH", "TMPDIR", "USER"];
+        assert_eq!(of(&source, &Environment::default()), all);
+        let allow =
+            Environment { allow: Some(vec!["GOPATH".to_owned()]), ..Environment::default() };
+        assert_eq!(of(&source, &allow), ["GOPATH", "LOGNAME", "PATH", "TMPDIR", "USER"]);
+        let deny = ["CARGO_*".to_owned(), "USER".to_owned()].to_vec();
+        let deny = Environment { deny, ..Environment::default() };
+        assert_eq!(of(&source, &deny), ["GOPATH", "LOGNAME", "PATH", "TMPDIR"]);
+    }
+
+    /// A name that says that it holds a secret, or an address that may hold one, is in no list.
+    #[test]
+    fn nothing_that_may_be_a_secret_or_runs_code_passes() {
+        let parts = [
+            "TOKEN",
+            "SECRET",
+            "PASS",
+            "KEY",
+            "AUTH",
+            "URL",
+            "PROXY",
+            "LD_",
+            "PRELOAD",
+            "NODE_OPTIONS",
+        ];
+        let also = ["NODE_PATH", "PYTHONPATH", "PYTHONSTARTUP", "RUBYOPT", "PERL5OPT", "BASH_ENV"];
+        for name in TOOLS {
+            let upper = name.to_uppercase();
+            assert!(!parts.iter().any(|part| upper.contains(part)), "{name}");
+            assert!(!also.contains(name) && !name.starts_with("LD_"), "{name}");
+        }
+    }
+
+    #[test]
+    fn git_signs_nothing_whatever_it_is_told_beside_it() {
+        for before in [None, Some(""), Some("'user.name=A B'")] {
+            let name = OsString::from("GIT_CONFIG_PARAMETERS");
+            let mut env: Vec<(OsString, OsString)> = Vec::new();
+            env.extend(before.map(|value| (name.clone(), value.into())));
+            sign_nothing(&mut env);
+            let [(known, value)] = env.as_slice() else { panic!("{env:?}") };
+            let value = value.to_string_lossy();
+            assert_eq!(*known, name);
+            assert!(value.starts_with(before.unwrap_or_default()), "{value}");
+            assert!(value.ends_with("'tag.forcesignannotated=false'"), "{value}");
+        }
+    }
+}

@@ -23,6 +23,7 @@ pub mod merges;
 mod owner;
 mod parts;
 mod perform;
+mod plain;
 pub mod policy;
 pub mod process;
 mod projection;

@@ -1,7 +1,6 @@
 //! A run's files for people: rewritten from the database whenever an owner lets go of it.
 
 use std::fmt::Write as _;
-use std::fs;
 
 use botpipe_kernel::ids::{RunId, TaskId};
 use botpipe_kernel::run::{ChildPhase, Children, Lifecycle, Phase, Run, Verdict};
@@ -11,8 +10,9 @@ use crate::error::Error;
 use crate::graph::Graph;
 use crate::merges::merges;
 use crate::parts::Parts;
-use crate::replace::{SHARED, replace};
+use crate::plain;
 use crate::request::{Notice, Progress};
+use crate::workspace;
 
 /// A run's state in the few words a list shows, as JSON: `{"state":"running","detail":"…"}`, and
 /// `until` where it waits for a time, in milliseconds since the epoch.
@@ -106,13 +106,7 @@ pub(crate) fn write_or_note(parts: &Parts, view: &View<'_>, progress: &dyn Progr
 
 fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
     let run = view.run;
-    let folder = &parts.layout.run_folder(view.task, &run.plan.name, view.id).absolute;
-    let made = fs::create_dir_all(folder);
-    made.map_err(|source| crate::workspace::Error::Io {
-        what: "create",
-        path: folder.clone(),
-        source,
-    })?;
+    let folder = &parts.layout.make_run_folder(view.task, &run.plan.name, view.id)?.absolute;
     let mut shown = json!({
         "format": 1,
         "run": view.id,
@@ -150,11 +144,7 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
     ];
     let files = files.into_iter().chain(of_task);
     for (path, text) in files {
-        replace(&path, text.as_bytes(), SHARED).map_err(|source| crate::workspace::Error::Io {
-            what: "write",
-            path: path.clone(),
-            source,
-        })?;
+        plain::show(&path, text.as_bytes()).map_err(workspace::Error::io("write", path))?;
     }
     Ok(())
 }

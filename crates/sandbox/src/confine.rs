@@ -31,6 +31,17 @@ pub enum Layer {
     Scratch(Scratch),
     /// A file or folder that is there but cannot be read or written.
     Masked(PathBuf),
+    /// A file of these words, to be read.
+    Text(Text),
+}
+
+/// A file that the host does not have so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Text {
+    /// Where it is seen.
+    pub at: PathBuf,
+    /// What is in it; a zero byte is refused.
+    pub text: String,
 }
 
 /// A folder as the host has it with changes that it never sees, in memory.

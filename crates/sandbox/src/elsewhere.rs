@@ -84,6 +84,21 @@ impl Contained {
     }
 
     /// See the Linux implementation.
+    pub fn hang_up(&self) {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn freeze(&self) {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn thaw(&self) {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
     pub fn kill(&self) {
         match self.never {}
     }
@@ -140,6 +155,14 @@ pub(crate) fn probe(
 
 pub(crate) fn landlock() -> Option<u32> {
     None
+}
+
+pub(crate) fn inside(id: u32) -> u32 {
+    id
+}
+
+pub(crate) fn is_inside() -> bool {
+    false
 }
 
 pub(crate) fn launch_once() {}

@@ -40,7 +40,7 @@ mod elsewhere;
 #[cfg(not(target_os = "linux"))]
 use elsewhere as os;
 
-pub use confine::{Bounds, Confinement, Layer, Network, Scratch};
+pub use confine::{Bounds, Confinement, Layer, Network, Scratch, Text};
 pub use error::Error;
 pub use exit::{Bound, Exit, How, Proc, Refused, Used};
 pub use identity::{Identity, Liveness, is_alive, own_identity, process_identity};
@@ -70,6 +70,16 @@ pub fn watch(
 /// `None`: there is none, or it is off.
 pub fn landlock() -> Option<u32> {
     os::landlock()
+}
+
+/// The id that a confined program has where ours is this one, of a user or a group: root is an ordinary one.
+pub fn id_inside(id: u32) -> u32 {
+    os::inside(id)
+}
+
+/// Whether this process is a confined program of ours: it can confine nothing itself.
+pub fn is_inside() -> bool {
+    os::is_inside()
 }
 
 /// Says that this process launches one program only, and starts what that launch will need of the running binary, which

@@ -98,6 +98,7 @@ fn fill(at: &Path, folders: usize) {
 pub(crate) fn command(workspace: &Path, policy: &Policy) -> sandbox::Command {
     let origin = Origin::Repository { path: "bench".to_owned() };
     sandbox::Command {
+        pass: Vec::new(),
         argv: ["sh", "-c", "true"].map(Into::into).to_vec(),
         workspace: workspace.to_owned(),
         policy: resolve(&[(origin, policy)], &[], &Ground::of_process(workspace)),

@@ -49,6 +49,16 @@ impl Workspace {
 
 /// Shows what is wrong with files of settings; `what` is it in a few words.
 pub(super) fn unusable(error: ConfigError, what: &str) -> Failure {
+    cannot_be_used(error, what, "`botpipe config --help` has the keys")
+}
+
+/// The same for a file that is one policy.
+pub(super) fn unusable_policy(error: ConfigError) -> Failure {
+    let hint = "`docs/policy.md` has the keys, and `botpipe schema config` below its `policy`";
+    cannot_be_used(error, "the policy cannot be used", hint)
+}
+
+fn cannot_be_used(error: ConfigError, what: &str, hint: &str) -> Failure {
     let ConfigError::Wrong { files } = error else {
         return Failure::usage(error.to_string());
     };
@@ -57,8 +67,7 @@ pub(super) fn unusable(error: ConfigError, what: &str) -> Failure {
         tell(diagnostic::render(source, found).trim_end());
         names.push(format!("`{}`: {}", source.name, diagnostic::count(found)));
     }
-    Failure::usage(format!("{what}: {}", names.join("; ")))
-        .hint("`botpipe config --help` has the keys")
+    Failure::usage(format!("{what}: {}", names.join("; "))).hint(hint)
 }
 
 /// Which run.

@@ -12,7 +12,7 @@ use botpipe_kernel::plan::{Budget, PolicyLayer};
 
 use super::detach::{Detach, Ground};
 use super::harness::{AtLimit, HarnessOptions, fallback};
-use super::options::{Speech, Workspace, checked, input, pairs, unusable};
+use super::options::{Speech, Workspace, checked, input, pairs, unusable_policy};
 use crate::term::budget;
 use crate::term::exit;
 use crate::term::failure::Failure;
@@ -263,7 +263,7 @@ fn provider(name: &str) -> Result<Provider, Failure> {
 
 /// The policy of `--policy-file`.
 pub(super) fn policy_option(path: &Path) -> Result<Setting<PolicyLayer>, Failure> {
-    let layer = policy_file(path).map_err(|error| unusable(error, "the policy cannot be used"))?;
+    let layer = policy_file(path).map_err(unusable_policy)?;
     Ok(Setting::option("--policy-file", layer))
 }
 

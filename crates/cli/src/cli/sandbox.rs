@@ -9,9 +9,9 @@ use botpipe_engine::config::{Layer, policy_author};
 use botpipe_engine::policy::{Ground, Origin, Resolved, resolve};
 use botpipe_engine::process::StopSwitch;
 use botpipe_engine::sandbox::{Command, Ended, Host, NotRun, launch_once};
-use botpipe_kernel::plan::Policy;
+use botpipe_kernel::plan::PolicyLayer;
 
-use super::options::{Workspace, unusable};
+use super::options::{Workspace, unusable_policy};
 use crate::signals;
 use crate::term::exit;
 use crate::term::failure::Failure;
@@ -21,8 +21,13 @@ use crate::term::output::{printable, tell};
 ///
 /// Without `--policy` the default holds: the workspace can be written, the rest of the host is read-only,
 /// the home is private (tool chains and package caches are read; what is written to them is gone
-/// afterwards), and there is no network. The policy of the repository's `botpipe.yaml` and your own
-/// apply as they do to a run. The command has this process's own input and output.
+/// afterwards), and there is no network. The policies of the repository's `botpipe.yaml` and of your own
+/// narrow that.
+///
+/// What this process reads is handed on to the command, and what the command prints is looked through for
+/// refusals on its way: it has pipes, not the terminal, and may print without colours (`FORCE_COLOR=1` is
+/// passed on) and in another order between its two streams. Ctrl-C interrupts it, a second one ends it with
+/// all that it started; with Ctrl-Z it stands still.
 ///
 /// The file is a mapping with the words of a workflow's `policy`, and `limits`. A refusal, of the network or
 /// of a file that the command complains of, is told on standard error, with the one line that would permit it.
@@ -59,16 +64,21 @@ fn resolved(text: &str) -> Result<(Host, SocketAddr), String> {
 
 impl Args {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        if self.command.first().is_none_or(|program| program.is_empty()) {
+            let failure = Failure::error("the command is empty: `''` is the name of no program");
+            return Err(failure.code(exit::NO_COMMAND));
+        }
         launch_once();
-        let policy = self.resolved().map_err(|failure| failure.code(exit::NO_SANDBOX))?;
+        let (policy, pass) = self.resolved().map_err(|failure| failure.code(exit::NO_SANDBOX))?;
         let stop = StopSwitch::new();
-        signals::forward(&stop).map_err(|error| {
+        signals::forward_as_they_are(&stop).map_err(|error| {
             Failure::error(format!("listen for signals: {error}")).code(exit::NO_SANDBOX)
         })?;
         let command = Command {
             argv: self.command,
             workspace: self.workspace.workspace,
             policy,
+            pass,
             resolve: self.resolve.into_iter().collect::<BTreeMap<_, _>>(),
             stage1: None,
         };
@@ -85,24 +95,34 @@ impl Args {
         }
     }
 
-    /// The policy that holds: authors' files laid over each other, narrowed by the person's own.
-    fn resolved(&self) -> Result<Resolved, Failure> {
+    /// The policy that holds, and the variables that its own file lets pass: the file that `--policy` names, else the
+    /// default, narrowed by all others. What came with a clone permits nothing here.
+    fn resolved(&self) -> Result<(Resolved, Vec<String>), Failure> {
         let settings = self.workspace.config()?.with(Layer::default());
-        let files: Vec<_> = settings.policies().map(|it| &it.value).collect();
-        let own = self.policy.as_deref().map(policy_author).transpose();
-        let own = own.map_err(|error| unusable(error, "the policy cannot be used"))?;
-        let origin = |path: &str| Origin::Repository { path: path.to_owned() };
-        let authors = files.iter().filter(|layer| !layer.ceiling);
-        let authors = authors.map(|layer| (origin(&layer.from), &layer.policy));
-        let own = own.iter().map(|layer| (origin(&layer.from), &layer.policy));
-        let authors: Vec<(Origin, &Policy)> = authors.chain(own).collect();
-        let ceilings = files.iter().filter(|layer| layer.ceiling);
-        let ceilings: Vec<(Origin, &Policy)> = ceilings
-            .map(|layer| (Origin::Ceiling { path: layer.from.clone() }, &layer.policy))
-            .collect();
+        let files: Vec<&PolicyLayer> = settings.policies().map(|it| &it.value).collect();
+        let own = self.policy.as_deref().map(policy_author).transpose().map_err(unusable_policy)?;
         let workspace = self.workspace.path();
         let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
-        Ok(resolve(&authors, &ceilings, &Ground::of_process(&workspace)))
+        let ground = Ground::of_process(&workspace);
+        let author = |it: &PolicyLayer| Origin::Repository { path: it.from.clone() };
+        let ceiling = |it: &&PolicyLayer| Origin::Ceiling { path: it.from.clone() };
+        let authors: Vec<_> = own.iter().map(|it| (author(it), &it.policy)).collect();
+        let ceilings: Vec<_> = files.iter().map(|it| (ceiling(it), &it.policy)).collect();
+        let holds = resolve(&authors, &ceilings, &ground);
+        if own.is_none() {
+            let clones = files.iter().filter(|it| !it.ceiling).map(|it| (author(it), &it.policy));
+            let persons = files.iter().filter(|it| it.ceiling).map(|it| (ceiling(it), &it.policy));
+            let (clones, persons): (Vec<_>, Vec<_>) = (clones.collect(), persons.collect());
+            let as_in_a_run = resolve(&clones, &persons, &ground);
+            if (Resolved { origins: holds.origins.clone(), ..as_in_a_run }) != holds {
+                tell(
+                    "botpipe sandbox: the policy of the repository's `botpipe.yaml` permits more to a run than \
+                     to this command, which it only narrows; `--policy FILE` is your own",
+                );
+            }
+        }
+        let pass = own.and_then(|it| it.policy.environment.allow).unwrap_or_default();
+        Ok((holds, pass))
     }
 }
 
@@ -111,6 +131,9 @@ fn not_run(error: &NotRun) -> Failure {
     match error {
         NotRun::Program { missing: true, .. } => failure.code(exit::NO_COMMAND),
         NotRun::Program { missing: false, .. } => failure.code(exit::NOT_EXECUTABLE),
+        NotRun::Sandbox(_) => failure
+            .code(exit::NO_SANDBOX)
+            .hint("`botpipe doctor` tells what is missing here for a sandbox"),
         _ => failure.code(exit::NO_SANDBOX),
     }
 }

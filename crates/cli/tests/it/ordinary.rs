@@ -68,6 +68,52 @@ fn a_cargo_project_builds_tests_and_commits() {
     }
 }
 
+/// As in the images that languages publish, whose tool chains lie outside any home.
+#[test]
+fn a_tool_chain_is_found_where_variables_say_that_it_is() {
+    for caller in with(&[]) {
+        let project = Project::make(caller, Tools::RustElsewhere(cargo()), CRATE);
+        project.host("echo 'token = \"secret\"' > \"$CARGO_HOME/credentials.toml\"");
+        project.works("cargo build -q && cargo test -q && test \"$(target/debug/p)\" = 2");
+        project.works(
+            "test ! -e \"$CARGO_HOME/credentials.toml\" && echo gone > \"$CARGO_HOME/kept\"",
+        );
+        project.host("test ! -e \"$CARGO_HOME/kept\" && test -e \"$CARGO_HOME/credentials.toml\"");
+    }
+}
+
+/// What a person's settings of git say holds inside, but that nothing is signed: the keys are not there.
+#[test]
+fn commits_are_the_persons_and_are_not_signed() {
+    for caller in with(&["git"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        project.host(
+            "git config --global include.path '~/.gitconfig.local' && git config --global commit.gpgSign true
+             git config --global tag.gpgSign true && git config --global core.excludesFile '~/.ignored'
+             git config -f ~/.gitconfig.local user.email right@example.test && echo '*.log' > ~/.ignored",
+        );
+        project.works("touch a.log b && git add -A && git commit -qm work && git tag -am t t");
+        let said = project.host("git log -1 --format=%ae --name-only && git cat-file tag t");
+        assert!(said.starts_with("right@example.test\n\nb\n"), "{said}");
+        assert!(!said.contains("a.log") && !said.contains("SIGNATURE"), "{said}");
+    }
+}
+
+/// By name and home; the number of root is another one inside.
+#[test]
+fn whoever_runs_a_program_has_a_name_in_there() {
+    for caller in with(&["python3"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        let asks = "import getpass, os, pwd; it = pwd.getpwuid(os.getuid()); \
+                    print(getpass.getuser(), it.pw_name, it.pw_dir == os.environ['HOME'])";
+        let said = project.inside(&[], &format!("whoami; python3 -c \"{asks}\"; id -gn"));
+        assert_eq!(said.code, 0, "as {caller}: {}{}", said.out, said.err);
+        let name = said.out.lines().next().unwrap_or_default();
+        assert!(said.out.contains(&format!("{name} {name} True")), "as {caller}: {}", said.out);
+        assert!(caller != Caller::Root || name == "root", "as {caller}: {}", said.out);
+    }
+}
+
 /// A dependency that the caller's cache has is used from there, without a network.
 #[test]
 fn a_cargo_project_finds_what_the_callers_cache_has() {

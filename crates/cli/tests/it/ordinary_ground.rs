@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -24,6 +24,8 @@ pub(crate) enum Tools {
     At(PathBuf),
     /// A Rust tool chain, which is put into the home as rustup has it there.
     Rust(PathBuf),
+    /// The same outside the home, where variables say that it is, as images of containers have it.
+    RustElsewhere(PathBuf),
 }
 
 /// A project of somebody's.
@@ -32,26 +34,37 @@ pub(crate) struct Project {
     caller: Caller,
     /// The folder before the system's own in `PATH`.
     tools: Option<PathBuf>,
+    variables: Vec<(&'static str, PathBuf)>,
 }
 
 impl Project {
     /// Made by shell text in an empty repository with one commit to come.
     pub(crate) fn make(caller: Caller, tools: Tools, text: &str) -> Self {
         let ground = ground();
+        let mut variables = Vec::new();
         let tools = match tools {
             Tools::System => None,
+            Tools::RustElsewhere(from) => {
+                let at = |name: &str| ground.path().join("usr").join(name);
+                rust_in(&at("rustup/toolchains/ours"), &from);
+                variables.push(("CARGO_HOME", at("cargo")));
+                variables.push(("RUSTUP_HOME", at("rustup")));
+                Some(stands_for_rustup(&at("cargo/bin")))
+            }
             Tools::At(folder) => Some(folder),
             Tools::Rust(from) => {
                 Some(rust_in(&ground.path().join("home/.rustup/toolchains/ours"), &from))
             }
         };
-        for name in ["work", "home", "outside", "home/.cargo", "home/.npm", "home/.cache"] {
+        for name in
+            ["work", "home", "outside", "home/.cargo", "home/.npm", "home/.cache", "usr/cargo"]
+        {
             fs::create_dir_all(ground.path().join(name)).unwrap();
             if let (Caller::User(uid), Caller::Root) = (caller, Caller::own()) {
                 chown(ground.path().join(name), Some(uid), Some(uid)).unwrap();
             }
         }
-        let project = Self { ground, caller, tools };
+        let project = Self { ground, caller, tools, variables };
         let before = "git config --global user.name Caller && git config --global user.email c@example.test\n\
                       git config --global init.defaultBranch main && git config --global protocol.file.allow always\n\
                       for d in .cargo .npm .cache; do echo kept > ~/$d/kept; done; git init -q .\n";
@@ -71,6 +84,7 @@ impl Project {
         let tools = self.tools.as_ref().map(|it| format!("{}:", it.display())).unwrap_or_default();
         command.args(&all[1..]).env_clear().env("PATH", tools + system).env("LANG", "C.UTF-8");
         command.env("HOME", self.ground.path().join("home")).env("NO_COLOR", "1");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.work()).stdin(Stdio::null());
         command
     }
@@ -143,8 +157,8 @@ impl Project {
     }
 
     fn caches(&self) -> BTreeMap<String, String> {
-        let home = self.ground.path().join("home");
-        [".cargo", ".npm", ".cache"].iter().flat_map(|name| tree(&home.join(name))).collect()
+        let caches = ["home/.cargo", "home/.npm", "home/.cache", "usr/cargo"];
+        caches.iter().flat_map(|name| tree(&self.ground.path().join(name))).collect()
     }
 }
 
@@ -157,6 +171,17 @@ fn rust_in(to: &Path, from: &Path) -> PathBuf {
         .status();
     assert!(copied.unwrap().success());
     to.join("bin")
+}
+
+/// Programs that find the tool chain as rustup's do, by a variable; their folder.
+fn stands_for_rustup(folder: &Path) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    for name in ["cargo", "rustc"] {
+        let text = "#!/bin/sh\nexec \"${RUSTUP_HOME:?could not choose a version}/toolchains/ours/bin/${0##*/}\" \"$@\"\n";
+        fs::write(folder.join(name), text).unwrap();
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder.to_owned()
 }
 
 /// A listener that hears the first words of whoever comes within twenty seconds, and says nothing.

@@ -26,7 +26,11 @@ pub(super) fn read_policy(
     ceiling: bool,
 ) -> (Option<PolicyLayer>, Vec<Diagnostic>) {
     let mut report = Report::on(source);
-    let Some(root) = parse(&mut report) else { return (None, report.finish()) };
+    let Some(root) = parse(&mut report) else {
+        // A file that says nothing says as much as `{}`; one that is no YAML has something wrong with it.
+        let layer = PolicyLayer { from: source.name.clone(), ceiling, policy: Policy::default() };
+        return (Some(layer), report.finish());
+    };
     let policy = policy_of(&root, root.span, &mut report);
     if ceiling {
         only_narrows(&root, &mut report);

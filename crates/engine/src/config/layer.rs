@@ -175,6 +175,9 @@ impl Layer {
         if let Some(problem) = names.filter_map(|name| miswritten(&name)).min() {
             return Err(problem);
         }
+        if let Some(problem) = crate::confine::site::wrong_grant() {
+            return Err(problem);
+        }
         let read = |name: &'static str| -> Result<Option<Setting<String>>, String> {
             match env::var(name) {
                 Ok(value) if value.trim().is_empty() => Ok(None),

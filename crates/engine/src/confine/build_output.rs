@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ignore::gitignore::GitignoreBuilder;
 
 use super::scan::{Kind, Names};
+use crate::plain;
 
 /// Names that builds and tests of ordinary projects use.
 const NAMES: [&str; 24] = [
@@ -39,8 +40,11 @@ const NAMES: [&str; 24] = [
 /// ignored at its top.
 pub(super) fn folders(workspace: &Path, names: &Names) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let mut rules = GitignoreBuilder::new(workspace);
-    // A file that cannot be read in part ignores less, which shows as a refused write.
-    drop(rules.add(workspace.join(".gitignore")));
+    // A file that cannot be read ignores nothing, which shows as a refused write.
+    let text = plain::read(&workspace.join(".gitignore"), plain::SMALL).unwrap_or_default();
+    for line in String::from_utf8_lossy(&text).lines() {
+        drop(rules.add_line(None, line));
+    }
     let Ok(rules) = rules.build() else { return (Vec::new(), Vec::new()) };
     let ignored = |path: &Path| rules.matched_path_or_any_parents(path, true).is_ignore();
     let mut there: Vec<PathBuf> = NAMES

@@ -11,15 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use botpipe_egress::Host;
-use botpipe_kernel::plan::Bounds;
+use botpipe_kernel::plan::{Bounds, Validation};
 use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
+use rustix::process::Signal;
 
-use super::Refusal;
 use super::guard::{Guard, Log};
 use super::refused::{Reasons, complaints};
-use super::whole::{Surroundings, compile};
+use super::whole::{Compiled, Surroundings, compile};
+use super::{Refusal, report};
 use crate::environment;
-use crate::policy::{Limit, Resolved, exceeded};
+use crate::policy::{Control, Limit, Resolved, enforcer, exceeded};
 use crate::process::{Capture, Outside as _, StopSwitch};
 
 /// A command to run in the sandbox.
@@ -33,6 +34,8 @@ pub struct Command {
     pub policy: Resolved,
     /// Where names lead, instead of asking.
     pub resolve: BTreeMap<Host, SocketAddr>,
+    /// Variables that pass beside the engine's own list, as whoever runs it says himself.
+    pub pass: Vec<String>,
     /// The binary that becomes stage 1; without one, the running binary.
     pub stage1: Option<PathBuf>,
 }
@@ -73,6 +76,11 @@ pub enum NotRun {
         /// What was tried.
         source: botpipe_sandbox::Error,
     },
+    /// There is a sandbox around us.
+    #[error(
+        "this is in a sandbox of Botpipe's already, and none can be built within; run the command itself"
+    )]
+    Inside,
     /// The sandbox could not be built.
     #[error("{0}")]
     Sandbox(botpipe_sandbox::Error),
@@ -120,10 +128,45 @@ impl Command {
         Ok(exit)
     }
 
+    /// Refuses, or tells of, what of the policy nobody keeps.
+    fn settle(&self, compiled: &Compiled, told: &Log) -> Result<(), NotRun> {
+        let policy = &self.policy;
+        let nobody = |control: &&Control| enforcer(**control, policy, true) == "nobody";
+        let mut open: Vec<(Control, String, &str)> = Control::ALL
+            .iter()
+            .filter(nobody)
+            .map(|it| (*it, format!("nobody keeps `{it}` of this policy"), "leave it out"))
+            .collect();
+        for (control, what, permit) in &mut open {
+            if *control == Control::PermissionMode && policy.wants_no_sandbox() {
+                *what = format!("`{control}: full_auto_unsandboxed` asks for no sandbox");
+                *permit = "`sandbox_mode: danger_full_access` with `network: full` has none";
+            }
+        }
+        let controls = report::of(compiled, policy, &[], false);
+        if let Some(watched) = report::watched(&controls, policy) {
+            let what = format!("`{}` is only kept in part (`strict`)", watched.control);
+            open.push((Control::Strict, what, "`strict: false` permits it"));
+        }
+        for (control, what, permit) in open {
+            if !policy.may_go_unkept(control) {
+                let permit = permit.to_owned();
+                return Err(Refusal { control: "policy", what, permit }.into());
+            }
+            if policy.validation == Validation::Warn {
+                told(&what);
+            }
+        }
+        Ok(())
+    }
+
     fn start(&self, told: Log) -> Result<Started, NotRun> {
         let workspace = self.workspace.canonicalize();
         let workspace = workspace
             .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
+        if botpipe_sandbox::is_inside() {
+            return Err(NotRun::Inside);
+        }
         if workspace.parent().is_none() {
             return Err(crate::workspace::Error::Root.into());
         }
@@ -134,6 +177,7 @@ impl Command {
             ..Surroundings::default()
         };
         let compiled = compile(&self.policy, &site, &surroundings)?;
+        self.settle(&compiled, &told)?;
         let open = compiled.files.iter().flat_map(|files| &files.gaps);
         for gap in open.filter(|gap| gap.control == "allow_write") {
             told(&gap.what);
@@ -141,11 +185,11 @@ impl Command {
         let reasons = Reasons::of(&compiled, &self.policy, &site);
         let guard = Guard::stand(&compiled, Some(&site.state), told).map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
-        let variables = {
-            // Whoever writes the file runs the command: what he allows passes.
-            let pass = rules.allow.clone().unwrap_or_default();
-            environment::confined(std::env::vars_os(), &pass, rules, &compiled.variables)
-        };
+        let mut variables =
+            environment::confined(std::env::vars_os(), &self.pass, rules, &compiled.variables);
+        if compiled.files.is_some() {
+            environment::sign_nothing(&mut variables);
+        }
         let launch = Launch {
             program: self.argv.first().map(PathBuf::from).unwrap_or_default(),
             args: self.argv.iter().skip(1).cloned().collect(),
@@ -207,9 +251,20 @@ fn attend(
     let counted = Arc::clone(&printed);
     let stderr = stderr.map(|from| std::thread::spawn(move || carry(from, err, &counted)));
     let ringing = Arc::clone(&running);
-    let bell = stop.bell(move || {
-        ringing.lock().unwrap_or_else(PoisonError::into_inner).terminate();
-    });
+    let pass_on = move |signal: Option<i32>| {
+        let running = ringing.lock().unwrap_or_else(PoisonError::into_inner);
+        match signal.and_then(Signal::from_named_raw) {
+            Some(Signal::INT) => running.interrupt(),
+            Some(Signal::HUP) => running.hang_up(),
+            Some(Signal::TSTP) => running.freeze(),
+            Some(Signal::CONT) => running.thaw(),
+            Some(_) => running.terminate(),
+            None => {}
+        }
+    };
+    // One that came before anybody listened.
+    pass_on(stop.requested());
+    let bell = stop.bell_of(pass_on);
     let (exit, out_of_time) = wait(&running, limits.wall_ms.map(Duration::from_millis));
     drop(bell);
     let streams = [stdout, stderr].into_iter().flatten();

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Scratch};
 
+use super::paths::{absolute, is_theirs};
+use super::{Site, person, toolchains, within};
+
 /// A folder of a home that is shown, and what of it is not.
 struct Tools {
     folder: &'static str,
@@ -43,6 +46,7 @@ const TOOLS: &[Tools] = &[
     tools(".cache/node-gyp"),
     tools(".cache/pip"),
     tools(".cache/pnpm"),
+    tools(".cache/pre-commit"),
     tools(".cache/pypoetry"),
     tools(".cache/uv"),
     tools(".cache/yarn"),
@@ -63,9 +67,8 @@ const TOOLS: &[Tools] = &[
     tools(".julia"),
 ];
 
-/// Files of a home that say how tools behave, read only.
-const SETTINGS: [&str; 4] =
-    [".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes"];
+/// Files of a home that say how tools behave, read only. Those of git are beside them.
+const SETTINGS: [&str; 2] = [".tool-versions", ".nvmrc"];
 
 /// Folders and files of a home that prove who somebody is, by any name.
 const SECRETS: [&str; 12] = [
@@ -83,6 +86,17 @@ const SECRETS: [&str; 12] = [
     ".git-credentials",
 ];
 
+/// Their places in a home, whether there or not.
+pub(super) fn all_secrets(home: &Path) -> impl Iterator<Item = PathBuf> {
+    SECRETS.iter().map(|name| home.join(name))
+}
+
+/// Whether a folder of a home holds, beside what is shown, other things of all kinds.
+pub(super) fn is_wide(home: &Path, path: &Path) -> bool {
+    let known = TOOLS.iter().map(|it| it.folder).chain(SECRETS).chain([".config/git"]);
+    known.map(|name| home.join(name)).any(|it| it != path && it.starts_with(path))
+}
+
 /// Those that are there.
 pub(super) fn secrets(home: Option<&Path>) -> Vec<PathBuf> {
     let all = home.iter().flat_map(|home| SECRETS.iter().map(|name| home.join(name)));
@@ -99,8 +113,27 @@ pub(crate) fn secrets_in(workspace: &Path) -> Vec<String> {
     all.map(|path| globset::escape(&path.to_string_lossy())).collect()
 }
 
-/// What is laid over an empty home.
-pub(super) fn layers(home: &Path) -> Vec<Layer> {
+/// Lays what is seen of a home and of tool chains elsewhere, and who it is by name, over folders that are empty.
+pub(super) fn lay(site: &Site, allow_write: &[String], empty: &[PathBuf], laid: &mut Vec<Layer>) {
+    let home = site.home.as_deref();
+    let written = allow_write.iter().map(|written| absolute(written, site));
+    let written = written.chain(site.granted.iter().chain(&site.places).cloned());
+    let written: Vec<PathBuf> = written.chain([site.workspace.clone()]).collect();
+    if let Some(home) = home.filter(|home| within(home, empty)) {
+        laid.extend(layers(home, &written));
+    }
+    laid.extend(person::layers(home));
+    let path: Vec<PathBuf> =
+        site.path.iter().filter(|folder| !is_theirs(folder, &written)).cloned().collect();
+    laid.extend(programs(&path, empty, home));
+    let (workspace, state) = (&site.workspace, &site.state);
+    let kept = toolchains::Kept { workspace, state, home, empty, laid };
+    let tools = toolchains::layers(&site.tools, &kept);
+    laid.extend(tools);
+}
+
+/// What is laid over an empty home; programs write what is `written`.
+fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
     let mut layers = Vec::new();
     for Tools { folder, without } in TOOLS {
         let at = home.join(folder);
@@ -116,16 +149,17 @@ pub(super) fn layers(home: &Path) -> Vec<Layer> {
     }
     let settings = SETTINGS.iter().map(|name| home.join(name));
     layers.extend(settings.filter(|file| file.is_file() && is_straight(file)).map(Layer::Shown));
+    layers.extend(super::git_settings::layers(home, written));
     layers
 }
 
-/// Programs that were put where nothing is seen, by the `PATH`: with the folder they are in, since they look
+/// Programs that were put where nothing is seen, by the `PATH` (those of a workspace are seen with it): with the folder they are in, since they look
 /// for their own beside themselves.
-pub(super) fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>) -> Vec<Layer> {
+fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>) -> Vec<Layer> {
     let known: Vec<PathBuf> =
         home.iter().flat_map(|home| TOOLS.iter().map(|it| home.join(it.folder))).collect();
     let folders = path.iter().filter_map(|folder| folder.canonicalize().ok());
-    let unseen = folders.filter(|it| super::within(it, empty) && !super::within(it, &known));
+    let unseen = folders.filter(|it| within(it, empty) && !within(it, &known));
     let wide = |parent: &Path| empty.iter().any(|it| it == parent) || parent.ends_with(".local");
     let mut shown: Vec<PathBuf> = unseen
         .filter(|folder| !empty.contains(folder) && folder.is_dir())
@@ -142,4 +176,44 @@ pub(super) fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>)
 /// There, and reached without a link.
 fn is_straight(path: &Path) -> bool {
     path.canonicalize().is_ok_and(|found| found == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::confine::View;
+
+    /// The folder of an environment that a shell has put into its `PATH` lies in the workspace, where an agent
+    /// may put a link in its place.
+    #[test]
+    fn a_folder_of_programs_that_a_program_made_a_link_shows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in ["work/.venv", "letters", "bin", "tools/bin"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        symlink("../../letters", home.join("work/.venv/bin")).unwrap();
+        symlink("../work/.venv/bin", home.join("bin/more")).unwrap();
+        let workspace = home.join("work");
+        let site = Site {
+            state: workspace.join(".botpipe"),
+            workspace,
+            home: Some(home.clone()),
+            places: Vec::new(),
+            shown: Vec::new(),
+            covered: Vec::new(),
+            granted: Vec::new(),
+            readable: Vec::new(),
+            view: View::Kept,
+            path: ["work/.venv/bin", "bin/more", "tools/bin"].map(|it| home.join(it)).to_vec(),
+            tools: Vec::new(),
+        };
+        let mut laid = Vec::new();
+        lay(&site, &[".".to_owned()], std::slice::from_ref(&home), &mut laid);
+        laid.retain(|layer| !matches!(layer, Layer::Text(_)));
+        assert_eq!(laid, [Layer::Shown(home.join("tools"))]);
+    }
 }

@@ -4,31 +4,18 @@ use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::Layer;
 
-/// Folders that a program has for itself: what others keep there is theirs.
-const OF_OTHERS: [&str; 5] = ["/tmp", "/var/tmp", "/run", "/home", "/root"];
-
-/// Secrets of the machine, where its root could read them.
-const SECRETS: [&str; 13] = [
-    "/etc/shadow",
-    "/etc/shadow-",
-    "/etc/gshadow",
-    "/etc/gshadow-",
-    "/etc/sudoers",
-    "/etc/sudoers.d",
-    "/etc/ssl/private",
-    "/etc/wireguard",
-    "/var/spool/cron",
-    "/var/lib/docker",
-    "/var/lib/containerd",
-    "/var/lib/kubelet",
-    "/var/lib/systemd/credential.secret",
-];
+use crate::policy::{OF_OTHERS, SECRETS};
 
 /// Folders at the top of a host that programs need to start.
 const OF_THE_SYSTEM: [&str; 14] = [
     "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "nix", "opt", "proc", "sbin",
     "sys", "usr",
 ];
+
+/// Whether a folder at the top of the host is one of those.
+pub(super) fn is_of_the_system(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| OF_THE_SYSTEM.iter().any(|it| *it == name))
+}
 
 /// Folders at the top of the host that hold what people and services keep.
 pub(super) fn not_of_the_system() -> Vec<PathBuf> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::plan::SandboxMode;
-use botpipe_sandbox::Layer;
+use botpipe_sandbox::{Layer, Text};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::TestCaseError;
 use tempfile::TempDir;
@@ -54,11 +54,10 @@ impl World {
             fs::create_dir_all(at(name)).unwrap();
         }
         fs::create_dir_all(folder.path().join("beside")).unwrap();
-        for name in
-            ["src/deep/x.key", "docs/.env", ".env", "odd name/ä*b", "src/main", ".git/config"]
-        {
+        for name in ["src/deep/x.key", "docs/.env", ".env", "odd name/ä*b", "src/main"] {
             fs::write(at(name), name).unwrap();
         }
+        fs::write(at(".git/config"), "[core]\n\tbare = false\n").unwrap();
         symlink("docs/.env", at("link")).unwrap();
         fs::hard_link(at(".env"), at("twin")).unwrap();
         Self { folder }
@@ -78,6 +77,7 @@ impl World {
             readable: Vec::new(),
             view,
             path: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
@@ -109,7 +109,7 @@ fn effect(files: &Files, path: &Path) -> Effect {
     for layer in &files.layers {
         let (at, then) = match layer {
             Layer::Masked(at) | Layer::Private(at) => (at, Effect::Gone),
-            Layer::Shown(at) => (at, Effect::Read),
+            Layer::Shown(at) | Layer::Text(Text { at, .. }) => (at, Effect::Read),
             Layer::Writable(at) => (at, Effect::Written),
             Layer::Scratch(scratch) => {
                 let inside = path.strip_prefix(&scratch.at);

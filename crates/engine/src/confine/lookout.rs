@@ -1,17 +1,18 @@
 //! What no program may bring into being, where nothing can be laid over it beforehand: it is looked for once
 //! the program has ended, and put aside under another name. Nothing is destroyed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::git;
 use super::placeholders::is_as_made;
-use super::scan;
+use super::protected;
 
 /// Looks out from before a program starts until it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,8 +21,10 @@ pub(crate) struct Lookout {
     /// What was not there, and must not come to be; with a text, it may be a file of just that, or an empty
     /// folder: something that stands in.
     pub(super) missing: BTreeMap<PathBuf, Option<String>>,
-    /// The repositories that were there, by their `.git`; in others nothing may steer git.
-    pub(super) repositories: Option<BTreeSet<PathBuf>>,
+    /// What was there of git; what comes to be may not have it run programs.
+    pub(super) repositories: Option<git::Known>,
+    /// Links that may not lead elsewhere, and what they say.
+    pub(super) links: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Lookout {
@@ -33,55 +36,92 @@ impl Lookout {
             if !there || stand_in.as_ref().is_some_and(|text| is_as_made(Some(text), path)) {
                 continue;
             }
-            told.extend(put_aside(path, "steers Botpipe, or an agent or editor on this machine"));
+            for path in protected::come_to_be(path) {
+                let why = "steers Botpipe, or an agent or editor on this machine";
+                told.extend(put_aside(&path, why));
+            }
+        }
+        for (path, to) in &self.links {
+            told.extend(put_back(path, to));
         }
         if let Some(known) = &self.repositories {
-            told.extend(self.look_at_git(known));
+            told.extend(git::look(&self.workspace, known, put_aside));
         }
         told
     }
 
-    fn look_at_git(&self, known: &BTreeSet<PathBuf>) -> Vec<String> {
-        let without = [PathBuf::from(".botpipe"), PathBuf::from(".git/objects")];
-        // What cannot be read by us cannot be read by our git either.
-        let Ok(names) = scan::names(&self.workspace, &without) else { return Vec::new() };
-        let mut told = Vec::new();
-        for (path, _) in names.named(".git") {
-            let path = self.workspace.join(path);
-            if !known.contains(&path) && git::steers(&path) {
-                told.extend(put_aside(&path, "is a repository that makes git run programs"));
-            }
-        }
-        // A rebase that stands goes on with whatever its list says.
-        for todo in git::lists_of_rebases(known) {
-            if git::runs_programs(&todo) {
-                told.extend(put_aside(&todo, "makes `git rebase --continue` run programs"));
-            }
-        }
-        told
+    /// What of a list that was found in a folder of ours is about the workspace of that folder: nothing else is moved
+    /// for its sake.
+    fn of(mut self, state: &Path) -> Option<Self> {
+        let workspace = self.workspace.clone();
+        let ours = Some(workspace.as_path()) == state.parent() || workspace.starts_with(state);
+        self.missing.retain(|path, _| path.starts_with(&workspace));
+        self.links.retain(|path, _| path.starts_with(&workspace));
+        self.repositories = self.repositories.map(|known| known.in_folder(&workspace));
+        ours.then_some(self)
     }
 }
 
-/// Renames it out of the way.
+/// Makes a link again that was there; what is in its place is put aside.
+fn put_back(path: &Path, to: &Path) -> Option<String> {
+    if fs::read_link(path).is_ok_and(|now| now == to) {
+        return None;
+    }
+    let why = "takes the place of a link that steers Botpipe, git, or an agent or editor";
+    let told = fs::symlink_metadata(path).is_ok().then(|| put_aside(path, why)).flatten();
+    let shown = path.display();
+    Some(match std::os::unix::fs::symlink(to, path) {
+        Ok(()) => told.unwrap_or_else(|| format!("`{shown}` was removed by a program: it is back")),
+        Err(error) => {
+            format!("`{shown}` was replaced by a program, and could not be put back: {error}")
+        }
+    })
+}
+
+/// Renames it out of the way: to a name that no program can have taken, where the usual one is.
 fn put_aside(path: &Path, why: &str) -> Option<String> {
     let name = path.file_name()?;
-    let aside = (0..1000).find_map(|n| {
+    let free = |ending: String| {
         let mut other = OsString::from(name);
-        other.push(if n == 0 { ".refused".to_owned() } else { format!(".refused-{n}") });
+        other.push(ending);
         let other = path.with_file_name(other);
         fs::symlink_metadata(&other).is_err().then_some(other)
-    })?;
-    let done = fs::rename(path, &aside);
+    };
+    let usual =
+        (0..10).map(|n| if n == 0 { ".refused".to_owned() } else { format!(".refused-{n}") });
+    let mut all = usual.chain(std::iter::repeat_with(|| format!(".refused-{:016x}", random())));
+    let aside = all.find_map(free)?;
     let shown = path.display();
-    Some(match done {
+    Some(match renamed(path, &aside) {
         Ok(()) => format!(
             "`{shown}` was made by a program and {why}: it is now `{}`; make it yourself to permit it",
             aside.display()
         ),
-        Err(error) => {
-            format!("`{shown}` was made by a program and {why}, and could not be moved: {error}")
-        }
+        Err(error) => format!(
+            "`{shown}` was made by a program and {why}, and could not be moved: {error}; remove it before you go on"
+        ),
     })
+}
+
+/// A number that nobody knows beforehand.
+fn random() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ())
+}
+
+/// Also where a program has taken the right to write away from the folder.
+fn renamed(path: &Path, aside: &Path) -> io::Result<()> {
+    let again = match fs::rename(path, aside) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+        done => return done,
+    };
+    let Some(folder) = path.parent() else { return Err(again) };
+    let before = fs::symlink_metadata(folder)?.permissions();
+    let mut open = before.clone();
+    open.set_mode(before.mode() | 0o700);
+    fs::set_permissions(folder, open)?;
+    let done = fs::rename(path, aside);
+    fs::set_permissions(folder, before)?;
+    done
 }
 
 /// What is looked out for is written down, in case its owner dies: held by a lock while the owner lives.
@@ -99,8 +139,12 @@ impl Written {
         let path = folder.join(format!("{PREFIX}{}-{n}", std::process::id()));
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&path)?;
         flock(&file, FlockOperation::LockExclusive)?;
-        let text =
-            serde_json::to_vec(&(&lookout.workspace, &lookout.missing, &lookout.repositories))?;
+        let text = serde_json::to_vec(&(
+            &lookout.workspace,
+            &lookout.missing,
+            &lookout.repositories,
+            &lookout.links,
+        ))?;
         file.write_all(&text)?;
         Ok(Self { path, _file: file })
     }
@@ -113,6 +157,8 @@ impl Drop for Written {
 }
 
 const PREFIX: &str = "lookout-";
+/// More than any list holds.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// Looks for what owners that died were looking out for.
 pub(super) fn take_over(folder: &Path) -> Vec<String> {
@@ -122,13 +168,19 @@ pub(super) fn take_over(folder: &Path) -> Vec<String> {
             continue;
         }
         let path = entry.path();
-        let Ok(file) = File::open(&path) else { continue };
+        // A program may have made the folder before we did, and put anything there.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file =
+            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&path);
+        let Ok(file) = file else { continue };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue; // its owner lives
         }
-        let text = fs::read(&path).unwrap_or_default();
-        if let Ok((workspace, missing, repositories)) = serde_json::from_slice(&text) {
-            told.extend(Lookout { workspace, missing, repositories }.look());
+        let mut text = Vec::new();
+        drop((&file).take(MOST_BYTES).read_to_end(&mut text));
+        if let Ok((workspace, missing, repositories, links)) = serde_json::from_slice(&text) {
+            let found = Lookout { workspace, missing, repositories, links };
+            told.extend(found.of(folder).iter().flat_map(Lookout::look));
         }
         drop(fs::remove_file(&path));
     }

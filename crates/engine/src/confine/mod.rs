@@ -3,17 +3,23 @@
 mod build_output;
 pub(crate) mod canary;
 pub(crate) mod command;
+mod deep;
 pub(crate) mod denied;
+mod elsewhere;
 mod git;
+mod git_settings;
 pub(crate) mod guard;
 mod hints;
 pub(crate) mod home;
 mod host;
 #[cfg(test)]
 mod laws;
+pub(crate) mod left_out;
+mod links;
 mod lookout;
 mod order;
 mod paths;
+pub(crate) mod person;
 mod placeholders;
 mod protected;
 pub(crate) mod refused;
@@ -21,6 +27,7 @@ pub(crate) mod report;
 mod scan;
 pub(crate) mod site;
 mod sockets;
+mod toolchains;
 mod tree;
 mod view;
 pub(crate) mod whole;
@@ -66,6 +73,8 @@ pub(crate) struct Site {
     pub(crate) view: View,
     /// Folders of programs, to be found by the `PATH`.
     pub(crate) path: Vec<PathBuf>,
+    /// Tool chains, to be found by variables.
+    pub(crate) tools: Vec<toolchains::Tool>,
 }
 
 /// What becomes of changes that a program makes in the workspace.

@@ -34,6 +34,7 @@ fn path(layer: &Layer) -> &Path {
             path
         }
         Layer::Scratch(scratch) => &scratch.at,
+        Layer::Text(text) => &text.at,
     }
 }
 
@@ -43,7 +44,7 @@ fn rank(layer: &Layer) -> u8 {
         Layer::Writable(_) => 0,
         Layer::Scratch(_) => 1,
         Layer::Private(_) => 2,
-        Layer::Shown(_) => 3,
+        Layer::Shown(_) | Layer::Text(_) => 3,
         Layer::Masked(_) => 4,
     }
 }

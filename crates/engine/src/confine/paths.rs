@@ -1,8 +1,8 @@
 //! What a path of a policy means: relative ones in the workspace, `~/` in the home, `/` as it stands.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use super::{Refusal, Site};
+use super::{Refusal, Site, within};
 pub(super) use crate::policy::lexical;
 
 /// The absolute path that is meant, with its dots resolved as text.
@@ -50,3 +50,43 @@ pub(super) fn as_far_as_there(path: &Path) -> PathBuf {
 pub(super) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '{'])
 }
+
+/// Whether a path leads through what programs write, link by link: where it ends is then their word.
+pub(super) fn is_theirs(path: &Path, written: &[PathBuf]) -> bool {
+    let mut at = PathBuf::from("/");
+    // A relative one, as in a `PATH`, is ours.
+    let Ok(path) = std::path::absolute(path) else { return true };
+    let mut left: Vec<PathBuf> = parts(&path);
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        match part.components().next() {
+            Some(Component::ParentDir) => drop(at.pop()),
+            Some(Component::Normal(name)) => {
+                at.push(name);
+                if within(&at, written) {
+                    return true;
+                }
+                if let Ok(target) = std::fs::read_link(&at) {
+                    links += 1;
+                    // A root among its parts leads to the root.
+                    at.pop();
+                    left.extend(parts(&target));
+                }
+            }
+            Some(Component::RootDir) => at = PathBuf::from("/"),
+            _ => {}
+        }
+        if links > MOST_LINKS {
+            return true;
+        }
+    }
+    false
+}
+
+/// The parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    path.components().rev().map(|part| PathBuf::from(part.as_os_str())).collect()
+}
+
+/// As many links as the kernel follows.
+const MOST_LINKS: usize = 40;

@@ -2,27 +2,63 @@
 //! agents, editors and shells that people start there themselves.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 17] = [
+/// What people run of their own accord, such as the builds of a project and their settings, is not among them: it is
+/// their work, and does what its sources do.
+const NAMES: [&str; 43] = [
     "botpipe.yaml",
     "botpipe.yml",
-    "workflows",
+    WORKFLOWS,
     ".botpipe",
+    // Agents.
     ".claude",
+    ".claude.json",
     ".codex",
     ".gemini",
     ".cursor",
     ".agents",
+    ".opencode",
+    "opencode.json",
+    "opencode.jsonc",
     ".mcp.json",
+    // Editors.
     ".vscode",
     ".idea",
+    ".zed",
+    ".helix",
+    ".devcontainer",
+    ".devcontainer.json",
+    ".exrc",
+    ".vimrc",
+    ".nvimrc",
+    ".nvim.lua",
+    // Shells, and what sets them up in a folder.
     ".envrc",
+    "mise.toml",
+    ".mise.toml",
     ".bashrc",
     ".bash_profile",
+    ".bash_login",
+    ".bash_aliases",
     ".zshrc",
+    ".zshenv",
+    ".zprofile",
+    ".zlogin",
     ".profile",
+    ".config/fish",
+    // Of a home, where that is the workspace.
+    ".gitconfig",
+    ".config/git",
+    ".config/mise",
+    ".config/systemd",
+    ".config/autostart",
+    ".config/botpipe",
 ];
+
+/// Many projects have a folder of this name for something else: it is kept where a workflow lies in it.
+const WORKFLOWS: &str = "workflows";
 
 /// Their names at the top of a workspace.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -32,5 +68,69 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// What is there, and what is not and must not come to be.
 pub(super) fn of(workspace: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
     let names = NAMES.iter().map(|name| workspace.join(name));
-    names.partition(|path| path.symlink_metadata().is_ok())
+    names.partition(|path| path.symlink_metadata().is_ok() && !is_ordinary(path))
+}
+
+/// What of a path that must not come to be has come to be: of a folder that was somebody else's, the workflows.
+pub(super) fn come_to_be(path: &Path) -> Vec<PathBuf> {
+    if path.ends_with(WORKFLOWS) && !path.is_symlink() && path.is_dir() {
+        return workflows(path);
+    }
+    vec![path.to_owned()]
+}
+
+/// A folder that only has the name of one of ours.
+fn is_ordinary(path: &Path) -> bool {
+    let ours = path.ends_with(WORKFLOWS);
+    ours && !path.is_symlink() && path.is_dir() && workflows(path).is_empty()
+}
+
+/// The workflows of a folder, as `botpipe run` finds them there, and links that may lead to some.
+fn workflows(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let all = entries.filter_map(|path| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let inner = path.join("sop.yaml");
+        if name.ends_with(".sop.yaml") || (path.is_symlink() && inner.symlink_metadata().is_ok()) {
+            return Some(path);
+        }
+        inner.symlink_metadata().is_ok().then_some(inner)
+    });
+    let mut all: Vec<PathBuf> = all.collect();
+    all.sort();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_names_every_one() {
+        let manual = include_str!("../../../../docs/policy.md");
+        let unknown: Vec<_> =
+            names().filter(|name| !manual.contains(&format!("`{name}`"))).collect();
+        assert!(unknown.is_empty(), "docs/policy.md does not name {unknown:?}");
+    }
+
+    #[test]
+    fn a_folder_is_kept_where_a_workflow_lies_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = folder.path().join(WORKFLOWS);
+        let kept = || of(folder.path()).0.contains(&ours);
+        assert!(!kept());
+        fs::create_dir_all(ours.join("deploy")).unwrap();
+        fs::write(ours.join("deploy/pipeline.yaml"), "").unwrap();
+        assert!(!kept());
+        assert!(come_to_be(&ours).is_empty());
+        fs::write(ours.join("deploy/sop.yaml"), "").unwrap();
+        assert!(kept());
+        assert_eq!(come_to_be(&ours), [ours.join("deploy/sop.yaml")]);
+        fs::rename(ours.join("deploy/sop.yaml"), ours.join("deploy.sop.yaml")).unwrap();
+        assert!(kept());
+        fs::remove_dir_all(&ours).unwrap();
+        std::os::unix::fs::symlink("elsewhere", &ours).unwrap();
+        assert!(kept());
+        assert_eq!(come_to_be(&ours), std::slice::from_ref(&ours));
+    }
 }

@@ -48,7 +48,8 @@ pub(crate) fn of(
     Control::ALL
         .iter()
         .map(|control| (*control, enforcer(*control, policy, agent)))
-        .filter(|(_, by)| *by != "-")
+        // What a relaxed policy leaves to nobody is kept by nothing.
+        .filter(|(_, by)| !matches!(*by, "-" | "nobody"))
         .map(|(control, by)| {
             let of_control = canaries.iter().filter(|canary| canary.control == control);
             let canary = of_control.map(|canary| canary.result).max();

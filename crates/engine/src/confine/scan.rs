@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::deep;
+
 /// The names in a workspace by the folders they are in.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
@@ -73,14 +75,31 @@ static SHARED: Mutex<BTreeMap<PathBuf, Shared>> = Mutex::new(BTreeMap::new());
 /// What is known of workspaces by their paths.
 static KNOWN: Mutex<BTreeMap<PathBuf, Arc<Names>>> = Mutex::new(BTreeMap::new());
 
+/// What is not looked through in a workspace: what is ours, and what is of git alone and long.
+pub(super) fn not_entered() -> Vec<PathBuf> {
+    vec![".botpipe".into(), ".git/objects".into()]
+}
+
 /// Names of a workspace as they are now. Folders in `without` are not entered.
 ///
 /// # Errors
 /// A folder that cannot be read: what is in it cannot be judged.
 pub(super) fn names(workspace: &Path, without: &[PathBuf]) -> io::Result<Arc<Names>> {
+    let (names, unread) = as_far_as_read(workspace, without);
+    match unread.into_iter().next() {
+        None => Ok(names),
+        Some((path, e)) => Err(io::Error::new(e.kind(), format!("`{}`: {e}", path.display()))),
+    }
+}
+
+/// The same of all that can be read, and what cannot.
+pub(super) fn as_far_as_read(
+    workspace: &Path,
+    without: &[PathBuf],
+) -> (Arc<Names>, Vec<(PathBuf, io::Error)>) {
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = known().get(workspace).map(Arc::clone).unwrap_or_default();
-    let mut now = Names::default();
+    let (mut now, mut unread) = (Names::default(), Vec::new());
     let mut next = vec![PathBuf::new()];
     while let Some(folder) = next.pop() {
         let path = workspace.join(&folder);
@@ -91,7 +110,8 @@ pub(super) fn names(workspace: &Path, without: &[PathBuf]) -> io::Result<Arc<Nam
                 continue;
             }
             Err(e) => {
-                return Err(io::Error::new(e.kind(), format!("`{}`: {e}", path.display())));
+                unread.push((path, e));
+                continue;
             }
         };
         let inner = read.entries.iter().filter(|entry| entry.kind == Kind::Folder);
@@ -101,7 +121,7 @@ pub(super) fn names(workspace: &Path, without: &[PathBuf]) -> io::Result<Arc<Nam
     }
     let now = Arc::new(now);
     known().insert(workspace.to_owned(), Arc::clone(&now));
-    Ok(now)
+    (now, unread)
 }
 
 /// Forgets all names: a program that nothing held may have given files names anywhere, which no folder of a
@@ -188,6 +208,8 @@ fn inode(status: &fs::Metadata) -> Inode {
 }
 
 fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
+    let reached = deep::reach(path)?;
+    let path = reached.path();
     let status = fs::symlink_metadata(path)?;
     let changed = (status.ctime(), status.ctime_nsec());
     // The time of its change, which nobody can set, unlike that of its contents.
@@ -245,6 +267,11 @@ impl Names {
         self.folders.keys().map(PathBuf::as_path)
     }
 
+    /// Every folder, and the names in it.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Path, &[Entry])> {
+        self.folders.iter().map(|(folder, read)| (folder.as_path(), read.entries.as_slice()))
+    }
+
     /// A folder with an attribute by which an overlay would hide what is in it.
     pub(super) fn hiding(&self) -> Option<(&Path, &str)> {
         self.folders.iter().find_map(|(folder, read)| Some((&**folder, read.hiding.as_deref()?)))
@@ -259,6 +286,18 @@ impl Names {
     pub(super) fn entries(&self) -> impl Iterator<Item = (PathBuf, &Entry)> {
         self.folders.iter().flat_map(|(folder, read)| {
             read.entries.iter().map(move |entry| (folder.join(&entry.name), entry))
+        })
+    }
+
+    /// Everything below a folder, with its path relative to the workspace.
+    pub(super) fn below<'a>(
+        &'a self,
+        folder: &'a Path,
+    ) -> impl Iterator<Item = (PathBuf, Kind)> + 'a {
+        let inside = self.folders.range(folder.to_owned()..);
+        let inside = inside.take_while(move |(path, _)| path.starts_with(folder));
+        inside.flat_map(|(folder, read)| {
+            read.entries.iter().map(move |entry| (folder.join(&entry.name), entry.kind))
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,9 +14,10 @@ use botpipe_kernel::run::{Harness, McpServer};
 use botpipe_providers::codex;
 
 use super::whole::{Api, Endpoint};
-use super::{Site, View};
+use super::{Site, View, toolchains};
 use crate::harness::key::Place;
 use crate::harness::{Kind, login_file, own_home, temporary_folder};
+use crate::plain;
 use crate::workspace::layout::Layout;
 use crate::workspace::snapshots::objects_around;
 
@@ -26,6 +28,29 @@ const GRANTS: [&str; 2] = ["BOTPIPE_ALLOW_WRITE", "BOTPIPE_ALLOW_READ"];
 /// Where agents may connect to whatever their policy says, by whoever starts a run: `host`, `host:port` or
 /// a URL, with `,` between them.
 const CONNECTS: &str = "BOTPIPE_ALLOW_CONNECT";
+
+/// What is wrong with what the environment grants: nothing of it is left out in silence.
+pub(crate) fn wrong_grant() -> Option<String> {
+    GRANTS.iter().find_map(|name| wrong_paths(name, &env::var_os(name)?)).or_else(|| {
+        let hosts = env::var(CONNECTS).ok()?;
+        let mut words = hosts.split(',').map(str::trim).filter(|word| !word.is_empty());
+        words.find_map(|word| endpoint(word).err()).map(|why| format!("${CONNECTS}: {why}"))
+    })
+}
+
+fn wrong_paths(name: &str, value: &OsStr) -> Option<String> {
+    env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).find_map(|path| {
+        let shown = path.display();
+        let wrong = if !path.is_absolute() {
+            "is no absolute path; write one that begins with `/`, with `:` between two"
+        } else if path.canonicalize().is_err() {
+            "is not there, or cannot be reached; make it, or leave it out"
+        } else {
+            return None;
+        };
+        Some(format!("${name} grants `{shown}`, which {wrong}"))
+    })
+}
 
 /// What a program must have to do its work.
 #[derive(Debug, Clone, Default)]
@@ -195,10 +220,11 @@ pub(crate) fn of_run(
 ) -> Site {
     let mut site = of_person(layout.root().to_owned(), Some(layout.botpipe()));
     let place = layout.workflow_folder(task, workflow).absolute;
-    // What keeps it from being made shows when it is laid.
-    drop(fs::create_dir_all(&place));
+    // What keeps it from being made shows when it is laid: nothing starts where records lie open.
+    let runs = layout.runs_folder(task, workflow);
+    drop(plain::make(&runs));
     site.shown.extend([layout.task(task), layout.workflows()].into_iter().filter(|it| it.is_dir()));
-    site.covered.extend(Some(place.join("runs")).filter(|it| it.is_dir()));
+    site.covered.push(runs);
     site.places.push(place);
     if let Some(own) = layout.own_folder() {
         site.readable.extend(objects_around(layout.home()));
@@ -244,6 +270,7 @@ pub(crate) fn of_person(workspace: PathBuf, state: Option<PathBuf>) -> Site {
         readable,
         view: View::Kept,
         path: env::split_paths(&path).collect(),
+        tools: toolchains::named(|name| env::var_os(name)),
     }
 }
 
@@ -271,6 +298,22 @@ mod tests {
         assert!(shown("http://[::1]:9").contains("this machine is `127.0.0.1`"));
         assert!(shown("ftp://a.example").contains("its scheme is neither"));
         assert!(shown("http://a b").contains("no address"));
+    }
+
+    #[test]
+    fn a_grant_that_grants_nothing_is_told() {
+        let wrong = |value: &str| wrong_paths("BOTPIPE_ALLOW_READ", OsStr::new(value));
+        assert_eq!(wrong(""), None);
+        assert_eq!(wrong("/usr:/etc:"), None);
+        for (value, path) in
+            [("rel", "`rel`"), ("/usr:~/x", "`~/x`"), ("/usr:/no/such", "`/no/such`")]
+        {
+            let said = wrong(value).unwrap();
+            assert!(
+                said.starts_with("$BOTPIPE_ALLOW_READ grants") && said.contains(path),
+                "{said}"
+            );
+        }
     }
 
     #[test]

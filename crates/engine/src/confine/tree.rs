@@ -14,13 +14,13 @@ use super::paths::{absolute, as_far_as_there, is_pattern, straight};
 use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
-    Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, order,
-    protected, sockets, view, within,
+    Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, links,
+    order, protected, sockets, view, within,
 };
 use crate::workspace::layout::Layout;
 
 pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> {
-    let names = scan::names(&site.workspace, &[".botpipe".into(), ".git/objects".into()]);
+    let names = scan::names(&site.workspace, &scan::not_entered());
     let names = names.map_err(|error| Refusal {
         control: "deny_read",
         what: format!("the workspace cannot be looked through: {error}"),
@@ -77,10 +77,7 @@ impl Work<'_> {
         let home = self.site.home.as_deref();
         let (hidden, empty) = host::hidden(home);
         (self.lower, self.empty) = (hidden, empty);
-        if let Some(home) = home.filter(|home| within(home, &self.empty)) {
-            self.lower.extend(home::layers(home));
-        }
-        self.lower.extend(home::programs(&self.site.path, &self.empty, home));
+        home::lay(self.site, rules.allow_write, &self.empty, &mut self.lower);
         if !self.reads_everything(rules) {
             for folder in host::not_of_the_system() {
                 if !within(&folder, &self.empty) {
@@ -177,8 +174,9 @@ impl Work<'_> {
         self.roots.sort();
         self.roots.dedup();
         if within(&self.workspace().join(".git"), &self.roots) {
-            let kept = git::kept(self.workspace(), names, &self.roots);
-            self.roots.extend(kept.outside);
+            let kept = git::kept(self.site, names, &self.roots)?;
+            let own = self.site.state.clone();
+            self.roots.extend(kept.outside.into_iter().filter(|it| !it.starts_with(&own)));
         }
         Ok(())
     }
@@ -303,10 +301,20 @@ impl Work<'_> {
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
             self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
         }
-        let kept = git::kept(self.workspace(), names, &self.roots);
-        let (there, missing) = protected::of(self.workspace());
+        let kept = git::kept(self.site, names, &self.roots)?;
+        let (there, mut missing) = protected::of(self.workspace());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
-        let there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
+        let mut there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
+        for root in self.roots.iter().filter(|root| !root.starts_with(self.workspace())) {
+            let (also, never) = protected::of(root);
+            there.extend(also);
+            missing.extend(never);
+        }
+        let links = links::of(&there, self.workspace(), names);
+        for target in links.values() {
+            let list = if is_there(target) { &mut there } else { &mut missing };
+            list.insert(target.clone());
+        }
         // By every other name of theirs as well.
         let others = scan::other_names(&there, self.workspace(), &self.site.state, names);
         for path in there.iter().chain(&others).filter(|path| **path != self.site.state) {
@@ -322,11 +330,12 @@ impl Work<'_> {
                 self.stand_in(placeholder);
             }
         }
-        if !self.roots.is_empty() {
+        if !self.roots.is_empty() || !self.site.places.is_empty() {
             self.files.lookout = Some(Lookout {
                 workspace: self.workspace().to_owned(),
                 missing,
-                repositories: Some(kept.repositories),
+                repositories: Some(kept.known),
+                links: links::written(&links, &self.roots),
             });
         }
         for written in rules.deny_write {
@@ -450,7 +459,7 @@ impl Work<'_> {
         let seen = self.lower.iter().chain(&self.upper).filter_map(|layer| match layer {
             Layer::Shown(path) | Layer::Writable(path) => Some(path),
             Layer::Scratch(scratch) => Some(&scratch.at),
-            Layer::Private(_) | Layer::Masked(_) => None,
+            Layer::Private(_) | Layer::Masked(_) | Layer::Text(_) => None,
         });
         let seen: Vec<PathBuf> = seen.cloned().collect();
         for socket in sockets::of_host(self.workspace(), names) {

@@ -103,7 +103,8 @@ pub(crate) fn compile(
     };
     if policy.sandbox_mode == SandboxMode::DangerFullAccess {
         for (control, list) in [("deny_read", rules.deny_read), ("deny_write", rules.deny_write)] {
-            if let Some(path) = list.first() {
+            let said = if control == "deny_read" { Control::DenyRead } else { Control::DenyWrite };
+            if let Some(path) = list.first().filter(|_| !policy.may_go_unkept(said)) {
                 return Err(Refusal {
                     control,
                     what: format!("`{control}: {path}` cannot be kept without a sandbox"),
@@ -119,6 +120,17 @@ pub(crate) fn compile(
                    (Linux 6.7)"
                 .to_owned(),
             permit: "`allow_local_binding: true` leaves it".to_owned(),
+        });
+    }
+    let made_anew = ["/dev", "/proc", "/sys"].iter().find(|top| site.workspace.starts_with(top));
+    if let Some(top) = made_anew.filter(|_| policy.sandbox_mode != SandboxMode::DangerFullAccess) {
+        return Err(Refusal {
+            control: "sandbox_mode",
+            what: format!(
+                "the workspace `{}` lies in `{top}`, of which every program in a sandbox has its own",
+                site.workspace.display()
+            ),
+            permit: "move it to another folder, such as `/tmp` or one in your home".to_owned(),
         });
     }
     let files = files(&rules, site)?;
@@ -147,7 +159,8 @@ type Reach = (Network, Vec<Door>, Vec<(String, String)>);
 fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusal> {
     let deny = patterns("deny_network_domains", &policy.deny_domains)?;
     if policy.network == NetworkMode::Full {
-        if let Some(domain) = policy.deny_domains.first() {
+        let kept = policy.deny_domains.first();
+        if let Some(domain) = kept.filter(|_| !policy.may_go_unkept(Control::DenyDomains)) {
             return Err(Refusal {
                 control: "deny_network_domains",
                 what: format!(

@@ -1,11 +1,10 @@
 //! Codex's records of conversations in its home: found, and continued under another name.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use botpipe_providers::codex;
 
-use crate::replace::{PRIVATE, replace};
+use crate::plain;
 
 /// Codex's record of a conversation.
 ///
@@ -48,8 +47,8 @@ pub(crate) fn branch(home: &Path, thread: &str, checkpoint: &str, new: &str) -> 
         .map_err(|_| format!("the checkpoint `{checkpoint}` is not the length of a record"))?;
     let record = kept_in(home, &path)
         .ok_or_else(|| format!("`{}` is no file of that home", path.display()))?;
-    let record = fs::read(record).map_err(trouble)?;
-    let copy = codex::branch(&record, length, thread, new)?;
+    let bytes = plain::read(&record, u64::MAX).map_err(trouble)?;
+    let copy = codex::branch(&bytes, length, thread, new)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().replace(thread, new);
-    replace(&path.with_file_name(name), &copy, PRIVATE).map_err(trouble)
+    plain::show_as(0o600, &record.with_file_name(name), &copy).map_err(trouble)
 }

@@ -27,6 +27,7 @@ use crate::driver::Driver;
 use crate::harness::key::{self, Place};
 use crate::harness::{self, Kind};
 use crate::limits::Login;
+use crate::plain;
 use crate::policy;
 use crate::process::{self, Reply, Spec, Stream, Watch};
 use crate::request::Notice;
@@ -287,8 +288,7 @@ fn transcript_of(
 /// large is none: the event stream is kept in any case.
 fn transcript(driver: &Driver<'_>, path: Option<&Path>) -> Option<Digest> {
     let path = path?;
-    let size = fs::metadata(path).ok()?.len();
-    let bytes = (size <= TRANSCRIPT_LIMIT).then(|| fs::read(path).ok()).flatten()?;
+    let bytes = plain::read(path, TRANSCRIPT_LIMIT).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let kept = driver.desk.redactor.redact(&text);
     driver.parts.objects.put(kept.as_bytes()).ok()

@@ -1,6 +1,6 @@
 //! What functions ask for: turns and runs, artifacts and worklists; and what they are told.
 
-use std::fs;
+use std::io::ErrorKind;
 
 use botpipe_kernel::ids::{ArtifactName, BranchId, Digest, Role, TurnId, WorklistName};
 use botpipe_kernel::plan::{Format, Plan, Step};
@@ -17,6 +17,7 @@ use super::{Trouble, code};
 use crate::catalog;
 use crate::driver::Driver;
 use crate::host::Told;
+use crate::plain;
 use crate::policy::Ground;
 use crate::prompt::{did_you_mean, worklist_change};
 use crate::start;
@@ -274,16 +275,17 @@ fn read(driver: &mut Driver<'_>, given: &OfArtifact) -> Result<Told, Trouble> {
     };
     let place = driver.artifact_place(&given.artifact)?;
     let path = place.relative;
-    let size = match fs::metadata(&place.absolute) {
-        Ok(found) if found.is_file() => found.len(),
-        _ => return Ok(Ok(json!({ "path": path, "exists": false }))),
-    };
-    if size > MOST_BYTES {
-        return Ok(Err(format!("`{path}` has {size} bytes; read it where it lies")));
-    }
-    let bytes = match fs::read(&place.absolute) {
+    let bytes = match plain::read(&place.absolute, MOST_BYTES) {
         Ok(bytes) => bytes,
-        Err(error) => return Ok(Err(format!("could not read `{path}`: {error}"))),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::InvalidInput => {
+                return Ok(Ok(json!({ "path": path, "exists": false })));
+            }
+            ErrorKind::FileTooLarge => {
+                return Ok(Err(format!("`{path}`: {error}; read it where it lies")));
+            }
+            _ => return Ok(Err(format!("could not read `{path}`: {error}"))),
+        },
     };
     let Ok(text) = String::from_utf8(bytes) else {
         return Ok(Err(format!("`{path}` is no UTF-8 text; read it where it lies")));
@@ -319,13 +321,7 @@ fn write(driver: &mut Driver<'_>, step: &Step, given: &OfArtifact) -> Result<Tol
         _ => return Ok(Err("give `text`, or for a JSON artifact `value`".to_owned())),
     };
     let place = driver.artifact_place(name)?;
-    let path = &place.absolute;
-    let written = path
-        .parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| files::replace(path, text.as_bytes(), 0o644))
-        .and_then(|()| files::sync_folder_of(path));
-    if let Err(error) = written {
+    if let Err(error) = files::place(&place.absolute, text.as_bytes()) {
         return Ok(Err(format!("could not write `{}`: {error}", place.relative)));
     }
     Ok(Ok(json!({ "path": place.relative })))

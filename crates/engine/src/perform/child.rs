@@ -19,7 +19,7 @@ use crate::inbox::Inbox;
 use crate::parts::Parts;
 use crate::process::StopSwitch;
 use crate::recording;
-use crate::request::{Progress, Silent};
+use crate::request::{Notice, Progress, Silent};
 use crate::workspace::layout::Layout;
 use crate::workspace::snapshots::Worktree;
 
@@ -135,7 +135,7 @@ impl Task {
             };
             let about = self.about(parts)?;
             // Whole before the run is there: a run that is there has had its files.
-            self.have_files(task, None)?;
+            self.have_files(task, None, progress)?;
             let _settling = self.own.as_ref().and_then(|(own, _)| own.settling());
             if self.recorded {
                 recording::begin_below(&self.layout.run_folder(
@@ -165,7 +165,7 @@ impl Task {
         };
         let lease = parts.journal.acquire(&self.which.run, &owner("child"))?;
         let (run, seq) = fold(parts, &self.which.run, run)?;
-        self.have_files(task, Some(&run))?;
+        self.have_files(task, Some(&run), progress)?;
         let _settling = self.own.as_ref().and_then(|(own, _)| own.settling());
         let about = About::of(parts, &row, &run)?;
         let desk = Desk::set_up_in(parts, about, self.layout.clone())?;
@@ -217,12 +217,20 @@ impl Task {
 
     /// Has its own files there, where it is to have some: as they begin, or, if somebody removed them,
     /// as they were last recorded.
-    fn have_files(&self, task: &TaskId, run: Option<&Run>) -> Result<(), Error> {
+    fn have_files(
+        &self,
+        task: &TaskId,
+        run: Option<&Run>,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
         let Some((own, base)) = &self.own else { return Ok(()) };
         // What one that is over left cannot be had again.
         if run.is_none_or(|run| !run.lifecycle.is_ended()) {
             let visit = run.and_then(|run| run.visit.as_ref());
-            own.make(visit.and_then(|visit| visit.baseline.tree.as_ref()).unwrap_or(base))?;
+            let tree = visit.and_then(|visit| visit.baseline.tree.as_ref()).unwrap_or(base);
+            if let Some(text) = own.make(tree)? {
+                progress.notice(&Notice::Note { text: &text });
+            }
         }
         own.lead(task).map_err(Error::from)
     }

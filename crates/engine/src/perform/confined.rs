@@ -99,7 +99,11 @@ pub(super) fn confine(
     let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
     let extra: Vec<(String, String)> =
         compiled.variables.iter().chain(program.extra).cloned().collect();
-    let env = environment::confined(std::env::vars_os(), program.pass, &holds.environment, &extra);
+    let mut env =
+        environment::confined(std::env::vars_os(), program.pass, &holds.environment, &extra);
+    if compiled.files.is_some() {
+        environment::sign_nothing(&mut env);
+    }
     let launch = Launch { env, confinement: compiled.confinement, ..launch };
     Ok(Confined { launch, outside: Some(Arc::new(guard)), limits: holds.limits, refusals })
 }

@@ -11,10 +11,12 @@ use botpipe_providers::Cassette;
 use serde_json::{Map, Value};
 
 use super::beside::Beside;
+use crate::confine::left_out::LeftOut;
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::harness::Kind;
 use crate::parts::{INLINE_BYTES, Parts};
+use crate::plain;
 use crate::prompt::{Templates, Validators};
 use crate::recording::Recorder;
 use crate::workspace::layout::{Layout, WorkspacePath};
@@ -172,12 +174,13 @@ impl Desk {
     pub(crate) fn set_up_in(parts: &Parts, about: About, layout: Layout) -> Result<Self, Error> {
         let agent = Agent::of(parts, about.provider.as_ref())?;
         let folder = layout.workflow_folder(&about.task, &about.workflow);
-        std::fs::create_dir_all(&folder.absolute)
-            .map_err(crate::workspace::Error::io("create", folder.absolute.clone()))?;
+        // Before any program of the run is there, which could put a link in its place.
+        let runs = layout.runs_folder(&about.task, &about.workflow);
+        plain::make(&runs).map_err(crate::workspace::Error::io("create", &runs))?;
         let child = about.run.is_child();
         let open = if child { Snapshots::open_beside } else { Snapshots::open };
         let mut snapshots = open(&layout)?;
-        snapshots.leave_out(crate::confine::denied::patterns(&about.denied));
+        snapshots.leave_out(LeftOut::of(&about.denied, layout.home()));
         let run_folder = layout.run_folder(&about.task, &about.workflow, &about.run);
         Ok(Self {
             recorder: Recorder::open(&run_folder),

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use super::Trouble;
 use crate::driver::Driver;
+use crate::plain;
+use crate::workspace::artifacts::MAX_BYTES;
 
 /// Evaluates the run's output and holds it against its schema.
 pub(super) fn output(driver: &mut Driver<'_>) -> Result<Input, Trouble> {
@@ -35,8 +37,10 @@ pub(super) fn output(driver: &mut Driver<'_>) -> Result<Input, Trouble> {
                 FindingState::Invalid { why } => return Err(wrong(why)),
             }
             let place = driver.artifact_place(name)?;
-            let text = std::fs::read_to_string(&place.absolute).map_err(Trouble::stuck)?;
-            serde_json::from_str(&text).map_err(|error| wrong(&format!("is not JSON: {error}")))?
+            let bytes = plain::read(&place.absolute, MAX_BYTES)
+                .map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+            serde_json::from_slice(&bytes)
+                .map_err(|error| wrong(&format!("is not JSON: {error}")))?
         }
     };
     if let Some(schema) = &output.schema {

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::Trouble;
 use crate::driver::Driver;
+use crate::plain;
 use crate::prompt::{Roots, run_input};
+use crate::workspace::artifacts::MAX_BYTES;
 
 /// Reads the children off the step of a visit.
 pub(super) fn plan(driver: &mut Driver<'_>, visit: VisitId) -> Result<Input, Trouble> {
@@ -68,7 +70,7 @@ fn list(
         }
         Over::Artifact { name, collection } => {
             let place = driver.artifact_place(name)?;
-            let bytes = std::fs::read(&place.absolute).map_err(|error| {
+            let bytes = plain::read(&place.absolute, MAX_BYTES).map_err(|error| {
                 Trouble::stuck(format!("{what}: could not read `{}`: {error}", place.relative))
             })?;
             let whole: Value = serde_json::from_slice(&bytes).map_err(|error| {

@@ -1,8 +1,6 @@
 //! Playing a recording in the place of an agent.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::{Digest, TurnId};
@@ -13,6 +11,7 @@ use botpipe_providers::{Cassette, FilePatch, RecordedEnd, Recording};
 use super::Trouble;
 use super::turn::Activity;
 use crate::driver::{Driver, now};
+use crate::plain;
 use crate::process::Stream;
 use crate::prompt::{request_text, without_interruption};
 use crate::request::Notice;
@@ -46,7 +45,7 @@ pub(super) fn play(
         driver.show(&turn, line);
     }
     for (path, patch) in places(driver, recording)? {
-        apply(&driver.desk.layout.root().join(&path), patch).map_err(|error| Trouble::Stuck {
+        apply(&driver.desk.layout.place_of(&path), patch).map_err(|error| Trouble::Stuck {
             message: format!("could not write {}: {error}", path.display()),
         })?;
     }
@@ -106,15 +105,11 @@ fn apply(path: &Path, patch: &FilePatch) -> io::Result<()> {
     match patch {
         FilePatch::Write { bytes, executable } => {
             if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
+                plain::make(folder)?;
             }
-            fs::write(path, bytes)?;
-            if *executable {
-                fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-            }
-            Ok(())
+            if *executable { plain::show_as(0o755, path, bytes) } else { plain::show(path, bytes) }
         }
-        FilePatch::Delete => match fs::remove_file(path) {
+        FilePatch::Delete => match plain::remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         },

@@ -306,7 +306,7 @@ impl Activity {
     }
 
     fn make_folder(&self) -> io::Result<()> {
-        self.path.parent().map_or(Ok(()), std::fs::create_dir_all)
+        self.path.parent().map_or(Ok(()), |folder| crate::plain::make(folder).map(drop))
     }
 
     /// The digest of what was said; `None` when nothing was.

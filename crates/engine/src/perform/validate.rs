@@ -61,13 +61,8 @@ pub(super) fn verdict(
     };
     let place = driver.artifact_place(feedback)?;
     driver.append().map_err(Trouble::Fatal)?;
-    let path = &place.absolute;
-    let written = path
-        .parent()
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| files::replace(path, words.as_bytes(), 0o644))
-        .and_then(|()| files::sync_folder_of(path));
-    written.map_err(Error::io("write the feedback to", path.clone()))?;
+    let written = files::place(&place.absolute, words.as_bytes());
+    written.map_err(Error::io("write the feedback to", &place.absolute))?;
     let finding = driver.find(feedback, None)?;
     Ok(match finding.state {
         FindingState::Invalid { why } => {

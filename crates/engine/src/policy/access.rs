@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::control::Control;
 use super::resolve::{Resolved, value};
-use crate::environment::ALLOWED;
+use crate::environment::{ALLOWED, TOOLS};
 
 /// What a harness is told of its own sandbox: to leave it off. Ours is around all of it, and where a policy
 /// wants none, nor does it want theirs.
@@ -27,13 +27,16 @@ pub(crate) fn of_their_own(holds: &Resolved) -> Access {
 
 /// What binds a turn or a script, as JSON in the words of the seed.
 ///
-/// `pass` are the names of variables that pass beside [`ALLOWED`]; values are never written.
+/// `pass` are the names of variables that pass beside [`ALLOWED`] and [`TOOLS`]; values are never written.
 ///
 /// # Shape
 /// `{"sandbox_mode":"workspace_write","network":"none","allow_write":["."],"environment":{"allow":["HOME",…]},
 /// "enforced_by":"botpipe","processes":"end_with_turn"}`; a control that is left alone is not in it.
 pub(crate) fn in_force(pass: &[String], holds: &Resolved) -> String {
     let mut allow: Vec<&str> = ALLOWED.iter().copied().chain(["LC_*"]).collect();
+    if holds.environment.allow.is_none() {
+        allow.extend(TOOLS);
+    }
     allow.extend(pass.iter().map(String::as_str));
     allow.extend(holds.environment.allow.iter().flatten().map(String::as_str));
     allow.sort_unstable();

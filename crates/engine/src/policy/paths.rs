@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::hidden::{OF_OTHERS, SECRETS};
+
 /// What paths of a policy are relative to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ground {
@@ -47,9 +49,18 @@ impl Ground {
         }
     }
 
-    /// Whether one path is another, or lies below it.
+    /// Whether one path is another, or lies below it. `/` does not stand for what is hidden in it.
     pub(super) fn covers(&self, outer: &str, inner: &str) -> bool {
-        self.whole(inner).starts_with(self.whole(outer))
+        let (outer, inner) = (self.whole(outer), self.whole(inner));
+        let all = outer.parent().is_none() && inner.parent().is_some();
+        inner.starts_with(&outer) && !(all && self.is_hidden(&inner))
+    }
+
+    /// Whether a path is seen only where it is named.
+    fn is_hidden(&self, path: &Path) -> bool {
+        let hidden = OF_OTHERS.iter().chain(&SECRETS).map(Path::new).chain(self.home.as_deref());
+        let mut hidden = hidden.filter(|it| it.parent().is_some());
+        !path.starts_with(&self.workspace) && hidden.any(|it| path.starts_with(it))
     }
 
     /// What lies below a path of each list: exact, since of two paths one covers the other or they

@@ -76,7 +76,7 @@ pub(super) fn of_process(
     let (step, role) = process;
     let (control, what) = (found.control(), found.shown(holds));
     let who = who(holds, (step, role), control);
-    let permit = found.permit();
+    let permit = found.permit(holds);
     let (why, by_file) = (found.why(role, holds), holds.origin(control));
     Some(match by_file {
         Origin::Ceiling { path } => format!(
@@ -129,6 +129,9 @@ impl Unenforced {
             Control::PermissionMode if holds.asks() && holds.sandbox_mode == DANGER => {
                 "without a sandbox nobody keeps what is not asked about"
             }
+            Control::PermissionMode if holds.wants_no_sandbox() => {
+                "there is a sandbox around its agents"
+            }
             Control::PermissionMode if holds.asks() => "that is only kept in part (`strict`)",
             Control::Memory
             | Control::Cpu
@@ -146,8 +149,11 @@ impl Unenforced {
     }
 
     /// What permits the run.
-    fn permit(self) -> String {
+    fn permit(self, holds: &Resolved) -> String {
         match self.control() {
+            Control::PermissionMode if holds.wants_no_sandbox() => {
+                "`full_auto_sandboxed`, or `sandbox_mode: danger_full_access` beside it,".to_owned()
+            }
             Control::PermissionMode => {
                 "`permission_mode: full_auto_sandboxed` (or, without a sandbox, `full_auto_unsandboxed`)"
                     .to_owned()

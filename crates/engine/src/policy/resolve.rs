@@ -79,6 +79,12 @@ impl Resolved {
         asks && !nothing_left
     }
 
+    /// Whether its agents are to work without the sandbox that it has around them.
+    pub(crate) fn wants_no_sandbox(&self) -> bool {
+        self.permission_mode == PermissionMode::FullAutoUnsandboxed
+            && self.sandbox_mode != SandboxMode::DangerFullAccess
+    }
+
     /// Whether a control may be left unkept.
     pub(crate) fn may_go_unkept(&self, control: Control) -> bool {
         let held = matches!(self.origin(control), Origin::Ceiling { .. });

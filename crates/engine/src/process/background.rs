@@ -5,7 +5,7 @@
 //! which it says that it owns the run; then its streams are led away.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -120,7 +120,7 @@ impl Background {
 }
 
 fn open(folder: &Path) -> io::Result<File> {
-    fs::create_dir_all(folder)?;
+    crate::plain::make(folder)?;
     OpenOptions::new().create(true).append(true).open(folder.join(LOG))
 }
 

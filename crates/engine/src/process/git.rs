@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 /// What git lists, with nothing of the repository's own being run.
 pub(crate) fn listed_by_git(workspace: &Path, args: &[&str]) -> Vec<PathBuf> {
-    let output = Command::new("git")
+    let output = git_alone()
         .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
         .args(["-c", "log.showSignature=false", "--no-pager"])
         .args(args)
@@ -24,3 +24,31 @@ pub(crate) fn listed_by_git(workspace: &Path, args: &[&str]) -> Vec<PathBuf> {
         .map(|name| PathBuf::from(OsStr::from_bytes(name)))
         .collect()
 }
+
+/// A git that starts nothing: a program in the workspace may have written its settings.
+///
+/// # Source
+/// git 2.47, git-config(1) and git(1). Lists of names ask no filter, no driver of diffs and no alias. A clone
+/// that left objects out fetches them where they are missed, by whatever its settings name: since git 2.44
+/// `GIT_NO_LAZY_FETCH` forbids it, for older ones no protocol is allowed.
+fn git_alone() -> Command {
+    let mut git = Command::new("git");
+    git.args(["-c", "protocol.allow=never", "-c", "core.alternateRefsCommand=false"]);
+    git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
+    git.env("GIT_TERMINAL_PROMPT", "0");
+    for name in ELSEWHERE {
+        git.env_remove(name);
+    }
+    git
+}
+
+/// What a git that starts Botpipe, from a hook, says of its own repository.
+const ELSEWHERE: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+];

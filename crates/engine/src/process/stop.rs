@@ -16,10 +16,12 @@ struct Shared {
     thrown: Condvar,
 }
 
+type Ring = Box<dyn Fn(Option<i32>) + Send>;
+
 #[derive(Default)]
 struct State {
     signal: Option<i32>,
-    bells: Vec<(u64, Box<dyn Fn() + Send>)>,
+    bells: Vec<(u64, Ring)>,
     next_bell: u64,
 }
 
@@ -46,15 +48,23 @@ impl StopSwitch {
         let mut state = self.shared.lock();
         state.signal.get_or_insert(signal);
         for (_, bell) in &state.bells {
-            bell();
+            bell(Some(signal));
         }
         self.shared.thrown.notify_all();
+    }
+
+    /// Tells all who listen for the bell of a signal that is no reason to stop, such as one that has a program stand
+    /// still or go on.
+    pub fn pass_on(&self, signal: i32) {
+        for (_, bell) in &self.shared.lock().bells {
+            bell(Some(signal));
+        }
     }
 
     /// Wakes all who listen for the bell, without throwing the switch.
     pub fn nudge(&self) {
         for (_, bell) in &self.shared.lock().bells {
-            bell();
+            bell(None);
         }
     }
 
@@ -72,6 +82,11 @@ impl StopSwitch {
 
     /// Has `ring` called whenever it is thrown from now on; it must not block.
     pub(crate) fn bell(&self, ring: impl Fn() + Send + 'static) -> Bell {
+        self.bell_of(move |_| ring())
+    }
+
+    /// The same, with the signal of this time.
+    pub(crate) fn bell_of(&self, ring: impl Fn(Option<i32>) + Send + 'static) -> Bell {
         let mut state = self.shared.lock();
         let number = state.next_bell;
         state.next_bell += 1;

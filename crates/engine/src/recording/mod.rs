@@ -26,6 +26,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::parts::Parts;
 use crate::perform::way;
+use crate::plain;
 use crate::projection::View;
 use crate::request::{Notice, Progress, RunRef};
 use crate::workspace;
@@ -64,10 +65,11 @@ pub(crate) fn begin(
     (task, workflow, run): (&TaskId, &WorkflowName, &RunId),
     to: &Path,
 ) -> Result<(), Error> {
-    let folder = folder(parts, task, workflow, run);
+    let own = parts.layout.make_run_folder(task, workflow, run)?;
+    let folder = own.absolute.join(FOLDER);
     let target = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
     let text = target.display().to_string();
-    fs::create_dir_all(&folder).map_err(workspace::Error::io("create", &folder))?;
+    plain::make(&folder).map_err(workspace::Error::io("create", &folder))?;
     let path = folder.join(TARGET);
     fs::write(&path, text).map_err(workspace::Error::io("write", &path))?;
     Ok(())
@@ -79,7 +81,7 @@ pub(crate) fn begin(
 /// Before the run is there: one that is there is recorded or never is.
 pub(crate) fn begin_below(run_folder: &WorkspacePath) -> Result<(), Error> {
     let folder = run_folder.absolute.join(FOLDER);
-    fs::create_dir_all(&folder).map_err(workspace::Error::io("create", &folder))?;
+    plain::make(&folder).map_err(workspace::Error::io("create", &folder))?;
     Ok(())
 }
 

@@ -121,7 +121,7 @@ impl Driver<'_> {
 
     /// What stands in the workflow's folder beside the records of runs.
     fn folder_files(&self) -> Result<BTreeMap<String, FileStamp>, String> {
-        let root = self.desk.layout.root().join(&self.desk.folder);
+        let root = self.desk.layout.place_of(Path::new(&self.desk.folder));
         let mut found = BTreeMap::new();
         let mut folders = vec![root.clone()];
         while let Some(folder) = folders.pop() {
@@ -233,7 +233,7 @@ impl Driver<'_> {
             Ok(())
         };
         let mut bytes = Vec::new();
-        let mut opened = match files::open(&self.desk.layout.root().join(path)) {
+        let mut opened = match files::open(&self.desk.layout.place_of(Path::new(path))) {
             Ok(opened) if opened.metadata.len() > LARGEST => return leave_out("it is too large"),
             Ok(opened) => opened,
             Err(files::NoFile::Missing) => {

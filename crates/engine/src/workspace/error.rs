@@ -38,7 +38,14 @@ pub enum Error {
     /// An artifact's rendered path is no path within its folder.
     #[error("artifact path `{}` {rule}: change the artifact's `path`", path.escape_debug())]
     ArtifactPath { path: String, rule: &'static str },
-    /// A link on an artifact's way leads out of the workspace.
+    /// A link is on an artifact's way.
+    #[error(
+        "`{}` is a symbolic link, and artifacts are read and written through none: remove it, and make a \
+         folder there",
+        path.display()
+    )]
+    LeadsAway { path: PathBuf },
+    /// A link in an artifact's place leads out of the workspace.
     #[error(
         "`{}` is a symbolic link that leads out of the workspace: remove it, artifacts are only \
          read and written inside",
@@ -88,6 +95,7 @@ impl Error {
             },
             Self::Damaged { .. } => ErrorKind::Damaged,
             Self::ArtifactPath { .. }
+            | Self::LeadsAway { .. }
             | Self::LeadsOut { .. }
             | Self::Git { .. }
             | Self::InTheWay { .. }

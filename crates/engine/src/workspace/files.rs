@@ -1,59 +1,16 @@
-//! Opening and replacing single files without following a link at their end.
+//! Single files: their stamps and digests, and new content in their place; no link is followed on the way.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::Metadata;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use botpipe_kernel::ids::Digest;
 use botpipe_kernel::run::FileStamp;
-use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
-/// A regular file, opened; its metadata are those of the open file.
-pub(crate) struct Opened {
-    pub(crate) file: File,
-    pub(crate) metadata: Metadata,
-}
-
-/// Why a path gave no regular file.
-pub(crate) enum NoFile {
-    Missing,
-    /// It is there and is this instead.
-    Other(&'static str),
-    Failed(io::Error),
-}
-
-/// Opens a regular file for reading; never follows a link at the end, never waits for a pipe.
-pub(crate) fn open(path: &Path) -> Result<Opened, NoFile> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
-    let flags = i32::from_ne_bytes(flags.to_ne_bytes());
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
-        Err(error) => return Err(not_opened(path, error)),
-    };
-    let metadata = file.metadata().map_err(NoFile::Failed)?;
-    if metadata.is_file() {
-        Ok(Opened { file, metadata })
-    } else if metadata.is_dir() {
-        Err(NoFile::Other("is a folder"))
-    } else {
-        Err(NoFile::Other("is not a regular file"))
-    }
-}
-
-fn not_opened(path: &Path, error: io::Error) -> NoFile {
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_symlink() => NoFile::Other("is a symbolic link"),
-        Ok(metadata) if !metadata.is_file() => NoFile::Other("is not a regular file"),
-        Err(gone)
-            if matches!(gone.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            NoFile::Missing
-        }
-        Ok(_) | Err(_) => NoFile::Failed(error),
-    }
-}
+use crate::plain;
+pub(crate) use crate::plain::{NoFile, Opened, open};
 
 /// The stamp of an open file whose content has this digest.
 pub(crate) fn stamp_of(metadata: &Metadata, digest: Digest) -> FileStamp {
@@ -107,60 +64,35 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     Fresh::write(path, bytes, mode)?.put()
 }
 
-/// New content beside a file, on the disk, and not yet in its place. Dropped, it is removed: half a
-/// change is of use to nobody.
-pub(crate) struct Fresh<'p> {
-    path: &'p Path,
-    temporary: PathBuf,
-    put: bool,
+/// The same, and certainly, in a folder that is made where it is missing.
+pub(crate) fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        plain::make(folder)?;
+    }
+    replace(path, bytes, 0o644)?;
+    sync_folder_of(path)
 }
 
-impl<'p> Fresh<'p> {
-    pub(crate) fn write(path: &'p Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        };
-        // The name is always the same, so that one left by a killed process is overwritten.
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        temporary.push(".botpipe-new");
-        let temporary = folder.join(temporary);
-        let flags = i32::from_ne_bytes(OFlags::NOFOLLOW.bits().to_ne_bytes());
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(flags)
-            .open(&temporary)?;
-        let fresh = Self { path, temporary, put: false };
-        file.write_all(bytes)?;
-        file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
+/// New content beside a file, on the disk, and not yet in its place.
+pub(crate) struct Fresh(plain::Fresh);
+
+impl Fresh {
+    pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        let (fresh, file) = plain::Fresh::write(path, bytes, Some(mode))?;
         file.sync_all()?;
-        Ok(fresh)
+        Ok(Self(fresh))
     }
 
     /// Puts it in the file's place.
-    pub(crate) fn put(mut self) -> io::Result<()> {
-        std::fs::rename(&self.temporary, self.path)?;
-        self.put = true;
-        Ok(())
-    }
-}
-
-impl Drop for Fresh<'_> {
-    fn drop(&mut self) {
-        if !self.put {
-            // What cannot be removed is overwritten by the next.
-            let _ = std::fs::remove_file(&self.temporary);
-        }
+    pub(crate) fn put(self) -> io::Result<()> {
+        self.0.put()
     }
 }
 
 /// Has the names in a file's folder on the disk; a folder that is gone has none.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    match File::open(folder) {
-        Ok(folder) => folder.sync_all(),
+    match plain::folder(path.parent().unwrap_or(Path::new("."))) {
+        Ok(folder) => plain::sync(folder),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

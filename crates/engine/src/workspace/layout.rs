@@ -8,6 +8,7 @@ use botpipe_kernel::ids::{RunId, StepId, TaskId, WorkflowName};
 use botpipe_kernel::plan::Artifact;
 
 use super::{Error, files};
+use crate::plain;
 
 /// The places of one workspace.
 ///
@@ -91,6 +92,16 @@ impl Layout {
         }
         let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
         rustix::fs::access(&folder, access).map_err(|error| not_writable(error.into()))?;
+        // A clone may bring links: what is Botpipe's own is written through none.
+        for own in [self.database(), self.objects(), self.snapshots(), folder.join(WORKTREES)] {
+            if fs::symlink_metadata(&own).is_ok_and(|found| found.is_symlink()) {
+                let link = io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "it is a symbolic link, and none is followed here: remove it",
+                );
+                return Err(Error::io("use", own)(link));
+            }
+        }
         let ignore = folder.join(".gitignore");
         let is_there = || fs::symlink_metadata(&ignore).is_ok();
         if !is_there() {
@@ -199,12 +210,39 @@ impl Layout {
         self.place(format!("{}/{RUNS}/{run}", folder.relative))
     }
 
+    /// Makes the folder of a run's projections, through no link: what is in it is Botpipe's own.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be made, or a link is on the way.
+    pub(crate) fn make_run_folder(
+        &self,
+        task: &TaskId,
+        workflow: &WorkflowName,
+        run: &RunId,
+    ) -> Result<WorkspacePath, Error> {
+        let folder = self.run_folder(task, workflow, run);
+        plain::make(&folder.absolute).map_err(Error::io("create", &folder.absolute))?;
+        Ok(folder)
+    }
+
+    /// Where a path lies that a program knows from its own folder on: artifacts are in the workspace, to which
+    /// a branch has a link.
+    pub(crate) fn place_of(&self, relative: &Path) -> PathBuf {
+        let top = if relative.starts_with(Self::FOLDER) { &self.home } else { &self.root };
+        top.join(relative)
+    }
+
+    /// The folder that holds those of a workflow's runs, which is kept from programs.
+    pub(crate) fn runs_folder(&self, task: &TaskId, workflow: &WorkflowName) -> PathBuf {
+        self.workflow_folder(task, workflow).absolute.join(RUNS)
+    }
+
     /// Where an artifact lives, given its path as rendered: under the workflow's folder, or under
     /// its owner step's.
     ///
     /// # Errors
-    /// Those of [`Layout::name_artifact`]; [`Error::LeadsOut`] when a link on the way leads out of the
-    /// workspace.
+    /// Those of [`Layout::name_artifact`]; [`Error::LeadsAway`] when a link is on the way, [`Error::LeadsOut`]
+    /// when one at its end leads out of the workspace.
     pub fn resolve_artifact(
         &self,
         task: &TaskId,
@@ -238,21 +276,24 @@ impl Layout {
         Ok(self.place(format!("{}/{}", folder.relative, within.join("/"))))
     }
 
-    /// Refuses a path on whose way an existing link leads out of the workspace.
+    /// Refuses a path on whose way there is a link, wherever that leads: a program may put it there, and
+    /// Botpipe would follow it where the program itself may not go. One at its end is no artifact, which whoever
+    /// wrote it is told; it is refused where it leads out.
     fn stays_inside(&self, place: &WorkspacePath) -> Result<(), Error> {
         let mut path = self.home.clone();
-        for part in place.relative.split('/') {
+        let mut parts = place.relative.split('/').peekable();
+        while let Some(part) = parts.next() {
             path.push(part);
-            match fs::symlink_metadata(&path) {
-                Ok(found) if found.is_symlink() => {
-                    // A link to nowhere could be made to lead anywhere: it is refused as well.
-                    let inside = path.canonicalize().is_ok_and(|to| to.starts_with(&self.home));
-                    if !inside {
-                        return Err(Error::LeadsOut { path });
-                    }
-                }
-                Ok(_) => {}
-                Err(_) => break,
+            let Ok(found) = fs::symlink_metadata(&path) else { break };
+            if !found.is_symlink() {
+                continue;
+            }
+            if parts.peek().is_some() {
+                return Err(Error::LeadsAway { path });
+            }
+            // A link to nowhere could be made to lead anywhere: it is refused as well.
+            if !path.canonicalize().is_ok_and(|to| to.starts_with(&self.home)) {
+                return Err(Error::LeadsOut { path });
             }
         }
         Ok(())

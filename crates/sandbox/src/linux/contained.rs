@@ -130,13 +130,12 @@ fn start_stage1(
         return Ok((socket, process, identity));
     }
     let failed = |source| Error::Stage1 { path: path.to_owned(), source };
-    let (socket, child) = match early::take(path) {
-        Some(early) => early,
-        None => {
-            let (socket, theirs) = UnixStream::pair().map_err(failed)?;
-            let child = process::start(path, &[stage1::SENTINEL], theirs.into());
-            (socket, child.map_err(failed)?)
-        }
+    let (socket, child) = if let Some(early) = early::take(path) {
+        early
+    } else {
+        let (socket, theirs) = UnixStream::pair().map_err(failed)?;
+        let child = process::start(path, &[stage1::SENTINEL], theirs.into());
+        (socket, child.map_err(failed)?)
     };
     let identity = procfs::process_identity(child.id());
     tell(&socket);
@@ -218,6 +217,21 @@ impl Contained {
     /// Sends SIGTERM to the process group the program leads.
     pub fn terminate(&self) {
         self.say(init::TERMINATE);
+    }
+
+    /// Sends SIGHUP to the process group the program leads, as a terminal that is gone would.
+    pub fn hang_up(&self) {
+        self.say(init::HANG_UP);
+    }
+
+    /// Has the process group the program leads stand still.
+    pub fn freeze(&self) {
+        self.say(init::FREEZE);
+    }
+
+    /// Has it go on.
+    pub fn thaw(&self) {
+        self.say(init::THAW);
     }
 
     /// Kills the program and everything it started. [`Contained::wait`] tells when it is done.

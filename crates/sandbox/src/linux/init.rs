@@ -15,7 +15,7 @@ use super::message::{Message, Part};
 use super::meter::Meter;
 use super::plan;
 use super::procfs;
-use super::sys::{self, Pid, Reaped, SIGINT, SIGKILL, SIGTERM};
+use super::sys::{self, Pid, Reaped, SIGKILL};
 use super::tree::{self, Reach};
 use crate::{Bound, Bounds, Exit, How, Proc, Refused};
 
@@ -46,6 +46,12 @@ impl Setting {
 pub(super) const INTERRUPT: u8 = b'I';
 /// Stage 1's word for: ask the agent to end.
 pub(super) const TERMINATE: u8 = b'T';
+/// Stage 1's word for: tell the agent that its terminal is gone.
+pub(super) const HANG_UP: u8 = b'H';
+/// Stage 1's word for: have the agent stand still. In a session that nobody at a terminal leads, only SIGSTOP does.
+pub(super) const FREEZE: u8 = b'Z';
+/// Stage 1's word for: have it go on.
+pub(super) const THAW: u8 = b'G';
 /// Stage 1's word for: end everything. So does the end of the pipe.
 pub(super) const KILL: u8 = b'K';
 
@@ -54,6 +60,18 @@ pub(super) const KILL: u8 = b'K';
 pub(super) const COVER: u8 = b'C';
 /// The end of a path.
 pub(super) const OVER: u8 = b'\n';
+
+/// What the agent's process group is sent at a word.
+fn signal_of(word: u8) -> Option<libc::c_int> {
+    match word {
+        INTERRUPT => Some(sys::SIGINT),
+        TERMINATE => Some(sys::SIGTERM),
+        HANG_UP => Some(sys::SIGHUP),
+        FREEZE => Some(sys::SIGSTOP),
+        THAW => Some(sys::SIGCONT),
+        _ => None,
+    }
+}
 
 /// Runs as init until nothing is left below. The launch comes through `commands` once this is set
 /// up; when none comes, there is nothing to do.
@@ -184,10 +202,11 @@ fn attend(reach: Reach, begun: &Begun, commands: &mut UnixStream, signals: Owned
         };
         if commanded {
             match next_byte(commands) {
-                Some(INTERRUPT) => drop(sys::kill(-begun.agent, SIGINT)),
-                Some(TERMINATE) => drop(sys::kill(-begun.agent, SIGTERM)),
                 Some(COVER) if cover(commands, begun.masks.as_ref()).is_ok() => {}
-                Some(_) | None => break,
+                word => match word.and_then(signal_of) {
+                    Some(signal) => drop(sys::kill(-begun.agent, signal)),
+                    None => break,
+                },
             }
         }
         if signalled {

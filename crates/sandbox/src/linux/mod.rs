@@ -16,6 +16,7 @@ mod sys;
 mod tree;
 mod watch;
 
+pub(crate) use confine::{inside, is_inside};
 pub use contained::{Contained, Cover};
 pub(crate) use contained::{probe, start};
 pub(crate) use early::launch_once;

@@ -19,7 +19,7 @@ pub(super) use descriptors::{
     close_all_but_standard, close_on_exec_all_but_standard, copy_of_stdin, place,
     receive_with_descriptors, send_with_descriptors,
 };
-pub(super) use libc::{ESRCH, SIGINT, SIGKILL, SIGTERM};
+pub(super) use libc::{ESRCH, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 
 /// A process number as the kernel takes it; negative means a process group.
 pub(super) type Pid = libc::pid_t;
@@ -156,7 +156,7 @@ pub(crate) fn hang_up_with_parent(command: &mut std::process::Command) {
     let parent = std::process::id();
     let hang_up = move || {
         // SAFETY: this option takes numbers only.
-        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGHUP, 0, 0, 0) })?;
+        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, SIGHUP, 0, 0, 0) })?;
         // It may have ended before that.
         if std::os::unix::process::parent_id() == parent {
             Ok(())

@@ -9,7 +9,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use botpipe_sandbox::Layer;
+use botpipe_sandbox::{Layer, Text};
 use rustix::fs::{Access, access};
 
 use super::paths::as_far_as_there;
@@ -106,7 +106,7 @@ impl Reasons {
             let (at, then) = match layer {
                 Layer::Masked(at) => (at, Effect::Masked(at.clone())),
                 Layer::Private(at) => (at, Effect::Private(at.clone())),
-                Layer::Shown(at) => (at, Effect::Read),
+                Layer::Shown(at) | Layer::Text(Text { at, .. }) => (at, Effect::Read),
                 Layer::Writable(at) => (at, Effect::Written),
                 Layer::Scratch(scratch) => {
                     let inside = path.strip_prefix(&scratch.at).ok();
@@ -133,7 +133,7 @@ impl Reasons {
     fn is_pinned(&self, path: &Path) -> bool {
         let at = |layer: &Layer| match layer {
             Layer::Masked(at) | Layer::Shown(at) | Layer::Writable(at) => at == path,
-            Layer::Private(_) | Layer::Scratch(_) => false,
+            Layer::Private(_) | Layer::Scratch(_) | Layer::Text(_) => false,
         };
         within(path, &self.written)
             && !self.written.iter().any(|root| root == path)

@@ -25,9 +25,10 @@ impl World {
         for name in ["w/src", "w/docs", "w/.git/hooks", "w/.botpipe/tasks", "beside", "home/.ssh"] {
             fs::create_dir_all(at(name)).unwrap();
         }
-        for name in ["w/.env", "w/.git/config", "w/src/main", "beside/file", "home/.ssh/id"] {
+        for name in ["w/.env", "w/src/main", "beside/file", "home/.ssh/id"] {
             fs::write(at(name), name).unwrap();
         }
+        fs::write(at("w/.git/config"), "").unwrap();
         Self { folder }
     }
 
@@ -46,6 +47,7 @@ impl World {
             readable,
             view,
             path: Vec::new(),
+            tools: Vec::new(),
         }
     }
 

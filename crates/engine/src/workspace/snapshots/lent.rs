@@ -3,14 +3,16 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use git2::{Config, ConfigLevel, Index, IndexEntryExtendedFlag};
 
 use super::surroundings::Surroundings;
 use super::tree::Paths;
+use crate::plain::{self, NoFile};
 use crate::workspace::{Error, files};
 
 /// What is copied, and for which files.
@@ -24,20 +26,45 @@ pub(super) struct Lent<'l> {
 impl Lent<'_> {
     /// Makes the repository folder `to`, which is not there yet.
     ///
-    /// Hooks, remotes, stashes and reflogs are not copied. Files of the index that the copy leaves out
+    /// Hooks, remotes, stashes and reflogs are not copied. Nor is what is no regular file: programs write in the
+    /// user's repository, and what a link there leads to may be kept from them. Files of the index that the copy leaves out
     /// though the user has them (ignored, of a submodule, outside the workspace) are marked as not
     /// checked out, so that git does not call them deleted.
     ///
+    /// Tells in words what of the user's is missing though it should be there.
+    ///
     /// # Errors
     /// [`Error::Io`] when something cannot be read or written.
-    pub(super) fn make(&self, to: &Path) -> Result<(), Error> {
-        self.write(to).map_err(Error::io("make a repository in", to))?;
+    pub(super) fn make(&self, to: &Path) -> Result<Option<String>, Error> {
+        let mut copies = Copies { to, left_out: Vec::new() };
+        self.write(&mut copies).map_err(Error::io("make a repository in", to))?;
         // What git alone understands of an index stays as it is.
         let _as_copied = self.mark(&to.join("index"));
-        Ok(())
+        Ok(self.missing(&copies.left_out))
     }
 
-    fn write(&self, to: &Path) -> io::Result<()> {
+    fn missing(&self, left_out: &[String]) -> Option<String> {
+        let why = match (&self.around.git, &self.around.objects) {
+            (None, _) => Some("leads to a repository that does not name this folder as its own"),
+            (_, None) => Some(
+                "has no objects to lend: they lie behind a link, or have names of another kind",
+            ),
+            _ => None,
+        };
+        if let Some(why) = why {
+            let git = self.around.top.as_ref()?.join(".git");
+            return Some(format!("`{}` {why}, so branches have nothing of it", git.display()));
+        }
+        (!left_out.is_empty()).then(|| {
+            format!(
+                "of the repository a branch has no copy of what is a link, or no file: `{}`",
+                left_out.join("`, `")
+            )
+        })
+    }
+
+    fn write(&self, copies: &mut Copies<'_>) -> io::Result<()> {
+        let to = copies.to;
         for folder in ["objects/info", "refs/heads", "info"] {
             fs::create_dir_all(to.join(folder))?;
         }
@@ -46,21 +73,32 @@ impl Lent<'_> {
             return fs::write(to.join("HEAD"), UNBORN);
         };
         borrow(to, objects)?;
+        let (git, common) = (plain::folder(git)?, plain::folder(common)?);
         // Settings that cannot be read are git's own defaults.
-        let _defaults = configure(&common.join("config"), &to.join("config"));
-        for name in ["packed-refs", "shallow", "info/exclude", "info/attributes"] {
-            copy(&common.join(name), &to.join(name))?;
+        let _defaults = configure(&common, copies);
+        for name in ["packed-refs", "shallow"] {
+            copies.copy(&common, name.as_ref(), Path::new(name))?;
         }
-        copy_refs(&common.join("refs"), &to.join("refs"))?;
-        copy(&git.join("index"), &to.join("index"))?;
-        for entry in fs::read_dir(git)?.flatten() {
+        if let Ok(info) = plain::folder_at(&common, "info".as_ref()) {
+            for name in ["exclude", "attributes"] {
+                copies.copy(&info, name.as_ref(), &Path::new("info").join(name))?;
+            }
+        }
+        match plain::folder_at(&common, "refs".as_ref()) {
+            Ok(refs) => copies.refs(refs)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => copies.left_out.push("refs".to_owned()),
+        }
+        copies.copy(&git, "index".as_ref(), Path::new("index"))?;
+        for name in plain::names(&git)? {
             // The rest of an index that is split.
-            if entry.file_name().as_bytes().starts_with(b"sharedindex.") {
-                copy(&entry.path(), &to.join(entry.file_name()))?;
+            if name.as_bytes().starts_with(b"sharedindex.") {
+                copies.copy(&git, &name, Path::new(&name))?;
             }
         }
         // Last: without a head git takes it for no repository.
-        fs::copy(git.join("HEAD"), to.join("HEAD")).map(drop)
+        let has_head = copies.copy(&git, "HEAD".as_ref(), Path::new("HEAD"))?;
+        if has_head { Ok(()) } else { fs::write(to.join("HEAD"), UNBORN) }
     }
 
     fn mark(&self, index: &Path) -> Result<(), git2::Error> {
@@ -93,7 +131,7 @@ pub(super) fn borrow(to: &Path, objects: &Path) -> io::Result<()> {
     let alternates = info.join("alternates");
     let line = [objects.as_os_str().as_bytes(), b"\n"].concat();
     let plain = [to, &to.join("objects"), &info].into_iter().all(is_folder);
-    let same = || fs::read(&alternates).is_ok_and(|is| is == line);
+    let same = || plain::read(&alternates, plain::SMALL).is_ok_and(|is| is == line);
     if !plain || line[..line.len() - 1].contains(&b'\n') || same() {
         return Ok(());
     }
@@ -106,7 +144,31 @@ pub(super) fn is_folder(path: &Path) -> bool {
 }
 
 /// Who commits, and how files are compared with what is committed.
-fn configure(from: &Path, to: &Path) -> Result<(), git2::Error> {
+fn configure(common: impl AsFd, copies: &mut Copies<'_>) -> Result<(), git2::Error> {
+    let name = Path::new("config.lent");
+    let copied = copies.to.join(name);
+    let settings = copies.copy(common, "config".as_ref(), name);
+    let settings = settings.and_then(|_| without_includes(&copied));
+    let set = || set(&copied, &copies.to.join("config"));
+    let done = settings.map_or(Ok(()), |()| set());
+    let _absent = fs::remove_file(&copied);
+    done
+}
+
+/// Settings of other files are not taken: whose file it is, and whether it is one, is a program's word.
+fn without_includes(config: &Path) -> io::Result<()> {
+    let text = fs::read(config)?;
+    let mut taken = true;
+    let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| {
+        let line = line.to_ascii_lowercase();
+        let includes = line.windows(INCLUDE.len()).any(|part| part == INCLUDE);
+        taken = !includes && (taken || line.trim_ascii_start().starts_with(b"["));
+        taken
+    });
+    fs::write(config, lines.collect::<Vec<_>>().concat())
+}
+
+fn set(from: &Path, to: &Path) -> Result<(), git2::Error> {
     let from = Config::open(from)?;
     let mut to = Config::open(to)?;
     let mut copied: Vec<(String, String)> = Vec::new();
@@ -123,32 +185,57 @@ fn configure(from: &Path, to: &Path) -> Result<(), git2::Error> {
     Ok(())
 }
 
-/// Copies the files below a folder of refs; what is locked or stashed stays where it is.
-fn copy_refs(from: &Path, to: &Path) -> io::Result<()> {
-    let mut open: Vec<(PathBuf, PathBuf)> = vec![(from.to_owned(), to.to_owned())];
-    while let Some((from, to)) = open.pop() {
-        fs::create_dir_all(&to)?;
-        for entry in fs::read_dir(&from)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let (place, target) = (entry.path(), to.join(&name));
-            if entry.file_type()?.is_dir() {
-                open.push((place, target));
-            } else if name != "stash" && !name.into_vec().ends_with(b".lock") {
-                copy(&place, &target)?;
-            }
-        }
-    }
-    Ok(())
+/// What is copied to a folder, and what should have been and is no file.
+struct Copies<'t> {
+    to: &'t Path,
+    left_out: Vec<String>,
 }
 
-/// Copies a file that may not be there.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::copy(from, to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+impl Copies<'_> {
+    /// Copies the files below a folder of refs; what is locked or stashed stays where it is.
+    fn refs(&mut self, from: OwnedFd) -> io::Result<()> {
+        let mut open: Vec<(OwnedFd, PathBuf)> = vec![(from, "refs".into())];
+        while let Some((from, to)) = open.pop() {
+            fs::create_dir_all(self.to.join(&to))?;
+            for name in plain::names(&from)? {
+                let target = to.join(&name);
+                if let Ok(below) = plain::folder_at(&from, &name) {
+                    if open.len() < MOST_FOLDERS {
+                        open.push((below, target));
+                    } else {
+                        self.left_out.push(target.display().to_string());
+                    }
+                } else if name != "stash" && !name.as_bytes().ends_with(b".lock") {
+                    self.copy(&from, &name, &target)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a regular file of an open folder; whether there is one.
+    fn copy(&mut self, from: impl AsFd, name: &OsStr, to: &Path) -> io::Result<bool> {
+        let opened = match plain::open_at(from, name) {
+            Ok(opened) if opened.metadata.len() <= LARGEST => opened,
+            Err(NoFile::Missing) => return Ok(false),
+            Ok(_) | Err(NoFile::Other(_)) => {
+                self.left_out.push(to.with_file_name(name).display().to_string());
+                return Ok(false);
+            }
+            Err(NoFile::Failed(error)) => return Err(error),
+        };
+        io::copy(&mut opened.file.take(LARGEST), &mut fs::File::create_new(self.to.join(to))?)?;
+        Ok(true)
     }
 }
+
+const INCLUDE: &[u8] = b"[include";
+
+/// The largest file that is copied: an index of ten million files has about as much.
+const LARGEST: u64 = 1 << 30;
+
+/// So many folders of refs are open at a time, and no more.
+const MOST_FOLDERS: usize = 256;
 
 /// The bits of an index entry that say which side of a conflict it is.
 const STAGE: u16 = 0x3000;

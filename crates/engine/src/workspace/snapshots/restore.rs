@@ -18,6 +18,7 @@ use super::objects::Objects;
 use super::scan::{FOLDER_FLAGS, is_repository, stamp_of};
 use super::store::Snapshots;
 use super::tree::{self, Leaf, Paths};
+use crate::plain;
 use crate::workspace::Error;
 
 /// What a restore did.
@@ -245,7 +246,7 @@ impl Snapshots {
             return Ok((tree::LINK, target.into_os_string().into_vec()));
         }
         let mode = if found.mode() & 0o100 == 0 { tree::FILE } else { tree::PROGRAM };
-        Ok((mode, fs::read(&place).map_err(fail)?))
+        Ok((mode, plain::read(&place, u64::MAX).map_err(fail)?))
     }
 
     fn store_ignored(&self, path: &[u8]) -> Result<Leaf, Error> {

@@ -9,6 +9,7 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::surroundings::Surroundings;
+use crate::plain;
 
 /// The rules of one ignore file.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ pub(super) fn from_outside(workspace: &Path, around: &Surroundings) -> (Vec<Arc<
     if !global.is_empty() {
         chain.push(Arc::new(Rules { skip: 0, rules: global }));
     }
-    let own = around.exclude.as_deref().and_then(|file| std::fs::read(file).ok());
+    let own = around.exclude.as_deref().and_then(|file| plain::read(file, plain::SMALL).ok());
     if let Some(text) = own {
         chain.push(Arc::new(Rules::parse(b"", &text)));
     }
@@ -67,7 +68,7 @@ pub(super) fn from_outside(workspace: &Path, around: &Surroundings) -> (Vec<Arc<
     let mut folder = top.clone();
     let mut full: Vec<u8> = Vec::new();
     for part in below.components() {
-        if let Ok(text) = std::fs::read(folder.join(".gitignore")) {
+        if let Ok(text) = plain::read(&folder.join(".gitignore"), plain::SMALL) {
             above.push(Arc::new(Rules::parse(&full, &text)));
         }
         if !full.is_empty() {

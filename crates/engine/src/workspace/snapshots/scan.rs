@@ -1,6 +1,6 @@
 //! Walks the workspace and writes its tree, reading only files that may have changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use git2::{ObjectType, Oid};
-use globset::GlobSet;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::objects::Objects;
 use super::rules::{Rules, is_ignored};
 use super::tree;
+use crate::confine::left_out::LeftOut;
 use crate::workspace::Error;
 use crate::workspace::layout::Layout;
 
@@ -88,8 +88,8 @@ pub(super) struct Scan {
     /// A file of ours, touched to learn the file system's own time.
     clock: File,
     outer: Vec<Arc<Rules>>,
-    /// What may not be read, by paths in the workspace: no copy of it is made.
-    denied: GlobSet,
+    /// What may not be read: no copy of it is made.
+    denied: LeftOut,
     /// The workspace's path from the top of the user's repository.
     prefix: Vec<u8>,
     walk: u32,
@@ -101,7 +101,9 @@ struct Walk<'w> {
     objects: &'w Objects<'w>,
     root: &'w Path,
     chain: Vec<Arc<Rules>>,
-    denied: &'w GlobSet,
+    denied: &'w LeftOut,
+    /// What of it has other names now, by paths in the workspace.
+    others: BTreeSet<PathBuf>,
     /// Where it stands: the full path, of which the first `prefix` bytes lead to the workspace.
     path: Vec<u8>,
     prefix: usize,
@@ -127,7 +129,7 @@ impl Scan {
             known,
             clock,
             outer,
-            denied: GlobSet::empty(),
+            denied: LeftOut::default(),
             prefix,
             walk: 0,
             unsaved: 0,
@@ -135,7 +137,7 @@ impl Scan {
     }
 
     /// Leaves out what matches, from the next walk on.
-    pub(super) fn leave_out(&mut self, denied: GlobSet) {
+    pub(super) fn leave_out(&mut self, denied: LeftOut) {
         self.denied = denied;
         self.walk = 0;
     }
@@ -158,6 +160,8 @@ impl Scan {
     pub(super) fn take(&mut self, objects: &Objects<'_>) -> Result<Oid, Error> {
         let fail = |error: Errno| Error::io("read the workspace", &self.root)(error.into());
         let now = self.file_system_time().map_err(fail)?;
+        let others = self.denied.others(&self.root);
+        let others = others.map_err(Error::io("look for what may not be read in", &self.root))?;
         let root = fs::open(&self.root, FOLDER_FLAGS, Mode::empty()).map_err(fail)?;
         // The rules were read by another process, or never: each path is asked again.
         let fresh = self.walk == 0;
@@ -167,6 +171,7 @@ impl Scan {
             root: &self.root,
             chain: self.outer.clone(),
             denied: &self.denied,
+            others,
             path: self.prefix.clone(),
             prefix: self.prefix.len(),
             now,
@@ -286,7 +291,8 @@ impl Walk<'_> {
     fn left_out(&self, name: &[u8], is_folder: bool, known: &mut Folder, fresh: bool) -> bool {
         let inside = self.path.get(self.prefix..).unwrap_or_default();
         let inside = inside.strip_prefix(b"/").unwrap_or(inside);
-        if self.denied.is_match(Path::new(OsStr::from_bytes(inside))) {
+        let inside = Path::new(OsStr::from_bytes(inside));
+        if self.denied.names(inside) || self.others.contains(inside) {
             return true;
         }
         let mut key = name.to_vec();

@@ -13,6 +13,7 @@ use super::objects::{Objects, remove_unfinished};
 use super::scan::Scan;
 use super::surroundings::Surroundings;
 use super::{durable, rules, stat_cache, tree};
+use crate::confine::left_out::LeftOut;
 use crate::workspace::layout::Layout;
 use crate::workspace::{Error, files};
 
@@ -91,8 +92,8 @@ impl Snapshots {
         self.places.len() > 1
     }
 
-    /// Makes no copy of what these patterns match, by paths in the workspace: it may not be read.
-    pub fn leave_out(&mut self, denied: globset::GlobSet) {
+    /// Makes no copy of what may not be read.
+    pub(crate) fn leave_out(&mut self, denied: LeftOut) {
         self.scan.leave_out(denied);
     }
 

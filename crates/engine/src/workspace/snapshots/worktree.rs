@@ -14,6 +14,7 @@ use super::settling::{Settling, mark, may_be_torn};
 use super::stat_cache;
 use super::store::Stored;
 use super::surroundings::Surroundings;
+use crate::plain;
 use crate::workspace::layout::{Layout, WorkspacePath};
 use crate::workspace::{Error, files};
 
@@ -78,18 +79,18 @@ impl Worktree {
     }
 
     /// Makes it with the files of a snapshot; all of it is there, or nothing. What is there already stays,
-    /// unless a power cut came before it was settled.
+    /// unless a power cut came before it was settled. Tells in words what of the user's repository it lacks.
     ///
     /// # Errors
     /// [`Error::Damaged`] when the snapshot is not whole, [`Error::Io`] when a place cannot be
     /// written.
-    pub fn make(&self, snapshot: &SnapshotId) -> Result<(), Error> {
+    pub fn make(&self, snapshot: &SnapshotId) -> Result<Option<String>, Error> {
         let own = &self.folder.absolute;
         if may_be_torn(own) {
             self.put_aside()?;
         }
         if self.is_there() {
-            return Ok(());
+            return Ok(None);
         }
         let new = own.join("new");
         // Left by one who was killed.
@@ -101,17 +102,16 @@ impl Worktree {
         let objects = stored.objects()?;
         let CheckedOut { files, known } = checkout(&objects, snapshot, &root, &own.join("clock"))?;
         let around = Surroundings::find(self.of.root());
-        if around.top.is_some() {
-            let lent = Lent { around: &around, prefix: &self.prefix, files: &files };
-            lent.make(&new.join(".git"))?;
-        }
+        let lent = Lent { around: &around, prefix: &self.prefix, files: &files };
+        let lacks = around.top.as_ref().map(|_| lent.make(&new.join(".git"))).transpose()?;
         // Only a cache: without it the files are read once more.
         let _not_saved = stat_cache::save(&own.join(stat_cache::NAME), &known);
         let put = || {
             self.top.parent().map_or(Ok(()), fs::create_dir_all)?;
             fs::rename(&new, &self.top)
         };
-        put().map_err(Error::io("put in place", &self.top))
+        put().map_err(Error::io("put in place", &self.top))?;
+        Ok(lacks.flatten())
     }
 
     /// Puts away what a power cut may have left a part of, where a person can look at it.
@@ -141,7 +141,7 @@ impl Worktree {
         let to = self.layout.task(task);
         let tasks = here.join("tasks");
         let lead = || {
-            fs::create_dir_all(&to)?;
+            plain::make(&to)?;
             // Whatever stands there by now leads nowhere else.
             for folder in [&here, &tasks] {
                 if !lent::is_folder(folder) {

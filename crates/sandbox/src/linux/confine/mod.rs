@@ -91,9 +91,14 @@ impl Namespaces {
     }
 }
 
+/// Whether this process sees the files of a confinement.
+pub(crate) fn is_inside() -> bool {
+    std::path::Path::new(device::MASK).exists()
+}
+
 /// The id that a user or group has inside: the host's root is an ordinary one there, since much is
 /// allowed to the number 0 as such.
-pub(super) fn inside(id: u32) -> u32 {
+pub(crate) fn inside(id: u32) -> u32 {
     if id == 0 { ROOT_INSIDE } else { id }
 }
 

@@ -13,7 +13,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags, MoveMountFlags, Unmou
 use super::super::sys;
 use super::place::{self, NO_SUID_NO_DEV, READ_ONLY, attach, copy_of, kind, look, memory};
 use super::{device, over, refused};
-use crate::{Layer, Proc, Refused, Scratch};
+use crate::{Layer, Proc, Refused, Scratch, Text};
 
 /// Parts of `/proc` that the kernel's root may change by its number alone.
 const PROC_OF_ROOT: [&str; 7] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "kcore", "keys"];
@@ -137,6 +137,7 @@ impl Tree {
             Layer::Writable(path) => (path, self.lay_copy(path, NO_SUID_NO_DEV)),
             Layer::Scratch(scratch) => (&scratch.at, self.lay_scratch(scratch)),
             Layer::Masked(path) => (path, self.lay_mask(path)),
+            Layer::Text(text) => (&text.at, self.lay_text(text)),
         };
         laid.map_err(refused(path.as_os_str().to_string_lossy()))
     }
@@ -179,6 +180,11 @@ impl Tree {
         let lower = self.stage.copy_of_host(&scratch.at, READ_ONLY | NO_SUID_NO_DEV)?;
         let mount = over::scratch(scratch, &lower)?;
         attach(mount.as_fd(), self.place(&scratch.at, FileType::Directory)?.as_fd())
+    }
+
+    fn lay_text(&self, text: &Text) -> io::Result<()> {
+        let file = place::file(text.text.as_bytes())?;
+        attach(file.as_fd(), self.place(&text.at, FileType::RegularFile)?.as_fd())
     }
 
     /// The place to attach something of this kind at, made where it is missing and may be made.

@@ -60,6 +60,16 @@ pub(super) fn folder(mode: Mode) -> io::Result<OwnedFd> {
     copy_of(folder.as_fd(), NO_SUID_NO_DEV)
 }
 
+/// A file in that memory that nobody writes, not attached yet.
+pub(super) fn file(contents: &[u8]) -> io::Result<OwnedFd> {
+    let path = format!("/over/{}", sys::counted());
+    std::fs::write(&path, contents)?;
+    rustix::fs::chmodat(CWD, &*path, Mode::from_raw_mode(0o644), AtFlags::empty())?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, &*path, flags, Mode::empty())?;
+    copy_of(file.as_fd(), NO_SUID_NO_DEV | READ_ONLY)
+}
+
 /// A new file system with these options, not attached yet.
 pub(super) fn new(
     kind: &str,

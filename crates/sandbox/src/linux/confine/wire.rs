@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::{Bounds, Confinement, Layer, Network, Scratch};
+use crate::{Bounds, Confinement, Layer, Network, Scratch, Text};
 
 /// The fields of a confinement: `-` for none.
 pub(in super::super) fn fields(confinement: Option<&Confinement>) -> Vec<Vec<u8>> {
@@ -45,11 +45,15 @@ fn lay(layer: &Layer, say: &mut impl FnMut(&[u8])) {
         Layer::Shown(path) => ("shown", path),
         Layer::Writable(path) => ("writable", path),
         Layer::Masked(path) => ("masked", path),
+        Layer::Text(text) => ("text", &text.at),
         Layer::Scratch(scratch) if scratch.writable => ("scratch", &scratch.at),
         Layer::Scratch(scratch) => ("view", &scratch.at),
     };
     say(word.as_bytes());
     say(path.as_os_str().as_bytes());
+    if let Layer::Text(text) = layer {
+        say(text.text.as_bytes());
+    }
     if let Layer::Scratch(scratch) = layer {
         for paths in [&scratch.hidden, &scratch.folders] {
             say(paths.len().to_string().as_bytes());
@@ -117,6 +121,7 @@ fn layer<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Layer> {
         b"shown" => Layer::Shown(at),
         b"writable" => Layer::Writable(at),
         b"masked" => Layer::Masked(at),
+        b"text" => Layer::Text(Text { at, text: str::from_utf8(next()?).ok()?.to_owned() }),
         b"scratch" | b"view" => {
             let mut paths = || -> Option<Vec<PathBuf>> {
                 let count: usize = number(next()?)?;
@@ -140,7 +145,7 @@ fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::{Read, fields, read};
-    use crate::{Bounds, Confinement, Layer, Network, Scratch};
+    use crate::{Bounds, Confinement, Layer, Network, Scratch, Text};
 
     #[test]
     fn every_confinement_reads_back() {
@@ -159,6 +164,7 @@ mod tests {
             scratch(true),
             scratch(false),
             Layer::Masked("/w/.env".into()),
+            Layer::Text(Text { at: "/etc/x".into(), text: "a:b\nc\n".to_owned() }),
         ];
         let bounds = Bounds {
             cpu: Some(3),

@@ -1,0 +1,202 @@
+//! What steers the host is not written, by whatever way it was reached so far; judged by what is there afterwards.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::place::{Place, Said, said};
+
+/// A repository with a commit as the workspace, a home beside it, and a folder that is granted.
+struct Ground {
+    place: Place,
+    beside: tempfile::TempDir,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let ground = Self { place: Place::new(), beside: tempfile::tempdir().unwrap() };
+        for folder in ["home/.ssh", "granted"] {
+            fs::create_dir_all(ground.beside(folder)).unwrap();
+        }
+        fs::write(ground.beside("home/.ssh/id"), "a key\n").unwrap();
+        ground.git(&["init", "-q", "-b", "main"]);
+        ground.git(&["commit", "-q", "--allow-empty", "-m", "first"]);
+        ground
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.beside.path().canonicalize().unwrap().join(name)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn git(&self, words: &[&str]) {
+        let who = ["-c", "user.name=Me", "-c", "user.email=me@example.com"];
+        let git = Command::new("git").args(who).args(words).current_dir(self.place.path()).output();
+        assert!(git.unwrap().status.success(), "git {words:?}");
+    }
+
+    /// A command in the sandbox; `$GRANTED` and `$KEYS` stand for what is beside the workspace.
+    fn runs(&self, script: &str) -> Said {
+        self.runs_in(".", script)
+    }
+
+    fn runs_in(&self, workspace: &str, script: &str) -> Said {
+        let path = |name: &str| self.beside(name).display().to_string();
+        let script =
+            script.replace("$GRANTED", &path("granted")).replace("$KEYS", &path("home/.ssh"));
+        let words = ["sandbox", "--workspace", workspace, "--", "sh", "-c", &script];
+        let mut command = self.place.command(&words);
+        command.env("HOME", self.beside("home"));
+        command.env("BOTPIPE_ALLOW_WRITE", self.beside("granted"));
+        said(&command.output().unwrap())
+    }
+}
+
+/// What a `.git` of the workspace says of folders outside may have been written by a program.
+#[test]
+fn no_folder_is_opened_because_a_program_says_that_it_is_gits() {
+    let ground = Ground::new();
+    ground.runs("mkdir sub; echo gitdir: $GRANTED/x > sub/.git").ends(0);
+    let plant = "mkdir -p $GRANTED/x $GRANTED/worktrees/n sub; for at in $GRANTED/x $GRANTED/worktrees/n; do
+        echo $PWD/sub/.git > $at/gitdir; echo $KEYS/.. > $at/commondir; echo x > $at/HEAD; done
+        echo gitdir: $GRANTED/worktrees/n > sub/.git";
+    for plant in [plant, &plant.replace("sub/", "").replace(" sub", "")] {
+        ground.runs(plant);
+        let said = ground.runs("cat $KEYS/id; echo more >> $KEYS/id");
+        assert!(!said.out.contains("a key"), "{said:?}");
+        assert_eq!(fs::read_to_string(ground.beside("home/.ssh/id")).unwrap(), "a key\n");
+    }
+}
+
+#[test]
+fn a_program_cannot_use_up_the_names_under_which_things_are_put_aside() {
+    let ground = Ground::new();
+    let taken = "touch .envrc.refused; for n in $(seq 1000); do touch .envrc.refused-$n; done; echo evil > .envrc";
+    let said = ground.runs(taken).ends(0);
+    assert!(said.err.contains(".envrc` was made by a program"), "{said:?}");
+    assert!(!ground.at(".envrc").exists());
+}
+
+#[test]
+fn a_folder_from_which_nothing_can_be_moved_does_not_keep_what_was_made_in_it() {
+    let ground = Ground::new();
+    ground
+        .runs("mkdir sub; git init -q sub; git -C sub config core.fsmonitor ./evil; chmod 555 sub")
+        .ends(0);
+    assert!(!ground.at("sub/.git/config").exists());
+}
+
+#[test]
+fn what_a_program_wrote_where_our_lists_are_moves_nothing_of_others() {
+    let ground = Ground::new();
+    let victim = ground.beside("home");
+    let list = format!(r#"["{0}",{{"{0}/.ssh":null}},null,{{}}]"#, victim.display());
+    fs::create_dir(ground.at(".botpipe")).unwrap();
+    fs::write(ground.at(".botpipe/lookout-1-0"), list).unwrap();
+    ground.runs("true").ends(0);
+    assert!(victim.join(".ssh/id").exists());
+    assert!(!ground.at(".botpipe/lookout-1-0").exists());
+}
+
+#[test]
+fn a_link_that_steers_stays_and_leads_where_it_led() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("shared")).unwrap();
+    fs::create_dir_all(ground.at("scripts")).unwrap();
+    for file in ["shared/botpipe.yaml", "shared/w.yaml", "scripts/pc"] {
+        fs::write(ground.at(file), "# as it was\n").unwrap();
+    }
+    fs::create_dir_all(ground.at("workflows")).unwrap();
+    let links = [
+        ("shared/botpipe.yaml", "botpipe.yaml"),
+        ("../shared/w.yaml", "workflows/w.sop.yaml"),
+        ("../../scripts/pc", ".git/hooks/pre-commit"),
+        ("env.local", ".envrc"),
+    ];
+    for (to, link) in links {
+        symlink(to, ground.at(link)).unwrap();
+    }
+    let said = ground.runs(
+        "for file in shared/botpipe.yaml shared/w.yaml scripts/pc env.local; do echo evil > $file; done
+         rm botpipe.yaml .envrc; echo 'policy: { network: full }' > botpipe.yaml; echo evil > .envrc; true",
+    );
+    for file in ["shared/botpipe.yaml", "shared/w.yaml", "scripts/pc"] {
+        assert_eq!(
+            fs::read_to_string(ground.at(file)).unwrap(),
+            "# as it was\n",
+            "{file}: {said:?}"
+        );
+    }
+    assert!(!ground.at("env.local").exists(), "{said:?}");
+    for (to, link) in links {
+        assert_eq!(fs::read_link(ground.at(link)).unwrap(), Path::new(to), "{said:?}");
+    }
+}
+
+#[test]
+fn a_folder_of_a_repository_commits_and_does_not_steer_it() {
+    let ground = Ground::new();
+    fs::create_dir_all(ground.at("pkgs/one")).unwrap();
+    ground
+        .runs_in(
+            "pkgs/one",
+            "echo new > file && git add file && git -c user.name=A -c user.email=a@example.com \
+        commit -qm inner",
+        )
+        .ends(0);
+    let said = ground.runs_in(
+        "pkgs/one",
+        "echo evil > ../../.git/hooks/post-commit; git config core.fsmonitor ./evil; echo evil > ../../.envrc; true",
+    );
+    assert!(!ground.at(".git/hooks/post-commit").exists(), "{said:?}");
+    assert!(!fs::read_to_string(ground.at(".git/config")).unwrap().contains("evil"), "{said:?}");
+    assert!(!ground.at(".envrc").exists(), "{said:?}");
+}
+
+#[test]
+fn what_is_opened_around_the_workspace_is_kept_as_the_workspace_is() {
+    let ground = Ground::new();
+    let all = ground.place.path().canonicalize().unwrap();
+    fs::create_dir_all(ground.at("pkgs/one")).unwrap();
+    let policy = format!("allow_write: [., {}]\n", all.display());
+    fs::write(ground.beside("policy.yaml"), policy).unwrap();
+    let file = ground.beside("policy.yaml").display().to_string();
+    let script = "echo fine > ../two; echo evil > ../../.git/hooks/post-commit; echo evil > ../../.envrc; true";
+    let words = ["sandbox", "--workspace", "pkgs/one", "--policy", &file, "--", "sh", "-c", script];
+    let said = said(&ground.place.command(&words).output().unwrap()).ends(0);
+    assert!(ground.at("pkgs/two").exists(), "{said:?}");
+    assert!(!ground.at(".git/hooks/post-commit").exists(), "{said:?}");
+    assert!(!ground.at(".envrc").exists(), "{said:?}");
+}
+
+#[test]
+fn the_file_of_a_clone_permits_a_command_nothing() {
+    let ground = Ground::new();
+    let widens = [
+        "sandbox_mode: danger_full_access",
+        "allow_read: [., \"~/.ssh\", /]",
+        "allow_write: [., \"~/.ssh\"]",
+        "environment: { allow: [PATH, HOME, SOME_TOKEN] }",
+        "network: full",
+    ];
+    for policy in widens {
+        ground.place.write("botpipe.yaml", &format!("policy: {{ {policy} }}\n"));
+        let mut command = ground.place.command(&["sandbox", "--", "sh", "-c"]);
+        let keys = ground.beside("home/.ssh").display().to_string();
+        command.arg(format!("cat {keys}/id; echo x > {keys}/new; env; readlink /proc/self/ns/net"));
+        command.env("HOME", ground.beside("home")).env("SOME_TOKEN", "tell-nobody");
+        command.env_remove("BOTPIPE_ALLOW_WRITE");
+        let said = said(&command.output().unwrap());
+        assert!(
+            !said.out.contains("a key") && !said.out.contains("tell-nobody"),
+            "{policy}: {said:?}"
+        );
+        assert!(!ground.beside("home/.ssh/new").exists(), "{policy}");
+        let own = fs::read_link("/proc/self/ns/net").unwrap();
+        assert!(!said.out.contains(&*own.to_string_lossy()), "{policy}: {said:?}");
+    }
+}

@@ -1,0 +1,150 @@
+//! `botpipe sandbox` as its first users meet it: signals are the command's own, and what cannot be is refused in words.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::place::{Place, Said, said, until};
+
+fn sandbox(place: &Place, words: &[&str]) -> Said {
+    let words = [&["sandbox"], words].concat();
+    said(&place.command(&words).env_remove("BOTPIPE_ALLOW_WRITE").output().unwrap())
+}
+
+/// A command that has begun: it prints `begun` as its first line.
+fn begun(place: &Place, script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut command = place.command(&["sandbox", "--", "sh", "-c", script]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "begun\n");
+    (child, out)
+}
+
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn a_signal_reaches_the_command_as_itself() {
+    let place = Place::new();
+    for (name, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        let (mut child, _out) = begun(&place, "echo begun; exec sleep 600");
+        send(&child, &format!("-{name}"));
+        assert_eq!(child.wait().unwrap().code(), Some(128 + number), "{name}");
+        let trapped = format!("trap 'exit 7' {name}; echo begun; while :; do sleep 0.05; done");
+        let (mut child, _out) = begun(&place, &trapped);
+        send(&child, &format!("-{name}"));
+        assert_eq!(child.wait().unwrap().code(), Some(7), "{name}");
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_what_ignores_the_first() {
+    let place = Place::new();
+    let (mut child, _out) = begun(&place, "trap '' INT; echo begun; while :; do sleep 0.05; done");
+    send(&child, "-INT");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none());
+    send(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn the_command_stands_still_and_goes_on_with_botpipe() {
+    let place = Place::new();
+    let beat = place.path().join("beat");
+    let (mut child, _out) =
+        begun(&place, "echo begun; while :; do echo x >> beat; sleep 0.05; done");
+    let size = || beat.metadata().map_or(0, |it| it.len());
+    until("the command beats", || size() > 0);
+    send(&child, "-TSTP");
+    until("the command stands still", || {
+        let before = size();
+        std::thread::sleep(Duration::from_millis(400));
+        size() == before
+    });
+    let before = size();
+    send(&child, "-CONT");
+    until("the command goes on", || size() > before);
+    send(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn a_policy_that_says_nothing_is_the_empty_one() {
+    let place = Place::new();
+    for text in ["", "# nothing yet\n", "---\n", "null\n", "{}\n"] {
+        place.write("policy.yaml", text);
+        let said = sandbox(&place, &["--policy", "policy.yaml", "--", "true"]).ends(0);
+        assert_eq!(said.err, "", "{text:?}");
+    }
+}
+
+#[test]
+fn what_a_policy_asks_for_and_nobody_keeps_is_refused_with_a_way_out() {
+    let place = Place::new();
+    for (policy, what) in [
+        ("strict: true\nlimits: { cpu: 10s }\n", "`limits.cpu` is only kept in part (`strict`)"),
+        ("permission_mode: full_auto_unsandboxed\n", "`sandbox_mode: danger_full_access`"),
+        ("network: full\ndeny_network_domains: [a.example]\n", "`network: limited`"),
+    ] {
+        place.write("policy.yaml", policy);
+        let said = sandbox(&place, &["--policy", "policy.yaml", "--", "true"]).ends(125);
+        assert!(said.err.contains(what), "{policy}: {}", said.err);
+        // Where its author lets it pass, it is said.
+        place.write("policy.yaml", &format!("{policy}validation: warn\n"));
+        let said = sandbox(&place, &["--policy", "policy.yaml", "--", "true"]).ends(0);
+        assert!(said.err.starts_with("botpipe sandbox: "), "{policy}: {}", said.err);
+    }
+}
+
+#[test]
+fn what_cannot_be_run_is_told_in_words() {
+    let place = Place::new();
+    let said = sandbox(&place, &["--", ""]).ends(127);
+    assert!(said.err.contains("the command is empty"), "{said:?}");
+    let own = env!("CARGO_BIN_EXE_botpipe");
+    let mut command = place.command(&["sandbox", "--", own, "sandbox", "--", "true"]);
+    let said = crate::place::said(&command.output().unwrap()).ends(125);
+    assert!(said.err.contains("in a sandbox of Botpipe's already"), "{said:?}");
+    let apart = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = apart.path().to_str().unwrap();
+    let said = sandbox(&place, &["--workspace", path, "--", "true"]).ends(125);
+    assert!(said.err.contains("lies in `/dev`"), "{said:?}");
+}
+
+#[test]
+fn a_grant_that_would_grant_nothing_is_an_error() {
+    let place = Place::new();
+    for (name, value) in [
+        ("BOTPIPE_ALLOW_READ", "rel"),
+        ("BOTPIPE_ALLOW_READ", "~/x"),
+        ("BOTPIPE_ALLOW_WRITE", "/no/such/folder"),
+        ("BOTPIPE_ALLOW_CONNECT", ":::"),
+    ] {
+        let mut command = place.command(&["sandbox", "--", "true"]);
+        command.env_remove("BOTPIPE_ALLOW_WRITE").env(name, value);
+        let said = said(&command.output().unwrap());
+        assert_ne!(said.code, 0, "{name}={value}");
+        assert!(said.err.contains(name) && said.err.contains(value), "{said:?}");
+    }
+}
+
+/// What is said when a run begins holds to its end.
+#[test]
+fn a_run_that_begins_with_a_warning_goes_on() {
+    let workflow = "sop: 1\nname: work\npolicy: { POLICY, validation: warn }\nsteps:\n  - { id: do, prompt: Do it. }\n";
+    for policy in [
+        "network: full, deny_network_domains: [a.example]",
+        "sandbox_mode: danger_full_access, network: full, deny_read: [.env]",
+        "permission_mode: full_auto_unsandboxed",
+    ] {
+        let place = Place::with("work", &workflow.replace("POLICY", policy));
+        let agent = "cat > /dev/null; echo '{\"outcome\": {\"tag\": \"done\"}}'";
+        let said = place.run("work", agent, &[]).ends(0);
+        assert!(said.err.contains("which is not enforced"), "{policy}: {}", said.err);
+    }
+}

@@ -1,0 +1,138 @@
+//! Whether a repository that a program made has git run programs: all that is not plainly harmless does.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::named::Named;
+use super::plain::{is_of_submodule, is_plain};
+use super::settings::{self, Links, Settings};
+use crate::confine::deep;
+
+/// What has git run programs, as the end of a sentence. `folder` is one of git's own.
+pub(super) fn strange(folder: &Path, workspace: &Path) -> Option<String> {
+    let reached = match deep::reach(folder) {
+        Ok(reached) => reached,
+        Err(error) => return Some(format!("it cannot be looked at: {error}")),
+    };
+    let at = reached.path();
+    if fs::symlink_metadata(at).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return None;
+    }
+    let settings = ["config", "config.worktree"];
+    settings
+        .iter()
+        .find_map(|name| strange_settings(&at.join(name), folder, workspace))
+        .or_else(|| hooks(at))
+}
+
+/// The same of a file of settings alone. `folder` is the one of git's own that it is in.
+pub(super) fn strange_settings(file: &Path, folder: &Path, workspace: &Path) -> Option<String> {
+    let name = file.file_name().unwrap_or_default().display();
+    let bytes = match settings::bytes_of(file, Links::Refused) {
+        Ok(None) => return None,
+        Ok(Some(bytes)) => bytes,
+        Err(error) => return Some(format!("its `{name}` cannot be read: {error}")),
+    };
+    let read = match settings::parse(&bytes) {
+        Ok(read @ Settings { plain: true, .. }) => read,
+        _ => return Some(format!("its `{name}` is not written as git writes it")),
+    };
+    let tree = |tree: &[u8]| {
+        let tree = Path::new(std::ffi::OsStr::from_bytes(tree));
+        // No link on the way may lead elsewhere.
+        let real = folder.join(tree).canonicalize();
+        is_of_submodule(folder, workspace, tree)
+            && real.map_or(true, |real| real.starts_with(workspace) && real != workspace)
+    };
+    let other = read.all.into_iter().find(|setting| !is_plain(setting, tree))?;
+    Some(format!("its `{name}` says `{}`", other.name))
+}
+
+fn hooks(at: &Path) -> Option<String> {
+    let path = at.join("hooks");
+    let is_folder = match fs::symlink_metadata(&path) {
+        Ok(there) => there.is_dir(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(_) => false,
+    };
+    if !is_folder {
+        return Some("its `hooks` are no folder".to_owned());
+    }
+    let Ok(hooks) = fs::read_dir(&path) else {
+        return Some("its `hooks` cannot be read".to_owned());
+    };
+    // As git itself leaves them, to be copied.
+    let is_sample = |name: &[u8]| name.ends_with(b".sample");
+    let mut hooks = hooks.map(|hook| hook.map(|hook| hook.file_name()).unwrap_or_default());
+    let hook = hooks.find(|name| !is_sample(name.as_bytes()))?;
+    Some(format!("it has a hook, `{}`", hook.display()))
+}
+
+/// The folder that shares its settings with one of git's own; `None` if that has no such file.
+///
+/// # Source
+/// `get_common_dir_noenv` of git 2.47.
+pub(super) fn common_of(folder: &Path) -> Result<Option<PathBuf>, String> {
+    let unread = |error: &dyn std::fmt::Display| format!("its `commondir` cannot be read: {error}");
+    let reached = deep::reach(folder).map_err(|error| unread(&error))?;
+    let bytes = settings::bytes_of(&reached.path().join("commondir"), Links::Refused);
+    let Some(bytes) = bytes.map_err(|error| unread(&error))? else { return Ok(None) };
+    let path = reached.path().join(path_in(&bytes));
+    match path.canonicalize() {
+        Ok(found) => Ok(Some(found)),
+        // It leads nowhere, for now.
+        Err(error) if leads_nowhere(&error) => Ok(None),
+        Err(error) => Err(unread(&error)),
+    }
+}
+
+/// Where a `.git` that is no folder leads; `None` if it leads nowhere.
+///
+/// # Source
+/// `read_gitfile_gently` of git 2.47.
+pub(super) fn leads_to(path: &Path) -> Result<Option<PathBuf>, String> {
+    let unread = |error: &dyn std::fmt::Display| format!("it cannot be read: {error}");
+    let reached = deep::reach(path).map_err(|error| unread(&error))?;
+    let at = reached.path();
+    let to = match fs::metadata(at) {
+        Ok(there) if there.is_dir() => at.to_owned(),
+        Err(error) if leads_nowhere(&error) => return Ok(None),
+        Err(error) => return Err(unread(&error)),
+        Ok(_) => {
+            let bytes = settings::bytes_of(at, Links::Followed).map_err(|error| unread(&error))?;
+            let bytes = bytes.unwrap_or_default();
+            let Some(to) = bytes.strip_prefix(b"gitdir:") else { return Ok(None) };
+            // A link in the place of the file leads to where the path begins, or does not: git takes
+            // the folder that the link is in.
+            at.parent().unwrap_or(Path::new("/")).join(path_in(to.trim_ascii_start()))
+        }
+    };
+    match to.canonicalize() {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if leads_nowhere(&error) => Ok(None),
+        Err(error) => Err(unread(&error)),
+    }
+}
+
+fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn path_in(line: &[u8]) -> &Path {
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+    Path::new(std::ffi::OsStr::from_bytes(&line[..end]))
+}
+
+/// A folder of hooks in a work tree that settings of others name in every work tree: a person's own, or
+/// those of the repository that a new work tree is of.
+pub(super) fn shared_hooks(tree: &Path, named: &Named) -> Option<String> {
+    let reached = deep::reach(tree).ok()?;
+    let mut relative = named.hooks.iter().filter(|path| path.is_relative());
+    let hooks = relative.find(|path| {
+        let entries = fs::read_dir(reached.path().join(path));
+        entries.is_ok_and(|mut entries| entries.next().is_some())
+    })?;
+    Some(format!("its work tree has hooks in `{}`", hooks.display()))
+}

@@ -1,0 +1,229 @@
+//! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents, and
+//! what history still tells is no secret.
+
+mod kept;
+mod look;
+mod made;
+mod named;
+mod plain;
+mod settings;
+mod states;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use globset::GlobSet;
+
+pub(super) use self::look::{Known, look};
+use self::settings::Links;
+use super::elsewhere::{self, common_of, leads_to};
+use super::placeholders::{is_as_made, is_there};
+use super::scan::{Kind, Names};
+use super::{Gap, Placeholder, Refusal, Site, within};
+use crate::process::listed_by_git;
+
+/// Git's own folders, and what of them is kept.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    /// Folders outside the workspace that commits are written to: a work tree's, a submodule's.
+    pub(super) outside: Vec<PathBuf>,
+    /// Files and folders that are there.
+    pub(super) there: BTreeSet<PathBuf>,
+    /// What is not there, and must not come to be.
+    pub(super) missing: BTreeSet<Placeholder>,
+    /// What is not there, and what their settings name.
+    pub(super) named: BTreeSet<PathBuf>,
+    /// The repositories, by their `.git`.
+    repositories: BTreeSet<PathBuf>,
+    /// What to compare with once a program has ended.
+    pub(super) known: Known,
+    pub(super) gaps: Vec<Gap>,
+}
+
+/// Of a folder of git's own, what says what the host runs.
+const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attributes"];
+
+/// Finds every folder of git's own that a program in the workspace could write.
+pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept, Refusal> {
+    let mut kept = of_all(&site.workspace, names, roots);
+    let found = look::Found::in_names(&site.workspace, names);
+    for folder in &found.folders {
+        if kept.knows(folder) {
+            continue;
+        }
+        if folder.join("objects").exists() || !folder.join("commondir").exists() {
+            keep(folder, &mut kept);
+        } else {
+            keep_of_work_tree(folder, &mut kept, false);
+        }
+    }
+    if !roots.is_empty() || !site.places.is_empty() {
+        let trees = kept.note(site, found, roots);
+        kept.keep_named(site, &trees, roots)?;
+    }
+    Ok(kept)
+}
+
+fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
+    let mut kept = Kept::default();
+    for (path, kind) in names.named(".git") {
+        let path = workspace.join(path);
+        kept.repositories.insert(path.clone());
+        match kind {
+            Kind::Folder => keep(&path, &mut kept),
+            // A link or a file leads elsewhere: it must not be bent.
+            Kind::Link | Kind::Socket | Kind::Other => {
+                kept.there.insert(path.clone());
+                if let Some(folder) = leads_to(&path).filter(|it| !it.starts_with(workspace)) {
+                    if within(&folder, roots) {
+                        keep(&folder, &mut kept);
+                        // What all work trees of that repository share steers this one too.
+                        if let Some(common) = common_of(&folder) {
+                            keep(&common, &mut kept);
+                        }
+                    } else {
+                        elsewhere::found(workspace, &path, &folder, &mut kept);
+                    }
+                }
+            }
+        }
+    }
+    elsewhere::above(workspace, &mut kept);
+    for folder in elsewhere::in_roots(workspace, roots) {
+        keep(&folder, &mut kept);
+    }
+    kept
+}
+
+pub(super) fn keep(folder: &Path, kept: &mut Kept) {
+    let empty = |path: PathBuf| Placeholder { path, contents: None };
+    for name in STEERING {
+        let path = folder.join(name);
+        if is_there(&path) {
+            kept.there.insert(path);
+        } else if name == "hooks" {
+            kept.missing.insert(empty(path));
+        } else if name == "config.worktree" && own_settings_of_work_trees(folder) {
+            kept.missing.insert(Placeholder { path, contents: Some("") });
+        }
+    }
+    // With such a file git takes its configuration from elsewhere. This one says: from here.
+    let common = folder.join("commondir");
+    let ours = is_as_made(Some(OWN), &common);
+    if is_there(&common) && !ours {
+        kept.there.insert(common);
+    } else {
+        kept.missing.insert(Placeholder { path: common, contents: Some(OWN) });
+    }
+    let own = own_settings_of_work_trees(folder);
+    for path in folders_in(&folder.join("worktrees")) {
+        keep_of_work_tree(&path, kept, own);
+    }
+    let mut next = folders_in(&folder.join("modules"));
+    while let Some(path) = next.pop() {
+        // Some of it may have been taken away, to be put back when the rest is written.
+        let parts = PARTS.iter().filter(|part| is_there(&path.join(part))).count();
+        if parts > 0 {
+            keep(&path, kept);
+        }
+        // A module's name may hold slashes.
+        if parts < PARTS.len() {
+            let inner = folders_in(&path).into_iter();
+            next.extend(
+                inner.filter(|it| parts == 0 || !OF_A_MODULE.iter().any(|of| it.ends_with(of))),
+            );
+        }
+    }
+}
+
+/// What there is in a module of git's.
+const PARTS: [&str; 4] = ["HEAD", "config", "objects", "refs"];
+
+/// Folders in one.
+const OF_A_MODULE: [&str; 6] = ["objects", "refs", "logs", "hooks", "info", "modules"];
+
+fn folders_in(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.map(|entry| entry.path()).collect()
+}
+
+/// Keeps what steers one work tree. `own`: it may have settings of its own.
+fn keep_of_work_tree(folder: &Path, kept: &mut Kept, own: bool) {
+    let steering = ["config.worktree", "commondir", "gitdir"].map(|name| folder.join(name));
+    kept.there.extend(steering.into_iter().filter(|path| is_there(path)));
+    let path = folder.join("config.worktree");
+    if own && !is_there(&path) {
+        kept.missing.insert(Placeholder { path, contents: Some("") });
+    }
+}
+
+/// A `commondir` that leads nowhere else. One that was left behind is taken for what it is.
+const OWN: &str = ".\n";
+
+/// Whether each work tree has settings of its own, in a file that may be missing.
+fn own_settings_of_work_trees(folder: &Path) -> bool {
+    let name = b"worktreeconfig";
+    match settings::bytes_of(&folder.join("config"), Links::Followed) {
+        Ok(None) => false,
+        Ok(Some(bytes)) => bytes.to_ascii_lowercase().windows(name.len()).any(|it| it == name),
+        Err(_) => true,
+    }
+}
+
+/// The first file that patterns deny and that git still tells: in its index, or in a commit that some
+/// reference leads to. `written` are the patterns as a policy says them.
+pub(super) fn still_tells(
+    workspace: &Path,
+    written: &[String],
+    patterns: &GlobSet,
+) -> Option<(PathBuf, Where)> {
+    if !workspace.join(".git").exists() {
+        return None;
+    }
+    let index = listed_by_git(workspace, &["ls-files", "-z", "--cached"]);
+    if let Some(found) = index.into_iter().find(|path| patterns.is_match(path)) {
+        return Some((found, Where::Index));
+    }
+    // A history is long: it is asked once for each state of the references.
+    let refs = listed_by_git(workspace, &["for-each-ref", "--format=%(objectname)%00"]);
+    let head = fs::read_to_string(workspace.join(".git/logs/HEAD")).map(|log| log.len());
+    let key = format!("{}\n{written:?}\n{refs:?}\n{head:?}", workspace.display());
+    let known = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = known().get(&key).cloned();
+    let found = answer.unwrap_or_else(|| {
+        let found = in_history(workspace, written, patterns);
+        known().insert(key, found.clone());
+        found
+    });
+    found.map(|path| (path, Where::History))
+}
+
+/// What histories told, by what was asked of which state.
+static ASKED: Mutex<BTreeMap<String, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
+
+fn in_history(workspace: &Path, written: &[String], patterns: &GlobSet) -> Option<PathBuf> {
+    let inside = written.iter().filter(|text| !text.starts_with(['/', '~']));
+    let specs = inside.flat_map(|text| {
+        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+        [format!(":(top,glob){whole}"), format!(":(top,glob){whole}/**")]
+    });
+    let mut args: Vec<String> =
+        ["log", "--all", "--reflog", "--no-renames", "--name-only", "-z", "--format=", "-1", "--"]
+            .map(str::to_owned)
+            .to_vec();
+    args.extend(specs);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    listed_by_git(workspace, &args).into_iter().find(|path| patterns.is_match(path))
+}
+
+/// Where git still tells a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Where {
+    Index,
+    History,
+}
