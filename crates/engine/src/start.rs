@@ -193,7 +193,10 @@ pub fn preview(
         notes.extend(more);
     }
     let (outside, ground) = (&request.policies, ground_of(workspace));
-    let _cast = Providers { of_run: provider.as_ref(), named: &providers };
+    let cast = Providers { of_run: provider.as_ref(), named: &providers };
+    for plan in &plans {
+        notes.extend(policy::all_unstarted(plan, cast, outside, &ground));
+    }
     let in_force = |step: &Step, role: Role| {
         let holds = policy::of_role(&plan, (step, role), outside, &ground);
         let text = policy::in_force(&request.pass_env, &holds);

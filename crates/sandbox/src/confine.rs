@@ -22,6 +22,8 @@ pub struct Confinement {
 pub enum Layer {
     /// An empty folder in memory that the program may fill; it is gone with the program.
     Private(PathBuf),
+    /// An empty folder in which nothing can be made; what is laid in it later is there.
+    Empty(PathBuf),
     /// What the host has there, to be read.
     Shown(PathBuf),
     /// What the host has there, to be read and written. Over a folder within another of this kind it

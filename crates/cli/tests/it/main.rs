@@ -27,6 +27,7 @@ mod leave;
 mod limits;
 mod links;
 mod logs;
+mod names;
 mod ordinary;
 mod ordinary_ground;
 mod pages;

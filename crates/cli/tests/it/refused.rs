@@ -115,6 +115,106 @@ fn the_line_that_is_told_permits_what_is_not_seen() {
     assert_eq!(say(&permits(sentence), None).ends(0).out, "the note");
 }
 
+/// Two controls in its way: both have to give.
+#[test]
+fn the_line_that_is_told_permits_what_is_kept_twice() {
+    let Some(beside) = Beside::new() else { return };
+    let place = Place::new();
+    let folder = beside.path().display().to_string();
+    let script = format!("echo kept > {folder}/note");
+    let policy = format!("deny_write: [{folder}]\n");
+    let said = sandbox(&place, &policy, &script);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    let (_, lines) = sentence.split_once("; `").unwrap();
+    let (first, second) = lines.split_once("` with `").unwrap();
+    let (second, _) = second.split_once("` permits it").unwrap();
+    assert_eq!((first, second), ("deny_write: []", &*format!("allow_write: [., {folder}]")));
+    let said = sandbox(&place, &format!("{first}\n{second}\n"), &script).ends(0);
+    assert_eq!(told(&said), [""; 0]);
+}
+
+/// It is no file of the system that the policy keeps a linker or a shell from.
+#[test]
+fn what_a_program_with_a_path_says_is_told_of_the_file() {
+    let place = Place::new();
+    place.write("docs/a", "");
+    place.write("src/s.sh", "echo 1 > docs/y\n");
+    for script in [
+        "/bin/sh -c 'echo 1 > docs/y'",
+        "/bin/sh \"$PWD/src/s.sh\"",
+        "/bin/tar cf docs/y src",
+        "/usr/bin/sort -o docs/y src/s.sh",
+    ] {
+        let said = sandbox(&place, "allow_write: [src]\n", script);
+        let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+        assert_eq!(permits(sentence), "allow_write: [src, docs]", "{script}");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_seen_is_told_of() {
+    let place = Place::new();
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().canonicalize().unwrap();
+    let program = home.join("tools/bin/say");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::write(&program, "#!/bin/sh\necho said\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(place.path().join(".venv/bin")).unwrap();
+    std::os::unix::fs::symlink(&program, place.path().join(".venv/bin/say")).unwrap();
+    let say = |words: &[&str], granted: Option<&str>| {
+        let mut command = place.command(&[&["sandbox", "--"], words].concat());
+        command.env("HOME", &home).env_remove("BOTPIPE_ALLOW_WRITE");
+        command.envs(granted.map(|path| ("BOTPIPE_ALLOW_READ", path)));
+        crate::place::said(&command.output().unwrap())
+    };
+    let path = program.to_str().unwrap();
+    for words in [&[path][..], &[".venv/bin/say"], &["sh", "-c", ".venv/bin/say"]] {
+        let said = say(words, None).ends(127);
+        let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+        let grant = sentence.split_once("; `BOTPIPE_ALLOW_READ=").unwrap().1;
+        let grant = grant.split_once("` in Botpipe's own environment permits it").unwrap().0;
+        // With what lies beside it.
+        assert_eq!(grant, home.join("tools").to_str().unwrap());
+        assert_eq!(say(words, Some(grant)).ends(0).out, "said\n");
+    }
+}
+
+/// Nothing is thrown away in silence.
+#[test]
+fn the_folder_of_ours_takes_nothing() {
+    let place = Place::new();
+    place.write(".botpipe/tasks/t/task.md", "the task");
+    for policy in ["allow_write: [., .botpipe/]\n", "sandbox_mode: read_only\n"] {
+        let said = sandbox(&place, policy, "echo 1 > .botpipe/x").ends(2);
+        let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+        assert!(sentence.starts_with("`.botpipe/x` is not written: it is Botpipe's own record"));
+        let said = sandbox(&place, policy, "mkdir .botpipe/new; ls -A .botpipe").ends(0);
+        assert_eq!(said.out, "", "{said:?}");
+    }
+}
+
+#[test]
+fn all_of_the_machine_is_no_folder_to_write() {
+    let place = Place::new();
+    let said = sandbox(&place, "allow_write: [/]\n", "true").ends(125);
+    assert!(said.err.contains("`allow_write: /` is all of this machine"), "{said:?}");
+    assert!(said.err.contains("name the folders that may be written"), "{said:?}");
+}
+
+#[test]
+fn a_limit_that_a_program_meets_is_told() {
+    let place = Place::new();
+    place.write("policy.yaml", "limits: { memory: 16MiB }\n");
+    let script = "head -c 20000000 /dev/zero | dd of=/tmp/botpipe-full bs=1M";
+    let args = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", script];
+    let mut command = place.command(&args);
+    command.env_remove("BOTPIPE_ALLOW_WRITE");
+    let said = crate::place::said(&command.output().unwrap());
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert!(sentence.contains("`limits: { memory: 32MiB }` permits it"), "{sentence}");
+}
+
 /// Many programs in many words; each is told of once.
 #[test]
 fn every_program_is_understood() {

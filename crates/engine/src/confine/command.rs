@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl Command {
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
         let told: Log = Arc::new(told);
-        let Started { running, guard, reasons } = self.start(Arc::clone(&told))?;
+        let Started { running, guard, reasons } = self.start(&told)?;
         let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
         let found = printed.iter().flat_map(|text| complaints(text));
         let mut known = BTreeSet::new();
@@ -121,7 +121,8 @@ impl Command {
     /// # Errors
     /// The command was not started.
     pub fn run_unheard(&self) -> Result<Exit, NotRun> {
-        let Started { mut running, guard, .. } = self.start(Arc::new(|_| {}))?;
+        let silent: Log = Arc::new(|_| {});
+        let Started { mut running, guard, .. } = self.start(&silent)?;
         drop((running.take_stdin(), running.take_stdout(), running.take_stderr()));
         let (exit, _) = wait(&Mutex::new(running), None);
         drop(guard);
@@ -160,7 +161,7 @@ impl Command {
         Ok(())
     }
 
-    fn start(&self, told: Log) -> Result<Started, NotRun> {
+    fn start(&self, told: &Log) -> Result<Started, NotRun> {
         let workspace = self.workspace.canonicalize();
         let workspace = workspace
             .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
@@ -183,7 +184,8 @@ impl Command {
             told(&gap.what);
         }
         let reasons = Reasons::of(&compiled, &self.policy, &site);
-        let guard = Guard::stand(&compiled, Some(&site.state), told).map_err(NotRun::Guard)?;
+        let guard = Guard::stand(&compiled, Some(&site.state), Arc::clone(told));
+        let guard = guard.map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
         let mut variables =
             environment::confined(std::env::vars_os(), &self.pass, rules, &compiled.variables);
@@ -202,7 +204,13 @@ impl Command {
         };
         let mut running = launch.start().map_err(|error| match &error {
             botpipe_sandbox::Error::Program { source, .. } => {
-                NotRun::Program { missing: source.kind() == io::ErrorKind::NotFound, source: error }
+                let missing = source.kind() == io::ErrorKind::NotFound;
+                let why = reasons.as_ref().filter(|_| missing).zip(self.argv.first());
+                let why = why.and_then(|(why, name)| why.told_of_program(Path::new(name)));
+                if let Some(why) = why {
+                    told(&why.sentence);
+                }
+                NotRun::Program { missing, source: error }
             }
             _ => NotRun::Sandbox(error),
         })?;

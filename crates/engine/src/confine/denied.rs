@@ -1,13 +1,18 @@
 //! What may not be read: the files and folders that patterns name now, every other name of theirs, and
 //! what they may come to name while a program runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use botpipe_sandbox::Layer;
+
+use super::links::{self, follow};
 use super::paths::{absolute, as_far_as_there, is_pattern};
+use super::pattern::Pattern;
 use super::scan::{self, Kind, Names};
 use super::{Refusal, Site, home};
 
@@ -20,6 +25,8 @@ pub(super) struct Denied {
     pub(super) there: BTreeSet<PathBuf>,
     /// What is not there, by patterns that name one place: absolute paths.
     pub(super) missing: BTreeSet<PathBuf>,
+    /// Patterns of the workspace that mean the same by way of links, and other names of what is denied.
+    pub(super) others: BTreeSet<String>,
     /// Names that are denied in every folder of the workspace.
     pub(super) everywhere: Vec<String>,
     /// The patterns of the workspace, for what turns up later.
@@ -39,11 +46,17 @@ pub(crate) struct Watched {
     pub(crate) patterns: GlobSet,
 }
 
-/// Finds what the patterns name. `names` are those of the workspace.
-pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Denied, Refusal> {
+/// Finds what the patterns name. `names` are those of the workspace; `laid` is what a program sees of the
+/// host.
+pub(super) fn find(
+    written: &[String],
+    site: &Site,
+    names: &Names,
+    laid: &[Layer],
+) -> Result<Denied, Refusal> {
     let mut denied = Denied::default();
     let mut set = GlobSetBuilder::new();
-    let mut any = false;
+    let mut patterns = Vec::new();
     // A home that is the workspace itself is no place to read them either.
     let secrets = home::secrets(site.home.as_deref());
     denied.there.extend(secrets.into_iter().filter(|path| path.starts_with(&site.workspace)));
@@ -63,22 +76,31 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
             outside(text, &path, &mut denied)?;
             continue;
         };
-        any = true;
         let inside = inside.to_string_lossy().into_owned();
-        for glob in [inside.clone(), format!("{inside}/**")] {
-            let glob = GlobBuilder::new(&glob).literal_separator(true).build();
-            set.add(glob.map_err(|error| unreadable(text, &error.to_string()))?);
-        }
+        add(&mut set, &inside).map_err(|error| unreadable(text, &error))?;
+        let all = Pattern::all(&site.workspace, &inside);
+        let all = all.map_err(|error| unreadable(text, &error))?;
+        patterns.extend(all.into_iter().map(|pattern| (text, pattern)));
         if let Some(name) = inside.strip_prefix("**/").filter(|name| !is_pattern(name)) {
             denied.everywhere.push(name.to_owned());
-        } else if !is_pattern(&inside) && fs::symlink_metadata(&path).is_err() {
-            denied.missing.insert(path);
+        } else if !is_pattern(&inside) {
+            let led = follow(&path);
+            if fs::symlink_metadata(&led.to).is_err() {
+                denied.missing.insert(led.to);
+            }
         }
     }
-    if !any {
+    if patterns.is_empty() {
         let secrets = home::secrets(site.home.as_deref()).into_iter().collect();
         denied.there.extend(scan::other_names(&secrets, &site.workspace, &site.state, names));
         return Ok(denied);
+    }
+    // By a link to another folder, something is named that has another path.
+    let through = links::through(CONTROL, &patterns, site, names, laid)?;
+    denied.there.extend(through.there);
+    denied.missing.extend(through.missing);
+    for glob in &through.inside {
+        add(&mut set, glob).map_err(|error| unreadable(glob, &error))?;
     }
     let set = set.build().map_err(|error| unreadable("its patterns", &error.to_string()))?;
     for (path, entry) in names.entries() {
@@ -89,15 +111,64 @@ pub(super) fn find(written: &[String], site: &Site, names: &Names) -> Result<Den
         let path = site.workspace.join(path);
         if entry.kind == Kind::Link {
             // Else what it leads to would be read by its own name.
-            denied.there.extend(path.canonicalize().ok());
+            let led = path.canonicalize().ok();
+            denied.others.extend(led.iter().filter_map(|led| inside(led, site)));
+            denied.there.extend(led);
         }
         denied.there.insert(path);
     }
     let secrets = home::secrets(site.home.as_deref());
     let known: BTreeSet<PathBuf> = denied.there.iter().cloned().chain(secrets).collect();
-    denied.there.extend(scan::other_names(&known, &site.workspace, &site.state, names));
+    let others = scan::other_names(&known, &site.workspace, &site.state, names);
+    denied.others.extend(others.iter().filter_map(|path| inside(path, site)));
+    denied.others.extend(through.inside);
+    denied.there.extend(others);
+    denied.there.extend(objects_of(&denied.there, site));
     denied.patterns = Some(set);
     Ok(denied)
+}
+
+/// A path of the workspace as a pattern of it.
+fn inside(path: &Path, site: &Site) -> Option<String> {
+    let inside = path.strip_prefix(&site.workspace).ok()?;
+    Some(globset::escape(&inside.to_string_lossy()))
+}
+
+/// A text with all that lies below what it names.
+fn add(set: &mut GlobSetBuilder, text: &str) -> Result<(), String> {
+    for glob in [text.to_owned(), format!("{text}/**")] {
+        let glob = GlobBuilder::new(&glob).literal_separator(true).build();
+        set.add(glob.map_err(|error| error.to_string())?);
+    }
+    Ok(())
+}
+
+/// Other names of denied files among the objects of git, which are not looked through otherwise: only where
+/// a file has a name that was not found.
+fn objects_of(there: &BTreeSet<PathBuf>, site: &Site) -> Vec<PathBuf> {
+    let mut found = scan::several_names(there.iter().cloned().collect());
+    let mut left: BTreeMap<scan::Inode, u64> = BTreeMap::new();
+    let files = there.iter().filter_map(|path| fs::symlink_metadata(path).ok());
+    for status in files.filter(fs::Metadata::is_file) {
+        *left.entry(scan::inode(&status)).or_insert_with(|| status.nlink()) -= 1;
+    }
+    found.retain(|inode| left.get(inode) != Some(&0));
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let objects = site.workspace.join(".git/objects");
+    let (mut others, mut next) = (Vec::new(), vec![objects]);
+    while let Some(folder) = next.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let Ok(status) = entry.metadata() else { continue };
+            if status.is_dir() {
+                next.push(entry.path());
+            } else if found.contains(&scan::inode(&status)) {
+                others.push(entry.path());
+            }
+        }
+    }
+    others
 }
 
 /// The patterns of the workspace that a policy denies; those that cannot be read deny nothing here, and are

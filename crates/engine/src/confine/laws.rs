@@ -108,7 +108,7 @@ fn effect(files: &Files, path: &Path) -> Effect {
     let mut effect = Effect::Read;
     for layer in &files.layers {
         let (at, then) = match layer {
-            Layer::Masked(at) | Layer::Private(at) => (at, Effect::Gone),
+            Layer::Masked(at) | Layer::Private(at) | Layer::Empty(at) => (at, Effect::Gone),
             Layer::Shown(at) | Layer::Text(Text { at, .. }) => (at, Effect::Read),
             Layer::Writable(at) => (at, Effect::Written),
             Layer::Scratch(scratch) => {

@@ -10,8 +10,10 @@ mod git;
 mod git_settings;
 pub(crate) mod guard;
 mod hints;
+mod history;
 pub(crate) mod home;
 mod host;
+mod kept_links;
 #[cfg(test)]
 mod laws;
 pub(crate) mod left_out;
@@ -19,6 +21,7 @@ mod links;
 mod lookout;
 mod order;
 mod paths;
+mod pattern;
 pub(crate) mod person;
 mod placeholders;
 mod protected;
@@ -29,6 +32,7 @@ pub(crate) mod site;
 mod sockets;
 mod toolchains;
 mod tree;
+mod unwritten;
 mod view;
 pub(crate) mod whole;
 
@@ -38,6 +42,7 @@ use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::Layer;
 
+use crate::policy::Resolved;
 pub(crate) use placeholders::Placeholders;
 
 /// What a policy says about files.
@@ -108,6 +113,8 @@ pub(crate) struct Files {
     pub(crate) denied: Vec<PathBuf>,
     /// What may be written and stays.
     pub(crate) written: Vec<PathBuf>,
+    /// What of that is kept by `deny_write`, by all its names.
+    pub(crate) unwritten: Vec<PathBuf>,
     /// What the layers leave open.
     pub(crate) gaps: Vec<Gap>,
 }
@@ -147,6 +154,22 @@ pub(crate) fn files(rules: &Rules<'_>, site: &Site) -> Result<Option<Files>, Ref
         SandboxMode::DangerFullAccess => Ok(None),
         SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => tree::compile(rules, site).map(Some),
     }
+}
+
+/// Why a program under a policy would not be started in a workspace, as far as that shows before: what it may
+/// not read is told by git, or cannot be looked for.
+pub(crate) fn refusal_of_reads(policy: &Resolved, workspace: &Path) -> Option<Refusal> {
+    if policy.sandbox_mode == SandboxMode::DangerFullAccess || policy.deny_read.is_empty() {
+        return None;
+    }
+    let rules = Rules {
+        sandbox_mode: policy.sandbox_mode,
+        allow_read: &policy.allow_read,
+        deny_read: &policy.deny_read,
+        allow_write: &policy.allow_write,
+        deny_write: &policy.deny_write,
+    };
+    tree::refusal(&rules, &site::of_person(workspace.canonicalize().ok()?, None)).err()
 }
 
 /// Whether a path is one of these or below one.

@@ -30,9 +30,11 @@ pub(super) fn laid(mut layers: Vec<Layer>, ours: &[PathBuf]) -> Vec<Layer> {
 
 fn path(layer: &Layer) -> &Path {
     match layer {
-        Layer::Writable(path) | Layer::Private(path) | Layer::Shown(path) | Layer::Masked(path) => {
-            path
-        }
+        Layer::Writable(path)
+        | Layer::Private(path)
+        | Layer::Empty(path)
+        | Layer::Shown(path)
+        | Layer::Masked(path) => path,
         Layer::Scratch(scratch) => &scratch.at,
         Layer::Text(text) => &text.at,
     }
@@ -43,7 +45,7 @@ fn rank(layer: &Layer) -> u8 {
     match layer {
         Layer::Writable(_) => 0,
         Layer::Scratch(_) => 1,
-        Layer::Private(_) => 2,
+        Layer::Private(_) | Layer::Empty(_) => 2,
         Layer::Shown(_) | Layer::Text(_) => 3,
         Layer::Masked(_) => 4,
     }

@@ -27,10 +27,12 @@ struct Folder {
     linked: Vec<Inode>,
     /// An attribute by which an overlay would hide what is in it.
     hiding: Option<String>,
+    /// Its pipes and sockets.
+    doors: Vec<OsString>,
 }
 
 /// A file whatever it is called: its device, and its number there.
-type Inode = (u64, u64);
+pub(super) type Inode = (u64, u64);
 
 /// One name in a folder.
 #[derive(Debug, Clone)]
@@ -189,7 +191,7 @@ fn of_state(state: &Path, linked: BTreeSet<Inode>) -> BTreeSet<Inode> {
 }
 
 /// Those of these files, and of the files in these folders, that have several names.
-fn several_names(mut next: Vec<PathBuf>) -> BTreeSet<Inode> {
+pub(super) fn several_names(mut next: Vec<PathBuf>) -> BTreeSet<Inode> {
     let mut inodes = BTreeSet::new();
     while let Some(path) = next.pop() {
         let Ok(status) = fs::symlink_metadata(&path) else { continue };
@@ -203,7 +205,7 @@ fn several_names(mut next: Vec<PathBuf>) -> BTreeSet<Inode> {
     inodes
 }
 
-fn inode(status: &fs::Metadata) -> Inode {
+pub(super) fn inode(status: &fs::Metadata) -> Inode {
     (status.dev(), status.ino())
 }
 
@@ -225,7 +227,7 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
     if let Some(before) = before.filter(|before| before.stamp.settled && before.stamp == stamp) {
         return Ok(Arc::clone(before));
     }
-    let (mut entries, mut linked) = (Vec::new(), Vec::new());
+    let (mut entries, mut linked, mut doors) = (Vec::new(), Vec::new(), Vec::new());
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let kind = entry.file_type()?;
@@ -237,12 +239,15 @@ fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
                 // One that is gone by now has no name.
                 let status = entry.metadata().ok().filter(|status| status.nlink() > 1);
                 linked.extend(status.as_ref().map(inode));
+                if kind.is_fifo() || kind.is_socket() {
+                    doors.push(entry.file_name());
+                }
                 Kind::Other
             }
         };
         entries.push(Entry { name: entry.file_name(), kind });
     }
-    Ok(Arc::new(Folder { stamp, entries, linked, hiding: hiding(path)? }))
+    Ok(Arc::new(Folder { stamp, entries, linked, doors, hiding: hiding(path)? }))
 }
 
 /// The first of a folder's attributes that an overlay heeds. Setting one changes the folder's stamp.
@@ -277,8 +282,20 @@ impl Names {
         self.folders.iter().find_map(|(folder, read)| Some((&**folder, read.hiding.as_deref()?)))
     }
 
+    /// Whether this is a folder of it, by its path relative to it.
+    pub(super) fn has(&self, folder: &Path) -> bool {
+        self.folders.contains_key(folder)
+    }
+
+    /// Its pipes and sockets, each relative to it.
+    pub(super) fn doors(&self) -> impl Iterator<Item = PathBuf> {
+        self.folders
+            .iter()
+            .flat_map(|(folder, read)| read.doors.iter().map(move |name| folder.join(name)))
+    }
+
     /// Its files that have several names, in it or elsewhere.
-    fn linked(&self) -> BTreeSet<Inode> {
+    pub(super) fn linked(&self) -> BTreeSet<Inode> {
         self.folders.values().flat_map(|read| &read.linked).copied().collect()
     }
 

@@ -28,7 +28,7 @@ pub(super) fn seen(
     let shown = layers.iter().copied().flatten().filter_map(|layer| match layer {
         Layer::Shown(path) | Layer::Writable(path) => Some(path),
         Layer::Scratch(scratch) => Some(&scratch.at),
-        Layer::Private(_) | Layer::Masked(_) | Layer::Text(_) => None,
+        Layer::Private(_) | Layer::Empty(_) | Layer::Masked(_) | Layer::Text(_) => None,
     });
     let shown: Vec<PathBuf> = shown.cloned().collect();
     let seen = |socket: &PathBuf| !within(socket, empty) || within(socket, &shown);

@@ -139,7 +139,7 @@ impl Kept<'_> {
         let mut secrets = super::home::all_secrets(home);
         let crosses_laid = self.laid.iter().any(|layer| match layer {
             Layer::Masked(path) => holds(path) || at.starts_with(path),
-            Layer::Private(path) => holds(path),
+            Layer::Private(path) | Layer::Empty(path) => holds(path),
             // It is seen already, or would show all that lies around it.
             Layer::Scratch(it) => at.starts_with(&it.at) || holds(&it.at),
             Layer::Shown(_) | Layer::Writable(_) | Layer::Text(_) => false,

@@ -9,34 +9,22 @@ use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::{Layer, Scratch};
 
 use super::denied::{self, Denied, Watched};
+use super::links::{follow, is_seen};
 use super::lookout::Lookout;
-use super::paths::{absolute, as_far_as_there, is_pattern, straight};
+use super::paths::{absolute, is_pattern, straight};
 use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
-    Files, Gap, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, links,
-    order, protected, sockets, view, within,
+    Files, Placeholder, Refusal, Rules, Site, View, build_output, git, history, home, host,
+    kept_links, order, protected, sockets, unwritten, view, within,
 };
 use crate::workspace::layout::Layout;
 
 pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> {
-    let names = scan::names(&site.workspace, &scan::not_entered());
-    let names = names.map_err(|error| Refusal {
-        control: "deny_read",
-        what: format!("the workspace cannot be looked through: {error}"),
-        permit: "make every folder of it readable for yourself".to_owned(),
-    })?;
-    let denied = denied::find(rules.deny_read, site, &names)?;
-    let mut work = Work {
-        site,
-        files: Files::default(),
-        roots: Vec::new(),
-        lower: Vec::new(),
-        upper: Vec::new(),
-        empty: Vec::new(),
-        parts: false,
-    };
+    let names = names_of(site)?;
+    let mut work = Work::of(site);
     work.lay_host(rules)?;
+    let denied = denied::find(rules.deny_read, site, &names, &work.lower)?;
     work.find_roots(rules, &denied, &names)?;
     work.lay_workspace(rules, &denied, &names)?;
     work.keep(rules, &names)?;
@@ -45,6 +33,25 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
     let files = work.finish();
     view::check(&files.layers, site, &names)?;
     Ok(files)
+}
+
+/// What of the host is in the way of `deny_read`, as far as that is known before anything runs.
+pub(super) fn refusal(rules: &Rules<'_>, site: &Site) -> Result<(), Refusal> {
+    let names = names_of(site)?;
+    let mut work = Work::of(site);
+    work.lay_host(rules)?;
+    let denied = denied::find(rules.deny_read, site, &names, &work.lower)?;
+    let seen = |path: &Path| is_seen(&work.lower, path);
+    history::check((rules.deny_read, &denied), site, &names, &seen)
+}
+
+fn names_of(site: &Site) -> Result<Arc<Names>, Refusal> {
+    let names = scan::names(&site.workspace, &scan::not_entered());
+    names.map_err(|error| Refusal {
+        control: "deny_read",
+        what: format!("the workspace cannot be looked through: {error}"),
+        permit: "make every folder of it readable for yourself".to_owned(),
+    })
 }
 
 /// Whether a path that is not there would be a folder's: its last name has no ending.
@@ -68,7 +75,19 @@ struct Work<'a> {
     parts: bool,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn of(site: &'a Site) -> Self {
+        Self {
+            site,
+            files: Files::default(),
+            roots: Vec::new(),
+            lower: Vec::new(),
+            upper: Vec::new(),
+            empty: Vec::new(),
+            parts: false,
+        }
+    }
+
     fn workspace(&self) -> &Path {
         &self.site.workspace
     }
@@ -295,7 +314,7 @@ impl Work<'_> {
         let own = self.site.state.clone();
         if own.is_dir() {
             if !self.workspace().starts_with(&own) {
-                self.upper.push(Layer::Private(own));
+                self.upper.push(Layer::Empty(own));
             }
             self.upper.extend(self.site.shown.iter().cloned().map(Layer::Shown));
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
@@ -310,7 +329,7 @@ impl Work<'_> {
             there.extend(also);
             missing.extend(never);
         }
-        let links = links::of(&there, self.workspace(), names);
+        let links = kept_links::of(&there, self.workspace(), names);
         for target in links.values() {
             let list = if is_there(target) { &mut there } else { &mut missing };
             list.insert(target.clone());
@@ -335,73 +354,37 @@ impl Work<'_> {
                 workspace: self.workspace().to_owned(),
                 missing,
                 repositories: Some(kept.known),
-                links: links::written(&links, &self.roots),
+                links: kept_links::written(&links, &self.roots),
             });
         }
-        for written in rules.deny_write {
-            let whole = written.strip_suffix("/**").unwrap_or(written);
-            let path = absolute(whole, self.site);
-            if is_pattern(whole) {
-                self.keep_matching(written, &path, names)?;
-                continue;
-            }
-            let path = as_far_as_there(&path);
-            if !within(&path, &self.roots) {
-                continue;
-            }
-            if is_there(&path) {
-                self.keep_one(&path);
-            } else {
-                let missing = path.ancestors().take_while(|path| !is_there(path));
-                if let Some(first) = missing.last() {
-                    self.stand_in(Placeholder { path: first.to_owned(), contents: None });
-                }
-            }
-        }
-        Ok(())
+        self.keep_unwritten(rules, names)
     }
 
-    /// A pattern of what is not written means what is there now.
-    fn keep_matching(&mut self, written: &str, path: &Path, names: &Names) -> Result<(), Refusal> {
-        let refused = |what: String| Refusal {
-            control: "deny_write",
-            what,
-            permit: "name the folder that holds them".to_owned(),
-        };
-        let Ok(inside) = path.strip_prefix(self.workspace()) else {
-            return Err(refused(format!(
-                "`deny_write: {written}` is a pattern outside the workspace"
-            )));
-        };
-        let glob =
-            globset::GlobBuilder::new(&inside.to_string_lossy()).literal_separator(true).build();
-        let glob = glob
-            .map_err(|e| refused(format!("`deny_write: {written}` is no pattern: {e}")))?
-            .compile_matcher();
-        let found: Vec<PathBuf> = names
-            .entries()
-            .filter(|(path, _)| glob.is_match(path))
-            .map(|(path, _)| self.workspace().join(path))
-            .collect();
-        for path in found {
-            self.keep_one(&path);
+    fn keep_unwritten(&mut self, rules: &Rules<'_>, names: &Names) -> Result<(), Refusal> {
+        let found = unwritten::find(rules.deny_write, self.site, names, &self.lower)?;
+        for path in &found.there {
+            self.keep_one(path);
         }
-        self.files.gaps.push(Gap {
-            control: "deny_write",
-            what: format!(
-                "what comes to match `{written}` while a program runs can be written by it"
-            ),
-        });
+        for path in &found.missing {
+            let missing = path.ancestors().take_while(|path| !is_there(path));
+            if let Some(first) = missing.last().filter(|_| within(path, &self.roots)) {
+                self.stand_in(Placeholder { path: first.to_owned(), contents: None });
+            }
+        }
+        self.files.gaps.extend(found.gaps);
+        self.files.unwritten = found.there.into_iter().collect();
         Ok(())
     }
 
     /// Keeps one from being written, and from being moved away with a folder above it.
     fn keep_one(&mut self, path: &Path) {
-        // A link is kept with what it leads to only where that is written.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if within(&path, &self.roots) {
-            self.pin(&path);
-            self.upper.push(Layer::Shown(path));
+        let led = follow(path);
+        // A link by its own name too, or it would be put to lead elsewhere.
+        for path in led.links.into_iter().chain([led.to]) {
+            if within(&path, &self.roots) && path.symlink_metadata().is_ok() {
+                self.pin(&path);
+                self.upper.push(unwritten::kept(path));
+            }
         }
     }
 
@@ -438,17 +421,14 @@ impl Work<'_> {
         }
         let folders: Vec<PathBuf> =
             names.folders().map(|folder| self.workspace().join(folder)).collect();
-        if let Some(patterns) = denied.patterns {
-            if let Some((path, place)) =
-                git::still_tells(self.workspace(), rules.deny_read, &patterns)
-            {
-                told_by_git(rules, &path, place)?;
-            }
-            if !folders.is_empty() {
-                let workspace = self.workspace().to_owned();
-                self.files.watched =
-                    Some(Watched { workspace, folders, names: Arc::clone(names), patterns });
-            }
+        let seen = |path: &Path| is_seen(&self.lower, path);
+        history::check((rules.deny_read, &denied), self.site, names, &seen)?;
+        if let Some(patterns) = denied.patterns
+            && !folders.is_empty()
+        {
+            let workspace = self.workspace().to_owned();
+            self.files.watched =
+                Some(Watched { workspace, folders, names: Arc::clone(names), patterns });
         }
         self.files.denied = denied.there.into_iter().collect();
         Ok(())
@@ -471,25 +451,4 @@ impl Work<'_> {
         self.files.placeholders.dedup();
         self.files
     }
-}
-
-/// What git still tells is no secret.
-fn told_by_git(rules: &Rules<'_>, path: &Path, place: git::Where) -> Result<(), Refusal> {
-    let git = [".git", ".git/", ".git/**"];
-    if rules.deny_read.iter().any(|text| git.contains(&text.as_str())) {
-        return Ok(());
-    }
-    let place = match place {
-        git::Where::Index => "is in git's index",
-        git::Where::History => "is in git's history",
-    };
-    Err(Refusal {
-        control: "deny_read",
-        what: format!(
-            "`{}` may not be read, but {place}, and git tells it to whoever asks (partial(git))",
-            path.display()
-        ),
-        permit: "`deny_read: [.git]` beside it hides git as well; or take the file out of git"
-            .to_owned(),
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use botpipe_egress::{
     Allow, Destination, Host, Layer as Domains, Pattern, Rules as Reached, Upstream, preset,
@@ -10,6 +11,7 @@ use botpipe_egress::{
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use botpipe_sandbox::{Bounds, Confinement, Network, landlock};
 
+use super::paths::absolute;
 use super::{Files, Refusal, Rules, Site, files};
 use crate::policy::{Control, Resolved};
 
@@ -18,7 +20,7 @@ const PROXY: u16 = 3128;
 
 /// Bytes that a program may write to folders in memory where its policy says nothing of memory: room for the
 /// builds and tests of most projects.
-const IN_MEMORY: u64 = 4 << 30;
+pub(crate) const IN_MEMORY: u64 = 4 << 30;
 
 /// The interface of Landlock that knows ports.
 const LANDLOCK_PORTS: u32 = 4;
@@ -112,6 +114,20 @@ pub(crate) fn compile(
                 });
             }
         }
+    }
+    if policy.sandbox_mode != SandboxMode::DangerFullAccess
+        && let Some(all) =
+            rules.allow_write.iter().find(|text| absolute(text, site) == Path::new("/"))
+    {
+        return Err(Refusal {
+            control: "allow_write",
+            what: format!(
+                "`allow_write: {all}` is all of this machine, which no sandbox leaves open"
+            ),
+            permit: "name the folders that may be written, as in `allow_write: [., /opt/data]`; \
+                     `sandbox_mode: danger_full_access` leaves the sandbox"
+                .to_owned(),
+        });
     }
     if !policy.allow_local_binding && landlock().is_none_or(|abi| abi < LANDLOCK_PORTS) {
         return Err(Refusal {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use botpipe_kernel::ids::{Role, StepId, WorkflowName};
-use botpipe_kernel::plan::{self, Plan, PolicyLayer};
+use botpipe_kernel::plan::{self, Plan, PolicyLayer, SandboxMode};
 use botpipe_kernel::run::{Provider, Providers};
 use botpipe_lang::Compiled;
 use serde::Serialize;
@@ -14,9 +14,10 @@ use super::enforcer::enforcer;
 use super::layers::of_role;
 use super::limits::{duration, size};
 use super::paths::Ground;
-use super::refusal::{of_process, processes};
+use super::refusal::{of_process, processes, unstarted};
 use super::resolve::{Resolved, value};
 use crate::config::Settings;
+use crate::confine::whole::IN_MEMORY;
 use crate::enforcement::KeyPlace;
 use crate::harness::{Kind, key};
 use crate::request::{ProviderChoice, StartRequest};
@@ -93,7 +94,7 @@ fn of_plan(
         let controls = Control::ALL.iter().map(|control| ControlLine {
             control: *control,
             value: value(&holds, *control),
-            words: words(&holds, *control),
+            words: shown(&holds, *control),
             origin: holds.origin(*control).clone(),
             enforcer: enforcer(*control, &holds, role != Role::Script),
         });
@@ -107,11 +108,22 @@ fn of_plan(
             step: step.id.clone(),
             role,
             controls: controls.collect(),
-            refusal: of_process(&holds, (step, role), cast.as_ref(), outside),
+            refusal: of_process(&holds, (step, role), cast.as_ref(), outside)
+                .or_else(|| unstarted(&holds, role, cast.as_ref(), ground.workspace())),
             key,
         }
     });
     bound.collect()
+}
+
+/// The value of a control, with what holds where nothing is said.
+fn shown(holds: &Resolved, control: Control) -> String {
+    let words = words(holds, control);
+    let confined = holds.sandbox_mode != SandboxMode::DangerFullAccess;
+    if control == Control::Memory && holds.limits.memory.is_none() && confined {
+        return format!("{words}; {} of folders in memory", size(Some(IN_MEMORY)));
+    }
+    words
 }
 
 /// The value of a control as a file would say it; layers that all have to match are joined by `and`.

@@ -63,7 +63,7 @@ pub(super) fn duration(ms: Option<u64>) -> String {
     }
 }
 
-pub(super) fn size(bytes: Option<u64>) -> String {
+pub(crate) fn size(bytes: Option<u64>) -> String {
     const UNITS: [(&str, u64); 9] = [
         ("TiB", 1 << 40),
         ("TB", 1_000_000_000_000),

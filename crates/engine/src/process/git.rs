@@ -5,24 +5,39 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What git lists, with nothing of the repository's own being run.
-pub(crate) fn listed_by_git(workspace: &Path, args: &[&str]) -> Vec<PathBuf> {
+/// What git answers in a folder: names that end in a zero byte. Nothing of the repository's own is run, so it
+/// may be somebody else's.
+///
+/// # Errors
+/// What git said, or why there is none.
+pub(crate) fn asked_of_git(folder: &Path, args: &[&str]) -> Result<Vec<PathBuf>, String> {
     let output = git_alone()
         .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
-        .args(["-c", "log.showSignature=false", "--no-pager"])
+        .args([
+            "-c",
+            "log.showSignature=false",
+            "-c",
+            "log.showRoot=true",
+            "-c",
+            "log.follow=false",
+        ])
+        .args(["-c", "safe.directory=*", "--no-pager", "--no-replace-objects"])
         .args(args)
-        .current_dir(workspace)
+        .current_dir(folder)
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_NO_LAZY_FETCH", "1")
         .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let bytes = output.map(|output| output.stdout).unwrap_or_default();
-    let names = bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    names
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(said.lines().next().unwrap_or("it says nothing").to_owned());
+    }
+    let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names
         .map(|name| name.strip_prefix(b"\n").unwrap_or(name))
         .map(|name| PathBuf::from(OsStr::from_bytes(name)))
-        .collect()
+        .collect())
 }
 
 /// A git that starts nothing: a program in the workspace may have written its settings.

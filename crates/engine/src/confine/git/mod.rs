@@ -1,5 +1,4 @@
-//! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents, and
-//! what history still tells is no secret.
+//! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents.
 
 mod kept;
 mod look;
@@ -11,12 +10,9 @@ mod states;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-
-use globset::GlobSet;
 
 pub(super) use self::look::{Known, look};
 use self::settings::Links;
@@ -24,7 +20,6 @@ use super::elsewhere::{self, common_of, leads_to};
 use super::placeholders::{is_as_made, is_there};
 use super::scan::{Kind, Names};
 use super::{Gap, Placeholder, Refusal, Site, within};
-use crate::process::listed_by_git;
 
 /// Git's own folders, and what of them is kept.
 #[derive(Debug, Clone, Default)]
@@ -173,57 +168,4 @@ fn own_settings_of_work_trees(folder: &Path) -> bool {
         Ok(Some(bytes)) => bytes.to_ascii_lowercase().windows(name.len()).any(|it| it == name),
         Err(_) => true,
     }
-}
-
-/// The first file that patterns deny and that git still tells: in its index, or in a commit that some
-/// reference leads to. `written` are the patterns as a policy says them.
-pub(super) fn still_tells(
-    workspace: &Path,
-    written: &[String],
-    patterns: &GlobSet,
-) -> Option<(PathBuf, Where)> {
-    if !workspace.join(".git").exists() {
-        return None;
-    }
-    let index = listed_by_git(workspace, &["ls-files", "-z", "--cached"]);
-    if let Some(found) = index.into_iter().find(|path| patterns.is_match(path)) {
-        return Some((found, Where::Index));
-    }
-    // A history is long: it is asked once for each state of the references.
-    let refs = listed_by_git(workspace, &["for-each-ref", "--format=%(objectname)%00"]);
-    let head = fs::read_to_string(workspace.join(".git/logs/HEAD")).map(|log| log.len());
-    let key = format!("{}\n{written:?}\n{refs:?}\n{head:?}", workspace.display());
-    let known = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
-    let answer = known().get(&key).cloned();
-    let found = answer.unwrap_or_else(|| {
-        let found = in_history(workspace, written, patterns);
-        known().insert(key, found.clone());
-        found
-    });
-    found.map(|path| (path, Where::History))
-}
-
-/// What histories told, by what was asked of which state.
-static ASKED: Mutex<BTreeMap<String, Option<PathBuf>>> = Mutex::new(BTreeMap::new());
-
-fn in_history(workspace: &Path, written: &[String], patterns: &GlobSet) -> Option<PathBuf> {
-    let inside = written.iter().filter(|text| !text.starts_with(['/', '~']));
-    let specs = inside.flat_map(|text| {
-        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
-        [format!(":(top,glob){whole}"), format!(":(top,glob){whole}/**")]
-    });
-    let mut args: Vec<String> =
-        ["log", "--all", "--reflog", "--no-renames", "--name-only", "-z", "--format=", "-1", "--"]
-            .map(str::to_owned)
-            .to_vec();
-    args.extend(specs);
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    listed_by_git(workspace, &args).into_iter().find(|path| patterns.is_match(path))
-}
-
-/// Where git still tells a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Where {
-    Index,
-    History,
 }

@@ -7,6 +7,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Text};
@@ -27,6 +29,7 @@ pub(crate) struct Reasons {
     layers: Vec<Layer>,
     denied: Vec<PathBuf>,
     written: Vec<PathBuf>,
+    unwritten: Vec<PathBuf>,
 }
 
 /// A refusal, as a sentence.
@@ -61,16 +64,41 @@ impl Reasons {
             layers: files.layers.clone(),
             denied: files.denied.clone(),
             written: files.written.clone(),
+            unwritten: files.unwritten.clone(),
         })
     }
 
     /// A sentence, if it is the policy that refused what is complained of. Asked while the host is still as
     /// it was.
     pub(crate) fn told(&self, complaint: &Complaint) -> Option<Told> {
+        if complaint.kind == Kind::NotStarted {
+            let sentence = self.not_started()?;
+            return Some(Told { sentence, of_unseen: false });
+        }
         let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
         of_path.or_else(|| {
             let kept = complaint.listens && !self.policy.allow_local_binding;
             kept.then(|| Told { sentence: self.not_listening(), of_unseen: false })
+        })
+    }
+
+    /// The same of a program that was to be executed.
+    pub(crate) fn told_of_program(&self, program: &Path) -> Option<Told> {
+        // A script is there and what runs it is not.
+        let file = File::open(self.site.workspace.join(program));
+        let mut first = Vec::new();
+        let file = file.ok().filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
+        drop(file.map(|file| file.take(256).read_to_end(&mut first)));
+        let first = String::from_utf8_lossy(&first);
+        let runs = first.strip_prefix("#!").and_then(|it| it.split_whitespace().next());
+        let paths = [program.to_str(), runs].into_iter().flatten().map(str::to_owned);
+        let paths = paths.filter(|path| path.contains('/')).collect();
+        self.told(&Complaint {
+            kind: Kind::Missing,
+            paths,
+            removes: false,
+            listens: false,
+            cwd: None,
         })
     }
 
@@ -83,13 +111,31 @@ impl Reasons {
             (Some(rest), Some(home)) => home.join(rest),
             _ => begins.join(written),
         };
-        let path = as_far_as_there(&lexical(&path));
+        let path = lexical(&path);
+        // A link that is to go is meant itself.
+        let itself = complaint.removes || complaint.kind == Kind::Busy;
+        let path = match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) if itself => as_far_as_there(folder).join(name),
+            _ => as_far_as_there(&path),
+        };
         let effect = self.effect(&path);
         let sentence = match (complaint.kind, &effect) {
-            (Kind::ReadOnly, Effect::Read) if may_write(&path) => {
+            // Its name stood in front of what it said.
+            (Kind::ReadOnly, _) if is_program_of_system(&path) => return None,
+            (Kind::Full, _) if self.is_in_memory(&path) => self.not_held(&path),
+            (Kind::NotMade | Kind::Unopened, Effect::Read)
+                if may_write(&path) && !is_there(&path) =>
+            {
+                self.not_written(&path, false)
+            }
+            (Kind::ReadOnly, Effect::Read | Effect::Masked(_) | Effect::Private(_))
+                if may_write(&path) =>
+            {
                 self.not_written(&path, complaint.removes)
             }
-            (Kind::Denied, Effect::Masked(by)) if may_read(&path) => self.not_read(&path, by),
+            (Kind::Denied | Kind::Unopened, Effect::Masked(by)) if may_read(&path) => {
+                self.not_read(&path, by)
+            }
             (Kind::Missing, Effect::Hidden) if may_read(&path) => self.not_read(&path, &path),
             (Kind::Missing, Effect::Private(_)) if may_read(&path) => self.not_shown(&path),
             (Kind::Busy, _) if self.is_pinned(&path) && may_write(&path) => {
@@ -105,7 +151,7 @@ impl Reasons {
         for layer in &self.layers {
             let (at, then) = match layer {
                 Layer::Masked(at) => (at, Effect::Masked(at.clone())),
-                Layer::Private(at) => (at, Effect::Private(at.clone())),
+                Layer::Private(at) | Layer::Empty(at) => (at, Effect::Private(at.clone())),
                 Layer::Shown(at) | Layer::Text(Text { at, .. }) => (at, Effect::Read),
                 Layer::Writable(at) => (at, Effect::Written),
                 Layer::Scratch(scratch) => {
@@ -129,11 +175,30 @@ impl Reasons {
         effect
     }
 
+    /// Whether what is written there is kept in memory.
+    fn is_in_memory(&self, path: &Path) -> bool {
+        let mut held = false;
+        for layer in &self.layers {
+            let (at, holds) = match layer {
+                Layer::Masked(at) | Layer::Empty(at) | Layer::Shown(at) | Layer::Writable(at) => {
+                    (at, false)
+                }
+                Layer::Private(at) => (at, true),
+                Layer::Scratch(scratch) => (&scratch.at, scratch.writable),
+                Layer::Text(text) => (&text.at, false),
+            };
+            if path.starts_with(at) {
+                held = holds;
+            }
+        }
+        held
+    }
+
     /// Whether something is laid at the path itself, inside of what is written: it cannot be moved.
     fn is_pinned(&self, path: &Path) -> bool {
         let at = |layer: &Layer| match layer {
             Layer::Masked(at) | Layer::Shown(at) | Layer::Writable(at) => at == path,
-            Layer::Private(_) | Layer::Scratch(_) | Layer::Text(_) => false,
+            Layer::Private(_) | Layer::Empty(_) | Layer::Scratch(_) | Layer::Text(_) => false,
         };
         within(path, &self.written)
             && !self.written.iter().any(|root| root == path)
@@ -146,6 +211,18 @@ fn may_write(path: &Path) -> bool {
     let there = path.ancestors().find(|path| path.symlink_metadata().is_ok());
     let may = |path: &Path| access(path, Access::WRITE_OK).is_ok();
     there.is_some_and(|there| may(there) || there.parent().is_some_and(may))
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Whether it is a program that came with the system.
+fn is_program_of_system(path: &Path) -> bool {
+    let folders = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix"];
+    folders.iter().any(|folder| path.starts_with(folder))
+        && path.is_file()
+        && access(path, Access::EXEC_OK).is_ok()
 }
 
 /// Whether the host has it and would let us read it.

@@ -6,9 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use botpipe_kernel::plan::SandboxMode;
 
 use super::{Effect, Reasons};
+use crate::confine::links::follow;
 use crate::confine::paths::absolute;
+use crate::confine::whole::IN_MEMORY;
 use crate::confine::{View, denied, protected, within};
-use crate::policy::{Control, Origin};
+use crate::policy::{Control, Origin, size};
 use crate::workspace::layout::Layout;
 
 impl Reasons {
@@ -18,9 +20,18 @@ impl Reasons {
             return format!("`{shown}` is not written: {why}");
         }
         if let Some(text) = self.names(&self.policy.deny_write, path) {
+            let mut permit = self.without(Control::DenyWrite, &self.policy.deny_write, path);
+            if let Some(more) = self.to_write(path, removes) {
+                permit = format!("{permit} with {more}");
+            }
             return format!(
-                "`{shown}` is not written: `deny_write: {text}` keeps it; {} permits it",
-                self.without(Control::DenyWrite, &self.policy.deny_write, &text)
+                "`{shown}` is not written: `deny_write: {text}` keeps it; {permit} permits it"
+            );
+        }
+        if within(path, &self.unwritten) {
+            return format!(
+                "`{shown}` is not written: it is another name of what `deny_write` keeps; {} permits it",
+                self.line(Control::DenyWrite, &[])
             );
         }
         if within(path, &self.written) {
@@ -44,15 +55,45 @@ impl Reasons {
                 first_missing(path).display()
             );
         }
+        let list = || self.with(Control::AllowWrite, &self.policy.allow_write, &folder);
+        let permit = self.to_write(path, removes).unwrap_or_else(list);
+        format!("`{shown}` is not written: it is read only; {permit} permits it")
+    }
+
+    /// What opens a path that is read only; `None`: it is open.
+    fn to_write(&self, path: &Path, removes: bool) -> Option<String> {
         let allowed: Vec<PathBuf> =
             self.policy.allow_write.iter().map(|text| absolute(text, &self.site)).collect();
+        let folder = to_grant(path, removes);
         let list = || self.with(Control::AllowWrite, &self.policy.allow_write, &folder);
-        let permit = match (self.policy.sandbox_mode, within(path, &allowed)) {
-            (SandboxMode::ReadOnly, true) => self.mode(),
-            (SandboxMode::ReadOnly, false) => format!("{} with {}", self.mode(), list()),
-            _ => list(),
-        };
-        format!("`{shown}` is not written: it is read only; {permit} permits it")
+        match (self.policy.sandbox_mode, within(&folder, &allowed)) {
+            (SandboxMode::ReadOnly, true) => Some(self.mode()),
+            (SandboxMode::ReadOnly, false) => Some(format!("{} with {}", self.mode(), list())),
+            (_, false) => Some(list()),
+            (_, true) => None,
+        }
+    }
+
+    /// Of what folders in memory have no room for.
+    pub(super) fn not_held(&self, path: &Path) -> String {
+        let most = self.policy.limits.memory.unwrap_or(IN_MEMORY);
+        format!(
+            "`{}` is not written: folders in memory hold {} at most, all together; `limits: {{ memory: {} }}` \
+             permits it, up to half of the machine's memory",
+            self.shown(path),
+            size(Some(most)),
+            size(Some(most.saturating_mul(2)))
+        )
+    }
+
+    /// Of a process or thread that was one too many.
+    pub(super) fn not_started(&self) -> Option<String> {
+        let most = self.policy.limits.processes?;
+        Some(format!(
+            "a process or thread is not started: {most} may be there at a time; `limits: {{ processes: {} }}` \
+             permits more",
+            most.saturating_mul(2)
+        ))
     }
 
     /// Of what is closed by a mask at `by`, or hidden.
@@ -118,7 +159,7 @@ impl Reasons {
     fn denied_by_name(&self, path: &Path) -> Option<String> {
         let shown = self.shown(path);
         let text = self.names(&self.policy.deny_read, path)?;
-        let permit = self.without(Control::DenyRead, &self.policy.deny_read, &text);
+        let permit = self.without(Control::DenyRead, &self.policy.deny_read, path);
         Some(format!("`{shown}` is not read: `deny_read: {text}` hides it; {permit} permits it"))
     }
 
@@ -157,7 +198,8 @@ impl Reasons {
                 let patterns = denied::patterns(std::slice::from_ref(*text));
                 inside.ancestors().any(|above| patterns.is_match(above))
             });
-            matches || path.starts_with(absolute(whole, &self.site))
+            let named = absolute(whole, &self.site);
+            matches || path.starts_with(&named) || path.starts_with(follow(&named).to)
         };
         list.iter().find(means).cloned()
     }
@@ -165,6 +207,7 @@ impl Reasons {
     /// A list that has all of the host means what programs are shown of it, and takes nothing more.
     fn to_read(&self, path: &Path) -> String {
         let list = &self.policy.allow_read;
+        let path = with_its_own(path, self.site.home.as_deref());
         if list.iter().any(|text| path.starts_with(absolute(text, &self.site))) {
             return format!("`BOTPIPE_ALLOW_READ={}` in Botpipe's own environment", path.display());
         }
@@ -183,8 +226,10 @@ impl Reasons {
         self.line(control, &list.collect::<Vec<_>>())
     }
 
-    fn without(&self, control: Control, list: &[String], text: &str) -> String {
-        let rest: Vec<String> = list.iter().filter(|it| *it != text).cloned().collect();
+    /// The list without all that means the path.
+    fn without(&self, control: Control, list: &[String], path: &Path) -> String {
+        let means = |text: &&String| self.names(std::slice::from_ref(*text), path).is_some();
+        let rest: Vec<String> = list.iter().filter(|text| !means(text)).cloned().collect();
         self.line(control, &rest)
     }
 
@@ -226,6 +271,16 @@ fn to_grant(path: &Path, removes: bool) -> PathBuf {
     let there = there.unwrap_or(Path::new("/"));
     let parent = there.parent().filter(|_| removes && there == path);
     parent.unwrap_or(there).to_owned()
+}
+
+/// A program with what lies beside it, which it looks for: the folder that its `bin` is in.
+fn with_its_own<'a>(path: &'a Path, home: Option<&Path>) -> &'a Path {
+    let bin = path.parent().filter(|folder| folder.ends_with("bin") && path.is_file());
+    let whole = bin.and_then(Path::parent);
+    let wide = |folder: &Path| {
+        home.is_some_and(|home| home.starts_with(folder)) || folder.ends_with(".local")
+    };
+    whole.filter(|folder| folder.components().count() > 2 && !wide(folder)).unwrap_or(path)
 }
 
 fn first_missing(path: &Path) -> PathBuf {

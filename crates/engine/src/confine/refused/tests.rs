@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use botpipe_kernel::plan::{Policy, SandboxMode};
+use botpipe_kernel::plan::{Bounds, Policy, SandboxMode};
 use tempfile::TempDir;
 
 use super::{Reasons, complaints};
@@ -213,5 +213,82 @@ fn a_server_that_may_not_listen_is_told_the_line() {
         let told = world.says(&policy, message);
         assert!(told.ends_with("; `allow_local_binding: true` permits it"), "{message}: {told}");
         assert_eq!(world.says(&Policy::default(), message), "", "{message}");
+    }
+}
+
+/// Who says it stands in front of what it says.
+#[test]
+fn no_program_is_taken_for_the_file() {
+    let world = World::new();
+    let policy = Policy { allow_write: Some(list(&["src"])), ..Policy::default() };
+    for said in [
+        "/usr/bin/env: cannot open output file docs/y",
+        "/bin/sh: 1: cannot create docs/y",
+        "BASE/w/src/s.sh: line 2: docs/y",
+        "/usr/bin/tar: docs/y: Cannot open",
+        "/usr/bin/sort: open failed: docs/y",
+    ] {
+        let told = world.says(&policy, &format!("{said}: {READ_ONLY}"));
+        assert_eq!(
+            told, "`docs/y` is not written: it is read only; `allow_write: [src, docs]` permits it",
+            "{said}"
+        );
+    }
+    assert_eq!(world.says(&policy, &format!("/usr/bin/env: {READ_ONLY}")), "");
+}
+
+#[test]
+fn what_is_narrowed_twice_is_permitted_by_both_lines() {
+    let world = World::new();
+    let denied = Some(list(&["../beside", "../beside/new", "docs"]));
+    let policy = Policy { deny_write: denied, ..Policy::default() };
+    let told = world.says(&policy, &format!("sh: 1: cannot create BASE/beside/new: {READ_ONLY}"));
+    let permits = "`deny_write: [docs]` with `allow_write: [., BASE/beside]` permits it";
+    assert!(told.ends_with(permits), "{told}");
+    let told = world.says(&policy, &format!("sh: 1: cannot create docs/new: {READ_ONLY}"));
+    let permits = "`deny_write: [BASE/beside, BASE/beside/new]` permits it";
+    assert!(told.ends_with(permits), "{told}");
+}
+
+#[test]
+fn the_folder_of_ours_is_closed_and_says_so() {
+    let world = World::new();
+    let told =
+        world.says(&Policy::default(), &format!("sh: 1: cannot create .botpipe/x: {READ_ONLY}"));
+    assert!(told.starts_with("`.botpipe/x` is not written: it is Botpipe's own record"), "{told}");
+}
+
+#[test]
+fn a_limit_that_nobody_sees_is_told() {
+    let world = World::new();
+    let full = "cp: error writing '/tmp/x': No space left on device";
+    let told = world.says(&Policy::default(), full);
+    let permits = "hold 4GiB at most, all together; `limits: { memory: 8GiB }` permits it";
+    assert!(told.contains(permits), "{told}");
+    assert_eq!(world.says(&Policy::default(), &full.replace("/tmp/x", "src/x")), "");
+    let forked = "bash: fork: retry: Resource temporarily unavailable";
+    assert_eq!(world.says(&Policy::default(), forked), "", "nothing of the policy bounds it");
+    let limits = Bounds { processes: Some(4), ..Bounds::default() };
+    let told = world.says(&Policy { limits, ..Policy::default() }, forked);
+    assert!(told.ends_with("`limits: { processes: 8 }` permits more"), "{told}");
+}
+
+#[test]
+fn tools_that_say_something_else_are_understood() {
+    let world = World::new();
+    let policy = Policy { allow_write: Some(list(&["src"])), ..Policy::default() };
+    for said in [
+        "Error: ENOENT: no such file or directory, mkdir 'docs/new'",
+        "Error: unable to open database \"docs/new\": unable to open database file",
+        "docs/new: Os { code: 30, kind: ReadOnlyFilesystem, message: \"Read-only file system\" }",
+    ] {
+        let told = world.says(&policy, said);
+        assert!(told.ends_with("`allow_write: [src, docs]` permits it"), "{said}: {told}");
+    }
+    for said in [
+        "Error: ENOENT: no such file or directory, mkdir 'src/none/new'",
+        "Error: unable to open database \"src/new\": unable to open database file",
+    ] {
+        assert_eq!(world.says(&policy, said), "", "{said}");
     }
 }

@@ -31,23 +31,42 @@ pub(super) enum Kind {
     Missing,
     /// EBUSY.
     Busy,
+    /// Of a folder that was to be made.
+    NotMade,
+    /// Of a database, which is no more than that.
+    Unopened,
+    /// ENOSPC.
+    Full,
+    /// EAGAIN, of a process or a thread: no path belongs to it.
+    NotStarted,
 }
 
 /// Without their first letter, which some write small.
-const WORDS: [(&str, Kind); 5] = [
+const WORDS: [(&str, Kind); 9] = [
     ("ead-only file system", Kind::ReadOnly),
     ("ermission denied", Kind::Denied),
     ("o such file or directory", Kind::Missing),
     ("evice or resource busy", Kind::Busy),
     ("esource busy or locked", Kind::Busy),
+    ("nable to open database file", Kind::Unopened),
+    ("o space left on device", Kind::Full),
+    ("annot fork", Kind::NotStarted),
+    ("esource temporarily unavailable", Kind::NotStarted),
 ];
 
 /// Words by which programs say that a name is to go.
 const REMOVING: [&str; 8] =
     ["remov", "unlink", "renam", "mov", "rmdir", "delet", "replac", "write config file"];
 
-/// How small shells (`dash`, `busybox`) begin what they say of a file.
-const OF_SHELLS: [&str; 4] = ["cannot create ", "cannot open ", "can't create ", "can't open "];
+/// How small shells (`dash`, `busybox`) and linkers begin what they say of a file.
+const OF_SHELLS: [&str; 5] =
+    ["cannot open output file ", "cannot create ", "cannot open ", "can't create ", "can't open "];
+
+/// What is started, by the words of those who say that it could not be.
+const STARTED: [&str; 4] = ["fork", "thread", "clone", "spawn"];
+
+/// What a small shell says at the end of a line of a program that it does not find.
+const NO_PROGRAM: &str = ": not found";
 
 /// Longer lines are data.
 const LONGEST_LINE: usize = 8 << 10;
@@ -99,7 +118,7 @@ fn of_value(value: &Value, cwd: Option<&str>, found: &mut Vec<Complaint>) {
 }
 
 fn complains(text: &str) -> bool {
-    WORDS.iter().any(|(words, _)| text.contains(words))
+    WORDS.iter().any(|(words, _)| text.contains(words)) || text.contains(NO_PROGRAM)
 }
 
 /// Without what colours it.
@@ -114,11 +133,40 @@ fn plain(line: &str) -> String {
 }
 
 fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
+    if let Some(head) = line.strip_suffix(NO_PROGRAM) {
+        let name = head.rsplit(": ").next().filter(|name| name.contains('/'))?;
+        let paths = vec![name.to_owned()];
+        return Some(Complaint {
+            kind: Kind::Missing,
+            paths,
+            removes: false,
+            listens: false,
+            cwd: None,
+        });
+    }
     let (at, words, kind) =
         WORDS.iter().find_map(|(words, kind)| line.find(words).map(|at| (at, words, *kind)))?;
+    if kind == Kind::NotStarted {
+        let said = line.to_lowercase();
+        let started = STARTED.iter().any(|word| said.contains(word));
+        return started.then(|| Complaint {
+            kind,
+            paths: Vec::new(),
+            removes: false,
+            listens: false,
+            cwd: None,
+        });
+    }
     let first = line[..at].chars().next_back()?;
     let head = line[..at - first.len_utf8()].trim_end();
     let tail = &line[at + words.len()..];
+    // An error of Rust as it is printed for programmers: `/srv/x: Os { code: 30, …, message: "…" }`.
+    let (head, tail) = match head.find(" Os { code: ") {
+        Some(end) => (&head[..end], ""),
+        None => (head, tail),
+    };
+    let made = kind == Kind::Missing && tail.starts_with(", mkdir '");
+    let kind = if made { Kind::NotMade } else { kind };
     let mut said = line;
     let mut paths = after(tail);
     if paths.is_empty() {
@@ -186,7 +234,7 @@ fn after(tail: &str) -> Vec<String> {
 /// A path that stands before the words. Of two in quotes the last one is meant, unless both are to go.
 fn in_front(head: &str) -> Vec<String> {
     let mut names = quoted(head);
-    names.retain(|name| !names_a_thing(head, name));
+    names.retain(|name| !names_a_thing(head, name) && !name.ends_with("()") && name != "Err");
     names.reverse();
     if !removes(head) {
         names.truncate(1);
@@ -194,7 +242,13 @@ fn in_front(head: &str) -> Vec<String> {
     if !names.is_empty() {
         return names;
     }
-    let segments: Vec<&str> = head.split(": ").collect();
+    let mut segments: Vec<&str> = head.split(": ").collect();
+    if segments.last() == Some(&"Cannot open") {
+        segments.pop();
+    }
+    // `/usr/bin/ld: …`, `/w/run.sh: line 2: …`: who says it is not what it is said of.
+    let by_path = segments.len() > 1 && segments[0].starts_with('/');
+    let segments = if by_path { &segments[1..] } else { &segments[..] };
     // `open /srv/my file`: from the first name on that begins with `/`.
     for segment in segments.iter().rev() {
         if segment.starts_with('/') {
@@ -219,7 +273,7 @@ fn in_front(head: &str) -> Vec<String> {
         let segment = segment.trim();
         let last = segment.rsplit(' ').next().unwrap_or_default();
         // What stands alone is a name where a program or a shell's line stands before it.
-        let alone = n > 0 && n + 1 == segments.len() && last == segment;
+        let alone = (n > 0 || by_path) && n + 1 == segments.len() && last == segment;
         if (alone || last.contains(['/', '.'])) && is_one(last) {
             return vec![last.to_owned()];
         }

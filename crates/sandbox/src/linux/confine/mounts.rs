@@ -34,6 +34,9 @@ pub(super) fn build(
     for layer in layers {
         tree.lay(layer)?;
     }
+    for layer in layers {
+        tree.close(layer)?;
+    }
     device::lay(&tree).map_err(refused("/dev"))?;
     let proc = tree.lay_proc().map_err(refused("/proc"))?;
     if host_root {
@@ -132,7 +135,7 @@ pub(super) struct Tree {
 impl Tree {
     fn lay(&self, layer: &Layer) -> Result<(), Refused> {
         let (path, laid) = match layer {
-            Layer::Private(path) => (path, self.lay_private(path)),
+            Layer::Private(path) | Layer::Empty(path) => (path, self.lay_private(path)),
             Layer::Shown(path) => (path, self.lay_copy(path, NO_SUID_NO_DEV | READ_ONLY)),
             Layer::Writable(path) => (path, self.lay_copy(path, NO_SUID_NO_DEV)),
             Layer::Scratch(scratch) => (&scratch.at, self.lay_scratch(scratch)),
@@ -140,6 +143,16 @@ impl Tree {
             Layer::Text(text) => (&text.at, self.lay_text(text)),
         };
         laid.map_err(refused(path.as_os_str().to_string_lossy()))
+    }
+
+    /// Nothing more is made in an empty folder, now that all that belongs in it is there.
+    fn close(&self, layer: &Layer) -> Result<(), Refused> {
+        let Layer::Empty(path) = layer else { return Ok(()) };
+        let closed = look(self.root.as_fd(), path).map_err(io::Error::from);
+        let closed = closed.and_then(|place| {
+            sys::set_attributes_of_one(place.as_fd(), u64::from(READ_ONLY.bits()))
+        });
+        closed.map_err(refused(path.as_os_str().to_string_lossy()))
     }
 
     fn lay_private(&self, path: &Path) -> io::Result<()> {

@@ -35,7 +35,11 @@ fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
         let written = layers.iter().filter_map(|layer| match layer {
             Layer::Private(path) | Layer::Writable(path) => Some(path.as_path()),
             Layer::Scratch(scratch) if scratch.writable => Some(scratch.at.as_path()),
-            Layer::Scratch(_) | Layer::Shown(_) | Layer::Masked(_) | Layer::Text(_) => None,
+            Layer::Scratch(_)
+            | Layer::Empty(_)
+            | Layer::Shown(_)
+            | Layer::Masked(_)
+            | Layer::Text(_) => None,
         });
         for path in written.chain([Path::new("/dev"), Path::new("/proc")]) {
             rules = allow(rules, path, AccessFs::from_all(NEWEST))?;

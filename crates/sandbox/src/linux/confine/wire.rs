@@ -42,6 +42,7 @@ pub(in super::super) fn fields(confinement: Option<&Confinement>) -> Vec<Vec<u8>
 fn lay(layer: &Layer, say: &mut impl FnMut(&[u8])) {
     let (word, path) = match layer {
         Layer::Private(path) => ("private", path),
+        Layer::Empty(path) => ("empty", path),
         Layer::Shown(path) => ("shown", path),
         Layer::Writable(path) => ("writable", path),
         Layer::Masked(path) => ("masked", path),
@@ -118,6 +119,7 @@ fn layer<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Layer> {
     let at = path(next()?);
     Some(match word {
         b"private" => Layer::Private(at),
+        b"empty" => Layer::Empty(at),
         b"shown" => Layer::Shown(at),
         b"writable" => Layer::Writable(at),
         b"masked" => Layer::Masked(at),
@@ -159,6 +161,7 @@ mod tests {
         };
         let layers = vec![
             Layer::Private("/tmp".into()),
+            Layer::Empty("/w/.own".into()),
             Layer::Shown("/w/x y".into()),
             Layer::Writable("/w".into()),
             scratch(true),
