@@ -9,14 +9,38 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use botpipe_sandbox::Layer;
+
 use super::scan::Names;
+use super::{Site, within};
 
 /// The longest path that a socket is connected to by.
 const LONGEST: usize = 107;
 
+/// Those of the host's sockets that these layers let be seen: reading a folder, or writing it, opens no socket in
+/// it. `empty`: folders of which nothing is seen but by a layer.
+pub(super) fn seen(
+    site: &Site,
+    names: &Names,
+    layers: &[&[Layer]],
+    empty: &[PathBuf],
+) -> Vec<PathBuf> {
+    let shown = layers.iter().copied().flatten().filter_map(|layer| match layer {
+        Layer::Shown(path) | Layer::Writable(path) => Some(path),
+        Layer::Scratch(scratch) => Some(&scratch.at),
+        Layer::Private(_) | Layer::Empty(_) | Layer::Masked(_) | Layer::Text(_) => None,
+    });
+    let shown: Vec<PathBuf> = shown.cloned().collect();
+    let seen = |socket: &PathBuf| !within(socket, empty) || within(socket, &shown);
+    // An operator who names the very socket means it.
+    let granted = |socket: &PathBuf| site.granted.contains(socket);
+    let all = of_host(&site.workspace, names).into_iter();
+    all.filter(|socket| seen(socket) && !granted(socket)).collect()
+}
+
 /// The sockets that programs of the host have: those that lie in the workspace, whoever made them and however
 /// they are called now, and elsewhere those that lie where they were made. No path has a link in it.
-pub(super) fn of_host(workspace: &Path, names: &Names) -> BTreeSet<PathBuf> {
+fn of_host(workspace: &Path, names: &Names) -> BTreeSet<PathBuf> {
     let inside = names.sockets().map(|path| workspace.join(path));
     let inside = inside.filter(|path| is_somebodys(path));
     let known = told_by_kernel().into_iter().filter_map(|path| path.canonicalize().ok());

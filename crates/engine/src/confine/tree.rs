@@ -434,20 +434,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Reading a folder, or writing it, opens no socket of the host in it.
     fn close_sockets(&mut self, names: &Names) {
-        let seen = self.lower.iter().chain(&self.upper).filter_map(|layer| match layer {
-            Layer::Shown(path) | Layer::Writable(path) => Some(path),
-            Layer::Scratch(scratch) => Some(&scratch.at),
-            Layer::Private(_) | Layer::Empty(_) | Layer::Masked(_) | Layer::Text(_) => None,
-        });
-        let seen: Vec<PathBuf> = seen.cloned().collect();
-        for socket in sockets::of_host(self.workspace(), names) {
-            let unseen = within(&socket, &self.empty) && !within(&socket, &seen);
-            // An operator who names the very socket means it.
-            if unseen || self.site.granted.contains(&socket) {
-                continue;
-            }
+        for socket in sockets::seen(self.site, names, &[&self.lower, &self.upper], &self.empty) {
             self.pin(&socket);
             self.upper.push(Layer::Masked(socket));
         }

@@ -280,12 +280,16 @@ fn is_close(text: &str) -> bool {
     [ip, bare].iter().any(|ip| ip.parse().is_ok_and(|ip: IpAddr| special(ip).is_some()))
 }
 
+/// What means this machine: names and addresses for all, `[::1]` for Python, a network for curl and Go, a range
+/// for Node.js; what knows neither has two more addresses of the loopback that are in use.
+const OWN: &str = "localhost,127.0.0.1,::1,[::1],0.0.0.0,127.0.1.1,127.0.0.2,127.0.0.0/8,\
+                   127.0.0.1-127.255.255.255";
+
 /// How programs find the proxy. What talks to the program's own loopback needs none.
 fn variables() -> Vec<(String, String)> {
     let http = format!("http://127.0.0.1:{PROXY}");
     let socks = format!("socks5h://127.0.0.1:{PROXY}");
-    // What means this machine, in the forms that curl, Python, Node.js and Go each know.
-    let mut own = "localhost,127.0.0.1,::1,[::1],0.0.0.0,127.0.1.1,127.0.0.2,127.0.0.0/8,127.0.0.1-127.255.255.255".to_owned();
+    let mut own = OWN.to_owned();
     if let Some(name) = name_of_machine() {
         own.push(',');
         own.push_str(&name);

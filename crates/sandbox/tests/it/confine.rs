@@ -130,9 +130,11 @@ fn what_is_written_to_a_scratch_folder_is_gone() {
     let mut layers = host.usual();
     layers.pop();
     layers.push(Layer::Scratch(Scratch { at: work.clone(), writable: true, ..Scratch::default() }));
-    let script = "echo changed > src/main && rm .env && mkdir -p a/b && echo deep > a/b/c && cat src/main a/b/c";
+    // As builds do: a folder is taken away and made anew.
+    let script = "echo changed > src/main && rm .env && mkdir -p a/b && echo deep > a/b/c && cat src/main a/b/c \
+                  && rm -r src && mkdir src && ls src && echo empty";
     let (how, said) = host.run(files(layers), script);
-    assert_eq!((how, said.as_str()), (How::Exited(0), "changed\ndeep\n"));
+    assert_eq!((how, said.as_str()), (How::Exited(0), "changed\ndeep\nempty\n"));
     assert_eq!(fs::read_to_string(work.join("src/main")).unwrap(), "the code");
     assert!(work.join(".env").exists() && !work.join("a").exists());
 }

@@ -261,8 +261,8 @@ const OURS: &str = "it is Botpipe's own record, and no policy permits it; what a
                     its artifacts";
 const KERNELS: &str = "it is the kernel's, and no policy of a sandbox permits it; \
                        `sandbox_mode: danger_full_access` leaves the sandbox";
-const SOCKET: &str = "it is a socket of this machine, and no policy of a sandbox permits it; \
-                      `sandbox_mode: danger_full_access` leaves the sandbox";
+const SOCKET: &str = "it is a socket of this machine, and no policy of a sandbox permits it; its path in \
+                      `BOTPIPE_ALLOW_WRITE` in Botpipe's own environment does";
 
 /// What has to be named so that the path can be written: a file that is there by itself, unless its name is
 /// to go, else the folder.
