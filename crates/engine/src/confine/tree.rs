@@ -44,7 +44,7 @@ pub(super) fn refusal(rules: &Rules<'_>, site: &Site) -> Result<(), Refusal> {
 }
 
 fn names_of(site: &Site) -> Result<Arc<Names>, Refusal> {
-    let names = scan::names(&site.workspace, &[".botpipe".into(), ".git/objects".into()]);
+    let names = scan::names(&site.workspace, &denied::without());
     names.map_err(|error| Refusal {
         control: "deny_read",
         what: format!("the workspace cannot be looked through: {error}"),

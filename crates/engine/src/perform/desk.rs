@@ -177,7 +177,8 @@ impl Desk {
         let child = about.run.is_child();
         let open = if child { Snapshots::open_beside } else { Snapshots::open };
         let mut snapshots = open(&layout)?;
-        snapshots.leave_out(crate::confine::denied::patterns(&about.denied));
+        let denied = crate::confine::denied::patterns_in(layout.root(), &about.denied);
+        snapshots.leave_out(denied);
         let run_folder = layout.run_folder(&about.task, &about.workflow, &about.run);
         Ok(Self {
             recorder: Recorder::open(&run_folder),
