@@ -59,12 +59,14 @@ fn records_are_not_seen_and_artifact_places_are_written() {
 
 #[test]
 fn what_may_not_be_read_is_in_no_snapshot() {
-    let denied = WORK.replace("steps:", "policy: { deny_read: ['**/*.key'] }\nsteps:");
+    let denied = WORK.replace("steps:", "policy: { deny_read: ['**/*.key', 'way/*.pem'] }\nsteps:");
     let place = Place::with("work", &denied);
     git(&place, &["init", "-q"]);
     place.write("deep/own.key", "a secret that nobody copies");
+    place.write("deep/own.pem", "another that nobody copies");
+    std::os::unix::fs::symlink("deep", place.path().join("way")).unwrap();
     place.write("open.txt", "what everybody may see");
-    run(&place, "cat deep/own.key > leak 2> refused; cp open.txt made").ends(0);
+    run(&place, "cat deep/own.* > leak 2> refused; cp open.txt made").ends(0);
     let objects = objects_of(&place);
     assert!(objects.contains("what everybody may see"));
     assert!(!objects.contains("nobody copies"));

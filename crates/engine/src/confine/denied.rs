@@ -186,6 +186,24 @@ pub(crate) fn patterns(written: &[String]) -> GlobSet {
     set.build().unwrap_or_else(|_| GlobSet::empty())
 }
 
+/// The same, with what they mean through links that are in a workspace now.
+pub(crate) fn patterns_in(workspace: &Path, written: &[String]) -> GlobSet {
+    let site = super::site::of_person(workspace.to_owned(), None);
+    let inside = written.iter().filter(|text| !text.starts_with(['/', '~']));
+    let all = inside.flat_map(|text| {
+        let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+        let all = Pattern::all(workspace, whole).unwrap_or_default();
+        all.into_iter().map(move |pattern| (text, pattern))
+    });
+    let all: Vec<(&String, Pattern)> = all.collect();
+    let names =
+        if all.is_empty() { None } else { scan::names(workspace, &scan::not_entered()).ok() };
+    let through = names.and_then(|names| links::through(CONTROL, &all, &site, &names, &[]).ok());
+    let more = through.map(|found| found.inside).unwrap_or_default();
+    let texts: Vec<String> = written.iter().cloned().chain(more).collect();
+    patterns(&texts)
+}
+
 /// A path outside the workspace is one place, or everything below one.
 fn outside(text: &str, path: &Path, denied: &mut Denied) -> Result<(), Refusal> {
     if is_pattern(&path.to_string_lossy()) {

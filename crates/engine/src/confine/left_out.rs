@@ -31,7 +31,7 @@ impl LeftOut {
             let inside = lexical(&path).strip_prefix(workspace).ok()?.to_str()?.to_owned();
             Some(inside + folder)
         });
-        Self { patterns: denied::patterns(&inside.collect::<Vec<_>>()) }
+        Self { patterns: denied::patterns_in(workspace, &inside.collect::<Vec<_>>()) }
     }
 
     /// Whether a path in the workspace is denied by its name.

@@ -36,6 +36,9 @@ pub(super) fn find(
     laid: &[Layer],
 ) -> Result<Unwritten, Refusal> {
     let mut found = Unwritten::default();
+    if written.is_empty() {
+        return Ok(found);
+    }
     let mut patterns = Vec::new();
     let mut set = GlobSetBuilder::new();
     for text in written {

@@ -128,9 +128,10 @@ impl Reasons {
             {
                 self.not_written(&path, false)
             }
-            (Kind::ReadOnly, Effect::Read | Effect::Masked(_) | Effect::Private(_))
-                if may_write(&path) =>
-            {
+            (Kind::ReadOnly, Effect::Read | Effect::Masked(_)) if may_write(&path) => {
+                self.not_written(&path, complaint.removes)
+            }
+            (Kind::ReadOnly, Effect::Private(_)) if self.is_ours(&path) => {
                 self.not_written(&path, complaint.removes)
             }
             (Kind::Denied | Kind::Unopened, Effect::Masked(by)) if may_read(&path) => {

@@ -182,7 +182,7 @@ impl Reasons {
     }
 
     /// The files of a branch lie in there, and are not.
-    fn is_ours(&self, path: &Path) -> bool {
+    pub(super) fn is_ours(&self, path: &Path) -> bool {
         let of_branch = path.starts_with(&self.site.workspace);
         let ours = path.starts_with(self.site.workspace.join(Layout::FOLDER))
             || (path.starts_with(&self.site.state) && !of_branch);
