@@ -178,7 +178,7 @@ impl Command {
             ..Surroundings::default()
         };
         let compiled = compile(&self.policy, &site, &surroundings)?;
-        self.settle(&compiled, &told)?;
+        self.settle(&compiled, told)?;
         let open = compiled.files.iter().flat_map(|files| &files.gaps);
         for gap in open.filter(|gap| gap.control == "allow_write") {
             told(&gap.what);
