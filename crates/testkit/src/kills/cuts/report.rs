@@ -28,7 +28,7 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
             one id, and the turn that goes on is told what happened and carries the conversation of the cut \
             one under the same name, or, where the CLI had not stored that yet, is told that it begins anew. Before \
             each kill this proof tries to write to the owner's `.git/hooks` with the view of the host that the living \
-            CLI has (`/proc/PID/root`), and must be refused as read only; where the sandbox was taken away before the \
+            CLI has (`/proc/PID/root`), and must be refused as read only or write to a copy; where the sandbox was taken away before the \
             trials, each CLI was found out.\n\n";
     out += "| harness | killed when | trials | kills | turns asked | repeats | goes on in the conversation | \
             … with the cut turn's commands | … cut turn not stored yet | afresh, told so | faults |\n";
