@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -30,9 +31,13 @@ pub(crate) struct Took {
 }
 
 impl Place {
-    /// Beside the build, so that it lies on a disk and not in memory.
+    /// On the build's own disk, so that it does not lie in memory; where that is the temporary folder's too, there: a
+    /// folder beside the build is one of our own repository, which programs in it would be given.
     pub(crate) fn new() -> Self {
-        let made = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let (beside, usual) = (Path::new(env!("CARGO_TARGET_TMPDIR")), std::env::temp_dir());
+        let device = |path: &Path| fs::metadata(path).unwrap().dev();
+        let at = if device(beside) == device(&usual) { usual } else { beside.to_owned() };
+        let made = tempfile::tempdir_in(at).unwrap();
         let folder = made.path().to_owned();
         ALL.lock().unwrap().push(made);
         Self { folder }

@@ -73,6 +73,8 @@ struct Work<'a> {
     empty: Vec<PathBuf>,
     /// The workspace is seen in parts: nothing is hidden in it by name.
     parts: bool,
+    /// What of git is kept, where it was looked for before.
+    git: Option<git::Kept>,
 }
 
 impl<'a> Work<'a> {
@@ -85,6 +87,7 @@ impl<'a> Work<'a> {
             upper: Vec::new(),
             empty: Vec::new(),
             parts: false,
+            git: None,
         }
     }
 
@@ -194,8 +197,9 @@ impl<'a> Work<'a> {
         self.roots.dedup();
         if within(&self.workspace().join(".git"), &self.roots) {
             let kept = git::kept(self.site, names, &self.roots)?;
-            let own = self.site.state.clone();
-            self.roots.extend(kept.outside.into_iter().filter(|it| !it.starts_with(&own)));
+            let own = &self.site.state;
+            self.roots.extend(kept.outside.iter().filter(|it| !it.starts_with(own)).cloned());
+            self.git = Some(kept);
         }
         Ok(())
     }
@@ -320,7 +324,10 @@ impl<'a> Work<'a> {
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
             self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
         }
-        let kept = git::kept(self.site, names, &self.roots)?;
+        let kept = match self.git.take() {
+            Some(kept) => kept,
+            None => git::kept(self.site, names, &self.roots)?,
+        };
         let (there, mut missing) = protected::of(self.workspace());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
         let mut there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
