@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
+use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
@@ -277,8 +278,13 @@ fn without_handles_on_processes_stage_1_is_a_child() {
             let script = stage.escape("sleep 60");
             let beats = stage.beats();
             let args = ["no-handles", containment, "hang", as_str(&beats), "sh", "-c", &script];
-            let parent = stage.command(user, &args).spawn().unwrap();
+            let mut parent = stage.command(user, &args).spawn().unwrap();
             until("the escaped process writes", || beats.exists());
+            // It may write before its parent has heard that it runs. Byte by byte: the rest is read below.
+            let mut used = String::new();
+            let out =
+                BufReader::with_capacity(1, parent.stdout.as_mut().unwrap()).read_line(&mut used);
+            assert!(out.is_ok() && used.starts_with("used "), "{used}");
             let [stage1] = children(parent.id())[..] else { panic!("not one stage 1") };
             let line = fs::read(format!("/proc/{stage1}/cmdline")).unwrap();
             assert_eq!(line, b"botpipe\0__sandbox-stage-1\0");
