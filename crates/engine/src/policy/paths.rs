@@ -63,14 +63,23 @@ impl Ground {
         !path.starts_with(&self.workspace) && hidden.any(|it| path.starts_with(it))
     }
 
-    /// What lies below a path of each list: exact, since of two paths one covers the other or they
-    /// share nothing.
+    /// Whether one is `/` and the other has the workspace in it.
+    fn is_around(&self, one: &str, other: &str) -> bool {
+        let (one, other) = (self.whole(one), self.whole(other));
+        let around =
+            |all: &Path, it: &Path| all.parent().is_none() && self.workspace.starts_with(it);
+        around(&one, &other) || around(&other, &one)
+    }
+
+    /// What lies below a path of each list: exact, since of two paths one covers the other, or they share
+    /// nothing or the workspace.
     pub(super) fn both(&self, one: &[String], other: &[String]) -> Vec<String> {
         let pairs = one.iter().flat_map(|a| other.iter().map(move |b| (a, b)));
         let narrower = pairs.filter_map(|(a, b)| match (self.covers(a, b), self.covers(b, a)) {
             (true, _) => Some(b.clone()),
             (false, true) => Some(a.clone()),
-            (false, false) => None,
+            // `/` and a hidden folder around the workspace have that in common.
+            (false, false) => self.is_around(a, b).then(|| ".".to_owned()),
         });
         self.least(narrower)
     }
