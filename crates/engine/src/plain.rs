@@ -6,6 +6,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -271,7 +272,7 @@ impl Fresh {
         let file = fresh.create()?;
         (&file).write_all(bytes)?;
         if let Some(mode) = mode {
-            fs::fchmod(&file, Mode::from_raw_mode(mode & 0o777))?;
+            file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
         }
         Ok((fresh, file))
     }

@@ -39,7 +39,7 @@ pub(super) fn reach(path: &Path) -> io::Result<Reached<'_>> {
     let mut rest = PathBuf::new();
     for part in path.components() {
         if rest.as_os_str().len() + part.as_os_str().len() > AT_ONCE {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let flags = WALKED | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let next = match &held {
                 Some(folder) => openat(folder, &rest, flags, Mode::empty()),
                 None => openat(CWD, &rest, flags, Mode::empty()),
@@ -56,6 +56,12 @@ pub(super) fn reach(path: &Path) -> io::Result<Reached<'_>> {
     debug_assert!(path.as_os_str().as_bytes().len() < 2 * AT_ONCE);
     Ok(Reached { path: Cow::Owned(path), _held: held })
 }
+
+/// How a folder is opened to go through it: also one that cannot be read.
+#[cfg(target_os = "linux")]
+const WALKED: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const WALKED: OFlags = OFlags::RDONLY;
 
 #[cfg(test)]
 mod tests {
