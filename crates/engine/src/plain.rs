@@ -269,12 +269,34 @@ impl Fresh {
             None => temporary.push(format!(".botpipe-{}-{number}", std::process::id())),
         }
         let fresh = Self { folder: folder(parent)?, name: name.to_owned(), temporary, put: false };
+        if mode.is_none() {
+            fresh.sweep();
+        }
         let file = fresh.create()?;
         (&file).write_all(bytes)?;
         if let Some(mode) = mode {
             file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
         }
         Ok((fresh, file))
+    }
+
+    /// Removes what processes that were killed left of the same file. What cannot be removed is left to the next.
+    fn sweep(&self) {
+        let listed = fs::openat(&self.folder, ".", LISTED, Mode::empty()).and_then(fs::Dir::new);
+        let mut begin = vec![b'.'];
+        begin.extend(self.name.as_encoded_bytes());
+        begin.extend(b".botpipe-");
+        let left = |name: &[u8]| {
+            let pid = str::from_utf8(name.strip_prefix(&*begin)?).ok()?.split_once('-')?.0;
+            rustix::process::Pid::from_raw(pid.parse().ok()?)
+        };
+        for entry in listed.into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let owner = left(name.to_bytes()).map(rustix::process::test_kill_process);
+            if owner == Some(Err(Errno::SRCH)) {
+                let _ = fs::unlinkat(&self.folder, name, AtFlags::empty());
+            }
+        }
     }
 
     /// One that a killed process left, or a program made, is not written to.
@@ -362,3 +384,22 @@ const FOLDER: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
 const FOLDER: OFlags = LISTED;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_a_killed_process_left_of_a_file_goes_with_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        // No process has the first number; the second is this one's.
+        let kept =
+            [format!(".note.botpipe-{}-7", std::process::id()), ".note.botpipe-x".to_owned()];
+        let gone = ".note.botpipe-2147483646-3".to_owned();
+        for name in kept.iter().chain([&gone]) {
+            std::fs::write(at(name), "half").unwrap();
+        }
+        super::show(&at("note"), b"whole").unwrap();
+        assert_eq!(std::fs::read(at("note")).unwrap(), b"whole");
+        assert!(kept.iter().all(|name| at(name).exists()) && !at(&gone).exists());
+    }
+}
