@@ -55,6 +55,19 @@ pub(crate) struct Rules<'a> {
     pub(crate) deny_write: &'a [String],
 }
 
+impl<'a> Rules<'a> {
+    /// Those of a policy.
+    fn of(policy: &'a Resolved) -> Self {
+        Self {
+            sandbox_mode: policy.sandbox_mode,
+            allow_read: &policy.allow_read,
+            deny_read: &policy.deny_read,
+            allow_write: &policy.allow_write,
+            deny_write: &policy.deny_write,
+        }
+    }
+}
+
 /// Where a program runs and what it must have to do its work there.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
@@ -162,13 +175,7 @@ pub(crate) fn refusal_of_reads(policy: &Resolved, workspace: &Path) -> Option<Re
     if policy.sandbox_mode == SandboxMode::DangerFullAccess || policy.deny_read.is_empty() {
         return None;
     }
-    let rules = Rules {
-        sandbox_mode: policy.sandbox_mode,
-        allow_read: &policy.allow_read,
-        deny_read: &policy.deny_read,
-        allow_write: &policy.allow_write,
-        deny_write: &policy.deny_write,
-    };
+    let rules = Rules::of(policy);
     tree::refusal(&rules, &site::of_person(workspace.canonicalize().ok()?, None)).err()
 }
 

@@ -96,13 +96,7 @@ pub(crate) fn compile(
     site: &Site,
     surroundings: &Surroundings,
 ) -> Result<Compiled, Refusal> {
-    let rules = Rules {
-        sandbox_mode: policy.sandbox_mode,
-        allow_read: &policy.allow_read,
-        deny_read: &policy.deny_read,
-        allow_write: &policy.allow_write,
-        deny_write: &policy.deny_write,
-    };
+    let rules = Rules::of(policy);
     if policy.sandbox_mode == SandboxMode::DangerFullAccess {
         for (control, list) in [("deny_read", rules.deny_read), ("deny_write", rules.deny_write)] {
             let said = if control == "deny_read" { Control::DenyRead } else { Control::DenyWrite };
