@@ -260,18 +260,13 @@ impl Fresh {
     pub(crate) fn write(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<(Self, File)> {
         static WRITTEN: AtomicU32 = AtomicU32::new(0);
         let (parent, name) = split(path)?;
+        // A name of its own: others may write the same file at the same time.
+        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
         let mut temporary = OsString::from(".");
         temporary.push(name);
-        // One that is used once has a name of its own: others may write the same file at the same time.
-        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-        match mode {
-            Some(_) => temporary.push(".botpipe-new"),
-            None => temporary.push(format!(".botpipe-{}-{number}", std::process::id())),
-        }
+        temporary.push(format!(".botpipe-{}-{number}", std::process::id()));
         let fresh = Self { folder: folder(parent)?, name: name.to_owned(), temporary, put: false };
-        if mode.is_none() {
-            fresh.sweep();
-        }
+        fresh.sweep();
         let file = fresh.create()?;
         (&file).write_all(bytes)?;
         if let Some(mode) = mode {
@@ -282,19 +277,13 @@ impl Fresh {
 
     /// Removes what processes that were killed left of the same file. What cannot be removed is left to the next.
     fn sweep(&self) {
-        let listed = fs::openat(&self.folder, ".", LISTED, Mode::empty()).and_then(fs::Dir::new);
-        let mut begin = vec![b'.'];
-        begin.extend(self.name.as_encoded_bytes());
-        begin.extend(b".botpipe-");
-        let left = |name: &[u8]| {
-            let pid = str::from_utf8(name.strip_prefix(&*begin)?).ok()?.split_once('-')?.0;
-            rustix::process::Pid::from_raw(pid.parse().ok()?)
-        };
-        for entry in listed.into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let owner = left(name.to_bytes()).map(rustix::process::test_kill_process);
-            if owner == Some(Err(Errno::SRCH)) {
-                let _ = fs::unlinkat(&self.folder, name, AtFlags::empty());
+        for found in names(&self.folder).unwrap_or_default() {
+            let dead = |it: Half<'_>| {
+                let of_this = it.of == self.name.as_encoded_bytes();
+                of_this && rustix::process::test_kill_process(it.writer) == Err(Errno::SRCH)
+            };
+            if Half::named(&found).is_some_and(dead) {
+                let _ = fs::unlinkat(&self.folder, &found, AtFlags::empty());
             }
         }
     }
@@ -329,6 +318,27 @@ impl Drop for Fresh {
             let _ = fs::unlinkat(&self.folder, &self.temporary, AtFlags::empty());
         }
     }
+}
+
+/// What the name of a temporary file of [`Fresh`] says.
+struct Half<'a> {
+    of: &'a [u8],
+    writer: rustix::process::Pid,
+}
+
+impl<'a> Half<'a> {
+    fn named(name: &'a OsStr) -> Option<Self> {
+        let name = name.as_encoded_bytes().strip_prefix(b".")?;
+        let mut parts = name.rsplitn(3, |byte| *byte == b'-');
+        let mut number = || str::from_utf8(parts.next()?).ok()?.parse().ok();
+        let (_, writer) = (number()?, rustix::process::Pid::from_raw(number()?)?);
+        Some(Self { of: parts.next()?.strip_suffix(b".botpipe")?, writer })
+    }
+}
+
+/// Whether a file is one that is being written and not yet in its place.
+pub(crate) fn is_half(name: &OsStr) -> bool {
+    Half::named(name).is_some()
 }
 
 /// Puts text in a file's place at once, for people to read: a reader sees the old content or the new. Any

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::FOLDER;
 use crate::driver::{Driver, activity_name};
 use crate::perform::{Trouble, asked};
+use crate::plain;
 use crate::request::Notice;
 use crate::workspace::artifacts;
 use crate::workspace::files;
@@ -128,7 +129,8 @@ impl Driver<'_> {
             for entry in fs::read_dir(&folder).map_err(|error| error.to_string())? {
                 let path = entry.map_err(|error| error.to_string())?.path();
                 let Ok(relative) = path.strip_prefix(&root) else { continue };
-                if relative == Path::new("runs") {
+                // Those beside this run write their files here too.
+                if relative == Path::new("runs") || path.file_name().is_some_and(plain::is_half) {
                     continue;
                 }
                 if path.is_dir() && !path.is_symlink() {

@@ -103,13 +103,8 @@ impl Layout {
             }
         }
         let ignore = folder.join(".gitignore");
-        let is_there = || fs::symlink_metadata(&ignore).is_ok();
-        if !is_there() {
-            match files::replace(&ignore, IGNORE.as_bytes(), 0o644) {
-                // Another process makes this place as well, and was quicker.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && is_there() => {}
-                result => result.map_err(not_writable)?,
-            }
+        if fs::symlink_metadata(&ignore).is_err() {
+            files::replace(&ignore, IGNORE.as_bytes(), 0o644).map_err(not_writable)?;
         }
         Ok(())
     }
