@@ -257,6 +257,18 @@ pub(super) fn no_new_privileges() -> Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)
 }
 
+/// Has the kernel ask a program of every system call from here on, in this process and what it starts. There must be
+/// [no new privileges](no_new_privileges).
+pub(super) fn filter_calls(program: &[libc::sock_filter]) -> Result<()> {
+    let len = u16::try_from(program.len()).map_err(Error::other)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // SAFETY: the kernel reads the program, which outlives the call, and no more than its length.
+    check(unsafe {
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+    })
+    .map(drop)
+}
+
 /// A session keyring of its own, where the kernel has keys.
 pub(super) fn new_keyring() {
     // SAFETY: the name is absent; without keys in the kernel there is nothing to leave behind.

@@ -1,19 +1,14 @@
 //! The system calls a confined program cannot make (seccomp): ways to powers, kernel code and networks
 //! that mounts and namespaces do not close. A call of another architecture (32-bit) ends the program.
 
-use std::collections::BTreeMap;
 use std::io;
 
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
+use libc::sock_filter;
 
+use super::super::sys;
+use super::bpf::{self, Calls, Case, Condition};
 use super::modes;
 use crate::{Confinement, Network};
-
-/// The calls of a filter with what of their arguments is refused; nothing: all of them.
-pub(super) type Calls = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Refused whatever their arguments.
 const CLOSED: &[i64] = &[
@@ -78,108 +73,104 @@ const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::
 const BESIDE_TCP: [i32; 2] = [256, libc::IPPROTO_MPTCP];
 
 /// Words of ioctl(2) that put input into a terminal.
-const TERMINAL_INPUT: [u64; 2] = [0x5412, 0x541C];
+const TERMINAL_INPUT: [i32; 2] = [0x5412, 0x541C];
 
-/// The programs for the kernel, made before the agent's process is: there nothing should fail.
+/// The program for the kernel, made before the agent's process is: there nothing should fail.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Filter {
-    programs: Vec<BpfProgram>,
+    program: Vec<sock_filter>,
 }
 
 impl Filter {
     pub(super) fn new(confinement: &Confinement, host_root: bool) -> io::Result<Self> {
-        // The flags of clone3 cannot be read by a filter: where it does not exist, clone is used.
-        let mut missing = Calls::from([(libc::SYS_clone3, Vec::new())]);
-        let mut refused = closed()?;
-        let mut programs = vec![program(unknown_protocols()?, libc::EPROTONOSUPPORT)?];
-        if confinement.files.is_some() {
-            missing.extend(modes::unreadable());
-            refused.extend(modes::of_others(host_root)?);
-            programs.push(program(modes::attributes(), libc::EOPNOTSUPP)?);
-        }
-        let missing = program(missing, libc::ENOSYS)?;
-        #[cfg(target_arch = "x86_64")]
-        let missing = super::x32::closed_before(missing);
-        programs.push(missing);
-        programs.push(program(refused, libc::EPERM)?);
+        let mut refused = Table::default();
         if confinement.no_listening {
-            programs.push(program(listening(&confinement.network)?, libc::EACCES)?);
+            refused.add_listening(&confinement.network);
         }
-        Ok(Self { programs })
+        refused.add_closed();
+        if confinement.files.is_some() {
+            modes::add_of_others(&mut refused, host_root);
+            modes::add_attributes(&mut refused);
+            modes::add_unreadable(&mut refused);
+        }
+        // The flags of clone3 cannot be read by a filter: where it does not exist, clone is used.
+        refused.add(libc::SYS_clone3, libc::ENOSYS, &[]);
+        refused.add_unknown_protocols();
+        Ok(Self { program: bpf::program(&refused.calls)? })
     }
 
-    /// Applies them to this process and what it starts, for good.
+    /// Applies it to this process and what it starts, for good.
     pub(super) fn apply(&self) -> io::Result<()> {
-        for program in &self.programs {
-            seccompiler::apply_filter(program).map_err(|e| match e {
-                seccompiler::Error::Prctl(e) | seccompiler::Error::Seccomp(e) => e,
-                other => io::Error::other(other),
-            })?;
+        sys::filter_calls(&self.program)
+    }
+}
+
+/// A table of refused calls that grows: of two cases that hold, the one that was added first is told.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    calls: Calls,
+}
+
+impl Table {
+    /// Refuses a call with an error where all of this holds.
+    pub(super) fn add(&mut self, call: i64, errno: i32, when: &[Condition]) {
+        // Both are small and never negative.
+        let call = u32::try_from(call).unwrap_or(u32::MAX);
+        let errno = u16::try_from(errno).unwrap_or(1);
+        self.calls.entry(call).or_default().push(Case { errno, when: when.to_vec() });
+    }
+
+    /// As on a kernel that does not have them: programs that ask for them go on with TCP.
+    fn add_unknown_protocols(&mut self) {
+        for protocol in BESIDE_TCP {
+            self.add(libc::SYS_socket, libc::EPROTONOSUPPORT, &[is(2, protocol)]);
         }
-        Ok(())
+    }
+
+    /// Servers. Landlock knows bind(2) to a port of TCP; whoever listens without it has one as well. What waits for
+    /// datagrams cannot be told from what asks a name server, which a network of one's own has none of.
+    fn add_listening(&mut self, network: &Network) {
+        self.add(libc::SYS_listen, libc::EACCES, &[]);
+        if matches!(network, Network::Own { .. }) {
+            for family in [libc::AF_INET, libc::AF_INET6] {
+                let datagrams = [is(0, family), among(1, KIND_OF_SOCKET, libc::SOCK_DGRAM)];
+                self.add(libc::SYS_socket, libc::EACCES, &datagrams);
+            }
+        }
+    }
+
+    fn add_closed(&mut self) {
+        for call in CLOSED.iter().chain(CLOSED_HERE) {
+            self.add(*call, libc::EPERM, &[]);
+        }
+        self.add(libc::SYS_clone, libc::EPERM, &[has(0, libc::CLONE_NEWUSER)]);
+        for word in TERMINAL_INPUT {
+            self.add(libc::SYS_ioctl, libc::EPERM, &[is(1, word)]);
+        }
+        self.add(libc::SYS_socket, libc::EPERM, &FAMILIES.map(|family| is_not(0, family)));
+        let raw = [among(1, KIND_OF_SOCKET, libc::SOCK_RAW), is_not(0, libc::AF_NETLINK)];
+        self.add(libc::SYS_socket, libc::EPERM, &raw);
     }
 }
 
-/// What refuses these calls with an error.
-fn program(calls: Calls, errno: i32) -> io::Result<BpfProgram> {
-    let made = || -> Result<BpfProgram, seccompiler::BackendError> {
-        let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-        let action = SeccompAction::Errno(u32::try_from(errno).unwrap_or(1));
-        SeccompFilter::new(calls, SeccompAction::Allow, action, arch)?.try_into()
-    };
-    made().map_err(io::Error::other)
+/// The bits of the second argument of socket(2) that are no flags.
+const KIND_OF_SOCKET: i32 = 0xf;
+
+fn is(argument: u8, value: i32) -> Condition {
+    among(argument, -1, value)
 }
 
-/// As on a kernel that does not have them: programs that ask for them go on with TCP.
-fn unknown_protocols() -> io::Result<Calls> {
-    let rules = BESIDE_TCP.map(|protocol| rule(&[(2, SeccompCmpOp::Eq, number(protocol))]));
-    Ok(Calls::from([(libc::SYS_socket, rules.into_iter().collect::<io::Result<_>>()?)]))
+fn is_not(argument: u8, value: i32) -> Condition {
+    Condition { is: false, ..is(argument, value) }
 }
 
-/// Servers. Landlock knows bind(2) to a port of TCP; whoever listens without it has one as well. What waits for
-/// datagrams cannot be told from what asks a name server, which a network of one's own has none of.
-fn listening(network: &Network) -> io::Result<Calls> {
-    let mut calls = Calls::from([(libc::SYS_listen, Vec::new())]);
-    if matches!(network, Network::Own { .. }) {
-        let datagrams = |family| {
-            rule(&[
-                (0, SeccompCmpOp::Eq, number(family)),
-                (1, SeccompCmpOp::MaskedEq(0xf), number(libc::SOCK_DGRAM)),
-            ])
-        };
-        let rules = [libc::AF_INET, libc::AF_INET6].map(datagrams);
-        calls.insert(libc::SYS_socket, rules.into_iter().collect::<io::Result<_>>()?);
-    }
-    Ok(calls)
+/// All of these bits are set.
+pub(super) fn has(argument: u8, bits: i32) -> Condition {
+    among(argument, bits, bits)
 }
 
-fn closed() -> io::Result<Calls> {
-    let mut rules: Calls =
-        CLOSED.iter().chain(CLOSED_HERE).map(|call| (*call, Vec::new())).collect();
-    let new_user = u64::try_from(libc::CLONE_NEWUSER).unwrap_or(0);
-    rules.insert(libc::SYS_clone, vec![rule(&[(0, SeccompCmpOp::MaskedEq(new_user), new_user)])?]);
-    let input = TERMINAL_INPUT.iter().map(|word| rule(&[(1, SeccompCmpOp::Eq, *word)]));
-    rules.insert(libc::SYS_ioctl, input.collect::<io::Result<_>>()?);
-    let other_family = FAMILIES.map(|family| (0, SeccompCmpOp::Ne, number(family)));
-    let raw = [
-        (1, SeccompCmpOp::MaskedEq(0xf), number(libc::SOCK_RAW)),
-        (0, SeccompCmpOp::Ne, number(libc::AF_NETLINK)),
-    ];
-    rules.insert(libc::SYS_socket, vec![rule(&other_family)?, rule(&raw)?]);
-    Ok(rules)
-}
-
-pub(super) fn number(word: i32) -> u64 {
-    u64::try_from(word).unwrap_or(0)
-}
-
-/// Holds where every one of these conditions (argument, comparison, value) does.
-pub(super) fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> io::Result<SeccompRule> {
-    let conditions: Result<Vec<_>, _> = conditions
-        .iter()
-        .map(|(argument, compare, value)| {
-            SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, compare.clone(), *value)
-        })
-        .collect();
-    conditions.and_then(SeccompRule::new).map_err(io::Error::other)
+/// Among the bits of the mask, those of the value are set and no others.
+fn among(argument: u8, mask: i32, value: i32) -> Condition {
+    let (mask, value) = (mask.cast_unsigned(), value.cast_unsigned());
+    Condition { argument, mask, is: true, value }
 }

@@ -1,6 +1,7 @@
 //! Confinement: the set-up of the namespaces by init, then the last steps of the agent before exec.
 
 mod bounds;
+mod bpf;
 mod device;
 mod filter;
 mod modes;
@@ -11,8 +12,6 @@ mod place;
 pub(super) mod probe;
 mod rules;
 pub(super) mod wire;
-#[cfg(target_arch = "x86_64")]
-mod x32;
 
 use std::io;
 use std::net::TcpListener;

@@ -1,11 +1,7 @@
 //! Rights and attributes of files that outlive the program and are read by others: set-user-ID, set-group-ID,
 //! and those by which an overlay hides files.
 
-use std::io;
-
-use seccompiler::SeccompCmpOp::MaskedEq;
-
-use super::filter::{Calls, number, rule};
+use super::filter::{Table, has};
 
 /// open(2) makes a file only with one of these, and else its mode means nothing.
 const MAKING: [i32; 2] = [libc::O_CREAT, libc::O_TMPFILE & !libc::O_DIRECTORY];
@@ -32,28 +28,27 @@ const OPENS_HERE: &[(i64, u8, u8)] = &[];
 
 /// What would make a program that everybody runs as whoever runs this one. Of the host's root nobody gets the
 /// group either; of others they may: a filter cannot tell a file from a folder, which a group shares by it.
-pub(super) fn of_others(host_root: bool) -> io::Result<Calls> {
-    let bits = if host_root { &[libc::S_ISUID, libc::S_ISGID][..] } else { &[libc::S_ISUID] };
-    let bits = || bits.iter().map(|bit| u64::from(*bit));
-    let mut calls = Calls::new();
-    for (call, mode) in MODES.iter().chain(MODES_HERE) {
-        let rules = bits().map(|bit| rule(&[(*mode, MaskedEq(bit), bit)]));
-        calls.insert(*call, rules.collect::<io::Result<_>>()?);
+pub(super) fn add_of_others(refused: &mut Table, host_root: bool) {
+    let bits = if host_root { &[SET_USER, SET_GROUP][..] } else { &[SET_USER] };
+    for bit in bits {
+        for (call, mode) in MODES.iter().chain(MODES_HERE) {
+            refused.add(*call, libc::EPERM, &[has(*mode, *bit)]);
+        }
+        for (call, flags, mode) in OPENS.iter().chain(OPENS_HERE) {
+            for making in MAKING {
+                refused.add(*call, libc::EPERM, &[has(*flags, making), has(*mode, *bit)]);
+            }
+        }
     }
-    for (call, flags, mode) in OPENS.iter().chain(OPENS_HERE) {
-        let rules = MAKING.map(number).into_iter().flat_map(|making| {
-            bits().map(move |bit| {
-                rule(&[(*flags, MaskedEq(making), making), (*mode, MaskedEq(bit), bit)])
-            })
-        });
-        calls.insert(*call, rules.collect::<io::Result<_>>()?);
-    }
-    Ok(calls)
 }
 
+/// Bits of a mode, stat(2).
+const SET_USER: i32 = 0o4000;
+const SET_GROUP: i32 = 0o2000;
+
 /// What says its mode where a filter does not look: programs know kernels without it.
-pub(super) fn unreadable() -> Calls {
-    Calls::from([(libc::SYS_openat2, Vec::new())])
+pub(super) fn add_unreadable(refused: &mut Table) {
+    refused.add(libc::SYS_openat2, libc::ENOSYS, &[]);
 }
 
 /// Setting an attribute of a file. The name is where a filter does not look, and `user.overlay.…` hides a file
@@ -61,8 +56,8 @@ pub(super) fn unreadable() -> Calls {
 ///
 /// # Source
 /// Linux, `Documentation/filesystems/overlayfs.rst`: whiteouts and opaque directories, `userxattr`.
-pub(super) fn attributes() -> Calls {
-    [libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT]
-        .map(|call| (call, Vec::new()))
-        .into()
+pub(super) fn add_attributes(refused: &mut Table) {
+    for call in [libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT] {
+        refused.add(call, libc::EOPNOTSUPP, &[]);
+    }
 }
