@@ -2,7 +2,7 @@
 //! pays for no exec, relocation and page faults of a large binary but the first.
 //!
 //! Botpipe sends one byte with a socket for each launch. One fork, the spare, is always there and
-//! waits for it, with an init already in its namespaces; the server makes another as soon as it is
+//! waits for it, with an init already in its namespaces that has set up what does not depend on it; the server makes another as soon as it is
 //! taken. The spare talks to Botpipe over
 //! the socket of its launch and sends a handle on itself first, so that Botpipe can wait for it and
 //! kill it although it is no child of its own.
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
-use super::confine::Namespaces;
+use super::confine::{Kind, Namespaces};
 use super::sys::{self, Fork};
 use super::{early, process, procfs, stage1};
 use crate::Error;
@@ -40,7 +40,7 @@ pub(super) fn serve() -> io::Result<()> {
     let server = std::process::id();
     let mut in_vain = 0;
     // The next launch is most likely like the last.
-    let mut namespaces = Namespaces::Plain;
+    let mut kind = Kind { namespaces: Namespaces::Plain, files: false };
     loop {
         if in_vain == FORKS_IN_VAIN {
             // Rather than for ever, nothing is tried until a launch comes. Its socket is closed,
@@ -57,7 +57,7 @@ pub(super) fn serve() -> io::Result<()> {
         match sys::fork(0) {
             Ok(Fork::Child) => {
                 drop(told);
-                return be_spare(control, server, tell, namespaces);
+                return be_spare(control, server, tell, kind);
             }
             Ok(Fork::Parent(_)) => {
                 drop(tell);
@@ -65,7 +65,7 @@ pub(super) fn serve() -> io::Result<()> {
                 match told.read(&mut word) {
                     Ok(1) if word[0] == OVER => return Ok(()),
                     Ok(1) => {
-                        namespaces = Namespaces::from_byte(word[0]).unwrap_or(namespaces);
+                        kind = Kind::from_byte(word[0]).unwrap_or(kind);
                         in_vain = 0;
                     }
                     _ => in_vain += 1, // it was killed, or could not get ready
@@ -80,12 +80,7 @@ pub(super) fn serve() -> io::Result<()> {
 const FORKS_IN_VAIN: u32 = 3;
 
 /// Waits for a launch, and attends it to its end.
-fn be_spare(
-    control: UnixStream,
-    server: u32,
-    tell: PipeWriter,
-    namespaces: Namespaces,
-) -> io::Result<()> {
+fn be_spare(control: UnixStream, server: u32, tell: PipeWriter, kind: Kind) -> io::Result<()> {
     sys::die_with_parent()?;
     sys::notice_children();
     sys::new_session()?;
@@ -99,7 +94,7 @@ fn be_spare(
     words[..4].copy_from_slice(&std::process::id().to_ne_bytes());
     words[4..].copy_from_slice(&start_ticks.to_ne_bytes());
     let ((control, mut tell, handle, own), ready) =
-        match stage1::get_ready(namespaces, (control, tell, handle, own)) {
+        match stage1::get_ready(kind, (control, tell, handle, own)) {
             Ok((ready, kept)) => (kept, Some(ready)),
             Err(kept) => (kept, None),
         };
@@ -119,7 +114,7 @@ fn be_spare(
     }
     sys::send_with_descriptors(botpipe.as_fd(), &words, [own.as_fd()])?;
     drop(own);
-    stage1::attend(botpipe, Some((handle, Taken { tell, namespaces })), ready)
+    stage1::attend(botpipe, Some((handle, Taken { tell, kind })), ready)
 }
 
 /// Dropped, it tells the server that its spare was taken, and by what kind of launch. That is once the program runs: until then
@@ -127,13 +122,13 @@ fn be_spare(
 #[derive(Debug)]
 pub(super) struct Taken {
     tell: PipeWriter,
-    namespaces: Namespaces,
+    kind: Kind,
 }
 
 impl Taken {
-    /// By a launch into these.
-    pub(super) fn by(mut self, namespaces: Namespaces) -> Self {
-        self.namespaces = namespaces;
+    /// By a launch of this kind.
+    pub(super) fn by(mut self, kind: Kind) -> Self {
+        self.kind = kind;
         self
     }
 }
@@ -141,7 +136,7 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         // A server that is gone is noticed by its handle.
-        drop(self.tell.write_all(&[self.namespaces.byte()]));
+        drop(self.tell.write_all(&[self.kind.byte()]));
     }
 }
 

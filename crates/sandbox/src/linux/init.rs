@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use super::agent::{self, NotStarted};
-use super::confine::{self, Masks};
+use super::confine::{self, Ahead, Kind, Masks, Namespaces};
 use super::message::{Message, Part};
 use super::meter::Meter;
 use super::plan;
@@ -25,8 +25,7 @@ pub(super) struct Setting {
     pub(super) reach: Reach,
     /// Of a user namespace, when there is one.
     pub(super) ids: Option<Ids>,
-    /// They are those of a confinement.
-    pub(super) confined: bool,
+    pub(super) kind: Kind,
 }
 
 /// User and group, as the namespace has them and as the host has them.
@@ -37,6 +36,11 @@ pub(super) struct Ids {
 }
 
 impl Setting {
+    /// They are those of a confinement.
+    fn confined(&self) -> bool {
+        self.kind.namespaces != Namespaces::Plain
+    }
+
     fn host_root(&self) -> bool {
         self.ids.is_some_and(|ids| ids.outside.0 == 0)
     }
@@ -80,8 +84,10 @@ pub(super) fn run(setting: &Setting, mut commands: UnixStream, mut report: PipeW
     let message = match set_up(setting) {
         Err(refused) => Message::Refused(refused),
         Ok((proc, signals)) => {
+            let ahead =
+                setting.confined().then(|| confine::ahead(setting.kind, setting.host_root()));
             let Ok((bytes, descriptors)) = plan::receive(&mut commands) else { sys::exit_now(0) };
-            let begun = begin(&bytes, &descriptors, setting, proc);
+            let begun = begin(&bytes, &descriptors, setting, (proc, ahead));
             drop(descriptors); // else nobody would ever see the end of the agent's output
             match begun {
                 Err(NotStarted::Part { what, errno }) => Message::NotStarted { what, errno },
@@ -111,17 +117,18 @@ fn begin(
     bytes: &[u8],
     descriptors: &[OwnedFd; plan::DESCRIPTORS],
     setting: &Setting,
-    proc: Option<Proc>,
+    (proc, ahead): (Option<Proc>, Option<Result<Ahead, Refused>>),
 ) -> Result<Begun, NotStarted> {
-    let Some(plan) = plan::decode(bytes) else {
-        // It was not written by us.
-        return Err(NotStarted::Part { what: Part::Program, errno: libc::EBADMSG });
-    };
+    // It was not written by us.
+    let unknown = NotStarted::Part { what: Part::Program, errno: libc::EBADMSG };
+    let Some(plan) = plan::decode(bytes) else { return Err(unknown) };
     let Some(confinement) = &plan.confinement else {
         let agent = agent::start(&plan, None, &descriptors[..3])?;
         return Ok(Begun { agent, proc, masks: None, bounds: Bounds::default() });
     };
-    let built = confine::build(confinement, setting.host_root()).map_err(NotStarted::Refused)?;
+    let ahead = ahead.ok_or(unknown)?.map_err(NotStarted::Refused)?;
+    let built = confine::build(confinement, ahead, setting.host_root());
+    let built = built.map_err(NotStarted::Refused)?;
     hand_out(&built.listeners, &descriptors[3]).map_err(|e| {
         let errno = e.raw_os_error().unwrap_or(libc::EIO);
         NotStarted::Refused(Refused { step: "hand-out-listeners".to_owned(), errno })
@@ -149,7 +156,7 @@ fn set_up(setting: &Setting) -> Result<(Option<Proc>, OwnedFd), Refused> {
             sys::die_with_parent().map_err(refused("parent-death-signal"))?;
             setting.ids.map_or(Ok(()), map)?;
             // A confinement makes one itself, last of all.
-            (!setting.confined).then(own_proc)
+            (!setting.confined()).then(own_proc)
         }
         Reach::Tree => {
             sys::become_subreaper().map_err(refused("child-subreaper"))?;

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::confine::{self, Namespaces};
+use super::confine::{self, Kind, Namespaces};
 use super::fork_server::{self, Taken};
 use super::init::{self, Ids, Setting};
 use super::message::Message;
@@ -48,20 +48,20 @@ pub(crate) fn enter_if_stage1() {
     sys::exit_now(if ran.is_ok() { 0 } else { 125 });
 }
 
-/// A child of Botpipe's own, for one launch; it makes these namespaces while it waits for it.
-fn run_alone(meanwhile: Option<Namespaces>) -> io::Result<()> {
+/// A child of Botpipe's own, for one launch; it gets ready for one of this kind while it waits for it.
+fn run_alone(meanwhile: Option<Kind>) -> io::Result<()> {
     let botpipe = take_socket()?;
     sys::notice_children();
     sys::new_session()?;
-    let Some(namespaces) = meanwhile else { return attend(botpipe, None, None) };
-    match get_ready(namespaces, botpipe) {
+    let Some(kind) = meanwhile else { return attend(botpipe, None, None) };
+    match get_ready(kind, botpipe) {
         Ok((ready, botpipe)) => attend(botpipe, None, Some(ready)),
         Err(botpipe) => attend(botpipe, None, None),
     }
 }
 
-/// What a launch that is not known yet will most likely be in.
-const MOST_LIKELY: Namespaces = Namespaces::ConfinedWithNetwork;
+/// What a launch that is not known yet will most likely be.
+const MOST_LIKELY: Kind = Kind { namespaces: Namespaces::ConfinedWithNetwork, files: true };
 
 /// The socket a fresh process was given as its standard input; the only other descriptors it keeps
 /// are the standard three, all `/dev/null`.
@@ -75,17 +75,17 @@ pub(super) fn take_socket() -> io::Result<UnixStream> {
 /// An init that was forked before its launch is known.
 pub(super) struct Ready {
     begun: Begun,
-    namespaces: Namespaces,
+    kind: Kind,
     /// The mounts that it has a copy of, as they were.
     mounts: File,
 }
 
-/// Forks an init into its namespaces, so that a launch need not wait for them. `keep` is what init
-/// shall not hold open; it comes back. An error: not here, or not now.
-pub(super) fn get_ready<T>(namespaces: Namespaces, keep: T) -> Result<(Ready, T), T> {
+/// Forks an init into its namespaces, so that a launch need not wait for what all of its kind have in common. `keep` is
+/// what init shall not hold open; it comes back. An error: not here, or not now.
+pub(super) fn get_ready<T>(kind: Kind, keep: T) -> Result<(Ready, T), T> {
     let Ok(mounts) = File::open("/proc/self/mountinfo") else { return Err(keep) };
-    match begin(Reach::Namespace, namespaces, (keep, mounts)) {
-        Ok((begun, (keep, mounts))) => Ok((Ready { begun, namespaces, mounts }, keep)),
+    match begin(Reach::Namespace, kind, (keep, mounts)) {
+        Ok((begun, (keep, mounts))) => Ok((Ready { begun, kind, mounts }, keep)),
         Err((_, (keep, _))) => Err(keep),
     }
 }
@@ -120,18 +120,18 @@ pub(super) fn attend(
         Containment::Subreaper => Reach::Tree,
         Containment::Auto | Containment::Namespace => Reach::Namespace,
     };
-    let namespaces = Namespaces::of(confinement.as_ref());
+    let kind = Kind::of(confinement.as_ref());
     let (server, taken) = server.unzip();
-    let taken = taken.map(|taken| taken.by(namespaces));
+    let taken = taken.map(|taken| taken.by(kind));
     let hands = Hands { stdio, botpipe, server, taken };
     let ready = ready.and_then(|ready| {
-        if reach == Reach::Namespace && ready.namespaces == namespaces && ready.is_fresh() {
+        if reach == Reach::Namespace && ready.kind == kind && ready.is_fresh() {
             return Some(ready.begun);
         }
         ready.dismiss();
         None
     });
-    let (why, mut hands) = match contain((reach, namespaces), &plan, ready, hands)? {
+    let (why, mut hands) = match contain((reach, kind), &plan, ready, hands)? {
         Verdict::Over { unheard } => return leave_mark(&plan, unheard),
         Verdict::Refused(why, hands) => (why, hands),
     };
@@ -139,7 +139,7 @@ pub(super) fn attend(
         return Message::Refused(why).send(&mut hands.botpipe);
     }
     Message::FallsBack(why).send(&mut hands.botpipe)?;
-    match contain((Reach::Tree, namespaces), &plan, None, hands)? {
+    match contain((Reach::Tree, kind), &plan, None, hands)? {
         Verdict::Over { unheard } => leave_mark(&plan, unheard),
         Verdict::Refused(why, mut hands) => Message::Refused(why).send(&mut hands.botpipe),
     }
@@ -179,22 +179,22 @@ struct Begun {
 }
 
 /// Forks an init; `keep` is closed there.
-fn begin<T>(reach: Reach, namespaces: Namespaces, keep: T) -> Result<(Begun, T), (io::Error, T)> {
+fn begin<T>(reach: Reach, kind: Kind, keep: T) -> Result<(Begun, T), (io::Error, T)> {
     let (ends, pipe) = match (UnixStream::pair(), io::pipe()) {
         (Ok(ends), Ok(pipe)) => (ends, pipe),
         (Err(e), _) | (_, Err(e)) => return Err((e, keep)),
     };
     let ((commands, heard), (words, report)) = (ends, pipe);
     let outside = sys::ids();
-    let confined = namespaces != Namespaces::Plain;
+    let confined = kind.namespaces != Namespaces::Plain;
     let flags = match reach {
         Reach::Tree => 0,
-        Reach::Namespace => namespaces.flags(outside.0),
+        Reach::Namespace => kind.namespaces.flags(outside.0),
     };
     let inside =
         if confined { (confine::inside(outside.0), confine::inside(outside.1)) } else { outside };
     let ids = (flags & libc::CLONE_NEWUSER != 0).then_some(Ids { inside, outside });
-    let setting = Setting { reach, ids, confined };
+    let setting = Setting { reach, ids, kind };
     match sys::fork(flags) {
         Err(e) => Err((e, keep)),
         Ok(Fork::Child) => {
@@ -206,7 +206,7 @@ fn begin<T>(reach: Reach, namespaces: Namespaces, keep: T) -> Result<(Begun, T),
 }
 
 fn contain(
-    (reach, namespaces): (Reach, Namespaces),
+    (reach, kind): (Reach, Kind),
     plan: &[u8],
     ready: Option<Begun>,
     hands: Hands,
@@ -216,7 +216,7 @@ fn contain(
     }
     let (begun, hands) = match ready {
         Some(begun) => (begun, hands),
-        None => match begin(reach, namespaces, hands) {
+        None => match begin(reach, kind, hands) {
             Ok(begun) => begun,
             Err((e, hands)) => {
                 let errno = e.raw_os_error().unwrap_or(libc::EIO);

@@ -72,21 +72,37 @@ impl Namespaces {
             Self::ConfinedWithNetwork => confined | libc::CLONE_NEWNET,
         }
     }
+}
+
+/// What of a launch is made before it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) namespaces: Namespaces,
+    /// It sees files of its own.
+    pub(super) files: bool,
+}
+
+impl Kind {
+    pub(super) fn of(confinement: Option<&Confinement>) -> Self {
+        let files = confinement.is_some_and(|confinement| confinement.files.is_some());
+        Self { namespaces: Namespaces::of(confinement), files }
+    }
 
     /// As one byte, from a stage 1 to the fork server.
     pub(super) fn byte(self) -> u8 {
-        match self {
-            Self::Plain => b'P',
-            Self::Confined => b'C',
-            Self::ConfinedWithNetwork => b'N',
-        }
+        let byte = match self.namespaces {
+            Namespaces::Plain => b'P',
+            Namespaces::Confined => b'C',
+            Namespaces::ConfinedWithNetwork => b'N',
+        };
+        if self.files { byte } else { byte.to_ascii_lowercase() }
     }
 
-    /// Reads [`Namespaces::byte`].
+    /// Reads [`Kind::byte`].
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Plain, Self::Confined, Self::ConfinedWithNetwork]
-            .into_iter()
-            .find(|kind| kind.byte() == byte)
+        let all = [Namespaces::Plain, Namespaces::Confined, Namespaces::ConfinedWithNetwork];
+        let kinds = [false, true].map(|files| all.map(|namespaces| Self { namespaces, files }));
+        kinds.into_iter().flatten().find(|kind| kind.byte() == byte)
     }
 }
 
@@ -103,19 +119,35 @@ pub(crate) fn inside(id: u32) -> u32 {
 
 const ROOT_INSIDE: u32 = 1000;
 
-/// Sets the namespaces up, as their first process with all its powers in them.
-pub(super) fn build(confinement: &Confinement, host_root: bool) -> Result<Built, Refused> {
-    let (proc, masks) = match &confinement.files {
-        Some(layers) => mounts::build(layers, confinement.bounds.in_memory, host_root)
-            .map(|(proc, masks)| (proc, Some(masks)))?,
-        None => (mounts::only_proc(host_root)?, None),
+/// What is set up of namespaces before a launch is known.
+pub(super) struct Ahead(Option<mounts::Ahead>);
+
+/// Sets up what all launches of a kind have in common, as the first process of their namespaces.
+pub(super) fn ahead(kind: Kind, host_root: bool) -> Result<Ahead, Refused> {
+    if kind.namespaces == Namespaces::ConfinedWithNetwork {
+        sys::loopback_up().map_err(refused("loopback-up"))?;
+    }
+    Ok(Ahead(kind.files.then(|| mounts::Ahead::make(host_root)).transpose()?))
+}
+
+/// Sets the rest of the namespaces up, with all powers in them.
+pub(super) fn build(
+    confinement: &Confinement,
+    Ahead(files): Ahead,
+    host_root: bool,
+) -> Result<Built, Refused> {
+    let (proc, masks) = match (&confinement.files, files) {
+        (Some(layers), Some(files)) => {
+            let (proc, masks) = files.build(layers, confinement.bounds.in_memory)?;
+            (proc, Some(masks))
+        }
+        (None, None) => (mounts::only_proc(host_root)?, None),
+        // It is of another kind.
+        _ => return Err(Refused { step: "set-up-ahead".to_owned(), errno: libc::EINVAL }),
     };
     let listeners = match &confinement.network {
         Network::Host => Vec::new(),
-        Network::Own { doors } => {
-            sys::loopback_up().map_err(refused("loopback-up"))?;
-            network::listen(doors)?
-        }
+        Network::Own { doors } => network::listen(doors)?,
     };
     let filter = Filter::new(confinement, host_root).map_err(refused("seccomp-filter"))?;
     sys::hide_from_debuggers().map_err(refused("not-dumpable"))?;

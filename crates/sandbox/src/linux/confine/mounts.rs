@@ -11,40 +11,71 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags};
 
 use super::super::sys;
-use super::place::{self, NO_SUID_NO_DEV, READ_ONLY, attach, copy_of, kind, look, memory};
+use super::place::{
+    self, NO_SUID_NO_DEV, READ_ONLY, attach, copy_of, kind, look, look_here, memory,
+};
 use super::{device, over, refused};
 use crate::{Layer, Proc, Refused, Scratch, Text};
 
 /// Parts of `/proc` that the kernel's root may change by its number alone.
 const PROC_OF_ROOT: [&str; 7] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "kcore", "keys"];
 
-/// Lays out what the program sees and makes it this process's root.
-///
-/// What it writes to memory, wherever, is `in_memory` bytes at most, all together.
-pub(super) fn build(
-    layers: &[Layer],
-    in_memory: Option<u64>,
+/// What is the same for every program, and so can be made before one is known.
+pub(super) struct Ahead {
+    tree: Tree,
+    dev: OwnedFd,
+    proc: Option<OwnedFd>,
+    /// Bytes that the program may write to memory.
+    most: u64,
     host_root: bool,
-) -> Result<(Proc, Masks), Refused> {
-    let stage = Stage::enter(in_memory).map_err(refused("stage"))?;
-    let all = stage.copy_of_host(Path::new("/"), READ_ONLY | MountAttrFlags::MOUNT_ATTR_NOSUID);
-    let all = all.map_err(refused("copy-of-root"))?;
-    let root = attach_at(&all, c"/new").map_err(refused("new-root"))?;
-    let tree = Tree { root, stage };
-    for layer in layers {
-        tree.lay(layer)?;
+}
+
+impl Ahead {
+    pub(super) fn make(host_root: bool) -> Result<Self, Refused> {
+        let most = sys::memory_of_machine() / 2;
+        let stage = Stage::enter(most).map_err(refused("stage"))?;
+        let all = stage.copy_of_host(Path::new("/"), READ_ONLY | MountAttrFlags::MOUNT_ATTR_NOSUID);
+        let all = all.map_err(refused("copy-of-root"))?;
+        let root = attach_at(&all, c"/new").map_err(refused("new-root"))?;
+        let dev = device::make(&stage).map_err(refused("/dev"))?;
+        let proc = stage.make_proc(host_root).map_err(refused("/proc"))?;
+        Ok(Self { tree: Tree { root, stage }, dev, proc, most, host_root })
     }
-    for layer in layers {
-        tree.close(layer)?;
+
+    /// Lays out what the program sees and makes it this process's root.
+    ///
+    /// What it writes to memory, wherever, is `in_memory` bytes at most, all together.
+    pub(super) fn build(
+        self,
+        layers: &[Layer],
+        in_memory: Option<u64>,
+    ) -> Result<(Proc, Masks), Refused> {
+        let Self { tree, dev, proc, most, host_root } = self;
+        if let Some(less) = in_memory.filter(|less| *less < most) {
+            place::bound_memory(&tree.stage.memory, less).map_err(refused("stage"))?;
+        }
+        for layer in layers {
+            tree.lay(layer)?;
+        }
+        for layer in layers {
+            tree.close(layer)?;
+        }
+        let folder = FileType::Directory;
+        tree.attach(dev.as_fd(), Path::new("/dev"), folder).map_err(refused("/dev"))?;
+        let used = match proc {
+            Some(proc) => {
+                tree.attach(proc.as_fd(), Path::new("/proc"), folder).map_err(refused("/proc"))?;
+                Proc::Fresh
+            }
+            None => Proc::Host,
+        };
+        if host_root && used == Proc::Host {
+            freeze_proc(tree.root.as_fd()).map_err(refused("/proc/sys"))?;
+        }
+        tree.make_root().map_err(refused("pivot-root"))?;
+        let masks = Masks::open().map_err(refused("masks"))?;
+        Ok((used, masks))
     }
-    device::lay(&tree).map_err(refused("/dev"))?;
-    let proc = tree.lay_proc().map_err(refused("/proc"))?;
-    if host_root {
-        tree.freeze_proc().map_err(refused("/proc/sys"))?;
-    }
-    tree.make_root().map_err(refused("pivot-root"))?;
-    let masks = Masks::open().map_err(refused("masks"))?;
-    Ok((proc, masks))
 }
 
 /// A `/proc` of the new namespaces over the host's files as they are.
@@ -77,18 +108,17 @@ fn freeze(at: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 
 /// A folder in memory that is the root while the set-up lasts, the host's below it. All that the program
 /// writes to memory is kept in it.
-struct Stage {
+pub(super) struct Stage {
     host: OwnedFd,
+    memory: OwnedFd,
 }
 
 impl Stage {
-    fn enter(in_memory: Option<u64>) -> io::Result<Self> {
+    fn enter(most: u64) -> io::Result<Self> {
         rustix::mount::mount_change(
             "/",
             MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
         )?;
-        let half = sys::memory_of_machine() / 2;
-        let most = in_memory.map_or(half, |most| most.min(half));
         let memory = place::bounded_memory(Mode::from_raw_mode(0o755), most)?;
         // Any folder will do: the mount lies in this namespace only.
         let place = rustix::fs::openat(
@@ -104,19 +134,51 @@ impl Stage {
         let below = below.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
         attach(memory.as_fd(), below.as_fd())?;
         rustix::process::fchdir(&memory)?;
-        for name in ["new", "host", "over"] {
+        for name in ["new", "host", "over", "dev", "proc"] {
             rustix::fs::mkdirat(&memory, name, Mode::from_raw_mode(0o755))?;
         }
         rustix::process::pivot_root(".", "host")?;
         rustix::process::chdir("/")?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { host: rustix::fs::openat(CWD, "/host", flags, Mode::empty())? })
+        Ok(Self { host: rustix::fs::openat(CWD, "/host", flags, Mode::empty())?, memory })
     }
 
     /// What the host has at a place, with what is mounted below it, not attached yet.
     fn copy_of_host(&self, path: &Path, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
         copy_of(look(self.host.as_fd(), path)?.as_fd(), attributes)
     }
+
+    /// What the host has at a device's path.
+    pub(super) fn device(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.copy_of_host(
+            path,
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC,
+        )
+    }
+
+    /// The `/proc` of the new namespaces, on the stage. A container that covers parts of its own may not have a
+    /// second one: then the host's stays.
+    fn make_proc(&self, host_root: bool) -> io::Result<Option<OwnedFd>> {
+        let attributes = NO_SUID_NO_DEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let Ok(proc) = place::new("proc", &[], attributes) else { return Ok(None) };
+        attach(proc.as_fd(), look_here(Path::new("/proc"))?.as_fd())?;
+        if host_root {
+            freeze_proc(self.memory.as_fd())?;
+        }
+        Ok(Some(proc))
+    }
+}
+
+/// Lays what the kernel's root may change over itself, to be read.
+fn freeze_proc(root: BorrowedFd<'_>) -> io::Result<()> {
+    for name in PROC_OF_ROOT {
+        match look(root, &Path::new("/proc").join(name)) {
+            Ok(place) => attach(copy_of(place.as_fd(), READ_ONLY)?.as_fd(), place.as_fd())?,
+            Err(rustix::io::Errno::NOENT) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(())
 }
 
 fn attach_at(mount: &OwnedFd, path: &std::ffi::CStr) -> io::Result<OwnedFd> {
@@ -127,7 +189,7 @@ fn attach_at(mount: &OwnedFd, path: &std::ffi::CStr) -> io::Result<OwnedFd> {
 }
 
 /// What the program will see, while it grows.
-pub(super) struct Tree {
+struct Tree {
     root: OwnedFd,
     stage: Stage,
 }
@@ -226,40 +288,8 @@ impl Tree {
         Ok(look(folder.as_fd(), Path::new(last))?)
     }
 
-    /// What the host has at a device's path.
-    pub(super) fn device(&self, path: &Path) -> io::Result<OwnedFd> {
-        self.stage.copy_of_host(
-            path,
-            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC,
-        )
-    }
-
-    pub(super) fn attach(
-        &self,
-        mount: BorrowedFd<'_>,
-        path: &Path,
-        kind: FileType,
-    ) -> io::Result<()> {
+    fn attach(&self, mount: BorrowedFd<'_>, path: &Path, kind: FileType) -> io::Result<()> {
         attach(mount, self.place(path, kind)?.as_fd())
-    }
-
-    fn lay_proc(&self) -> io::Result<Proc> {
-        let attributes = NO_SUID_NO_DEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        // A container that covers parts of its `/proc` may not have a second one: then the host's stays.
-        let Ok(proc) = place::new("proc", &[], attributes) else { return Ok(Proc::Host) };
-        self.attach(proc.as_fd(), Path::new("/proc"), FileType::Directory)?;
-        Ok(Proc::Fresh)
-    }
-
-    fn freeze_proc(&self) -> io::Result<()> {
-        for name in PROC_OF_ROOT {
-            match look(self.root.as_fd(), &Path::new("/proc").join(name)) {
-                Ok(place) => attach(copy_of(place.as_fd(), READ_ONLY)?.as_fd(), place.as_fd())?,
-                Err(rustix::io::Errno::NOENT) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        Ok(())
     }
 
     /// The stage goes with all that is mounted below it, the host's tree among it, at once: each unmount

@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags,
+};
 
 use super::super::sys;
 
@@ -36,15 +38,27 @@ pub(super) fn memory(mode: Mode) -> io::Result<OwnedFd> {
 }
 
 /// The same, which holds no more than these bytes, and names in proportion.
-///
+pub(super) fn bounded_memory(mode: Mode, bytes: u64) -> io::Result<OwnedFd> {
+    let mode = format!("{:o}", mode.as_raw_mode());
+    let [size, names] = bounds(bytes);
+    new("tmpfs", &[("mode", &*mode), ("size", &*size), ("nr_inodes", &*names)], NO_SUID_NO_DEV)
+}
+
+/// Gives such a folder another bound.
+pub(super) fn bound_memory(memory: &OwnedFd, bytes: u64) -> io::Result<()> {
+    let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+    let context = rustix::mount::fspick(memory, c"", flags)?;
+    for (key, value) in ["size", "nr_inodes"].into_iter().zip(bounds(bytes)) {
+        rustix::mount::fsconfig_set_string(&context, key, value)?;
+    }
+    Ok(rustix::mount::fsconfig_reconfigure(&context)?)
+}
+
 /// # Source
 /// Linux, `Documentation/filesystems/tmpfs.rst`: names take memory of their own, which `size` does not count.
-pub(super) fn bounded_memory(mode: Mode, bytes: u64) -> io::Result<OwnedFd> {
+fn bounds(bytes: u64) -> [String; 2] {
     let names = (bytes / BYTES_A_NAME).max(FEWEST_NAMES);
-    let (mode, names, bytes) =
-        (format!("{:o}", mode.as_raw_mode()), names.to_string(), bytes.to_string());
-    let options = [("mode", &*mode), ("size", &*bytes), ("nr_inodes", &*names)];
-    new("tmpfs", &options, NO_SUID_NO_DEV)
+    [bytes, names].map(|bound| bound.to_string())
 }
 
 const BYTES_A_NAME: u64 = 4096;
@@ -96,6 +110,11 @@ pub(super) fn look(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<Owne
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat2(root, relative, flags, Mode::empty(), resolve)
+}
+
+/// A place as this process sees it, not through a link.
+pub(super) fn look_here(path: &Path) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// What kind of file is at a place.
