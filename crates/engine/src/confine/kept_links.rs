@@ -1,5 +1,4 @@
-//! Links among what is kept: a mount lies on what a link leads to, and never on the link. So what they lead to is kept
-//! as well, and links that are replaced are put back once the program has ended.
+//! Links among what is kept: whoever follows one reads what it leads to, so that is kept as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::paths::{as_far_as_there, lexical};
 use super::scan::{Kind, Names};
-use super::within;
 
 /// The links among these files and in these folders, and what each leads to, by its own name.
 pub(super) fn of(
@@ -34,13 +32,4 @@ pub(super) fn of(
         }
     }
     found
-}
-
-/// Those that could be replaced, with their texts: links in folders that are written.
-pub(super) fn written(
-    links: &BTreeMap<PathBuf, PathBuf>,
-    roots: &[PathBuf],
-) -> BTreeMap<PathBuf, PathBuf> {
-    let in_roots = links.keys().filter(|path| within(path, roots));
-    in_roots.filter_map(|path| Some((path.clone(), fs::read_link(path).ok()?))).collect()
 }

@@ -23,8 +23,6 @@ pub(crate) struct Lookout {
     pub(super) missing: BTreeMap<PathBuf, Option<String>>,
     /// What was there of git; what comes to be may not have it run programs.
     pub(super) repositories: Option<git::Known>,
-    /// Links that may not lead elsewhere, and what they say.
-    pub(super) links: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Lookout {
@@ -41,9 +39,6 @@ impl Lookout {
                 told.extend(put_aside(&path, why));
             }
         }
-        for (path, to) in &self.links {
-            told.extend(put_back(path, to));
-        }
         if let Some(known) = &self.repositories {
             told.extend(git::look(&self.workspace, known, put_aside));
         }
@@ -56,26 +51,9 @@ impl Lookout {
         let workspace = self.workspace.clone();
         let ours = Some(workspace.as_path()) == state.parent() || workspace.starts_with(state);
         self.missing.retain(|path, _| path.starts_with(&workspace));
-        self.links.retain(|path, _| path.starts_with(&workspace));
         self.repositories = self.repositories.map(|known| known.in_folder(&workspace));
         ours.then_some(self)
     }
-}
-
-/// Makes a link again that was there; what is in its place is put aside.
-fn put_back(path: &Path, to: &Path) -> Option<String> {
-    if fs::read_link(path).is_ok_and(|now| now == to) {
-        return None;
-    }
-    let why = "takes the place of a link that steers Botpipe, git, or an agent or editor";
-    let told = fs::symlink_metadata(path).is_ok().then(|| put_aside(path, why)).flatten();
-    let shown = path.display();
-    Some(match std::os::unix::fs::symlink(to, path) {
-        Ok(()) => told.unwrap_or_else(|| format!("`{shown}` was removed by a program: it is back")),
-        Err(error) => {
-            format!("`{shown}` was replaced by a program, and could not be put back: {error}")
-        }
-    })
 }
 
 /// Renames it out of the way: to a name that no program can have taken, where the usual one is.
@@ -139,12 +117,8 @@ impl Written {
         let path = folder.join(format!("{PREFIX}{}-{n}", std::process::id()));
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&path)?;
         flock(&file, FlockOperation::LockExclusive)?;
-        let text = serde_json::to_vec(&(
-            &lookout.workspace,
-            &lookout.missing,
-            &lookout.repositories,
-            &lookout.links,
-        ))?;
+        let text =
+            serde_json::to_vec(&(&lookout.workspace, &lookout.missing, &lookout.repositories))?;
         file.write_all(&text)?;
         Ok(Self { path, _file: file })
     }
@@ -178,8 +152,8 @@ pub(super) fn take_over(folder: &Path) -> Vec<String> {
         }
         let mut text = Vec::new();
         drop((&file).take(MOST_BYTES).read_to_end(&mut text));
-        if let Ok((workspace, missing, repositories, links)) = serde_json::from_slice(&text) {
-            let found = Lookout { workspace, missing, repositories, links };
+        if let Ok((workspace, missing, repositories)) = serde_json::from_slice(&text) {
+            let found = Lookout { workspace, missing, repositories };
             told.extend(found.of(folder).iter().flat_map(Lookout::look));
         }
         drop(fs::remove_file(&path));

@@ -361,7 +361,6 @@ impl<'a> Work<'a> {
                 workspace: self.workspace().to_owned(),
                 missing,
                 repositories: Some(kept.known),
-                links: kept_links::written(&links, &self.roots),
             });
         }
         self.keep_unwritten(rules, names)

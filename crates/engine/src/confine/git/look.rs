@@ -297,12 +297,7 @@ mod tests {
             let text = serde_json::to_vec(&kept.known).unwrap();
             let known = serde_json::from_slice(&text).unwrap();
             assert_eq!(kept.known, known);
-            Lookout {
-                workspace,
-                missing: BTreeMap::new(),
-                repositories: Some(known),
-                links: BTreeMap::new(),
-            }
+            Lookout { workspace, missing: BTreeMap::new(), repositories: Some(known) }
         }
 
         /// What is told after a program that does this.
