@@ -30,6 +30,7 @@ mod projection;
 pub mod prompt;
 mod recording;
 mod replace;
+mod repository;
 pub mod request;
 pub mod scaffold;
 pub mod schemas;

@@ -9,42 +9,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::Gap;
 use super::git::Kept;
-use super::{Gap, paths::lexical};
-
-/// Where a `.git` file or link leads.
-pub(super) fn leads_to(file: &Path) -> Option<PathBuf> {
-    let status = fs::symlink_metadata(file).ok()?;
-    if status.is_symlink() {
-        return file.canonicalize().ok();
-    }
-    let text = read(file)?;
-    let to = text.strip_prefix("gitdir:")?.trim();
-    lexical(&file.parent()?.join(to)).canonicalize().ok()
-}
-
-/// The folder that a work tree's own folder shares with the others of its repository: git puts it at
-/// `COMMON/worktrees/NAME`, and its `commondir` says no other.
-pub(super) fn common_of(folder: &Path) -> Option<PathBuf> {
-    let worktrees = folder.parent().filter(|it| it.ends_with("worktrees"))?;
-    let common = worktrees.parent()?;
-    let says = read(&folder.join("commondir"))?;
-    let says = folder.join(says.trim()).canonicalize().ok()?;
-    (says == common).then_some(says)
-}
+use crate::repository::{self, is_git};
 
 /// A folder of git's own that a `.git` file leads to: opened for the workspace's own, whose name no program replaces.
 pub(super) fn found(workspace: &Path, file: &Path, folder: &Path, kept: &mut Kept) {
     let own = file.parent() == Some(workspace);
-    let of_work_tree = common_of(folder).filter(|_| {
-        let back = read(&folder.join("gitdir"));
-        back.is_some_and(|back| Path::new(back.trim()) == file)
-    });
-    let of_module = || {
-        let tree = work_tree_of(folder)?;
-        (Some(tree.as_path()) == file.parent()).then(|| folder.to_owned())
-    };
-    match of_work_tree.or_else(of_module) {
+    match repository::named_back(file, folder) {
         Some(open) if own => {
             super::git::keep(&open, kept);
             kept.outside.push(open);
@@ -58,16 +30,6 @@ pub(super) fn found(workspace: &Path, file: &Path, folder: &Path, kept: &mut Kep
             ),
         }),
     }
-}
-
-/// Where a submodule's folder says that its files are.
-fn work_tree_of(folder: &Path) -> Option<PathBuf> {
-    let config = read(&folder.join("config"))?;
-    let said = config.lines().find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        key.trim().eq_ignore_ascii_case("worktree").then(|| value.trim())
-    })?;
-    folder.join(said).canonicalize().ok()
 }
 
 /// The repository that the workspace is a folder of: the caller's own, and not one of a whole home.
@@ -103,22 +65,6 @@ pub(super) fn in_roots(workspace: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-/// Whether git takes a folder for its own.
-fn is_git(folder: &Path) -> bool {
-    folder.join("HEAD").symlink_metadata().is_ok()
-        && ["objects", "refs"].iter().all(|name| folder.join(name).is_dir())
-}
-
 fn caller() -> u32 {
     rustix::process::geteuid().as_raw()
 }
-
-/// A short text file.
-fn read(path: &Path) -> Option<String> {
-    let status = fs::metadata(path).ok()?;
-    let short = status.is_file() && status.len() <= MOST_BYTES;
-    short.then(|| fs::read_to_string(path).ok()).flatten()
-}
-
-/// More than any such file holds.
-const MOST_BYTES: u64 = 1 << 20;

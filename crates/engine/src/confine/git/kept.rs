@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::known::Found;
 use super::named::{self, Named, Trees, Unread};
-use super::{Kept, OWN, common_of, leads_to, states};
+use super::{Kept, OWN, states};
 use crate::confine::paths::{as_far_as_there, lexical};
 use crate::confine::placeholders::is_there;
 use crate::confine::{Placeholder, Refusal, Site, scan, within};
+use crate::repository;
 
 impl Kept {
     /// Whether a folder of git's own was found before.
@@ -23,8 +24,8 @@ impl Kept {
         let mut trees = Trees::new();
         let mut folders = found.folders;
         for link in &found.links {
-            let Some(folder) = leads_to(link) else { continue };
-            let common = common_of(&folder).unwrap_or_else(|| folder.clone());
+            let Some(folder) = repository::leads_to(link) else { continue };
+            let common = repository::shared(&folder).unwrap_or_else(|| folder.clone());
             let outside = !common.starts_with(&site.workspace);
             if outside && (within(&common, roots) || self.outside.contains(&common)) {
                 let areas = ["modules", "worktrees"].map(|name| common.join(name).into_os_string());
@@ -149,8 +150,8 @@ fn around(workspace: &Path) -> Vec<(PathBuf, PathBuf)> {
     let top = workspace.ancestors().skip(1).find(|top| is_there(&top.join(".git")));
     let Some(top) = top else { return Vec::new() };
     let git = top.join(".git");
-    let folder = if git.is_dir() { Some(git) } else { leads_to(&git) };
-    let common = folder.as_deref().and_then(common_of);
+    let folder = if git.is_dir() { Some(git) } else { repository::leads_to(&git) };
+    let common = folder.as_deref().and_then(repository::shared);
     folder.into_iter().chain(common).map(|folder| (top.to_owned(), folder)).collect()
 }
 

@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 pub(super) use self::known::Known;
 pub(super) use self::look::look;
 use self::settings::Links;
-use super::elsewhere::{self, common_of, leads_to};
+use super::elsewhere;
 use super::placeholders::{is_as_made, is_there};
 use super::scan::{Kind, Names};
 use super::{Gap, Placeholder, Refusal, Site, within};
+use crate::repository;
 
 /// Git's own folders, and what of them is kept.
 #[derive(Debug, Clone, Default)]
@@ -73,11 +74,13 @@ fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
             // A link or a file leads elsewhere: it must not be bent.
             Kind::Link | Kind::Socket | Kind::Other => {
                 kept.there.insert(path.clone());
-                if let Some(folder) = leads_to(&path).filter(|it| !it.starts_with(workspace)) {
+                if let Some(folder) =
+                    repository::leads_to(&path).filter(|it| !it.starts_with(workspace))
+                {
                     if within(&folder, roots) {
                         keep(&folder, &mut kept);
                         // What all work trees of that repository share steers this one too.
-                        if let Some(common) = common_of(&folder) {
+                        if let Some(common) = repository::shared(&folder) {
                             keep(&common, &mut kept);
                         }
                     } else {
