@@ -46,13 +46,34 @@ fn what_a_producer_makes_stays_and_what_who_judges_makes_does_not() {
     }
 }
 
+/// What of `.botpipe` a project keeps is not taken for deleted, nor an artifact for a part of the project.
+#[test]
+fn a_commit_of_an_agent_has_its_work_and_nothing_of_botpipe() {
+    let place = Place::with("work", WORK);
+    place.write(".botpipe/workflows/kept.sop.yaml", WORK);
+    place.write(".botpipe/.gitignore", "*\n!workflows/\n!workflows/**\n");
+    place.write("made", "");
+    git(&place, &["init", "-q"]);
+    git(&place, &["add", "-A"]);
+    git(&place, &["add", "-f", ".botpipe/.gitignore"]);
+    git(&place, &["commit", "-qm", "first"]);
+    assert!(git(&place, &["ls-files"]).contains(".botpipe/workflows/kept.sop.yaml"));
+    let does = "echo more >> made; echo art > \"$BOTPIPE_WORKFLOW_FOLDER/note.md\"; \
+                git add -A 2>> said && git -c user.name=a -c user.email=a@example.com commit -qam second";
+    let commits = |does: &str| format!("if [ \"$BOTPIPE_ROLE\" = producer ]; then {does}; fi");
+    run(&place, &commits(does)).ends(0);
+    let changed = git(&place, &["show", "--name-status", "--format=", "HEAD"]);
+    assert_eq!(changed, "M\tmade\nA\tsaid\n");
+    assert_eq!(fs::read_to_string(place.path().join("said")).unwrap(), "");
+}
+
 #[test]
 fn records_are_not_seen_and_artifact_places_are_written() {
     let place = Place::with("work", WORK);
     let does = "ls -A .botpipe > seen; cat .botpipe/botpipe.db > /dev/null 2> refused; \
                 echo art > \"$BOTPIPE_WORKFLOW_FOLDER/note.md\" 2>> refused || true";
     run(&place, does).ends(0);
-    assert_eq!(fs::read_to_string(place.path().join("seen")).unwrap().trim(), "tasks");
+    assert_eq!(fs::read_to_string(place.path().join("seen")).unwrap(), ".gitignore\ntasks\n");
     let refused = fs::read_to_string(place.path().join("refused")).unwrap();
     assert!(refused.contains("No such file"), "{refused}");
 }

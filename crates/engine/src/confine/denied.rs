@@ -103,9 +103,10 @@ pub(super) fn find(
         add(&mut set, glob).map_err(|error| unreadable(glob, &error))?;
     }
     let set = set.build().map_err(|error| unreadable("its patterns", &error.to_string()))?;
+    // Below a denied folder everything is gone with it. The workspace is none, though `*` means it too: it has no name.
+    let is_denied = |folder: &Path| !folder.as_os_str().is_empty() && set.is_match(folder);
     for (path, entry) in names.entries() {
-        // Below a denied folder everything is gone with it.
-        if !set.is_match(&path) || path.parent().is_some_and(|parent| set.is_match(parent)) {
+        if !set.is_match(&path) || path.parent().is_some_and(is_denied) {
             continue;
         }
         let path = site.workspace.join(path);

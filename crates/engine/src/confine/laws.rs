@@ -32,7 +32,11 @@ const PATHS: [&str; 15] = [
     "../beside",
 ];
 
-const PATTERNS: [&str; 9] = [
+const PATTERNS: [&str; 13] = [
+    "*",
+    "**",
+    "**/*",
+    "*/*",
     "**/.env",
     "**/*.key",
     "src/**",
@@ -155,7 +159,9 @@ fn holds(
         let told =
             || format!("{} is {effect:?} under {rules:?}: {:#?}", path.display(), compiled.layers);
         let ours = path.starts_with(&site.state);
-        if denied.is_match(inside) && !path.is_symlink() && !ours {
+        // The workspace itself has no name that a pattern could mean.
+        let named = !inside.as_os_str().is_empty() && !path.is_symlink() && !ours;
+        if denied.is_match(inside) && named {
             proptest::prop_assert_eq!(effect, Effect::Gone, "{}", told());
         }
         // The file that a link leads to, and the other name of a file.
@@ -174,7 +180,7 @@ fn holds(
         if by_way || (path.ends_with("twin") && kept.is_match(".env")) {
             proptest::prop_assert_ne!(effect, Effect::Written, "{}", told());
         }
-        if (kept.is_match(inside) && !path.is_symlink() && !ours)
+        if (kept.is_match(inside) && named)
             || inside.starts_with(".git/hooks")
             || inside.starts_with(".git/config")
         {
@@ -183,6 +189,13 @@ fn holds(
         if rules.sandbox_mode == SandboxMode::ReadOnly || site.view == View::Discarded {
             proptest::prop_assert!(effect != Effect::Written || ours, "{}", told());
         }
+    }
+    // What is both read and written is so also where the rest of the workspace is not.
+    let nothing_denied = rules.deny_read.is_empty() && rules.deny_write.is_empty();
+    let written = rules.sandbox_mode != SandboxMode::ReadOnly && site.view != View::Discarded;
+    if nothing_denied && written && rules.allow_write.iter().any(|it| it == "src/deep") {
+        let effect = effect(compiled, &site.workspace.join("src/deep/x.key"));
+        proptest::prop_assert_eq!(effect, Effect::Written, "{:#?}", compiled.layers);
     }
     let own = effect(compiled, &site.state.join("botpipe.db"));
     proptest::prop_assert_eq!(own, Effect::Gone);
@@ -208,13 +221,13 @@ proptest! {
     fn what_is_denied_stays_denied(
         sandbox_mode in prop_oneof![Just(SandboxMode::ReadOnly), Just(SandboxMode::WorkspaceWrite)],
         discarded in any::<bool>(),
+        allow_read in prop_oneof![Just(vec!["/".to_owned()]), paths()],
         deny_read in list(),
         allow_write in paths(),
         deny_write in list(),
     ) {
         let world = World::new();
         let site = world.site(if discarded { View::Discarded } else { View::Kept });
-        let allow_read = ["/".to_owned()];
         let rules = Rules {
             sandbox_mode,
             allow_read: &allow_read,

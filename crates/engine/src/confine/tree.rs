@@ -246,8 +246,12 @@ impl<'a> Work<'a> {
                         .to_owned(),
                 });
             }
-            self.lower.push(Layer::Private(workspace));
-            self.upper.extend(parts.into_iter().map(Layer::Shown));
+            // Nothing is written beside the parts: it would be gone without a word.
+            self.lower.push(Layer::Empty(workspace));
+            let mut parts: Vec<PathBuf> =
+                parts.into_iter().filter(|part| !within(part, &self.roots)).collect();
+            parts.sort();
+            self.lower.extend(parts.into_iter().map(Layer::Shown));
             self.parts = true;
         } else if within(&workspace, &self.roots) {
             self.lower.push(Layer::Writable(workspace));
@@ -318,6 +322,11 @@ impl<'a> Work<'a> {
         let own = self.site.state.clone();
         if own.is_dir() {
             if !self.workspace().starts_with(&own) {
+                // Of that git knows what the project keeps, and passes over the rest: else a commit would take that for
+                // deleted, and this for new.
+                let shown = Layout::IN_GIT.map(|name| own.join(name)).into_iter();
+                let shown = shown.filter(|it| is_there(it) && !it.is_symlink());
+                self.upper.extend(shown.map(Layer::Shown));
                 self.upper.push(Layer::Empty(own));
             }
             self.upper.extend(self.site.shown.iter().cloned().map(Layer::Shown));

@@ -41,6 +41,9 @@ impl Layout {
     /// Name of the folder that holds all that is ours.
     pub const FOLDER: &'static str = ".botpipe";
 
+    /// What of that folder a project may keep in git.
+    pub(crate) const IN_GIT: [&'static str; 2] = [".gitignore", "workflows"];
+
     /// The layout of an existing folder; creates nothing.
     ///
     /// # Errors
