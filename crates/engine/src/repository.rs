@@ -48,8 +48,14 @@ pub(crate) fn leads_to(file: &Path) -> Option<PathBuf> {
     file.parent()?.join(says(file)?).canonicalize().ok()
 }
 
+/// What git leaves off the end of a path in a file; all else is of the path.
+///
+/// # Source
+/// `read_gitfile_gently` and `get_common_dir_noenv` of git 2.47.
+const LINE_ENDS: [char; 2] = ['\n', '\r'];
+
 fn says(file: &Path) -> Option<String> {
-    text(file)?.strip_prefix("gitdir:").map(|to| to.trim().to_owned())
+    text(file)?.strip_prefix("gitdir: ").map(|to| to.trim_end_matches(LINE_ENDS).to_owned())
 }
 
 /// The folder that git shares among its folder and others, where that folder names the working tree of this `.git`
@@ -90,7 +96,7 @@ fn said_in(folder: &Path, name: &str) -> Option<PathBuf> {
     let path = folder.join(name);
     path.symlink_metadata().ok()?;
     // One that cannot be read leads nowhere, which is never where it should.
-    let to = text(&path).map(|text| folder.join(text.trim()));
+    let to = text(&path).map(|text| folder.join(text.trim_end_matches(LINE_ENDS)));
     let to = to.map(|to| match (to.parent().map(Path::canonicalize), to.file_name()) {
         // A `.git` that is named may itself be a link: its place is what counts.
         (Some(Ok(parent)), Some(name)) if name == ".git" => parent.join(name),

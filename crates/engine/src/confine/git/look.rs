@@ -312,7 +312,22 @@ mod tests {
 
     /// What a program does, and what of git's a person then uses. Each runs something of the program's where
     /// nothing is put aside.
-    const EVILS: [(&str, &str); 10] = [
+    const EVILS: [(&str, &str); 13] = [
+        (
+            "mkdir -p s/.git s/e/objects s/e/refs && cp .git/HEAD s/.git && EVIL > s/e/config && \
+             echo /proc/self/cwd/e > s/.git/commondir",
+            "cd s && git status",
+        ),
+        (
+            "mkdir -p s/.git s/e/objects s/e/refs && cp .git/HEAD s/.git && EVIL > s/e/config && \
+             ln -s /proc/self/cwd s/.git/way && echo way/e > s/.git/commondir",
+            "cd s && git status",
+        ),
+        (
+            "mkdir -p s/e/objects s/e/refs && cp .git/HEAD s/e && EVIL > s/e/config && \
+             echo 'gitdir: /proc/self/cwd/e' > s/.git",
+            "cd s && git status",
+        ),
         ("git init -q s && EVIL >> s/.git/config", "cd s && git status"),
         ("git init -q s && { printf '# \\377\\n'; EVIL; } >> s/.git/config", "cd s && git status"),
         (
@@ -414,6 +429,24 @@ mod tests {
         assert!(told[0].contains("core.fsmonitor"), "{told:?}");
         place.sh("cd s && git status");
         assert!(!place.at("ran").exists());
+    }
+
+    /// One with two spaces leads to a folder whose name begins with the second.
+    #[test]
+    fn a_file_that_leads_elsewhere_is_read_as_git_reads_it() {
+        let place = Place::new();
+        let hooked = "git config core.hooksPath .husky";
+        let does = "mkdir -p 's/ ..' s/.husky && echo 'gitdir:  ../../../.git' > s/.git && \
+                    printf '#!/bin/sh\\ntouch \"$RAN\"\\n' > s/.husky/pre-commit && chmod +x s/.husky/*";
+        assert!(place.sh(hooked));
+        let told = place.told(does);
+        place.sh("cd s && git commit -q --allow-empty -m x");
+        assert!(!place.at("ran").exists() && told.len() == 1, "{told:?}");
+        let bare = Place::new();
+        assert!(
+            bare.sh(hooked) && bare.sh(does) && bare.sh("cd s && git commit -q --allow-empty -m x")
+        );
+        assert!(bare.at("ran").exists(), "it runs nothing anyway");
     }
 
     /// A `.git` may lead to a folder that is made a repository later.

@@ -9,6 +9,7 @@ use super::named::Named;
 use super::plain::{is_of_submodule, is_plain};
 use super::settings::{self, Links, Settings};
 use crate::confine::deep;
+use crate::confine::links::follow;
 
 /// What has git run programs, as the end of a sentence. `folder` is one of git's own.
 pub(super) fn strange(folder: &Path, workspace: &Path) -> Option<String> {
@@ -78,40 +79,62 @@ pub(super) fn common_of(folder: &Path) -> Result<Option<PathBuf>, String> {
     let reached = deep::reach(folder).map_err(|error| unread(&error))?;
     let bytes = settings::bytes_of(&reached.path().join("commondir"), Links::Refused);
     let Some(bytes) = bytes.map_err(|error| unread(&error))? else { return Ok(None) };
-    let path = reached.path().join(path_in(&bytes));
-    match path.canonicalize() {
-        Ok(found) => Ok(Some(found)),
-        // It leads nowhere, for now.
-        Err(error) if leads_nowhere(&error) => Ok(None),
-        Err(error) => Err(unread(&error)),
-    }
+    place_of((folder, reached.path()), path_in(&bytes)).map_err(|error| unread(&error))
 }
 
 /// Where a `.git` that is no folder leads; `None` if it leads nowhere.
 ///
 /// # Source
-/// `read_gitfile_gently` of git 2.47.
+/// `read_gitfile_gently` of git 2.47: what comes after exactly `gitdir: ` is the path, with all its spaces; any other
+/// file has git end with an error.
 pub(super) fn leads_to(path: &Path) -> Result<Option<PathBuf>, String> {
     let unread = |error: &dyn std::fmt::Display| format!("it cannot be read: {error}");
     let reached = deep::reach(path).map_err(|error| unread(&error))?;
     let at = reached.path();
-    let to = match fs::metadata(at) {
-        Ok(there) if there.is_dir() => at.to_owned(),
-        Err(error) if leads_nowhere(&error) => return Ok(None),
-        Err(error) => return Err(unread(&error)),
-        Ok(_) => {
-            let bytes = settings::bytes_of(at, Links::Followed).map_err(|error| unread(&error))?;
-            let bytes = bytes.unwrap_or_default();
-            let Some(to) = bytes.strip_prefix(b"gitdir:") else { return Ok(None) };
-            // A link in the place of the file leads to where the path begins, or does not: git takes
-            // the folder that the link is in.
-            at.parent().unwrap_or(Path::new("/")).join(path_in(to.trim_ascii_start()))
-        }
+    let folders = [path, at].map(|it| it.parent().unwrap_or(Path::new("/")));
+    // A link is followed as what is written in it.
+    let link = fs::read_link(at).ok();
+    let there = match &link {
+        Some(to) => match place_of(folders.into(), to).map_err(|error| unread(&error))? {
+            Some(there) => there,
+            None => return Ok(None),
+        },
+        None => at.to_owned(),
     };
-    match to.canonicalize() {
+    if link.is_some() && there.is_dir() {
+        return Ok(Some(there));
+    }
+    let bytes = settings::bytes_of(&there, Links::Refused).map_err(|error| unread(&error))?;
+    let bytes = bytes.unwrap_or_default();
+    // A link in the place of the file leads to where the path begins, or does not: git takes the folder that the
+    // link is in.
+    match bytes.strip_prefix(b"gitdir: ") {
+        Some(to) => place_of(folders.into(), path_in(to)).map_err(|error| unread(&error)),
+        None => Ok(None),
+    }
+}
+
+/// Where a path in a folder leads, if something is there. The folder is given as it is called, and as it is reached.
+///
+/// # Errors
+/// The kernel's; and where it leads by way of a process or a device: that is another place for whoever asks.
+fn place_of((folder, reached): (&Path, &Path), to: &Path) -> io::Result<Option<PathBuf>> {
+    let elsewhere = |path: &Path| {
+        let made = ["/proc", "/dev", "/sys"].iter().any(|top| path.starts_with(top));
+        made && !path.starts_with("/dev/shm")
+    };
+    let led = follow(&folder.join(to));
+    if folder != reached && to.is_relative() {
+        return Err(io::Error::other("it leads on from a folder that lies too deep"));
+    }
+    if led.links.iter().chain([&led.to]).any(|path| elsewhere(path)) {
+        return Err(io::Error::other("it leads to another place for every program"));
+    }
+    match folder.join(to).canonicalize() {
         Ok(found) => Ok(Some(found)),
+        // For now.
         Err(error) if leads_nowhere(&error) => Ok(None),
-        Err(error) => Err(unread(&error)),
+        Err(error) => Err(error),
     }
 }
 
