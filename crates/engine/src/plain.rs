@@ -126,8 +126,8 @@ fn is_gone(error: &io::Error) -> bool {
 /// Where it is not there, or a link is on the way: the message names that.
 pub(crate) fn folder(path: &Path) -> io::Result<OwnedFd> {
     match at_once(path) {
-        // Older systems have no such call, and some sandboxes forbid it.
-        Err(Errno::NOSYS | Errno::PERM) => walk(path, false),
+        // Older systems have no such call, and some sandboxes forbid it; a long path is taken in parts only.
+        Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => walk(path, false),
         found => found,
     }
     .map_err(|error| told(path, error))
@@ -369,7 +369,8 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     Ok(fs::unlinkat(folder(parent)?, name, AtFlags::empty())?)
 }
 
-fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+/// A path's folder and its name in there.
+pub(crate) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     match (path.parent(), path.file_name()) {
         (Some(folder), Some(name)) => Ok((folder, name)),
         _ => Err(io::ErrorKind::InvalidInput.into()),

@@ -2,17 +2,20 @@
 //! the program has ended, and put aside under another name. Nothing is destroyed.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, renameat, statat};
+use rustix::io::Errno;
 
 use super::git;
 use super::placeholders::is_as_made;
 use super::protected;
+use crate::plain;
 
 /// Looks out from before a program starts until it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,22 +59,25 @@ impl Lookout {
     }
 }
 
-/// Renames it out of the way: to a name that no program can have taken, where the usual one is.
+/// Renames it out of the way: to a name that no program can have taken, where the usual one is. No link is on the way
+/// there: programs that still run may put one.
 fn put_aside(path: &Path, why: &str) -> Option<String> {
-    let name = path.file_name()?;
-    let free = |ending: String| {
-        let mut other = OsString::from(name);
-        other.push(ending);
-        let other = path.with_file_name(other);
-        fs::symlink_metadata(&other).is_err().then_some(other)
-    };
-    let usual =
-        (0..10).map(|n| if n == 0 { ".refused".to_owned() } else { format!(".refused-{n}") });
-    let mut all = usual.chain(std::iter::repeat_with(|| format!(".refused-{:016x}", random())));
-    let aside = all.find_map(free)?;
+    let (folder, name) = plain::split(path).ok()?;
     let shown = path.display();
-    Some(match renamed(path, &aside) {
-        Ok(()) => format!(
+    let moved = plain::folder(folder).and_then(|opened| {
+        let free = |ending: String| {
+            let mut other = OsString::from(name);
+            other.push(ending);
+            statat(&opened, &other, AtFlags::SYMLINK_NOFOLLOW).is_err().then_some(other)
+        };
+        let usual =
+            (0..10).map(|n| if n == 0 { ".refused".to_owned() } else { format!(".refused-{n}") });
+        let mut all = usual.chain(std::iter::repeat_with(|| format!(".refused-{:016x}", random())));
+        let aside = all.find_map(free).ok_or(io::ErrorKind::AlreadyExists)?;
+        renamed(&opened, name, &aside).map(|()| folder.join(aside))
+    });
+    Some(match moved {
+        Ok(aside) => format!(
             "`{shown}` was made by a program and {why}: it is now `{}`; make it yourself to permit it",
             aside.display()
         ),
@@ -87,19 +93,20 @@ fn random() -> u64 {
 }
 
 /// Also where a program has taken the right to write away from the folder.
-fn renamed(path: &Path, aside: &Path) -> io::Result<()> {
-    let again = match fs::rename(path, aside) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
-        done => return done,
+fn renamed(folder: &OwnedFd, name: &OsStr, aside: &OsStr) -> io::Result<()> {
+    let again = match renameat(folder, name, folder, aside) {
+        Err(Errno::ACCESS | Errno::PERM) => Errno::ACCESS,
+        done => return Ok(done?),
     };
-    let Some(folder) = path.parent() else { return Err(again) };
-    let before = fs::symlink_metadata(folder)?.permissions();
+    // By its handle, which goes through no name.
+    let own = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    let before = fs::metadata(&own).map_err(|_| again)?.permissions();
     let mut open = before.clone();
     open.set_mode(before.mode() | 0o700);
-    fs::set_permissions(folder, open)?;
-    let done = fs::rename(path, aside);
-    fs::set_permissions(folder, before)?;
-    done
+    fs::set_permissions(&own, open)?;
+    let done = renameat(folder, name, folder, aside);
+    fs::set_permissions(&own, before)?;
+    Ok(done?)
 }
 
 /// What is looked out for is written down, in case its owner dies: held by a lock while the owner lives.

@@ -20,6 +20,7 @@ pub(crate) mod left_out;
 mod links;
 mod lookout;
 mod order;
+mod others;
 mod paths;
 mod pattern;
 pub(crate) mod person;

@@ -3,20 +3,32 @@
 //! known by what it holds, and taken over by the next.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, openat, statat, unlinkat,
+};
+use rustix::io::Errno;
 
 use super::Placeholder;
-use crate::plain::peek_text;
+use crate::plain::{self, peek_text};
 
 /// One that programs of this process need.
 struct Needed {
     by: usize,
+    stands: Stands,
+}
+
+/// One that stands, by handles: programs that run may put links in the place of folders.
+struct Stands {
+    /// What it is in.
+    folder: OwnedFd,
     /// Held by a shared lock: another Botpipe that needs it holds one too, and whoever goes last removes it.
     held: File,
 }
@@ -56,6 +68,9 @@ pub(crate) struct Placeholders {
 
 impl Placeholders {
     /// Makes what is missing.
+    ///
+    /// # Errors
+    /// One that cannot be made, by its path.
     pub(crate) fn make(wanted: &[Placeholder]) -> io::Result<Self> {
         let mut made = Self::default();
         let mut needed = needed();
@@ -67,19 +82,28 @@ impl Placeholders {
                 continue;
             }
             let mut tries = 0..TRIES;
-            let held = loop {
+            let stands = loop {
                 match stand(placeholder) {
                     Err(error)
                         if error.kind() == io::ErrorKind::NotFound && tries.next().is_some() => {}
-                    done => break done?,
+                    done => break done.map_err(|error| told(path, &error))?,
                 }
             };
-            let Some(held) = held else { continue };
-            needed.insert(path.clone(), Needed { by: 1, held });
+            let Some(stands) = stands else { continue };
+            needed.insert(path.clone(), Needed { by: 1, stands });
             made.ours.push(placeholder.clone());
         }
         Ok(made)
     }
+}
+
+fn told(path: &Path, error: &io::Error) -> io::Error {
+    let path = path.display();
+    let mut text = format!("`{path}` has to stand in for what is not there: {error}");
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        text += "; who may not write in the workspace can have `sandbox_mode: read_only`";
+    }
+    io::Error::new(error.kind(), text)
 }
 
 /// How often one is made again that another Botpipe removes meanwhile.
@@ -88,26 +112,60 @@ const TRIES: usize = 100;
 /// Makes one and holds it; nothing where somebody made something else there since it was looked for.
 ///
 /// # Errors
-/// `NotFound`: it was removed meanwhile.
-fn stand(placeholder: &Placeholder) -> io::Result<Option<File>> {
-    let path = &placeholder.path;
-    match (fs::symlink_metadata(path), placeholder.contents) {
-        (Ok(_), contents) if !is_as_made(contents, path) => return Ok(None),
-        (Ok(there), Some(contents)) if there.is_file() => {
-            if fs::read(path)? != contents.as_bytes() {
-                fs::write(path, contents)?;
+/// `NotFound`: it was removed meanwhile. Others: it cannot be made, or a link is on the way.
+fn stand(placeholder: &Placeholder) -> io::Result<Option<Stands>> {
+    let (folder, name) = plain::split(&placeholder.path)?;
+    let folder = plain::folder(folder)?;
+    let contents = placeholder.contents.map(str::as_bytes);
+    let made = match contents {
+        None => mkdirat(&folder, name, Mode::from_raw_mode(0o777)),
+        Some(_) => openat(&folder, name, NEW, Mode::from_raw_mode(0o666)).map(drop),
+    };
+    match made {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let held = match openat(&folder, name, LOOKED_AT, Mode::empty()) {
+        Ok(held) => File::from(held),
+        // A link, or a socket.
+        Err(Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let there = held.metadata()?;
+    match contents {
+        _ if there.is_dir() => {
+            if !plain::names(&held)?.is_empty() {
+                return Ok(None);
             }
         }
-        (Ok(_), _) => {}
-        (Err(_), None) => fs::create_dir(path)?,
-        (Err(_), Some(contents)) => fs::write(path, contents)?,
+        Some(contents) if there.is_file() => {
+            let mut now = Vec::new();
+            (&held).take(contents.len() as u64 + 1).read_to_end(&mut now)?;
+            if !contents.starts_with(&now) {
+                return Ok(None);
+            }
+            if now != contents {
+                let file = File::from(openat(&folder, name, FINISHED, Mode::empty())?);
+                let same = file.metadata()?.ino() == there.ino();
+                if !same || there.nlink() != 1 {
+                    return Ok(None);
+                }
+                file.write_all_at(contents, 0)?;
+            }
+        }
+        _ => return Ok(None),
     }
-    let held = open(path)?;
     flock(&held, FlockOperation::LockShared)?;
-    let (ours, now) = (held.metadata()?, fs::symlink_metadata(path)?);
-    let same = (ours.dev(), ours.ino()) == (now.dev(), now.ino());
-    if same { Ok(Some(held)) } else { Err(io::ErrorKind::NotFound.into()) }
+    let (ours, now) = (fstat(&held)?, statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?);
+    let same = (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino);
+    if same { Ok(Some(Stands { folder, held })) } else { Err(io::ErrorKind::NotFound.into()) }
 }
+
+const NEW: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
+const LOOKED_AT: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+const FINISHED: OFlags =
+    OFlags::WRONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 impl Drop for Placeholders {
     fn drop(&mut self) {
@@ -119,10 +177,10 @@ impl Drop for Placeholders {
             if known.by > 0 {
                 continue;
             }
-            let held = needed.remove(path).map(|known| known.held);
-            let last = |held: &File| flock(held, FlockOperation::NonBlockingLockExclusive).is_ok();
-            if held.as_ref().is_some_and(last) {
-                remove(placeholder.contents, path);
+            let Some(Needed { stands, .. }) = needed.remove(path) else { continue };
+            let last = flock(&stands.held, FlockOperation::NonBlockingLockExclusive).is_ok();
+            if let Some(name) = path.file_name().filter(|_| last) {
+                stands.remove(placeholder.contents, name);
             }
         }
     }
@@ -135,14 +193,25 @@ pub(super) fn is_as_made(contents: Option<&str>, path: &Path) -> bool {
     fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) || contents.is_some_and(is)
 }
 
-/// Removes one that is as it was made; what somebody put there stays.
-fn remove(contents: Option<&str>, path: &Path) {
-    match contents {
-        None => drop(fs::remove_dir(path)),
-        Some(contents) => {
-            if peek_text(path).is_some_and(|now| now == contents) {
-                drop(fs::remove_file(path));
-            }
+impl Stands {
+    /// Removes it if it is as it was made; what somebody put there stays.
+    fn remove(&self, contents: Option<&str>, name: &OsStr) {
+        let there = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW);
+        let ours = fstat(&self.held);
+        let same = |a: &Stat, b: &Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+        if !matches!((&there, &ours), (Ok(there), Ok(ours)) if same(there, ours)) {
+            return;
+        }
+        let is_as_made = || {
+            let Some(contents) = contents else { return true };
+            let mut now = vec![0; contents.len() + 1];
+            let read = self.held.read_at(&mut now, 0).unwrap_or(now.len());
+            &now[..read] == contents.as_bytes()
+        };
+        // A folder goes only while it is empty.
+        let flags = if contents.is_none() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        if is_as_made() {
+            let _ = unlinkat(&self.folder, name, flags);
         }
     }
 }
@@ -184,6 +253,23 @@ mod tests {
         assert!(!is_there(&hooks.path), "it only stands in, for the other");
         drop(other);
         assert!(is_there(&hooks.path), "nobody needs it: it is somebody's own");
+    }
+
+    /// A program that runs may put a link there, or in the place of a folder above, at any moment.
+    #[test]
+    fn nothing_is_made_or_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().canonicalize().unwrap();
+        let host = place.join("host");
+        fs::create_dir(&host).unwrap();
+        fs::write(host.join("file"), "").unwrap();
+        fs::create_dir(place.join("git")).unwrap();
+        std::os::unix::fs::symlink(host.join("file"), place.join("git/commondir")).unwrap();
+        drop(Placeholders::make(&[wanted(&place.join("git"))]).unwrap());
+        std::os::unix::fs::symlink(&host, place.join("way")).unwrap();
+        assert!(Placeholders::make(&[wanted(&place.join("way"))]).is_err());
+        assert_eq!(fs::read(host.join("file")).unwrap(), b"");
+        assert_eq!(fs::read_dir(&host).unwrap().count(), 1);
     }
 
     #[test]

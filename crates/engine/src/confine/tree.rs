@@ -16,7 +16,7 @@ use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
     Files, Placeholder, Refusal, Rules, Site, View, build_output, git, history, home, host,
-    kept_links, order, protected, sockets, unwritten, view, within,
+    kept_links, order, others, protected, sockets, unwritten, view, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -178,7 +178,9 @@ impl<'a> Work<'a> {
                 self.roots.push(path);
                 continue;
             }
-            self.roots.push(straight("allow_write", written, &path)?);
+            let root = straight("allow_write", written, &path)?;
+            others::check(written, &root)?;
+            self.roots.push(root);
         }
         // Denied wins over allowed.
         let kept = denied::patterns(rules.deny_write);

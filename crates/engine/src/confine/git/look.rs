@@ -202,10 +202,10 @@ impl Look<'_> {
         };
         let shown = folder.display();
         let head = format!("makes `{shown}` a repository that may have git run programs ({why})");
-        let head = self.aside(&folder.join("HEAD"), &head);
+        let head = (self.aside)(&folder.join("HEAD"), &head);
         // A new repository that is made in its place would take its settings over.
         let whole = if folder.ends_with(".git") || is_of_modules() {
-            self.aside(folder, &format!("is a repository that may have git run programs ({why})"))
+            (self.aside)(folder, &format!("is a repository that may have git run programs ({why})"))
         } else {
             None
         };
@@ -213,20 +213,8 @@ impl Look<'_> {
     }
 
     fn put_aside(&mut self, path: &Path, why: &str) {
-        let told = self.aside(path, why);
+        let told = (self.aside)(path, why);
         self.told.extend(told);
-    }
-
-    fn aside(&self, path: &Path, why: &str) -> Option<String> {
-        match deep::reach(path) {
-            Ok(reached) if reached.path() == path => (self.aside)(path, why),
-            Ok(reached) => {
-                let by = reached.path().parent().unwrap_or(Path::new("/")).display().to_string();
-                let shown = path.parent().unwrap_or(Path::new("/")).display().to_string();
-                (self.aside)(reached.path(), why).map(|told| told.replace(&by, &shown))
-            }
-            Err(error) => Some(format!("`{}` {why}, and cannot be moved: {error}", path.display())),
-        }
     }
 }
 
