@@ -82,6 +82,11 @@ pub(super) fn not_entered() -> Vec<PathBuf> {
     vec![".botpipe".into(), ".git/objects".into()]
 }
 
+/// The same of any other folder, where nothing is ours.
+pub(super) fn of_git_alone() -> Vec<PathBuf> {
+    vec![".git/objects".into()]
+}
+
 /// Names of a workspace as they are now. Folders in `without` are not entered.
 ///
 /// # Errors

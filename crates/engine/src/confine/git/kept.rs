@@ -112,6 +112,9 @@ impl Kept {
             for path in &named.others {
                 self.keep_path(&top.join(path), roots);
             }
+            for path in named.commands.iter().map(|word| top.join(word)).filter(|it| it.is_file()) {
+                self.keep_path(&path, roots);
+            }
             for path in &named.hooks {
                 let hooks = lexical(&top.join(path));
                 // husky has git start its own in `.husky/_`, which run those of the folder around it.

@@ -27,10 +27,12 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
     let mut areas: Vec<PathBuf> = known.beside.iter().map(PathBuf::from).collect();
     if !known.only_beside {
         areas.push(workspace.to_owned());
-        areas.extend(among_objects(&workspace.join(".git/objects")));
     }
+    let objects: Vec<PathBuf> =
+        areas.iter().flat_map(|area| among_objects(&area.join(".git/objects"))).collect();
+    areas.extend(objects);
     for area in &areas {
-        let without = if *area == workspace { scan::not_entered() } else { Vec::new() };
+        let without = if *area == workspace { scan::not_entered() } else { scan::of_git_alone() };
         let (names, unread) = scan::as_far_as_read(area, &without);
         let none = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
         let there = |error: &io::Error| !none.contains(&error.kind());

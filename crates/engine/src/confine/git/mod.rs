@@ -18,7 +18,7 @@ pub(super) use self::look::look;
 use self::settings::Links;
 use super::elsewhere;
 use super::placeholders::{is_as_made, is_there};
-use super::scan::{Kind, Names};
+use super::scan::{self, Kind, Names};
 use super::{Gap, Placeholder, Refusal, Site, within};
 use crate::repository;
 
@@ -46,7 +46,16 @@ const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attribu
 /// Finds every folder of git's own that a program in the workspace could write.
 pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept, Refusal> {
     let mut kept = of_all(&site.workspace, names, roots);
-    let found = known::Found::in_names(&site.workspace, names);
+    let mut found = known::Found::in_names(&site.workspace, names);
+    for root in roots.iter().filter(|it| !it.starts_with(&site.workspace) && it.is_dir()) {
+        // What cannot be read there the program can neither read nor write.
+        let (names, _) = scan::as_far_as_read(root, &scan::of_git_alone());
+        let there = known::Found::in_names(root, &names);
+        kept.there.extend(there.links.iter().cloned());
+        kept.known.beside.insert(root.clone().into_os_string());
+        found.folders.extend(there.folders);
+        found.links.extend(there.links);
+    }
     for folder in &found.folders {
         if kept.knows(folder) {
             continue;

@@ -18,6 +18,8 @@ pub(super) struct Named {
     pub(super) hooks: BTreeSet<PathBuf>,
     /// Other files and folders, from the top of a work tree.
     pub(super) others: BTreeSet<PathBuf>,
+    /// Words of commands that git runs of its own accord: some may be files, from the top of a work tree.
+    pub(super) commands: BTreeSet<PathBuf>,
     /// The top of the work tree, where that is said.
     pub(super) tree: Option<PathBuf>,
 }
@@ -74,6 +76,7 @@ impl Named {
                         self.add_all(&path, home, depth + 1)?;
                     }
                 }
+                name if is_command(name) => self.commands.extend(words(&value)),
                 "core.hookspath" => drop(self.hooks.insert(path()?)),
                 "core.attributesfile" | "core.excludesfile" | "init.templatedir" => {
                     self.others.insert(path()?);
@@ -86,6 +89,40 @@ impl Named {
         }
         Ok(())
     }
+}
+
+/// Settings that git runs without being asked for just that, as aliases are; by their section and name.
+///
+/// # Source
+/// git-config(1) of git 2.47.
+const COMMANDS: &[(&str, &[&str])] = &[
+    ("core", &["askpass", "editor", "fsmonitor", "gitproxy", "pager", "sshcommand"]),
+    ("credential", &["helper"]),
+    ("diff", &["command", "external", "textconv"]),
+    ("filter", &["clean", "process", "smudge"]),
+    ("gpg", &["defaultkeycommand", "program"]),
+    ("hook", &["command"]),
+    ("interactive", &["difffilter"]),
+    ("merge", &["driver"]),
+    ("remote", &["receivepack", "uploadpack"]),
+    ("sequence", &["editor"]),
+    ("submodule", &["update"]),
+    ("trailer", &["cmd", "command"]),
+];
+
+fn is_command(name: &str) -> bool {
+    let (section, key) = (name.split('.').next(), name.rsplit('.').next().unwrap_or_default());
+    section == Some("pager")
+        || COMMANDS.iter().any(|(of, keys)| section == Some(of) && keys.contains(&key))
+}
+
+/// The words of a command as a shell has them, roughly: one too many is no file.
+fn words(command: &[u8]) -> impl Iterator<Item = PathBuf> {
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`!;|&()<>=$".contains(byte);
+    command
+        .split(ends)
+        .filter(|word| !word.is_empty() && !word.starts_with(b"-"))
+        .map(|word| PathBuf::from(OsStr::from_bytes(word)))
 }
 
 /// A path of a setting, with its home.
@@ -142,6 +179,11 @@ mod tests {
         let included = [at("r/.git/../one"), at("two"), at("r/.git/../three"), at("r/one")];
         assert!(included[..2].iter().all(|path| named.included.contains(path)), "{named:?}");
         assert_eq!(named.hooks, BTreeSet::from([PathBuf::from(".husky/_")]));
+        let text = "[filter \"A b\"]\n clean = sh -c './tools/c \"$1\"' --\n[alias]\n x = !run\n";
+        fs::write(at("three"), text).unwrap();
+        named.add(&at("three"), None).unwrap();
+        let words = ["sh", "./tools/c", "1"].map(PathBuf::from);
+        assert_eq!(named.commands, BTreeSet::from(words));
     }
 
     #[test]
