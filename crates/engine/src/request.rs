@@ -42,6 +42,8 @@ pub struct StartRequest {
     pub full_auto: bool,
     /// What files outside of the workflow say of its policies.
     pub policies: Vec<PolicyLayer>,
+    /// Files and folders that say what the run does: none of its programs writes them.
+    pub sources: Vec<PathBuf>,
     /// Where the run is recorded, as a cassette.
     pub record: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
 //! A new run: its input checked, its provider chosen, its texts kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -136,6 +136,14 @@ fn fit(compiled: &Compiled, request: &StartRequest, workspace: &Path) -> Result<
     Ok(Fitting { plan, message, input, params, agent, providers, fallbacks, notes })
 }
 
+/// Those of these files that lie in the workspace, relative to it.
+fn sources_in(workspace: &Path, files: &[PathBuf]) -> Vec<String> {
+    let found = files.iter().filter_map(|file| file.canonicalize().ok());
+    let inside =
+        found.filter_map(|file| file.strip_prefix(workspace).ok()?.to_str().map(str::to_owned));
+    inside.filter(|file| !file.is_empty()).collect()
+}
+
 /// What paths of policies are relative to in a run that works there.
 fn ground_of(workspace: &Path) -> Ground {
     let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
@@ -256,6 +264,7 @@ pub(crate) fn prepare(
         context: None,
         full_auto: request.full_auto,
         policies: request.policies.clone(),
+        sources: sources_in(parts.layout.root(), &request.sources),
     };
     let ground = Ground::of_process(parts.layout.home());
     let about = About {

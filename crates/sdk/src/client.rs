@@ -95,7 +95,8 @@ impl Client {
         progress: &dyn Progress,
         stop: &StopSwitch,
     ) -> Result<RunEnd, Error> {
-        let start = if self.fills { self.configured(workflow, start)? } else { start };
+        let mut start = if self.fills { self.configured(workflow, start)? } else { start };
+        start.sources.extend(workflow.sources());
         self.engine.start(workflow.compiled(), start, progress, stop)
     }
 

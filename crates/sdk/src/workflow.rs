@@ -1,7 +1,7 @@
 //! A workflow that checked.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use botpipe_engine::catalog;
 use botpipe_kernel::ids::Digest;
@@ -92,6 +92,14 @@ impl Workflow {
 
     pub(crate) fn compiled(&self) -> &Compiled {
         &self.compiled
+    }
+
+    /// The files that say what it does, for its run to keep from its programs.
+    pub(crate) fn sources(&self) -> Vec<PathBuf> {
+        match &self.origin {
+            Origin::Found(found) => found.sources(),
+            Origin::Built(_) => Vec::new(),
+        }
     }
 
     /// Its text and what lies beside it, for another workflow that starts it.

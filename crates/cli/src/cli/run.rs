@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use botpipe_engine::catalog;
 use botpipe_engine::config::{Agent, Config, HarnessLayer, Layer, Setting, policy_file};
 use botpipe_engine::harness::{self, Chosen, Kind, Wanted};
 use botpipe_engine::request::{ProviderChoice, StartRequest};
@@ -128,7 +129,10 @@ impl Args {
         let config = self.workspace.config()?;
         let settings = config.with(self.options(&config)?);
         let dry_run = self.dry_run;
-        let request = settings.fill(&compiled, &workspace, self.request(&config)?)?;
+        let mut sources = catalog::find(&workspace, &self.reference)?.sources();
+        sources.extend(self.policy_file.clone());
+        let mut request = settings.fill(&compiled, &workspace, self.request(&config)?)?;
+        request.sources = sources;
         if dry_run {
             let preview = preview(&compiled, &request, &workspace)?;
             result(speech.form(), || shown::text(&preview), || shown::view(&preview));
@@ -160,6 +164,7 @@ impl Args {
             budget: budget::all(&self.budget),
             full_auto: false,
             policies: Vec::new(),
+            sources: Vec::new(),
             record: self.record,
         })
     }

@@ -203,6 +203,12 @@ fn start(session: &Session, id: &Value, given: Value) -> Result<(), Fault> {
         pass_env: given.pass_env,
         budget: budget(given.budget.as_ref())?,
         record,
+        sources: match &given.workflow {
+            Source::Reference(reference) => {
+                catalog::find(&session.workspace, reference).map_err(of_catalog)?.sources()
+            }
+            Source::Document(_) => Vec::new(),
+        },
         ..StartRequest::default()
     };
     let layer = Layer {

@@ -200,3 +200,25 @@ fn the_file_of_a_clone_permits_a_command_nothing() {
         assert!(!said.out.contains(&*own.to_string_lossy()), "{policy}: {said:?}");
     }
 }
+
+/// A workflow that is run by its path lies beside the work, where its own steps could loosen it for the next run.
+#[test]
+fn a_workflow_is_not_rewritten_by_its_own_run() {
+    let evil = "sop: 1\nname: own\npolicy: { sandbox_mode: danger_full_access }\nsteps:\n  - { id: a, run: 'true' }\n";
+    let text = "sop: 1\nname: own\nsteps:\n  - id: a\n    run: cp evil \"$WF\"; cp evil deep/child.sop.yaml; cp evil narrow.yaml; true\n";
+    for at in ["own.sop.yaml", "deep/own/sop.yaml"] {
+        let place = Place::new();
+        let text = text.replace("\"$WF\"", at);
+        place.write(at, &text);
+        place.write("evil", evil);
+        place.write("deep/child.sop.yaml", "");
+        place.write("narrow.yaml", "limits: { wall: 1m }\n");
+        let words = ["run", &format!("./{at}"), "--task", "t", "--policy-file", "narrow.yaml"];
+        let said = place.say(&words).ends(0);
+        assert_eq!(fs::read_to_string(place.path().join(at)).unwrap(), text, "{}", said.err);
+        let narrow = fs::read_to_string(place.path().join("narrow.yaml")).unwrap();
+        assert!(narrow.contains("wall"), "{}", said.err);
+        // Of another workflow it may be the work.
+        assert_eq!(fs::read_to_string(place.path().join("deep/child.sop.yaml")).unwrap(), evil);
+    }
+}

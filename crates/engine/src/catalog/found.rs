@@ -89,6 +89,17 @@ impl Found {
         Ok((SourceFile { name: self.place(), text }, files))
     }
 
+    /// What says what it does, where it lies at no place of its kind, which is kept in any case: its file, or the folder
+    /// that is all its own.
+    pub fn sources(&self) -> Vec<PathBuf> {
+        if self.origin != Origin::Path {
+            return Vec::new();
+        }
+        let folder = self.path.parent().filter(|_| self.path.ends_with("sop.yaml"));
+        let folder = folder.filter(|folder| !is_same(folder, &self.workspace));
+        vec![folder.unwrap_or(&self.path).to_owned()]
+    }
+
     fn unreadable(&self, problem: FileProblem) -> Error {
         let path = self.path.clone();
         let why = match problem {
@@ -99,6 +110,15 @@ impl Found {
             FileProblem::Unreadable { reason } => reason,
         };
         Error::Unreadable { path, why }
+    }
+}
+
+/// Whether both lead to one place; one that leads nowhere is taken for the same, to be careful.
+fn is_same(folder: &Path, other: &Path) -> bool {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    match (folder.canonicalize(), other.canonicalize()) {
+        (Ok(folder), Ok(other)) => other.starts_with(folder),
+        _ => true,
     }
 }
 

@@ -200,6 +200,7 @@ mod tests {
             places: Vec::new(),
             shown: Vec::new(),
             covered: Vec::new(),
+            kept: Vec::new(),
             granted: Vec::new(),
             readable: Vec::new(),
             view: View::Kept,

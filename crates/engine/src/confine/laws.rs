@@ -80,6 +80,7 @@ impl World {
             home: None,
             shown: Vec::new(),
             covered: Vec::new(),
+            kept: Vec::new(),
             granted: Vec::new(),
             readable: Vec::new(),
             view,

@@ -84,6 +84,8 @@ pub(crate) struct Site {
     pub(crate) shown: Vec<PathBuf>,
     /// Of that, what nobody sees although it lies in the others.
     pub(crate) covered: Vec<PathBuf>,
+    /// What of the workspace is not written although its name steers nobody: what says what the run does.
+    pub(crate) kept: Vec<PathBuf>,
     /// What is written outside the workspace whatever the policy says.
     pub(crate) granted: Vec<PathBuf>,
     /// What is read outside the workspace whatever the policy says.

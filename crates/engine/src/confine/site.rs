@@ -266,6 +266,7 @@ pub(crate) fn of_person(workspace: PathBuf, state: Option<PathBuf>) -> Site {
         places: Vec::new(),
         shown: Vec::new(),
         covered: Vec::new(),
+        kept: Vec::new(),
         granted,
         readable,
         view: View::Kept,

@@ -339,7 +339,8 @@ impl<'a> Work<'a> {
             Some(kept) => kept,
             None => git::kept(self.site, names, &self.roots)?,
         };
-        let (there, mut missing) = protected::of(self.workspace());
+        let (mut there, mut missing) = protected::of(self.workspace());
+        there.extend(self.site.kept.iter().filter(|path| is_there(path)).cloned());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
         let mut there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
         for root in self.roots.iter().filter(|root| !root.starts_with(self.workspace())) {

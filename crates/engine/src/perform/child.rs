@@ -104,6 +104,7 @@ pub(super) fn task_of(
         workspace,
         full_auto: run.full_auto,
         policies: run.policies.clone(),
+        sources: run.sources.clone(),
     };
     let plan = child.plan.clone();
     let recorded = driver.desk.recorder.is_some();

@@ -121,7 +121,9 @@ fn compiled(
     needs: &Needs,
 ) -> Result<(Site, Compiled), Trouble> {
     let about = (&driver.desk.task, &driver.run.plan.name);
-    let site = of_run(&driver.desk.layout, about, needs, view);
+    let mut site = of_run(&driver.desk.layout, about, needs, view);
+    let root = driver.desk.layout.root();
+    site.kept.extend(driver.run.sources.iter().map(|source| root.join(source)));
     let surroundings = Surroundings {
         endpoints: needs.endpoints.clone(),
         api: needs.api.clone(),

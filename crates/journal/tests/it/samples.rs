@@ -270,15 +270,16 @@ fn of_the_run() -> Vec<Event> {
             max_steps: 1000,
             on_limit: Some(OnLimit::Pause),
             budget: budget(),
-            parent: Some(Parent {
+            parent: Some(Box::new(Parent {
                 run: id("golden"),
                 visit: visit(),
                 branch: id("lint"),
                 path: "review/1/lint".to_owned(),
-            }),
+            })),
             context: Some(text("{\"branch\":{\"key\":\"lint\"}}")),
             full_auto: true,
             policies: vec![samples_of_code::ceiling()],
+            sources: Vec::new(),
         },
         Event::QuestionAsked {
             question: Question {

@@ -66,7 +66,7 @@ pub enum Event {
         budget: Budget,
         /// The run that started this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        parent: Option<Parent>,
+        parent: Option<Box<Parent>>,
         /// What its templates know of its parent, as JSON.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<Ref>,
@@ -76,6 +76,9 @@ pub enum Event {
         /// What files outside of the workflow say of its policies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         policies: Vec<PolicyLayer>,
+        /// Files of the workspace that say what this run does, relative to it: no program of the run writes them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sources: Vec<String>,
     },
     /// A worklist was read from its artifact.
     ItemsRead { worklist: WorklistName, source: Digest, items: Vec<Item> },

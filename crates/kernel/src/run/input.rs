@@ -56,6 +56,8 @@ pub enum Input {
         full_auto: bool,
         /// What files outside of the workflow say of its policies.
         policies: Vec<PolicyLayer>,
+        /// Files of the workspace that say what this run does, relative to it: no program of the run writes them.
+        sources: Vec<String>,
     },
     /// Answer to [`Effect::PlanChildren`](super::Effect::PlanChildren).
     ChildrenPlanned { visit: VisitId, children: Vec<ChildWanted> },

@@ -49,6 +49,9 @@ pub struct Run {
     /// What files outside of the workflow say of its policies.
     #[serde(default)]
     pub policies: Vec<PolicyLayer>,
+    /// Files of the workspace that say what the run does, relative to it.
+    #[serde(default)]
+    pub sources: Vec<String>,
     /// What the last turn was allowed to do.
     pub policy: Option<Ref>,
     /// The boot in which the last process ran.
@@ -328,6 +331,7 @@ impl Run {
             fallbacks: Vec::new(),
             pass_env: Vec::new(),
             policies: Vec::new(),
+            sources: Vec::new(),
             policy: None,
             boot_id: None,
             steps_taken: 0,

@@ -42,6 +42,7 @@ pub(crate) fn start(max_steps: Option<u32>) -> Input {
         context: None,
         full_auto: false,
         policies: Vec::new(),
+        sources: Vec::new(),
     }
 }
 

@@ -276,6 +276,7 @@ mod tests {
                 places: vec![self.at("artifacts")],
                 shown: Vec::new(),
                 covered: Vec::new(),
+                kept: Vec::new(),
                 granted: Vec::new(),
                 readable: Vec::new(),
                 view: View::Kept,

@@ -43,6 +43,7 @@ impl World {
             places: Vec::new(),
             shown: Vec::new(),
             covered: Vec::new(),
+            kept: Vec::new(),
             granted: Vec::new(),
             readable,
             view,

@@ -35,6 +35,7 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         context,
         full_auto,
         policies,
+        sources,
     } = input
     else {
         return Ok(());
@@ -64,10 +65,11 @@ pub(super) fn start(batch: &mut Batch, input: Input) -> Result<(), Refusal> {
         max_steps,
         on_limit,
         budget,
-        parent,
+        parent: parent.map(Box::new),
         context,
         full_auto,
         policies,
+        sources,
     });
     onward::go_on(batch);
     Ok(())

@@ -158,6 +158,7 @@ impl Run {
             context,
             full_auto,
             policies,
+            sources,
             ..
         } = event
         else {
@@ -177,10 +178,11 @@ impl Run {
         self.max_steps = *max_steps;
         self.on_limit = *on_limit;
         self.budget = budget.clone();
-        self.parent.clone_from(parent);
+        self.parent = parent.as_deref().cloned();
         self.context.clone_from(context);
         self.full_auto = *full_auto;
         self.policies.clone_from(policies);
+        self.sources.clone_from(sources);
         self.lifecycle = Lifecycle::Running;
         self.next = Some(Entry {
             step: self.plan.entry.clone(),
