@@ -20,7 +20,7 @@ use super::refused::{Reasons, complaints};
 use super::whole::{Compiled, Surroundings, compile};
 use super::{Refusal, report};
 use crate::environment;
-use crate::policy::{Control, Limit, Resolved, enforcer, exceeded};
+use crate::policy::{Control, Limit, Resolved, Unkept, exceeded, of_command};
 use crate::process::{Capture, Outside as _, StopSwitch};
 
 /// A command to run in the sandbox.
@@ -132,27 +132,23 @@ impl Command {
     /// Refuses, or tells of, what of the policy nobody keeps.
     fn settle(&self, compiled: &Compiled, told: &Log) -> Result<(), NotRun> {
         let policy = &self.policy;
-        let nobody = |control: &&Control| enforcer(**control, policy, true) == "nobody";
-        let mut open: Vec<(Control, String, &str)> = Control::ALL
-            .iter()
-            .filter(nobody)
-            .map(|it| (*it, format!("nobody keeps `{it}` of this policy"), "leave it out"))
-            .collect();
-        for (control, what, permit) in &mut open {
-            if *control == Control::PermissionMode && policy.wants_no_sandbox() {
-                *what = format!("`{control}: full_auto_unsandboxed` asks for no sandbox");
-                *permit = "`sandbox_mode: danger_full_access` with `network: full` has none";
-            }
-        }
+        let mut open = of_command(policy);
         let controls = report::of(compiled, policy, &[], false);
-        if let Some(watched) = report::watched(&controls, policy) {
-            let what = format!("`{}` is only kept in part (`strict`)", watched.control);
-            open.push((Control::Strict, what, "`strict: false` permits it"));
+        // What `strict` refuses was said above, as far as it shows without compiling.
+        let known = |watched: &report::Kept| {
+            open.iter().any(|it| [watched.control, Control::Strict].contains(&it.control))
+        };
+        let watched = report::watched(&controls, policy).filter(|watched| !known(watched));
+        if let Some(watched) = watched {
+            open.push(Unkept {
+                control: Control::Strict,
+                what: format!("`{}` is only kept in part (`strict`)", watched.control),
+                permit: "`strict: false` permits it".to_owned(),
+            });
         }
-        for (control, what, permit) in open {
+        for Unkept { control, what, permit } in open {
             if !policy.may_go_unkept(control) {
-                let permit = permit.to_owned();
-                return Err(Refusal { control: "policy", what, permit }.into());
+                return Err(Refusal { control: control.as_str(), what, permit }.into());
             }
             if policy.validation == Validation::Warn {
                 told(&what);

@@ -23,5 +23,5 @@ pub(crate) use layers::{denied, of_role, of_run};
 pub(crate) use limits::{Limit, exceeded, size};
 pub use paths::Ground;
 pub(crate) use paths::lexical;
-pub(crate) use refusal::{all_unstarted, refusal, warnings};
+pub(crate) use refusal::{Unkept, all_unstarted, of_command, refusal, warnings};
 pub use resolve::{Environment, Permissions, Resolved, resolve};
