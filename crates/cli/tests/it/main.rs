@@ -62,6 +62,7 @@ mod spending;
 mod testing;
 mod testing_below;
 mod turns;
+mod unwritten;
 mod validate;
 mod value;
 mod wait;
