@@ -17,6 +17,7 @@ mod escapes;
 mod explain;
 mod faults;
 mod flows;
+mod foreseen;
 mod graph;
 mod harness;
 mod init;

@@ -37,6 +37,18 @@ pub(crate) enum Coverage {
     LaunchSnapshot,
 }
 
+impl Coverage {
+    /// Its word, as a report has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+            Self::Watch => "watch",
+            Self::LaunchSnapshot => "launch_snapshot",
+        }
+    }
+}
+
 /// The report of a compiled policy; `agent`: of a process that is an agent's.
 pub(crate) fn of(
     compiled: &Compiled,

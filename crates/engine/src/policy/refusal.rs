@@ -1,7 +1,5 @@
 //! What of a run's policies nobody enforces here, said before the run begins.
 
-use std::path::Path;
-
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::{
     NetworkMode, PermissionMode, Plan, PolicyLayer, SandboxMode, Step, Validation, Work,
@@ -14,7 +12,6 @@ use super::explain::words;
 use super::layers::of_role;
 use super::paths::Ground;
 use super::resolve::Resolved;
-use crate::confine::refusal_of_reads;
 use crate::confine::report::{Coverage, coverage_of_limit};
 
 /// What nobody enforces with these providers, as one sentence with the line that would permit the run.
@@ -54,36 +51,6 @@ pub(crate) fn warnings(
     processes(plan).flat_map(of).collect()
 }
 
-/// Why a process would not be started in a workspace although its policy can be enforced: what it may not read
-/// is told all the same.
-pub(crate) fn unstarted(
-    holds: &Resolved,
-    role: Role,
-    by: Option<&Provider>,
-    workspace: &Path,
-) -> Option<String> {
-    // A recording runs nothing.
-    let plays = role != Role::Script && matches!(by, Some(Provider::Replay { .. }));
-    let refusal = refusal_of_reads(holds, workspace).filter(|_| !plays)?;
-    Some(format!("the {role} cannot be confined: {refusal}"))
-}
-
-/// The same for all processes of a plan.
-pub(crate) fn all_unstarted(
-    plan: &Plan,
-    cast: Providers<'_>,
-    outside: &[PolicyLayer],
-    ground: &Ground,
-) -> Vec<String> {
-    let of = |process: (&Step, Role)| {
-        let holds = of_role(plan, process, outside, ground);
-        let (step, role) = process;
-        let why = unstarted(&holds, role, cast.of(step, role).as_ref(), ground.workspace())?;
-        Some(format!("`{}` would be refused: {why}", step.id))
-    };
-    processes(plan).filter_map(of).collect()
-}
-
 /// The roles of a plan that start processes, or have an agent asked.
 pub(super) fn processes(plan: &Plan) -> impl Iterator<Item = (&Step, Role)> {
     plan.steps.iter().flat_map(|step| {
@@ -92,7 +59,7 @@ pub(super) fn processes(plan: &Plan) -> impl Iterator<Item = (&Step, Role)> {
     })
 }
 
-fn has_checks(step: &Step) -> bool {
+pub(super) fn has_checks(step: &Step) -> bool {
     matches!(&step.work, Work::ProduceVerify { checks, .. } if !checks.is_empty())
 }
 
