@@ -123,6 +123,8 @@ fn fit(compiled: &Compiled, request: &StartRequest, workspace: &Path) -> Result<
             warned.extend(open.into_iter().filter(|it| !warned.contains(it)).collect::<Vec<_>>());
         }
     }
+    let cast = Providers { of_run: provider.as_ref(), named: &providers };
+    warned.extend(policy::told_unsandboxed(&plans, cast, &request.policies));
     if provider.is_none() && plans.iter().any(needs_agent) {
         return Err(Error::NoProvider { workflow: plan.name.clone() });
     }

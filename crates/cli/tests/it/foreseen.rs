@@ -62,3 +62,32 @@ fn what_is_only_watched_is_shown_so_and_named_where_strict_refuses_it() {
         assert!(said.err.contains(words), "{said:?}");
     }
 }
+
+#[test]
+fn a_clone_that_turns_the_sandbox_off_is_told() {
+    let place = place("network: none");
+    place.write("botpipe.yaml", "policy: { sandbox_mode: danger_full_access, network: full }\n");
+    let said = place.say(&["run", "work", "--task", "t1"]).ends(0);
+    let told = "no sandbox around steps `make`, `look`: `sandbox_mode: danger_full_access` in `botpipe.yaml`";
+    assert_eq!(
+        said.err.matches(&format!("note: {told}; a `--policy-file`")).count(),
+        1,
+        "{said:?}"
+    );
+    let shown = place.say(&["runs", "show", "work", "t1"]).ends(0).json();
+    for row in [&said.json()["unsandboxed"][0], &shown["unsandboxed"][0]] {
+        assert_eq!(row["control"], "sandbox_mode", "{row}");
+        assert_eq!(row["value"], "danger_full_access", "{row}");
+        assert_eq!(row["by"], "nobody", "{row}");
+        assert_eq!(row["origin"]["path"], "botpipe.yaml", "{row}");
+        assert_eq!(row["steps"][1], "look", "{row}");
+    }
+    let kept = shown["sandbox"][0]["controls"].as_array().unwrap();
+    let mode = kept.iter().find(|it| it["control"] == "sandbox_mode").unwrap();
+    assert_eq!((&mode["by"], &mode["coverage"]), (&"nobody".into(), &"none".into()), "{mode}");
+    // What the person says narrows it, and then nothing is to be told.
+    place.write("ci.yaml", "sandbox_mode: workspace_write\n");
+    let said = place.say(&["run", "work", "--task", "t2", "--policy-file", "ci.yaml"]).ends(0);
+    assert!(!said.err.contains("no sandbox"), "{said:?}");
+    assert!(said.json()["unsandboxed"].is_null(), "{said:?}");
+}

@@ -58,7 +58,7 @@ pub struct ControlLine {
     pub origin: Origin,
     /// `-`: there is nothing to enforce.
     pub enforcer: &'static str,
-    /// How far, as the workspace is now: `full`, `launch_snapshot`, `watch`, `partial`; absent: there is nothing to
+    /// How far, as the workspace is now: `full`, `launch_snapshot`, `watch`, `partial`, `none`; absent: there is nothing to
     /// enforce, or the policy is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<&'static str>,

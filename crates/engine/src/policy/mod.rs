@@ -13,6 +13,7 @@ mod limits;
 mod paths;
 mod refusal;
 mod resolve;
+mod unsandboxed;
 
 pub(crate) use access::{UNCONFINED, in_force, of_their_own};
 pub(crate) use asking::{cannot_ask, cannot_keep, unkept};
@@ -27,3 +28,5 @@ pub use paths::Ground;
 pub(crate) use paths::lexical;
 pub(crate) use refusal::{Unkept, of_command, refusal, warnings};
 pub use resolve::{Environment, Permissions, Resolved, resolve};
+pub(crate) use unsandboxed::told_unsandboxed;
+pub use unsandboxed::{Unsandboxed, unsandboxed};
