@@ -66,7 +66,7 @@ pub(crate) fn all_unstarted(
     (outside, foreseen): (&[PolicyLayer], &mut Foreseen<'_>),
     ground: &Ground,
 ) -> Vec<String> {
-    let mut why = |process: (&Step, Role)| {
+    let why = |process: (&Step, Role)| {
         let holds = of_role(plan, process, outside, ground);
         let (step, role) = process;
         let first = root && is_first(plan, process);
@@ -74,7 +74,7 @@ pub(crate) fn all_unstarted(
         let refusal = foreseen.compiled(&holds, process, by.as_ref(), first)?.as_ref().err()?;
         Some(format!("the {role} of step `{}` cannot be confined: {refusal}", step.id))
     };
-    processes(plan).filter_map(|process| why(process)).collect()
+    processes(plan).filter_map(why).collect()
 }
 
 /// Whether a process is the first of a run of its plan: where a step has hooks beside its agents, none is.
