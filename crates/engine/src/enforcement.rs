@@ -86,7 +86,8 @@ impl KeyPlace {
 pub struct Kept {
     pub control: String,
     pub by: String,
-    /// `full`; `watch`: looked at while the program runs; `launch_snapshot`: what was there at its start.
+    /// `full`; `watch`: looked at while the program runs; `launch_snapshot`: what was there at its start;
+    /// `partial`: the gaps say what is left open; `none`: nobody keeps it.
     pub coverage: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<String>,

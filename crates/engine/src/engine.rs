@@ -125,6 +125,9 @@ impl Engine {
         }
         let record = request.record.clone();
         let new = start::prepare(&self.parts, compiled, request)?;
+        if let Some(message) = new.refused(self.parts.layout.home()) {
+            return Err(Error::Policy { message });
+        }
         for text in &new.notes {
             progress.notice(&Notice::Note { text });
         }

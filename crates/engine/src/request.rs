@@ -76,6 +76,8 @@ pub struct Preview {
     pub worst: Option<WorstCase>,
     /// What is worth a warning.
     pub notes: Vec<String>,
+    /// Why processes of it would not be started: the run would not begin.
+    pub refused: Vec<String>,
 }
 
 /// What would bind the turns of a step: JSON in the words of the seed.

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::harness::{Chosen, Kind};
 use crate::parts::Parts;
 use crate::perform::About;
-use crate::policy::{self, Ground};
+use crate::policy::{self, Foreseen, Ground};
 use crate::prompt::run_input;
 use crate::request::{Bound, Preview, ProviderChoice, StartRequest};
 use crate::workspace::redact::Redactor;
@@ -31,6 +31,17 @@ pub(crate) struct NewRun {
     pub(crate) about: About,
     /// What is worth a warning.
     pub(crate) notes: Vec<String>,
+}
+
+impl NewRun {
+    /// Why processes of it would not be started in this workspace: a run that comes to that point is not begun.
+    pub(crate) fn refused(&self, workspace: &Path) -> Option<String> {
+        let Input::Start { provider, providers, policies, .. } = &self.input else { return None };
+        let cast = Providers { of_run: provider.as_ref(), named: providers };
+        let (ground, mut foreseen) = (ground_of(workspace), Foreseen::of(workspace));
+        let about = (&policies[..], &mut foreseen);
+        policy::all_unstarted(&self.plan, true, cast, about, &ground).into_iter().next()
+    }
 }
 
 /// A request that fits its workflow; nothing of it is kept yet.
@@ -112,6 +123,8 @@ fn fit(compiled: &Compiled, request: &StartRequest, workspace: &Path) -> Result<
             warned.extend(open.into_iter().filter(|it| !warned.contains(it)).collect::<Vec<_>>());
         }
     }
+    let cast = Providers { of_run: provider.as_ref(), named: &providers };
+    warned.extend(policy::told_unsandboxed(&plans, cast, &request.policies));
     if provider.is_none() && plans.iter().any(needs_agent) {
         return Err(Error::NoProvider { workflow: plan.name.clone() });
     }
@@ -202,8 +215,14 @@ pub fn preview(
     }
     let (outside, ground) = (&request.policies, ground_of(workspace));
     let cast = Providers { of_run: provider.as_ref(), named: &providers };
-    for plan in &plans {
-        notes.extend(policy::all_unstarted(plan, cast, outside, &ground));
+    let mut foreseen = Foreseen::of(workspace);
+    let mut unstarted =
+        |plan, root| policy::all_unstarted(plan, root, cast, (outside, &mut foreseen), &ground);
+    let refused = unstarted(&plan, true);
+    // Where they are started, and what is there by then, is not known.
+    for below in plans.iter().skip(1) {
+        let found = unstarted(below, false);
+        notes.extend(found.into_iter().map(|why| format!("workflow `{}`: {why}", below.name)));
     }
     let in_force = |step: &Step, role: Role| {
         let holds = policy::of_role(&plan, (step, role), outside, &ground);
@@ -219,7 +238,19 @@ pub fn preview(
     let bound = bound.collect();
     let budget = request.budget.clone().or(&plan.budget);
     let worst = compiled.turns;
-    Ok(Preview { plan, input, params, provider, providers, fallbacks, bound, budget, worst, notes })
+    Ok(Preview {
+        plan,
+        input,
+        params,
+        provider,
+        providers,
+        fallbacks,
+        bound,
+        budget,
+        worst,
+        notes,
+        refused,
+    })
 }
 
 /// Checks a request against its workflow and keeps the texts the run will need.

@@ -35,10 +35,11 @@ mod workflows;
 use std::ffi::OsString;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use signal_hook::consts::SIGPIPE;
 
 use crate::term::exit;
 use crate::term::failure::Failure;
-use crate::term::output::{Form, result, tell};
+use crate::term::output::{Form, heard, is_lost, result, tell};
 
 /// Runs standard operating procedures on coding agents.
 ///
@@ -94,22 +95,35 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that nobody reads is no failure.
-            let _ = error.print();
-            return if error.use_stderr() { exit::USAGE } else { exit::OK };
+            let printed = error.print();
+            if error.use_stderr() {
+                return exit::USAGE;
+            }
+            // Help that nobody reads is no failure, and is told where it is one.
+            drop(heard(printed));
+            return if is_lost() { exit::ERROR } else { exit::OK };
         }
     };
-    let json = cli.command.json();
-    match cli.command.run() {
-        Ok(code) => code,
-        Err(failure) => {
-            tell(&failure.to_string());
-            if let Some(json) = json
-                && Form::choose(json).is_json()
-            {
-                result(Form::Json, String::new, || failure.to_json());
+    let code = cli.run();
+    // A program that was cut off by us is told so by this signal.
+    let good = code == exit::OK || code == exit::by_signal(SIGPIPE);
+    if is_lost() && good { exit::ERROR } else { code }
+}
+
+impl Cli {
+    fn run(self) -> u8 {
+        let json = self.command.json();
+        match self.command.run() {
+            Ok(code) => code,
+            Err(failure) => {
+                tell(&failure.to_string());
+                if let Some(json) = json
+                    && Form::choose(json).is_json()
+                {
+                    result(Form::Json, String::new, || failure.to_json());
+                }
+                failure.exit_code()
             }
-            failure.exit_code()
         }
     }
 }

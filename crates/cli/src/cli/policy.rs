@@ -27,11 +27,11 @@ pub(super) enum Command {
     Explain(Explain),
 }
 
-/// Show what binds each step and turn: every control, its value, who says so, and who enforces it
+/// Show what binds each step and turn: every control, its value, who says so, who enforces it and how far
 ///
 /// A control of which nobody says anything, and which bounds nothing, is shown with `--all`. `script` is a
 /// command or a function of the step, its checks and hooks. What nobody enforces here is told as
-/// `run` would refuse it. Nothing is run.
+/// `run` would refuse it, and the exit code is 7 then. Nothing is run.
 ///
 /// Examples:
 ///   botpipe policy explain ralph_loop
@@ -91,7 +91,8 @@ impl Explain {
             }
         }
         result(self.json.form(), || text(&bound), || json!({ "bound": bound }));
-        Ok(exit::OK)
+        let refused = bound.iter().any(|it| it.refusal.is_some());
+        Ok(if refused { exit::POLICY } else { exit::OK })
     }
 }
 
@@ -104,10 +105,12 @@ fn text(bound: &[Bound]) -> String {
             .iter()
             .map(|line| {
                 let value = one_line(&line.words, 60);
-                [line.control.to_string(), value, line.origin.to_string(), line.enforcer.to_owned()]
+                let coverage = line.coverage.unwrap_or("-").replace('_', " ");
+                let (control, origin) = (line.control.to_string(), line.origin.to_string());
+                [control, value, origin, line.enforcer.to_owned(), coverage]
             })
             .collect();
-        text.push_str(&table(["CONTROL", "VALUE", "FROM", "ENFORCED BY"], &rows));
+        text.push_str(&table(["CONTROL", "VALUE", "FROM", "ENFORCED BY", "COVERAGE"], &rows));
         if let Some(key) = &it.key {
             let _ = writeln!(text, "key: {}", key.words());
         }

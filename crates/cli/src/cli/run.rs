@@ -17,7 +17,7 @@ use super::options::{Speech, Workspace, checked, input, pairs, unusable_policy};
 use crate::term::budget;
 use crate::term::exit;
 use crate::term::failure::Failure;
-use crate::term::output::result;
+use crate::term::output::{printable, result, tell};
 use crate::term::preview as shown;
 
 /// Start a run of a workflow
@@ -93,7 +93,7 @@ pub(super) struct Args {
     /// Go on without people: questions, and routes for a person's eyes, are offered to no agent
     #[arg(long)]
     full_auto: bool,
-    /// Say what the run would be, and how many turns at worst; start nothing
+    /// Say what the run would be, and how many turns at worst; start nothing. Exit 7 where it would be refused
     #[arg(long, conflicts_with = "detach")]
     dry_run: bool,
     #[command(flatten)]
@@ -135,8 +135,12 @@ impl Args {
         request.sources = sources;
         if dry_run {
             let preview = preview(&compiled, &request, &workspace)?;
-            result(speech.form(), || shown::text(&preview), || shown::view(&preview));
-            return Ok(exit::OK);
+            let form = speech.form();
+            for refused in preview.refused.iter().filter(|_| form.is_json()) {
+                tell(printable(&format!("refused: {refused}")).trim_end());
+            }
+            result(form, || shown::text(&preview), || shown::view(&preview));
+            return Ok(if preview.refused.is_empty() { exit::OK } else { exit::POLICY });
         }
         let engine = Engine::open(&workspace)?;
         ground.go(&engine, speech, &workspace, None, |progress, stop| {

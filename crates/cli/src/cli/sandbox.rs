@@ -15,7 +15,7 @@ use super::options::{Workspace, unusable_policy};
 use crate::signals;
 use crate::term::exit;
 use crate::term::failure::Failure;
-use crate::term::output::{printable, tell};
+use crate::term::output::{Stdout, printable, tell};
 
 /// Run a command under a policy, confined as a step's program would be
 ///
@@ -34,7 +34,7 @@ use crate::term::output::{printable, tell};
 ///
 /// Exit: the command's own code, 128 + N after signal N; 124 beyond one of its `limits`, 125 the sandbox
 /// could not be built or its policy cannot be enforced here, 126 the command cannot be executed, 127 it was
-/// not found.
+/// not found; 1 also where what it prints cannot be written.
 ///
 /// Examples:
 ///   botpipe sandbox -- cargo test
@@ -84,7 +84,7 @@ impl Args {
         };
         let told =
             |sentence: &str| tell(printable(&format!("botpipe sandbox: {sentence}")).trim_end());
-        match command.run(&stop, (std::io::stdout(), std::io::stderr()), told) {
+        match command.run(&stop, (Stdout, std::io::stderr()), told) {
             Ok(Ended::Exited(code)) => Ok(u8::try_from(code).unwrap_or(exit::ERROR)),
             Ok(Ended::Signalled(signal)) => Ok(exit::by_signal(signal)),
             Ok(Ended::Exceeded(what)) => {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use botpipe_engine::policy::unsandboxed;
 use botpipe_engine::request::{RunEnd, RunRef, RunStatus};
 use botpipe_engine::why::next;
 use botpipe_kernel::ids::{RunId, TaskId, WorkflowName};
@@ -60,7 +61,7 @@ impl<'a> End<'a> {
 
     /// # Shape
     /// `{"run", "task", "workflow", "state", "exit_code", "steps_taken", "folder", "question"?,
-    /// "hold"?, "wait"?, "stop"?, "reason"?, "output"?, "next"?}`
+    /// "hold"?, "wait"?, "stop"?, "reason"?, "output"?, "unsandboxed"?, "next"?}`
     pub(crate) fn to_json(&self, code: u8) -> Value {
         let mut view = json!({
             "run": self.run,
@@ -103,6 +104,10 @@ impl<'a> End<'a> {
         }
         if let Some(output) = &self.output {
             view["output"] = output.clone();
+        }
+        let unsandboxed = unsandboxed(self.state);
+        if !unsandboxed.is_empty() {
+            view["unsandboxed"] = json!(unsandboxed);
         }
         if let Some(next) = self.next() {
             view["next"] = json!(next);
@@ -150,6 +155,14 @@ impl<'a> End<'a> {
         if let Some(output) = &self.output {
             let shown = serde_json::to_string_pretty(output).unwrap_or_default();
             let _ = writeln!(text, "  output: {}", shown.replace('\n', "\n  "));
+        }
+        for it in unsandboxed(self.state) {
+            let (around, place) = (it.steps(), printable(&it.place()));
+            let _ = writeln!(
+                text,
+                "  no sandbox around {around}: `{}: danger_full_access` in {place}",
+                it.control
+            );
         }
         let _ = writeln!(text, "  folder: {}", self.workspace.join(self.folder).display());
         if let Some(next) = self.next() {

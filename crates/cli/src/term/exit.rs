@@ -39,7 +39,7 @@ pub(crate) const CANCELLED: u8 = 130;
 pub(crate) const TABLE: &str = "\
 Exit codes:
   0    done; a run finished accepted, or without a judging step
-  1    an error, or a run stopped by its provider or an error
+  1    an error, a run stopped by its provider or an error, or a result that could not be written
   2    usage or configuration, also `run` of a file that does not check
   3    not found
   4    a run finished rejected

@@ -1,6 +1,7 @@
-//! Standard output is the result, standard error everything else; a closed one is no reason to fail.
+//! Standard output is the result, standard error everything else; a reader who left is no reason to fail.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -42,10 +43,48 @@ pub(crate) fn result(form: Form, text: impl FnOnce() -> String, json: impl FnOnc
     }
 }
 
-/// Writes to standard output; false when nobody reads it any more.
+/// Writes to standard output; false when nothing of it arrives any more.
 pub(crate) fn say(text: &str) -> bool {
     let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+    heard(out.write_all(text.as_bytes()).and_then(|()| out.flush())).is_ok()
+}
+
+/// A writer to standard output, whose faults are told as those of [`say`] are.
+pub(crate) struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        heard(io::stdout().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        heard(io::stdout().flush())
+    }
+}
+
+/// Something that was said on standard output could not be written.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether something of the result was lost, which nobody who reads it can see. A reader who left chose to.
+pub(crate) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// Tells, once, that standard output takes no more, and remembers it.
+pub(crate) fn heard<T>(written: io::Result<T>) -> io::Result<T> {
+    if let Err(error) = &written {
+        let chosen = [io::ErrorKind::BrokenPipe, io::ErrorKind::Interrupted];
+        if !chosen.contains(&error.kind()) && !LOST.swap(true, Ordering::Relaxed) {
+            tell(&format!("error: standard output cannot be written: {}", reason(error)));
+        }
+    }
+    written
+}
+
+/// What the system says, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Writes bytes to standard output as they are; at a terminal they move no cursor.
@@ -58,7 +97,7 @@ pub(crate) fn say_bytes(bytes: &[u8]) -> bool {
         return say(&text);
     }
     let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+    heard(out.write_all(bytes).and_then(|()| out.flush())).is_ok()
 }
 
 /// Writes a line to standard error, if somebody reads it.

@@ -15,7 +15,8 @@ use super::table::table;
 /// A person's view.
 pub(crate) fn text(preview: &Preview) -> String {
     let plan = &preview.plan;
-    let mut text = format!("workflow {} would run; nothing was started\n", plan.name);
+    let would = if preview.refused.is_empty() { "would run" } else { "would be refused" };
+    let mut text = format!("workflow {} {would}; nothing was started\n", plan.name);
     let provider = preview.provider.as_ref().map_or_else(|| "none is needed".to_owned(), agent);
     let _ = writeln!(text, "  agent: {provider}");
     for (whose, named, own) in named(preview) {
@@ -62,6 +63,9 @@ pub(crate) fn text(preview: &Preview) -> String {
     for note in &preview.notes {
         let _ = writeln!(text, "  note: {note}");
     }
+    for refused in &preview.refused {
+        let _ = writeln!(text, "  refused: {refused}");
+    }
     text
 }
 
@@ -104,7 +108,7 @@ fn worst(worst: WorstCase) -> String {
 /// # Shape
 /// `{"dry_run": true, "workflow", "input", "params", "provider", "providers", "fallbacks", "steps": [{"id", "kind", "scope"?,
 /// "max_visits", "policy", "policies"?: {ROLE: …}, "budget"?,
-/// "providers"?: {ROLE: NAME}}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes"}`
+/// "providers"?: {ROLE: NAME}}], "worst_case": {"fixed", "per_item", "most"}, "budget", "notes", "refused"}`
 pub(crate) fn view(preview: &Preview) -> Value {
     let plan = &preview.plan;
     let steps = plan.steps.iter().zip(&preview.bound).map(|(step, Bound { policy, others })| {
@@ -139,5 +143,6 @@ pub(crate) fn view(preview: &Preview) -> Value {
         "worst_case": preview.worst,
         "budget": preview.budget,
         "notes": preview.notes,
+        "refused": preview.refused,
     })
 }

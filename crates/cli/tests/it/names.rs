@@ -226,7 +226,7 @@ fn what_git_tells_is_told_before_a_run() {
         &["policy", "explain", "work"][..],
         &["run", "work", "x", "--dry-run", "--provider", "command", "--", "true"],
     ] {
-        let said = place.say(args).ends(0);
+        let said = place.say(args).ends(7);
         assert!(said.out.contains("partial(git)"), "{said:?}");
         assert!(said.out.contains("`deny_read: [.git]` beside it hides git as well"), "{said:?}");
     }

@@ -25,7 +25,7 @@ fn every_control_is_explained_with_its_origin() {
     place.write(".nobody/botpipe/botpipe.yaml", "policy: { limits: { memory: 1GiB } }\n");
     place.write("ci.yaml", "allow_write: [src, /srv]\ndeny_write: [docs]\nstrict: true\n");
     let said =
-        place.say(&["policy", "explain", "hello", "--policy-file", "ci.yaml"]).ends(0).json();
+        place.say(&["policy", "explain", "hello", "--policy-file", "ci.yaml"]).ends(7).json();
     let bound = said["bound"].as_array().unwrap();
     let of: Vec<_> = bound.iter().map(|it| format!("{} {}", it["step"], it["role"])).collect();
     assert_eq!(of, [r#""make" "producer""#, r#""make" "verifier""#, r#""test" "script""#]);

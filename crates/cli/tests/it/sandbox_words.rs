@@ -87,7 +87,10 @@ fn a_policy_that_says_nothing_is_the_empty_one() {
 fn what_a_policy_asks_for_and_nobody_keeps_is_refused_with_a_way_out() {
     let place = Place::new();
     for (policy, what) in [
-        ("strict: true\nlimits: { cpu: 10s }\n", "`limits.cpu` is only kept in part (`strict`)"),
+        (
+            "strict: true\nlimits: { cpu: 10s }\n",
+            "`limits.cpu: 10s`, and that is only kept in part",
+        ),
         ("permission_mode: full_auto_unsandboxed\n", "`sandbox_mode: danger_full_access`"),
         ("network: full\ndeny_network_domains: [a.example]\n", "`network: limited`"),
     ] {
@@ -99,6 +102,49 @@ fn what_a_policy_asks_for_and_nobody_keeps_is_refused_with_a_way_out() {
         let said = sandbox(&place, &["--policy", "policy.yaml", "--", "true"]).ends(0);
         assert!(said.err.starts_with("botpipe sandbox: "), "{policy}: {}", said.err);
     }
+}
+
+/// What `run` refuses for an agent that is a plain program is refused here, in the same words.
+#[test]
+fn a_policy_is_refused_to_a_command_as_to_a_step() {
+    const WORK: &str =
+        "sop: 1\nname: work\npolicy: { POLICY }\nsteps:\n  - { id: do, prompt: Do it. }\n";
+    for (policy, why) in [
+        ("sandbox_mode: danger_full_access, allow_write: [src]", "`allow_write: [src]` without a"),
+        ("sandbox_mode: danger_full_access, allow_read: [src]", "`allow_read: [src]` without a"),
+        ("permission_mode: ask", "`permission_mode: ask`, and"),
+        ("deny_permissions: [Bash(rm *)]", "only Claude Code has rules"),
+        ("permission_mode: full_auto_unsandboxed", "and there is a sandbox around"),
+        ("strict: true, deny_read: [.env]", "`deny_read: [.env]` is only watched"),
+    ] {
+        let place = Place::with("work", &WORK.replace("POLICY", policy));
+        place.write("src/kept", "");
+        let policy_file = place.write("policy.yaml", &format!("{{ {policy} }}\n"));
+        let policy_file = policy_file.to_str().unwrap();
+        for said in [
+            sandbox(&place, &["--policy", policy_file, "--", "touch", "ran"]).ends(125),
+            place.run("work", "touch ran", &[]).ends(7),
+        ] {
+            assert!(said.err.contains(why) && said.err.contains("permits"), "{policy}: {said:?}");
+        }
+        assert!(!place.path().join("ran").exists(), "{policy}");
+    }
+}
+
+/// A mode that leaves no sandbox, in the layer that leaves the sandbox where it is, is refused to scripts as well;
+/// where another layer has the sandbox, the mode is for the agents beside them.
+#[test]
+fn a_mode_without_a_sandbox_in_one_is_refused_to_scripts_as_to_commands() {
+    const WORK: &str =
+        "sop: 1\nname: work\npolicy: { POLICY }\nsteps:\n  - { id: do, run: touch ran, REST }\n";
+    let run = |policy: &str, rest: &str| {
+        let place = Place::with("work", &WORK.replace("POLICY", policy).replace("REST", rest));
+        place.say(&["run", "work", "--task", "t1"])
+    };
+    let said = run("permission_mode: full_auto_unsandboxed", "").ends(7);
+    assert!(said.err.contains("sandbox_mode: danger_full_access"), "{said:?}");
+    let both = "permission_mode: full_auto_unsandboxed, sandbox_mode: danger_full_access";
+    run(both, "policy: { sandbox_mode: workspace_write }").ends(0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use botpipe_testkit::kills::processes;
 
-use crate::place::Place;
+use crate::place::{Place, at_terminal, terminal, until};
 
 fn start(place: &Place, words: &[&str]) -> Child {
     let words = [&["sandbox"], words].concat();
@@ -85,4 +85,40 @@ fn a_folder_that_hides_what_is_in_it_is_shown_to_nobody_who_judges() {
     assert!(said.err.contains("`setfattr -x user.overlay.opaque '"), "{said:?}");
     rustix::fs::removexattr(&checks, name).unwrap();
     place.say(&look).ends(0);
+}
+
+/// A command of a shell at a terminal, in the background with `&`.
+fn in_the_background(place: &Place, script: &str, then: &str) -> (Child, std::fs::File) {
+    let own = env!("CARGO_BIN_EXE_botpipe");
+    let line = format!("set -m; {own} sandbox -- sh -c '{script}' & {then}");
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &line]).current_dir(place.path());
+    let (ours, theirs) = terminal();
+    (at_terminal(&shell, &theirs).spawn().unwrap(), ours.into())
+}
+
+#[test]
+fn a_command_in_the_background_that_reads_nothing_goes_on() {
+    let place = Place::new();
+    let (mut shell, ours) = in_the_background(&place, "sleep 1; echo x > made", "sleep 30");
+    until("the command is done", || place.path().join("made").exists());
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    drop(ours);
+}
+
+#[test]
+fn a_command_that_comes_to_the_front_is_given_what_is_typed() {
+    use std::io::Write as _;
+    let place = Place::new();
+    let script = "echo x > begun; read line; echo $line > heard";
+    let (mut shell, mut ours) = in_the_background(&place, script, "sleep 2; fg");
+    until("the command has begun", || place.path().join("begun").exists());
+    std::thread::sleep(Duration::from_secs(3));
+    ours.write_all(b"hello\n").unwrap();
+    until("the command has heard", || {
+        std::fs::read_to_string(place.path().join("heard")).is_ok_and(|it| it == "hello\n")
+    });
+    drop(ours);
+    shell.wait().unwrap();
 }

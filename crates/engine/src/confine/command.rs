@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +14,14 @@ use botpipe_egress::Host;
 use botpipe_kernel::plan::{Bounds, Validation};
 use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 use rustix::process::Signal;
+use rustix::termios::tcgetpgrp;
 
 use super::guard::{Guard, Log};
 use super::refused::{Reasons, complaints};
 use super::whole::{Compiled, Surroundings, compile};
 use super::{Refusal, report};
 use crate::environment;
-use crate::policy::{Control, Limit, Resolved, enforcer, exceeded};
+use crate::policy::{Control, Limit, Resolved, Unkept, exceeded, of_command};
 use crate::process::{Capture, Outside as _, StopSwitch};
 
 /// A command to run in the sandbox.
@@ -132,27 +133,23 @@ impl Command {
     /// Refuses, or tells of, what of the policy nobody keeps.
     fn settle(&self, compiled: &Compiled, told: &Log) -> Result<(), NotRun> {
         let policy = &self.policy;
-        let nobody = |control: &&Control| enforcer(**control, policy, true) == "nobody";
-        let mut open: Vec<(Control, String, &str)> = Control::ALL
-            .iter()
-            .filter(nobody)
-            .map(|it| (*it, format!("nobody keeps `{it}` of this policy"), "leave it out"))
-            .collect();
-        for (control, what, permit) in &mut open {
-            if *control == Control::PermissionMode && policy.wants_no_sandbox() {
-                *what = format!("`{control}: full_auto_unsandboxed` asks for no sandbox");
-                *permit = "`sandbox_mode: danger_full_access` with `network: full` has none";
-            }
-        }
+        let mut open = of_command(policy);
         let controls = report::of(compiled, policy, &[], false);
-        if let Some(watched) = report::watched(&controls, policy) {
-            let what = format!("`{}` is only kept in part (`strict`)", watched.control);
-            open.push((Control::Strict, what, "`strict: false` permits it"));
+        // What `strict` refuses was said above, as far as it shows without compiling.
+        let known = |watched: &report::Kept| {
+            open.iter().any(|it| [watched.control, Control::Strict].contains(&it.control))
+        };
+        let watched = report::watched(&controls, policy).filter(|watched| !known(watched));
+        if let Some(watched) = watched {
+            open.push(Unkept {
+                control: Control::Strict,
+                what: format!("`{}` is only kept in part (`strict`)", watched.control),
+                permit: "`strict: false` permits it".to_owned(),
+            });
         }
-        for (control, what, permit) in open {
+        for Unkept { control, what, permit } in open {
             if !policy.may_go_unkept(control) {
-                let permit = permit.to_owned();
-                return Err(Refusal { control: "policy", what, permit }.into());
+                return Err(Refusal { control: control.as_str(), what, permit }.into());
             }
             if policy.validation == Validation::Warn {
                 told(&what);
@@ -239,17 +236,9 @@ fn attend(
     stop: &StopSwitch,
     (out, err): (impl io::Write + Send + 'static, impl io::Write + Send + 'static),
 ) -> (Ended, Vec<String>) {
-    if let Some(mut stdin) = running.take_stdin() {
+    if let Some(stdin) = running.take_stdin() {
         // It ends with the process: a read of a terminal cannot be called off.
-        std::thread::spawn(move || {
-            let mut input = io::stdin();
-            let mut buffer = vec![0; 64 << 10];
-            while let Ok(size @ 1..) = input.read(&mut buffer) {
-                if write_all_of(&mut stdin, &buffer[..size]).is_err() {
-                    return;
-                }
-            }
-        });
+        std::thread::spawn(move || hand_on(stdin));
     }
     let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
     let running = Arc::new(Mutex::new(running));
@@ -289,6 +278,44 @@ fn attend(
     };
     (ended, said)
 }
+
+/// Hands our own input on to the program, until one of both ends.
+fn hand_on(mut to: io::PipeWriter) {
+    let mut input = io::stdin();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        wait_for_our_turn(&input);
+        match input.read(&mut buffer) {
+            Ok(size @ 1..) if write_all_of(&mut to, &buffer[..size]).is_ok() => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => return,
+        }
+    }
+}
+
+/// Waits, at a terminal, until something can be read there and it is ours to read: a read in the background would
+/// stop us, and with us a command that reads nothing.
+fn wait_for_our_turn(input: &io::Stdin) {
+    use std::os::fd::AsFd as _;
+    // Of what is no terminal, or not that of our session, nobody stops us from reading.
+    let in_front = || match tcgetpgrp(input) {
+        Ok(front) => front == rustix::process::getpgrp(),
+        Err(_) => true,
+    };
+    if !input.is_terminal() {
+        return;
+    }
+    loop {
+        if !in_front() {
+            std::thread::sleep(TURN);
+        } else if crate::process::readable(input.as_fd(), Some(TURN)) && in_front() {
+            return;
+        }
+    }
+}
+
+/// How often it is looked whether the terminal is ours.
+const TURN: Duration = Duration::from_millis(100);
 
 /// What the program has printed, on both streams.
 struct Printed {
@@ -335,7 +362,9 @@ fn wait(running: &Mutex<Contained>, wall: Option<Duration>) -> (Exit, bool) {
         }
         let patience = if killed { None } else { left };
         match &words {
-            Ok(words) => crate::process::readable(words.as_fd(), patience),
+            Ok(words) => {
+                crate::process::readable(words.as_fd(), patience);
+            }
             Err(_) => return (lock().wait(), killed),
         }
     }

@@ -172,14 +172,25 @@ pub(crate) fn files(rules: &Rules<'_>, site: &Site) -> Result<Option<Files>, Ref
     }
 }
 
-/// Why a program under a policy would not be started in a workspace, as far as that shows before: what it may
-/// not read is told by git, or cannot be looked for.
-pub(crate) fn refusal_of_reads(policy: &Resolved, workspace: &Path) -> Option<Refusal> {
-    if policy.sandbox_mode == SandboxMode::DangerFullAccess || policy.deny_read.is_empty() {
-        return None;
+/// What a policy comes to for a program in a workspace as it is now. What is not there is refused where the program
+/// is the `first` one: others may make it, as Botpipe makes what is its own.
+pub(crate) fn foresee(
+    policy: &Resolved,
+    workspace: &Path,
+    view: View,
+    first: bool,
+) -> Result<whole::Compiled, Refusal> {
+    let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
+    let site = Site { view, ..site::of_person(workspace, None) };
+    let mut policy = policy.clone();
+    for list in [&mut policy.allow_read, &mut policy.allow_write] {
+        list.retain(|written| {
+            let path = paths::absolute(written, &site);
+            let may_come = !first || path.starts_with(&site.state);
+            !may_come || paths::is_pattern(written) || path.symlink_metadata().is_ok()
+        });
     }
-    let rules = Rules::of(policy);
-    tree::refusal(&rules, &site::of_person(workspace.canonicalize().ok()?, None)).err()
+    whole::compile(&policy, &site, &whole::Surroundings::default())
 }
 
 /// Whether a path is one of these or below one.

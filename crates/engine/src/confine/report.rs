@@ -35,6 +35,21 @@ pub(crate) enum Coverage {
     Watch,
     /// What was there at the start.
     LaunchSnapshot,
+    /// Nobody keeps it.
+    None,
+}
+
+impl Coverage {
+    /// Its word, as a report has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+            Self::Watch => "watch",
+            Self::LaunchSnapshot => "launch_snapshot",
+            Self::None => "none",
+        }
+    }
 }
 
 /// The report of a compiled policy; `agent`: of a process that is an agent's.
@@ -48,8 +63,12 @@ pub(crate) fn of(
     Control::ALL
         .iter()
         .map(|control| (*control, enforcer(*control, policy, agent)))
-        // What a relaxed policy leaves to nobody is kept by nothing.
-        .filter(|(_, by)| !matches!(*by, "-" | "nobody"))
+        // What a relaxed policy leaves to nobody is kept by nothing; that there is no sandbox is said.
+        .filter(|(control, by)| match *by {
+            "-" => false,
+            "nobody" => *control == Control::SandboxMode,
+            _ => true,
+        })
         .map(|(control, by)| {
             let of_control = canaries.iter().filter(|canary| canary.control == control);
             let canary = of_control.map(|canary| canary.result).max();
@@ -109,6 +128,10 @@ fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
                     .to_owned(),
             );
             Coverage::Watch
+        }
+        Control::SandboxMode if files.is_none() => {
+            gaps.push("there is no sandbox: it may write and read what its starter may".to_owned());
+            Coverage::None
         }
         Control::SandboxMode => {
             gaps.push(

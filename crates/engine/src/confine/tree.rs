@@ -35,16 +35,6 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
     Ok(files)
 }
 
-/// What of the host is in the way of `deny_read`, as far as that is known before anything runs.
-pub(super) fn refusal(rules: &Rules<'_>, site: &Site) -> Result<(), Refusal> {
-    let names = names_of(site)?;
-    let mut work = Work::of(site);
-    work.lay_host(rules)?;
-    let denied = denied::find(rules.deny_read, site, &names, &work.lower)?;
-    let seen = |path: &Path| is_seen(&work.lower, path);
-    history::check((rules.deny_read, &denied), site, &names, &seen)
-}
-
 fn names_of(site: &Site) -> Result<Arc<Names>, Refusal> {
     let names = scan::names(&site.workspace, &scan::not_entered());
     names.map_err(|error| Refusal {

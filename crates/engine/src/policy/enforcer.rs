@@ -14,7 +14,11 @@ pub fn enforcer(control: Control, of: &Resolved, agent: bool) -> &'static str {
         // The sandbox is around it all the same.
         Control::PermissionMode if agent && of.asks() => "provider-permission",
         // It asks for no sandbox, and there is one.
-        Control::PermissionMode if agent && of.wants_no_sandbox() => "nobody",
+        Control::PermissionMode if of.wants_no_sandbox() => "nobody",
+        // What is no agent's asks nobody.
+        Control::PermissionMode if of.asks() => nothing,
+        // There is none, and that is said by name.
+        Control::SandboxMode if !confined => "nobody",
         Control::SandboxMode | Control::PermissionMode => where_said(confined, "mount-namespace"),
         Control::AllowRead => where_said(confined && of.allow_read != ["/"], "mount-namespace"),
         Control::AllowWrite => {

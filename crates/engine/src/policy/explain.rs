@@ -11,12 +11,14 @@ use serde_json::Value;
 
 use super::control::{Control, Origin};
 use super::enforcer::enforcer;
+use super::foreseen::{Foreseen, is_first};
 use super::layers::of_role;
 use super::limits::{duration, size};
 use super::paths::Ground;
-use super::refusal::{of_process, processes, unstarted};
+use super::refusal::{of_process, processes};
 use super::resolve::{Resolved, value};
 use crate::config::Settings;
+use crate::confine::report;
 use crate::confine::whole::IN_MEMORY;
 use crate::enforcement::KeyPlace;
 use crate::harness::{Kind, key};
@@ -46,7 +48,7 @@ pub struct Bound {
 ///
 /// # Shape
 /// `{"control":"allow_write","value":["src"],"words":"[src]","origin":{"kind":"step"},
-/// "enforcer":"mount-namespace"}`
+/// "enforcer":"mount-namespace","coverage":"full"}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ControlLine {
     pub control: Control,
@@ -56,6 +58,10 @@ pub struct ControlLine {
     pub origin: Origin,
     /// `-`: there is nothing to enforce.
     pub enforcer: &'static str,
+    /// How far, as the workspace is now: `full`, `launch_snapshot`, `watch`, `partial`, `none`; absent: there is nothing to
+    /// enforce, or the policy is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<&'static str>,
 }
 
 /// What would bind the processes of a run with these settings, and of the runs below it.
@@ -80,25 +86,38 @@ pub fn explain(compiled: &Compiled, settings: &Settings, workspace: &Path) -> Ve
     let root = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
     let ground = Ground::of_process(&root);
     let plans = family(compiled, plan);
-    plans.iter().flat_map(|plan| of_plan(plan, cast, &outside, &ground)).collect()
+    let mut foreseen = Foreseen::of(&root);
+    let of = |(at, plan)| of_plan(plan, at == 0, cast, (&outside, &mut foreseen), &ground);
+    plans.iter().enumerate().flat_map(of).collect()
 }
 
 fn of_plan(
     plan: &Plan,
+    root: bool,
     cast: Providers<'_>,
-    outside: &[PolicyLayer],
+    (outside, foreseen): (&[PolicyLayer], &mut Foreseen<'_>),
     ground: &Ground,
 ) -> Vec<Bound> {
     let bound = processes(plan).map(|(step, role)| {
         let holds = of_role(plan, (step, role), outside, ground);
+        let cast = cast.of(step, role);
+        let first = root && is_first(plan, (step, role));
+        let compiled = foreseen.compiled(&holds, (step, role), cast.as_ref(), first);
+        let agent = role != Role::Script;
+        let kept = match compiled {
+            Some(Ok(compiled)) => report::of(compiled, &holds, &[], agent),
+            Some(Err(_)) | None => Vec::new(),
+        };
+        let unstarted = compiled.and_then(|compiled| compiled.as_ref().err());
+        let unstarted = unstarted.map(|it| format!("the {role} cannot be confined: {it}"));
         let controls = Control::ALL.iter().map(|control| ControlLine {
             control: *control,
             value: value(&holds, *control),
             words: shown(&holds, *control),
             origin: holds.origin(*control).clone(),
-            enforcer: enforcer(*control, &holds, role != Role::Script),
+            enforcer: enforcer(*control, &holds, agent),
+            coverage: kept.iter().find(|it| it.control == *control).map(|it| it.coverage.as_str()),
         });
-        let cast = cast.of(step, role);
         let harness = cast.as_ref().and_then(Kind::of).filter(|_| !role.is_code());
         let key = harness.and_then(|(kind, harness)| {
             KeyPlace::of(kind, &key::place(kind, harness, &[], &holds).ok()?)
@@ -108,8 +127,7 @@ fn of_plan(
             step: step.id.clone(),
             role,
             controls: controls.collect(),
-            refusal: of_process(&holds, (step, role), cast.as_ref(), outside)
-                .or_else(|| unstarted(&holds, role, cast.as_ref(), ground.workspace())),
+            refusal: of_process(&holds, (step, role), cast.as_ref(), outside).or(unstarted),
             key,
         }
     });

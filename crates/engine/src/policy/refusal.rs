@@ -1,7 +1,5 @@
 //! What of a run's policies nobody enforces here, said before the run begins.
 
-use std::path::Path;
-
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::{
     NetworkMode, PermissionMode, Plan, PolicyLayer, SandboxMode, Step, Validation, Work,
@@ -14,7 +12,6 @@ use super::explain::words;
 use super::layers::of_role;
 use super::paths::Ground;
 use super::resolve::Resolved;
-use crate::confine::refusal_of_reads;
 use crate::confine::report::{Coverage, coverage_of_limit};
 
 /// What nobody enforces with these providers, as one sentence with the line that would permit the run.
@@ -54,36 +51,6 @@ pub(crate) fn warnings(
     processes(plan).flat_map(of).collect()
 }
 
-/// Why a process would not be started in a workspace although its policy can be enforced: what it may not read
-/// is told all the same.
-pub(crate) fn unstarted(
-    holds: &Resolved,
-    role: Role,
-    by: Option<&Provider>,
-    workspace: &Path,
-) -> Option<String> {
-    // A recording runs nothing.
-    let plays = role != Role::Script && matches!(by, Some(Provider::Replay { .. }));
-    let refusal = refusal_of_reads(holds, workspace).filter(|_| !plays)?;
-    Some(format!("the {role} cannot be confined: {refusal}"))
-}
-
-/// The same for all processes of a plan.
-pub(crate) fn all_unstarted(
-    plan: &Plan,
-    cast: Providers<'_>,
-    outside: &[PolicyLayer],
-    ground: &Ground,
-) -> Vec<String> {
-    let of = |process: (&Step, Role)| {
-        let holds = of_role(plan, process, outside, ground);
-        let (step, role) = process;
-        let why = unstarted(&holds, role, cast.of(step, role).as_ref(), ground.workspace())?;
-        Some(format!("`{}` would be refused: {why}", step.id))
-    };
-    processes(plan).filter_map(of).collect()
-}
-
 /// The roles of a plan that start processes, or have an agent asked.
 pub(super) fn processes(plan: &Plan) -> impl Iterator<Item = (&Step, Role)> {
     plan.steps.iter().flat_map(|step| {
@@ -92,7 +59,7 @@ pub(super) fn processes(plan: &Plan) -> impl Iterator<Item = (&Step, Role)> {
     })
 }
 
-fn has_checks(step: &Step) -> bool {
+pub(super) fn has_checks(step: &Step) -> bool {
     matches!(&step.work, Work::ProduceVerify { checks, .. } if !checks.is_empty())
 }
 
@@ -154,26 +121,35 @@ impl Unenforced {
         if files.contains(&control) { said + " without a sandbox" } else { said }
     }
 
-    fn why(self, role: Role, holds: &Resolved) -> &'static str {
+    fn why(self, role: Role, holds: &Resolved) -> String {
         if let Self::Asking(why) | Self::Rules(_, why) = self {
-            return why;
+            return why.to_owned();
         }
-        match self.control() {
+        let why = match self.control() {
             Control::PermissionMode if holds.asks() && holds.sandbox_mode == DANGER => {
                 "without a sandbox nobody keeps what is not asked about"
+            }
+            Control::PermissionMode if holds.wants_no_sandbox() && role == Role::Script => {
+                "there is a sandbox around what is run here"
             }
             Control::PermissionMode if holds.wants_no_sandbox() => {
                 "there is a sandbox around its agents"
             }
             Control::PermissionMode if holds.asks() => "that is only kept in part (`strict`)",
-            Control::Memory
-            | Control::Cpu
-            | Control::Processes
-            | Control::LocalBinding
-            | Control::Strict => "that is only kept in part (`strict`)",
+            Control::Memory | Control::Cpu | Control::Processes | Control::LocalBinding => {
+                "that is only kept in part (`strict`)"
+            }
+            Control::Strict => {
+                let denied = words(holds, Control::DenyRead);
+                return format!(
+                    "`deny_read: {denied}` is only watched: what comes to be in a tree that is written can \
+                     be read until it is seen"
+                );
+            }
             _ if role == Role::Script => "nobody enforces that on what is run here",
             _ => "nobody enforces that with this provider",
-        }
+        };
+        why.to_owned()
     }
 
     /// Whether `validation` may let it pass: what an operator holds it to stays.
@@ -196,7 +172,7 @@ impl Unenforced {
             }
             Control::DenyDomains => "`network: limited`".to_owned(),
             Control::Strict => "`strict: false`".to_owned(),
-            control => format!("no `{control}`"),
+            control => format!("leaving out `{control}`"),
         }
     }
 }
@@ -213,24 +189,53 @@ fn unenforced(
     match by {
         // A recording runs nothing.
         None | Some(Provider::Replay { .. }) if role != Role::Script => Vec::new(),
-        // What a verifier writes is gone with it, and so nothing turns up.
         _ => {
-            let mut found = open(holds, agent);
-            if let Some(why) = cannot_ask(by).filter(|_| agent && holds.asks())
-                && !found.iter().any(|it| it.control() == Control::PermissionMode)
-            {
-                found.push(Unenforced::Asking(why));
-            }
-            for control in RULES.into_iter().filter(|it| agent && has_rules(holds, *it)) {
-                let strict = "that is only kept in part (`strict`)";
-                let why = cannot_keep(control, holds, by).or(holds.strict.then_some(strict));
-                found.extend(why.map(|why| Unenforced::Rules(control, why)));
-            }
+            let mut found = left_open(holds, agent, by);
+            // What a verifier writes is gone with it, and so nothing turns up.
             let discards = role == Role::Verifier;
             found.retain(|it| !(discards && it.control() == Control::Strict));
             found
         }
     }
+}
+
+/// The same for a program, whoever it is of; `agent`: it may be asked to do something of its own accord.
+fn left_open(holds: &Resolved, agent: bool, by: Option<&Provider>) -> Vec<Unenforced> {
+    let mut found = open(holds, agent);
+    if let Some(why) = cannot_ask(by).filter(|_| agent && holds.asks())
+        && !found.iter().any(|it| it.control() == Control::PermissionMode)
+    {
+        found.push(Unenforced::Asking(why));
+    }
+    for control in RULES.into_iter().filter(|it| agent && has_rules(holds, *it)) {
+        let strict = "that is only kept in part (`strict`)";
+        let why = cannot_keep(control, holds, by).or(holds.strict.then_some(strict));
+        found.extend(why.map(|why| Unenforced::Rules(control, why)));
+    }
+    found
+}
+
+/// A control that nobody keeps around a person's own command.
+pub(crate) struct Unkept {
+    pub(crate) control: Control,
+    /// A sentence.
+    pub(crate) what: String,
+    pub(crate) permit: String,
+}
+
+/// What nobody enforces around a person's own command: a plain program does as it likes within its sandbox, like
+/// an agent, and asks nobody.
+pub(crate) fn of_command(holds: &Resolved) -> Vec<Unkept> {
+    let unkept = |it: Unenforced| Unkept {
+        control: it.control(),
+        what: format!(
+            "the policy asks for {}, and {}",
+            it.shown(holds),
+            it.why(Role::Script, holds)
+        ),
+        permit: format!("{} permits it", it.permit(holds)),
+    };
+    left_open(holds, true, None).into_iter().map(unkept).collect()
 }
 
 /// What is open for a process; `agent`: it may be asked to do something of its own accord.
@@ -240,7 +245,7 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
         // What is done without asking is what the sandbox allows, or everything where there is none.
         Control::PermissionMode => match holds.permission_mode {
             PermissionMode::FullAutoSandboxed => agent && !confined,
-            PermissionMode::FullAutoUnsandboxed => agent && confined,
+            PermissionMode::FullAutoUnsandboxed => confined && (agent || contradicts_itself(holds)),
             // What a harness does not ask about is what the sandbox leaves; where that is nothing, nothing is
             // left that could be permitted.
             PermissionMode::Ask | PermissionMode::AutoEdit | PermissionMode::DenyAll => {
@@ -266,6 +271,13 @@ fn open(holds: &Resolved, agent: bool) -> Vec<Unenforced> {
     };
     let said = Control::ALL.iter().filter(|control| holds.is_said(**control));
     said.filter(|control| open(control)).map(|control| Unenforced::Control(*control)).collect()
+}
+
+/// Whether one and the same layer asks for no sandbox and leaves it there: that is no policy for anybody. Where
+/// another layer has the sandbox, the mode is for the agents beside a script.
+fn contradicts_itself(holds: &Resolved) -> bool {
+    let mode = holds.origin(Control::SandboxMode);
+    *mode == Origin::Default || mode == holds.origin(Control::PermissionMode)
 }
 
 fn has_rules(holds: &Resolved, control: Control) -> bool {

@@ -146,15 +146,15 @@ impl Pipes {
     }
 }
 
-/// Adds what is there, and says where.
-/// Waits until a descriptor can be read, or this long.
-pub(crate) fn readable(fd: BorrowedFd<'_>, patience: Option<Duration>) {
+/// Waits until a descriptor can be read, or this long; whether it can.
+pub(crate) fn readable(fd: BorrowedFd<'_>, patience: Option<Duration>) -> bool {
     let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
     let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     // Interrupted: whoever waits looks for himself.
-    let _ready = poll(&mut polled, patience.as_ref());
+    poll(&mut polled, patience.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
+/// Adds what is there, and says where.
 fn add<'f>(polled: &mut Vec<PollFd<'f>>, fd: Option<PollFd<'f>>) -> Option<usize> {
     polled.push(fd?);
     Some(polled.len() - 1)
