@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -327,4 +328,47 @@ fn a_run_tells_and_keeps_it() {
     assert!(kept.contains(&write), "{kept}");
     assert!(!kept.contains("`own.key` is not read"), "{kept}");
     assert!(!kept.contains("own.note` is not seen"), "{kept}");
+}
+
+/// A line that would not do is not told: what steers git is kept in a home too.
+#[test]
+fn a_setting_of_the_home_is_permitted_by_no_line() {
+    let place = Place::new();
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().canonicalize().unwrap();
+    fs::write(home.join(".gitconfig"), "[user]\n\tname = A B\n").unwrap();
+    let config = home.join(".gitconfig").display().to_string();
+    let say = |policy: &str, script: &str| {
+        place.write("policy.yaml", policy);
+        let args = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", script];
+        let mut command = place.command(&args);
+        command.env("HOME", &home).env_remove("BOTPIPE_ALLOW_WRITE");
+        crate::place::said(&command.output().unwrap())
+    };
+    let named = format!("allow_write: [., {config}]\n");
+    for policy in ["{}\n", named.as_str()] {
+        for script in ["echo x >> ~/.gitconfig", "git config --global user.email x"] {
+            let said = say(policy, script);
+            let [sentence] = told(&said)[..] else { panic!("{policy}{script}: {said:?}") };
+            let begins = format!("`{config}` is not written: it steers git");
+            assert!(sentence.starts_with(&begins), "{sentence}");
+            assert!(sentence.ends_with("no policy permits it; write it yourself"), "{sentence}");
+        }
+    }
+}
+
+/// What git says of a folder that it may not look into names no secret of the machine.
+#[test]
+fn the_records_of_a_run_are_told_as_ours() {
+    let text = "sop: 1\nname: work\nsteps: [{ id: look, run: 'git status; exit 0' }]\n";
+    let place = Place::with("work", text);
+    let init = Command::new("git").args(["init", "-q"]).current_dir(place.path()).status();
+    assert!(init.unwrap().success());
+    let said = place.run("work", "true", &[]).ends(0);
+    let said: Vec<_> = said.err.lines().filter(|line| line.contains(" is not read: ")).collect();
+    assert!(!said.is_empty());
+    for line in said {
+        assert!(line.contains("is not read: it is Botpipe's own record"), "{line}");
+        assert!(!line.contains("BOTPIPE_ALLOW_READ"), "{line}");
+    }
 }

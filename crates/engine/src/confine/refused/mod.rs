@@ -142,6 +142,10 @@ impl Reasons {
             (Kind::Busy, _) if self.is_pinned(&path) && may_write(&path) => {
                 self.not_moved(&path, &effect)
             }
+            // Settings of a home, which are shown by themselves.
+            (Kind::Busy, Effect::Read) if self.is_laid(&path) && may_write(&path) => {
+                self.not_written(&path, false)
+            }
             _ => return None,
         };
         Some(Told { sentence, of_unseen: complaint.kind == Kind::Missing })
@@ -197,13 +201,17 @@ impl Reasons {
 
     /// Whether something is laid at the path itself, inside of what is written: it cannot be moved.
     fn is_pinned(&self, path: &Path) -> bool {
-        let at = |layer: &Layer| match layer {
-            Layer::Masked(at) | Layer::Shown(at) | Layer::Writable(at) => at == path,
-            Layer::Private(_) | Layer::Empty(_) | Layer::Scratch(_) | Layer::Text(_) => false,
-        };
         within(path, &self.written)
             && !self.written.iter().any(|root| root == path)
-            && self.layers.iter().any(at)
+            && self.is_laid(path)
+    }
+
+    /// Whether something is laid at the path itself.
+    fn is_laid(&self, path: &Path) -> bool {
+        self.layers.iter().any(|layer| match layer {
+            Layer::Masked(at) | Layer::Shown(at) | Layer::Writable(at) => at == path,
+            Layer::Private(_) | Layer::Empty(_) | Layer::Scratch(_) | Layer::Text(_) => false,
+        })
     }
 }
 

@@ -250,6 +250,39 @@ fn what_is_narrowed_twice_is_permitted_by_both_lines() {
     assert!(told.ends_with(permits), "{told}");
 }
 
+/// Both have to give, each by its own list.
+#[test]
+fn what_two_layers_narrow_is_permitted_by_the_lists_of_both() {
+    let world = World::new();
+    let site = world.site(View::Kept);
+    let ground = Ground::of_process(&site.workspace);
+    let policy = |paths: &[&str]| Policy { allow_write: Some(list(paths)), ..Policy::default() };
+    let origin = Origin::Ceiling { path: "ci.yaml".into() };
+    let said = |own: Option<&Policy>, path: &str| {
+        let ceiling = policy(&["docs", "src"]);
+        let own: Vec<_> = own.iter().map(|own| (Origin::Workflow, *own)).collect();
+        let holds = resolve(&own, &[(origin.clone(), &ceiling)], &ground);
+        let compiled = compile(&holds, &site, &Surroundings::default()).unwrap();
+        let reasons = Reasons::of(&compiled, &holds, &site).unwrap();
+        let folder = world.folder.path().canonicalize().unwrap().display().to_string();
+        let path = path.replace("BASE", &folder);
+        let found = complaints(&format!("sh: 1: cannot create {path}: {READ_ONLY}"));
+        let told: Vec<_> = found.iter().filter_map(|it| reasons.told(it)).collect();
+        told[0].sentence.replace(&folder, "BASE")
+    };
+    let own = policy(&["docs"]);
+    let told = said(Some(&own), "BASE/beside/new");
+    let ends = "`allow_write: [docs, BASE/beside]` of the workflow with `allow_write: [docs, src, BASE/beside]` \
+                in `ci.yaml`, which narrows it, permits it";
+    assert!(told.ends_with(ends), "{told}");
+    let told = said(Some(&own), "src/new");
+    assert!(told.ends_with("`allow_write: [docs, src]` of the workflow permits it"), "{told}");
+    let told = said(None, "BASE/beside/new");
+    let ends = "`allow_write: [., BASE/beside]` in the workflow with `allow_write: [docs, src, BASE/beside]` \
+                in `ci.yaml`, which narrows it, permits it";
+    assert!(told.ends_with(ends), "{told}");
+}
+
 #[test]
 fn the_folder_of_ours_is_closed_and_says_so() {
     let world = World::new();
