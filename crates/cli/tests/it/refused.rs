@@ -372,3 +372,39 @@ fn the_records_of_a_run_are_told_as_ours() {
         assert!(!line.contains("BOTPIPE_ALLOW_READ"), "{line}");
     }
 }
+
+/// Of programs that ask no proxy: by their words, which the proxy does not hear.
+#[test]
+fn a_host_that_is_reached_by_no_proxy_is_told_of() {
+    let place = Place::new();
+    let script = "bash -c 'exec 3<>/dev/tcp/new.example/80'; \
+                  echo 'ssh: Could not resolve hostname github.com: Name or service not known' >&2";
+    let said = sandbox(&place, "{}\n", script);
+    let [bash, ssh] = told(&said)[..] else { panic!("{said:?}") };
+    let begins =
+        "`new.example` is not reached: `network: none` keeps it; `network: full` permits it";
+    assert!(bash.starts_with(begins), "{bash}");
+    assert!(
+        ssh.ends_with("`network_presets: [github]` for a remote by https, since ssh asks no proxy")
+    );
+}
+
+/// Told where the host has a server there, and only then: a program's own that is not up yet is no refusal.
+#[test]
+fn a_server_of_the_host_is_told_of() {
+    let place = Place::new();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let script = format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'");
+    let said = sandbox(&place, "{}\n", &script);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    let begins =
+        format!("`127.0.0.1:{port}` is not reached: a program's own machine is not the host's");
+    assert!(sentence.starts_with(&begins), "{sentence}");
+    assert_eq!(permits(sentence), "network: full");
+    let said = sandbox(&place, "network: full\n", &script).ends(0);
+    assert_eq!(told(&said), [""; 0]);
+    drop(server);
+    let said = sandbox(&place, "{}\n", &script);
+    assert_eq!(told(&said), [""; 0], "{said:?}");
+}

@@ -23,6 +23,11 @@ pub(crate) fn of_network(event: &Event, rules: &Rules) -> Option<String> {
     }
 }
 
+/// Whether a host is let pass, else the line that would let it; `None`: no list does.
+pub(crate) fn permitted(target: &Destination, rules: &Rules) -> Result<(), Option<String>> {
+    rules.check(target).map_err(|refusal| line(target, &refusal, rules))
+}
+
 /// How the sentence goes on: with what permits it, or that nothing does.
 fn permits(target: &Destination, refusal: &Refusal, rules: &Rules) -> String {
     if let Some(line) = line(target, refusal, rules) {

@@ -1,6 +1,7 @@
-//! Why a program was refused a file: by the policy, in which case the one line that would permit it is told,
-//! or by something else, in which case nothing is.
+//! Why a program was refused a file or a host: by the policy, in which case the one line that would permit it is
+//! told, or by something else, in which case nothing is.
 
+mod network;
 mod reasons;
 mod words;
 
@@ -11,11 +12,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use botpipe_egress::Rules;
 use botpipe_sandbox::{Layer, Text};
 use rustix::fs::{Access, access};
 
 use super::paths::as_far_as_there;
-use super::whole::Compiled;
+use super::whole::{Compiled, Door};
 use super::{Site, within};
 use crate::policy::{Resolved, lexical};
 use words::Kind;
@@ -30,6 +32,8 @@ pub(crate) struct Reasons {
     denied: Vec<PathBuf>,
     written: Vec<PathBuf>,
     unwritten: Vec<PathBuf>,
+    /// What the proxy lets pass; `None`: the network is the host's.
+    reached: Option<Rules>,
 }
 
 /// A refusal, as a sentence.
@@ -65,15 +69,25 @@ impl Reasons {
             denied: files.denied.clone(),
             written: files.written.clone(),
             unwritten: files.unwritten.clone(),
+            reached: compiled.doors.iter().find_map(|door| match door {
+                Door::Proxy(rules) => Some(rules.as_ref().clone()),
+                Door::Address(_) | Door::Api(_) => None,
+            }),
         })
     }
 
     /// A sentence, if it is the policy that refused what is complained of. Asked while the host is still as
     /// it was.
     pub(crate) fn told(&self, complaint: &Complaint) -> Option<Told> {
-        if complaint.kind == Kind::NotStarted {
-            let sentence = self.not_started()?;
-            return Some(Told { sentence, of_unseen: false });
+        let named = complaint.paths.first().map(String::as_str);
+        match complaint.kind {
+            Kind::NotStarted => {
+                let sentence = self.not_started()?;
+                return Some(Told { sentence, of_unseen: false });
+            }
+            Kind::Unreached(by) => return self.not_reached(by, named),
+            Kind::Unanswered => return self.not_answered(named?),
+            _ => {}
         }
         let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
         of_path.or_else(|| {

@@ -293,7 +293,7 @@ impl Reasons {
     }
 
     /// Authors permit nothing that an operator's file narrows.
-    fn who(&self, control: Control) -> String {
+    pub(super) fn who(&self, control: Control) -> String {
         match self.policy.origin(control) {
             Origin::Ceiling { path } => format!(" in `{path}`, which narrows it,"),
             _ => String::new(),

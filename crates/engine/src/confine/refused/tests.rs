@@ -283,6 +283,50 @@ fn what_two_layers_narrow_is_permitted_by_the_lists_of_both() {
     assert!(told.ends_with(ends), "{told}");
 }
 
+/// Programs that ask no proxy are told by nobody else.
+#[test]
+fn a_host_that_is_asked_for_without_the_proxy_is_told() {
+    use botpipe_kernel::plan::NetworkMode;
+    let world = World::new();
+    let ssh = "ssh: Could not resolve hostname github.com: Temporary failure in name resolution";
+    assert_eq!(
+        world.says(&Policy::default(), ssh),
+        "`github.com` is not reached: `network: none` keeps it; `network: full` permits it, and `network: \
+         limited` with `network_presets: [github]` for a remote by https, since ssh asks no proxy"
+    );
+    let limited = |domains: &[&str]| Policy {
+        network: Some(NetworkMode::Limited),
+        network_domains: Some(list(domains)),
+        ..Policy::default()
+    };
+    let listed = limited(&["github.com", "repo.example"]);
+    assert_eq!(
+        world.says(&listed, ssh),
+        "`github.com` is not reached: `network: limited` has it by a proxy, which ssh does not ask (a remote \
+         by https does); `network: full` permits it"
+    );
+    let told = world.says(&listed, "Error: getaddrinfo EAI_AGAIN new.example");
+    let line = "`network: limited` with `network_domains: [github.com, repo.example, new.example]` for Node.js";
+    assert!(told.contains(line), "{told}");
+    let told = world.says(&listed, "x: Unknown host repo.example: Name or service not known");
+    assert!(told.contains("which Java asks by its own settings only; `network: full`"), "{told}");
+    let told = world.says(&Policy::default(), "OSError: [Errno 101] Network is unreachable");
+    assert!(told.starts_with("a host is not reached: `network: none` keeps it; "), "{told}");
+    let private = "dial tcp 10.0.0.7:443: connect: network is unreachable";
+    assert_eq!(
+        world.says(&Policy::default(), private),
+        "`10.0.0.7` is not reached: `network: none` keeps it; `network: full` permits it"
+    );
+    let full = Policy { network: Some(NetworkMode::Full), ..Policy::default() };
+    assert_eq!(world.says(&full, ssh), "");
+    let none = Policy { network: Some(NetworkMode::None), ..Policy::default() };
+    let narrowed = world.told(View::Kept, &none, true, ssh);
+    assert!(
+        narrowed.contains("`network: full` in `ci.yaml`, which narrows it, permits"),
+        "{narrowed}"
+    );
+}
+
 #[test]
 fn the_folder_of_ours_is_closed_and_says_so() {
     let world = World::new();

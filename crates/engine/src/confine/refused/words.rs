@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::network::{self, By};
+
 /// A refusal as a program told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Complaint {
@@ -39,6 +41,10 @@ pub(super) enum Kind {
     Full,
     /// EAGAIN, of a process or a thread: no path belongs to it.
     NotStarted,
+    /// A host with no way to it; in the place of a path stands its name, if that was told.
+    Unreached(By),
+    /// ECONNREFUSED, of a port of the program's own machine, in the place of a path.
+    Unanswered,
 }
 
 /// Without their first letter, which some write small.
@@ -118,7 +124,9 @@ fn of_value(value: &Value, cwd: Option<&str>, found: &mut Vec<Complaint>) {
 }
 
 fn complains(text: &str) -> bool {
-    WORDS.iter().any(|(words, _)| text.contains(words)) || text.contains(NO_PROGRAM)
+    WORDS.iter().any(|(words, _)| text.contains(words))
+        || text.contains(NO_PROGRAM)
+        || network::complains(text)
 }
 
 /// Without what colours it.
@@ -133,6 +141,13 @@ fn plain(line: &str) -> String {
 }
 
 fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
+    of_file(line, before).or_else(|| {
+        let (kind, paths) = network::of_line(line)?;
+        Some(Complaint { kind, paths, removes: false, listens: false, cwd: None })
+    })
+}
+
+fn of_file(line: &str, before: &[&str]) -> Option<Complaint> {
     if let Some(head) = line.strip_suffix(NO_PROGRAM) {
         let name = head.rsplit(": ").next().filter(|name| name.contains('/'))?;
         let paths = vec![name.to_owned()];
