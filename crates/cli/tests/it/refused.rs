@@ -408,3 +408,26 @@ fn a_server_of_the_host_is_told_of() {
     let said = sandbox(&place, "{}\n", &script);
     assert_eq!(told(&said), [""; 0], "{said:?}");
 }
+
+/// A step whose command lives on ends well, with a file that is cut off.
+#[test]
+fn a_file_that_is_cut_off_is_told_of_though_all_ends_well() {
+    let place = Place::new();
+    let script = "head -c 2000000 /dev/zero > big; echo after";
+    let said = sandbox(&place, "limits: { file_size: 1MiB }\n", script).ends(0);
+    assert_eq!(said.out, "after\n");
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert!(sentence.contains("beyond 1MiB (`limits.file_size`), and is cut off"), "{sentence}");
+    let line = sentence.split_once("; `").unwrap().1.split_once("` permits more").unwrap().0;
+    let said = sandbox(&place, line, script).ends(0);
+    assert_eq!(told(&said), [""; 0]);
+}
+
+#[test]
+fn a_bit_that_runs_as_somebody_else_is_told_of() {
+    let place = Place::new();
+    place.write("tool", "");
+    let said = sandbox(&place, "{}\n", "chmod 4755 tool");
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert!(sentence.starts_with("`tool` takes no setuid or setgid bit"), "{sentence}");
+}

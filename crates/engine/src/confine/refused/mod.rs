@@ -1,8 +1,10 @@
 //! Why a program was refused a file or a host: by the policy, in which case the one line that would permit it is
 //! told, or by something else, in which case nothing is.
 
+mod bounds;
 mod network;
 mod reasons;
+mod rights;
 mod words;
 
 #[cfg(test)]
@@ -20,6 +22,7 @@ use super::paths::as_far_as_there;
 use super::whole::{Compiled, Door};
 use super::{Site, within};
 use crate::policy::{Resolved, lexical};
+use rights::Listens;
 use words::Kind;
 pub(crate) use words::{Complaint, complaints, of_message};
 
@@ -87,12 +90,19 @@ impl Reasons {
             }
             Kind::Unreached(by) => return self.not_reached(by, named),
             Kind::Unanswered => return self.not_answered(named?),
+            Kind::TooLarge => return self.not_longer(),
+            Kind::NoMemory => return self.not_given(),
+            Kind::NoKey => return self.not_signed(),
             _ => {}
         }
         let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
         of_path.or_else(|| {
-            let kept = complaint.listens && !self.policy.allow_local_binding;
-            kept.then(|| Told { sentence: self.not_listening(), of_unseen: false })
+            let sentence = match (complaint.listens, self.policy.allow_local_binding) {
+                (Listens::No, _) | (Listens::High, true) => None,
+                (Listens::High | Listens::Low, false) => Some(self.not_listening()),
+                (Listens::Low, true) => self.not_listening_low(),
+            };
+            sentence.map(|sentence| Told { sentence, of_unseen: false })
         })
     }
 
@@ -111,7 +121,7 @@ impl Reasons {
             kind: Kind::Missing,
             paths,
             removes: false,
-            listens: false,
+            listens: Listens::No,
             cwd: None,
         })
     }
@@ -160,6 +170,7 @@ impl Reasons {
             (Kind::Busy, Effect::Read) if self.is_laid(&path) && may_write(&path) => {
                 self.not_written(&path, false)
             }
+            (Kind::NotPermitted(tried), _) => self.not_permitted(&path, tried)?,
             _ => return None,
         };
         Some(Told { sentence, of_unseen: complaint.kind == Kind::Missing })

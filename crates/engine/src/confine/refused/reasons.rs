@@ -301,7 +301,7 @@ impl Reasons {
     }
 
     /// As a policy names it: relative in the workspace.
-    fn shown(&self, path: &Path) -> String {
+    pub(super) fn shown(&self, path: &Path) -> String {
         match path.strip_prefix(&self.site.workspace) {
             Ok(inside) if inside.as_os_str().is_empty() => ".".to_owned(),
             Ok(inside) => inside.display().to_string(),

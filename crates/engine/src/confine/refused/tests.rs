@@ -216,6 +216,82 @@ fn a_server_that_may_not_listen_is_told_the_line() {
     }
 }
 
+#[test]
+fn what_no_program_does_in_a_sandbox_is_told_of_root() {
+    let world = World::new();
+    let root = rustix::process::geteuid().is_root();
+    for (message, says) in [
+        ("listen tcp :80: bind: permission denied", "nothing listens here on a port below 1024"),
+        ("Error: listen EACCES: permission denied 0.0.0.0:80", "nothing listens here on a port"),
+        (
+            "    self.socket.bind(self.server_address)\nPermissionError: [Errno 13] Permission denied",
+            "nothing listens here on a port below 1024",
+        ),
+        (
+            "mknod: src/new: Operation not permitted",
+            "`src/new` is made no device, and no policy of",
+        ),
+        ("chown: changing ownership of 'src': Invalid argument", "`src` is given to no other user"),
+        (
+            "tar: src: Cannot change ownership to uid 5, gid 5: Operation not permitted",
+            "`src` is given to no other user",
+        ),
+        (
+            "setfattr: src/main: Operation not permitted",
+            "`src/main` takes no attributes of the system",
+        ),
+    ] {
+        let told = world.says(&Policy::default(), message);
+        assert_eq!(told.starts_with(says), root, "{message}: {told}");
+        assert_eq!(told.is_empty(), !root, "{message}: {told}");
+    }
+    let told = world.says(
+        &Policy::default(),
+        "chmod: changing permissions of 'src/main': Operation not permitted",
+    );
+    assert!(told.starts_with("`src/main` takes no setuid or setgid bit"), "{told}");
+    assert_eq!(world.says(&Policy::default(), "kill: src: Operation not permitted"), "");
+}
+
+#[test]
+fn who_has_keys_is_told_that_they_stay_outside() {
+    let world = World::new();
+    let message = "gpg: skipped \"A <b>\": No secret key\ngpg: signing failed: No secret key";
+    assert_eq!(world.says(&Policy::default(), message), "");
+    fs::create_dir(world.folder.path().join("home/.gnupg")).unwrap();
+    let told = world.says(&Policy::default(), message);
+    assert!(told.starts_with("nothing is signed: keys stay outside of the sandbox"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+/// Who lives on beyond a limit may end well, with a file that is cut off.
+#[test]
+fn a_limit_that_a_program_lives_on_beyond_is_told() {
+    let world = World::new();
+    let limits = Bounds { file_size: Some(1 << 20), memory: Some(256 << 20), ..Bounds::default() };
+    let policy = Policy { limits, ..Policy::default() };
+    for message in
+        ["sh: line 1: 75 File size limit exceeded head", "OSError: [Errno 27] File too large"]
+    {
+        let told = world.says(&policy, message);
+        let ends = "beyond 1MiB (`limits.file_size`), and is cut off there; `limits: { file_size: 2MiB }` permits more";
+        assert!(told.ends_with(ends), "{message}: {told}");
+        assert_eq!(world.says(&Policy::default(), message), "", "{message}");
+    }
+    for message in [
+        "MemoryError",
+        "OSError: [Errno 12] Cannot allocate memory",
+        "# There is insufficient memory for the Java Runtime Environment to continue.",
+        "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+        "memory allocation of 9000 bytes failed",
+    ] {
+        let told = world.says(&policy, message);
+        let ends = "beyond 256MiB (`limits.memory`); `limits: { memory: 512MiB }` permits more";
+        assert!(told.ends_with(ends), "{message}: {told}");
+        assert_eq!(world.says(&Policy::default(), message), "", "{message}");
+    }
+}
+
 /// Who says it stands in front of what it says.
 #[test]
 fn no_program_is_taken_for_the_file() {
