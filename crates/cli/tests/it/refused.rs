@@ -431,3 +431,41 @@ fn a_bit_that_runs_as_somebody_else_is_told_of() {
     let [sentence] = told(&said)[..] else { panic!("{said:?}") };
     assert!(sentence.starts_with("`tool` takes no setuid or setgid bit"), "{sentence}");
 }
+
+/// A variable that a policy names passes by whoever runs it, who is told of it where the program fails.
+#[test]
+fn a_variable_that_did_not_pass_is_told_of_where_a_program_fails() {
+    let text = "\
+sop: 1
+name: work
+policy: { environment: { allow: [OWN_ADDRESS] } }
+steps:
+  - id: use
+    run: test -n \"$OWN_ADDRESS\"
+    routes: { done: FINISH, failed: FINISH }
+";
+    let place = Place::with("work", text);
+    let run = |more: &[&str]| {
+        let mut command = place.command(&[&["run", "work", "x", "--task", "t1"], more].concat());
+        crate::place::said(&command.env("OWN_ADDRESS", "here").output().unwrap()).ends(0)
+    };
+    let sentence = "`OWN_ADDRESS` did not pass: what names it came with the work; `--pass-env OWN_ADDRESS` lets it";
+    assert!(run(&[]).err.contains(sentence));
+    assert!(!run(&["--pass-env", "OWN_ADDRESS"]).err.contains("did not pass"));
+    let say = |policy: &str, script: &str| {
+        place.write("policy.yaml", policy);
+        let args = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", script];
+        let mut command = place.command(&args);
+        crate::place::said(&command.env("PYTHONPATH", "lib").output().unwrap())
+    };
+    let script = "test -n \"$PYTHONPATH\" || { echo \"No module named 'own'\" >&2; exit 1; }";
+    let said = say("{}\n", script).ends(1);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert!(
+        sentence.starts_with("`PYTHONPATH` did not pass: it leads programs to code"),
+        "{sentence}"
+    );
+    let line = sentence.split_once("sets it, `").unwrap().1.split_once("` in a file").unwrap().0;
+    let said = say(line, script).ends(0);
+    assert_eq!(told(&said), [""; 0]);
+}

@@ -102,7 +102,7 @@ impl Command {
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
         let told: Log = Arc::new(told);
-        let Started { running, guard, reasons } = self.start(&told)?;
+        let Started { running, guard, reasons, passed } = self.start(&told)?;
         let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
         let found = printed.iter().flat_map(|text| complaints(text));
         let mut known = BTreeSet::new();
@@ -110,6 +110,14 @@ impl Command {
             if known.len() < MOST_TOLD && known.insert(found.sentence.clone()) {
                 told(&found.sentence);
             }
+        }
+        if !matches!(ended, Ended::Exited(0)) {
+            let names = std::env::vars_os().map(|(name, _)| name);
+            let printed: Vec<&str> = printed.iter().map(String::as_str).collect();
+            let (rules, own) = (&self.policy.environment, environment::Lets::OwnPolicy);
+            environment::missed(names, rules, &passed, &printed, own)
+                .iter()
+                .for_each(|it| told(it));
         }
         drop(guard);
         Ok(ended)
@@ -192,6 +200,7 @@ impl Command {
         if compiled.files.is_some() {
             environment::sign_nothing(&mut variables);
         }
+        let passed = variables.clone();
         let launch = Launch {
             program: self.argv.first().map(PathBuf::from).unwrap_or_default(),
             args: self.argv.iter().skip(1).cloned().collect(),
@@ -215,7 +224,7 @@ impl Command {
             _ => NotRun::Sandbox(error),
         })?;
         guard.serve(&mut running).map_err(NotRun::Guard)?;
-        Ok(Started { running, guard, reasons })
+        Ok(Started { running, guard, reasons, passed })
     }
 }
 
@@ -225,6 +234,8 @@ struct Started {
     guard: Guard,
     /// Why files are refused to it.
     reasons: Option<Reasons>,
+    /// Its variables.
+    passed: Vec<(OsString, OsString)>,
 }
 
 /// Refusals of files that are told of one command.

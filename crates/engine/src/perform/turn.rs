@@ -126,6 +126,9 @@ fn run_program(
         return Err(Trouble::Stopped);
     }
     refusals.hear(&[&ended.stdout, &ended.stderr]);
+    if turn.role.is_code() && !matches!(ended.how, How::Exited(0)) {
+        refusals.missed(&[&ended.stdout, &ended.stderr]);
+    }
     for Told { sentence, .. } in tell(driver, &refusals) {
         log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
     }
