@@ -115,9 +115,9 @@ impl Command {
             let names = std::env::vars_os().map(|(name, _)| name);
             let printed: Vec<&str> = printed.iter().map(String::as_str).collect();
             let (rules, own) = (&self.policy.environment, environment::Lets::OwnPolicy);
-            environment::missed(names, rules, &passed, &printed, own)
-                .iter()
-                .for_each(|it| told(it));
+            for sentence in environment::missed(names, rules, &passed, &printed, own) {
+                told(&sentence);
+            }
         }
         drop(guard);
         Ok(ended)

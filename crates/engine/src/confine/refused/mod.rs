@@ -100,7 +100,7 @@ impl Reasons {
             let sentence = match (complaint.listens, self.policy.allow_local_binding) {
                 (Listens::No, _) | (Listens::High, true) => None,
                 (Listens::High | Listens::Low, false) => Some(self.not_listening()),
-                (Listens::Low, true) => self.not_listening_low(),
+                (Listens::Low, true) => rights::not_listening_low(),
             };
             sentence.map(|sentence| Told { sentence, of_unseen: false })
         })

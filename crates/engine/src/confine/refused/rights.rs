@@ -84,6 +84,15 @@ pub(super) fn signs(line: &str) -> bool {
 
 pub(super) const NO_KEY: &str = "No secret key";
 
+/// Of a port that only root's programs have; there is no root in a sandbox.
+pub(super) fn not_listening_low() -> Option<String> {
+    geteuid().is_root().then(|| {
+        "nothing listens here on a port below 1024, and no policy of a sandbox permits it; take a port from \
+         1024 on"
+            .to_owned()
+    })
+}
+
 impl Reasons {
     /// Of a right that nobody has here; nothing where the host itself would refuse it.
     pub(super) fn not_permitted(&self, path: &Path, tried: Tried) -> Option<String> {
@@ -105,15 +114,6 @@ impl Reasons {
                 "`{shown}` {what}, and no policy of a sandbox permits it; `sandbox_mode: danger_full_access` \
                  leaves the sandbox"
             )
-        })
-    }
-
-    /// Of a port that only root's programs have; there is no root in a sandbox.
-    pub(super) fn not_listening_low(&self) -> Option<String> {
-        geteuid().is_root().then(|| {
-            "nothing listens here on a port below 1024, and no policy of a sandbox permits it; take a port from \
-             1024 on"
-                .to_owned()
         })
     }
 
