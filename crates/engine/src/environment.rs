@@ -54,6 +54,66 @@ pub(crate) fn passes(rules: &Environment, name: &str) -> bool {
     rules.allow.as_ref().is_none_or(listed) && !denies(rules, name)
 }
 
+/// Who may let a variable pass: whoever runs a command, by a policy of their own, or whoever starts a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lets {
+    OwnPolicy,
+    Start,
+}
+
+/// Sentences for a program that failed: which variables it may have failed for want of. Those that its policy names,
+/// and those in which languages look for code, where it printed that they found none.
+///
+/// They lead programs to code, an agent's own program among them: so they pass when they are asked for only.
+pub(crate) fn missed(
+    source: impl IntoIterator<Item = OsString>,
+    rules: &Environment,
+    passed: &[(OsString, OsString)],
+    printed: &[&str],
+    lets: Lets,
+) -> Vec<String> {
+    let names = source.into_iter().filter_map(|name| name.into_string().ok());
+    let left = names
+        .filter(|name| !denies(rules, name) && passed.iter().all(|(known, _)| *known != **name));
+    let mut left: Vec<String> = left.collect();
+    left.sort();
+    left.into_iter()
+        .filter_map(|name| {
+            let named = rules.allow.iter().flatten().any(|known| *known == name);
+            let printed = |words: &str| printed.iter().any(|text| text.contains(words));
+            let mut searched = SEARCHED.iter().filter(|(known, _)| *known == name);
+            let missing = searched.any(|(_, words)| printed(words));
+            let ask = match lets {
+                Lets::OwnPolicy => {
+                    format!("`environment: {{ allow: [{name}] }}` in a file of your own (`--policy`)")
+                }
+                Lets::Start => format!("`--pass-env {name}`"),
+            };
+            if named {
+                Some(format!("`{name}` did not pass: what names it came with the work; {ask} lets it"))
+            } else if missing {
+                Some(format!(
+                    "`{name}` did not pass: it leads programs to code; `{name}=…` in the command itself sets \
+                     it, {ask} lets it pass"
+                ))
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+/// Variables in which a language looks for code, and its words when it finds none.
+const SEARCHED: [(&str, &str); 7] = [
+    ("CLASSPATH", "ClassNotFoundException"),
+    ("LD_LIBRARY_PATH", "error while loading shared libraries"),
+    ("NODE_PATH", "Cannot find module"),
+    ("PERL5LIB", "Can't locate "),
+    ("PYTHONPATH", "No module named"),
+    ("PYTHONPATH", "cannot import name"),
+    ("RUBYLIB", "cannot load such file"),
+];
+
 fn denies(rules: &Environment, name: &str) -> bool {
     rules.deny.iter().any(|pattern| matches(pattern, name))
 }
@@ -246,6 +306,24 @@ mod tests {
             assert!(!parts.iter().any(|part| upper.contains(part)), "{name}");
             assert!(!also.contains(name) && !name.starts_with("LD_"), "{name}");
         }
+    }
+
+    #[test]
+    fn who_fails_is_told_what_did_not_pass() {
+        let source =
+            || ["PYTHONPATH", "NODE_PATH", "DATABASE_URL", "API_TOKEN"].map(OsString::from);
+        let printed = ["ModuleNotFoundError: No module named 'mymod'"];
+        let rules =
+            Environment { allow: Some(vec!["DATABASE_URL".to_owned()]), ..Environment::default() };
+        let told = missed(source(), &rules, &[], &printed, Lets::Start);
+        let [named, searched] = &told[..] else { panic!("{told:?}") };
+        assert!(named.starts_with("`DATABASE_URL` did not pass: what names it"), "{named}");
+        assert!(named.ends_with("`--pass-env DATABASE_URL` lets it"), "{named}");
+        assert!(searched.starts_with("`PYTHONPATH` did not pass: it leads programs"), "{searched}");
+        let passed = [("PYTHONPATH".into(), "lib".into())];
+        let none = Environment::default();
+        let told = missed(source(), &none, &passed, &printed, Lets::OwnPolicy);
+        assert_eq!(told, [""; 0]);
     }
 
     #[test]

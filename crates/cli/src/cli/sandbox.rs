@@ -113,8 +113,9 @@ impl Args {
             let clones = files.iter().filter(|it| !it.ceiling).map(|it| (author(it), &it.policy));
             let persons = files.iter().filter(|it| it.ceiling).map(|it| (ceiling(it), &it.policy));
             let (clones, persons): (Vec<_>, Vec<_>) = (clones.collect(), persons.collect());
-            let as_in_a_run = resolve(&clones, &persons, &ground);
-            if (Resolved { origins: holds.origins.clone(), ..as_in_a_run }) != holds {
+            let mut as_in_a_run = resolve(&clones, &persons, &ground);
+            as_in_a_run.origins.clone_from(&holds.origins);
+            if as_in_a_run != holds {
                 tell(
                     "botpipe sandbox: the policy of the repository's `botpipe.yaml` permits more to a run than \
                      to this command, which it only narrows; `--policy FILE` is your own",

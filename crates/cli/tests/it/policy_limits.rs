@@ -108,3 +108,48 @@ fn what_keeps_within_its_limits_is_not_held_up() {
     place.run("hello", "true", &[]).ends(0);
     assert!(place.path().join("made").exists());
 }
+
+/// No provider is at fault, and a second time would end as the first: the command has failed, by itself.
+#[test]
+fn a_script_beyond_a_limit_is_not_run_again_and_takes_its_route() {
+    for (limit, program, what) in BEYOND {
+        let text = format!(
+            "sop: 1\nname: hello\nsteps:\n  - id: do\n    limits: {{ {limit} }}\n    run: |\n      \
+             echo once >> times\n      {program}\n    routes: {{ done: FAIL, failed: FINISH }}\n"
+        );
+        let place = Place::with("hello", &text);
+        let said = place.run("hello", "true", &[]).ends(0);
+        let times = std::fs::read_to_string(place.path().join("times")).unwrap();
+        assert_eq!(times, "once\n", "{limit}: {}", said.err);
+        let place = Place::with("hello", &text.replace("failed: FINISH", "late: FINISH"));
+        let said = place.run("hello", "true", &[]);
+        assert_ne!(said.code, 0, "{limit}: {}", said.out);
+        told(&said, what, limit);
+        assert!(!said.err.contains("provider:"), "{limit}: {}", said.err);
+    }
+}
+
+/// What was ended before it had judged found nothing invalid.
+#[test]
+fn a_validator_beyond_a_limit_judges_nothing() {
+    let text = "\
+sop: 1
+name: hello
+steps:
+  - id: do
+    run: 'mkdir -p $(dirname {{ artifacts.made }}); echo x > {{ artifacts.made }}; echo once >> times'
+    writes: [made: { text: made.txt, required: true }]
+  - id: look
+    limits: { wall: 1s }
+    validate: { run: sleep 30 }
+    validates: made
+    feedback: { problems: { md: problems.md } }
+";
+    let place = Place::with("hello", text);
+    let said = place.run("hello", "true", &[]);
+    assert_ne!(said.code, 0, "{}", said.out);
+    assert!(said.err.contains("step `look` judged nothing"), "{}", said.err);
+    told(&said, "was still running after 1s", "wall: 1s");
+    let times = std::fs::read_to_string(place.path().join("times")).unwrap();
+    assert_eq!(times, "once\n", "{}", said.err);
+}

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -327,4 +328,144 @@ fn a_run_tells_and_keeps_it() {
     assert!(kept.contains(&write), "{kept}");
     assert!(!kept.contains("`own.key` is not read"), "{kept}");
     assert!(!kept.contains("own.note` is not seen"), "{kept}");
+}
+
+/// A line that would not do is not told: what steers git is kept in a home too.
+#[test]
+fn a_setting_of_the_home_is_permitted_by_no_line() {
+    let place = Place::new();
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().canonicalize().unwrap();
+    fs::write(home.join(".gitconfig"), "[user]\n\tname = A B\n").unwrap();
+    let config = home.join(".gitconfig").display().to_string();
+    let say = |policy: &str, script: &str| {
+        place.write("policy.yaml", policy);
+        let args = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", script];
+        let mut command = place.command(&args);
+        command.env("HOME", &home).env_remove("BOTPIPE_ALLOW_WRITE");
+        crate::place::said(&command.output().unwrap())
+    };
+    let named = format!("allow_write: [., {config}]\n");
+    for policy in ["{}\n", named.as_str()] {
+        for script in ["echo x >> ~/.gitconfig", "git config --global user.email x"] {
+            let said = say(policy, script);
+            let [sentence] = told(&said)[..] else { panic!("{policy}{script}: {said:?}") };
+            let begins = format!("`{config}` is not written: it steers git");
+            assert!(sentence.starts_with(&begins), "{sentence}");
+            assert!(sentence.ends_with("no policy permits it; write it yourself"), "{sentence}");
+        }
+    }
+}
+
+/// What git says of a folder that it may not look into names no secret of the machine.
+#[test]
+fn the_records_of_a_run_are_told_as_ours() {
+    let text = "sop: 1\nname: work\nsteps: [{ id: look, run: 'git status; exit 0' }]\n";
+    let place = Place::with("work", text);
+    let init = Command::new("git").args(["init", "-q"]).current_dir(place.path()).status();
+    assert!(init.unwrap().success());
+    let said = place.run("work", "true", &[]).ends(0);
+    let said: Vec<_> = said.err.lines().filter(|line| line.contains(" is not read: ")).collect();
+    assert!(!said.is_empty());
+    for line in said {
+        assert!(line.contains("is not read: it is Botpipe's own record"), "{line}");
+        assert!(!line.contains("BOTPIPE_ALLOW_READ"), "{line}");
+    }
+}
+
+/// Of programs that ask no proxy: by their words, which the proxy does not hear.
+#[test]
+fn a_host_that_is_reached_by_no_proxy_is_told_of() {
+    let place = Place::new();
+    let script = "bash -c 'exec 3<>/dev/tcp/new.example/80'; \
+                  echo 'ssh: Could not resolve hostname github.com: Name or service not known' >&2";
+    let said = sandbox(&place, "{}\n", script);
+    let [bash, ssh] = told(&said)[..] else { panic!("{said:?}") };
+    let begins =
+        "`new.example` is not reached: `network: none` keeps it; `network: full` permits it";
+    assert!(bash.starts_with(begins), "{bash}");
+    assert!(
+        ssh.ends_with("`network_presets: [github]` for a remote by https, since ssh asks no proxy")
+    );
+}
+
+/// Told where the host has a server there, and only then: a program's own that is not up yet is no refusal.
+#[test]
+fn a_server_of_the_host_is_told_of() {
+    let place = Place::new();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let script = format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'");
+    let said = sandbox(&place, "{}\n", &script);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    let begins =
+        format!("`127.0.0.1:{port}` is not reached: a program's own machine is not the host's");
+    assert!(sentence.starts_with(&begins), "{sentence}");
+    assert_eq!(permits(sentence), "network: full");
+    let said = sandbox(&place, "network: full\n", &script).ends(0);
+    assert_eq!(told(&said), [""; 0]);
+    drop(server);
+    let said = sandbox(&place, "{}\n", &script);
+    assert_eq!(told(&said), [""; 0], "{said:?}");
+}
+
+/// A step whose command lives on ends well, with a file that is cut off.
+#[test]
+fn a_file_that_is_cut_off_is_told_of_though_all_ends_well() {
+    let place = Place::new();
+    let script = "head -c 2000000 /dev/zero > big; echo after";
+    let said = sandbox(&place, "limits: { file_size: 1MiB }\n", script).ends(0);
+    assert_eq!(said.out, "after\n");
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert!(sentence.contains("beyond 1MiB (`limits.file_size`), and is cut off"), "{sentence}");
+    let line = sentence.split_once("; `").unwrap().1.split_once("` permits more").unwrap().0;
+    let said = sandbox(&place, line, script).ends(0);
+    assert_eq!(told(&said), [""; 0]);
+}
+
+#[test]
+fn a_bit_that_runs_as_somebody_else_is_told_of() {
+    let place = Place::new();
+    place.write("tool", "");
+    let said = sandbox(&place, "{}\n", "chmod 4755 tool");
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert!(sentence.starts_with("`tool` takes no setuid or setgid bit"), "{sentence}");
+}
+
+/// A variable that a policy names passes by whoever runs it, who is told of it where the program fails.
+#[test]
+fn a_variable_that_did_not_pass_is_told_of_where_a_program_fails() {
+    let text = "\
+sop: 1
+name: work
+policy: { environment: { allow: [OWN_ADDRESS] } }
+steps:
+  - id: use
+    run: test -n \"$OWN_ADDRESS\"
+    routes: { done: FINISH, failed: FINISH }
+";
+    let place = Place::with("work", text);
+    let run = |more: &[&str]| {
+        let mut command = place.command(&[&["run", "work", "x", "--task", "t1"], more].concat());
+        crate::place::said(&command.env("OWN_ADDRESS", "here").output().unwrap()).ends(0)
+    };
+    let sentence = "`OWN_ADDRESS` did not pass: what names it came with the work; `--pass-env OWN_ADDRESS` lets it";
+    assert!(run(&[]).err.contains(sentence));
+    assert!(!run(&["--pass-env", "OWN_ADDRESS"]).err.contains("did not pass"));
+    let say = |policy: &str, script: &str| {
+        place.write("policy.yaml", policy);
+        let args = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", script];
+        let mut command = place.command(&args);
+        crate::place::said(&command.env("PYTHONPATH", "lib").output().unwrap())
+    };
+    let script = "test -n \"$PYTHONPATH\" || { echo \"No module named 'own'\" >&2; exit 1; }";
+    let said = say("{}\n", script).ends(1);
+    let [sentence] = told(&said)[..] else { panic!("{said:?}") };
+    assert!(
+        sentence.starts_with("`PYTHONPATH` did not pass: it leads programs to code"),
+        "{sentence}"
+    );
+    let line = sentence.split_once("sets it, `").unwrap().1.split_once("` in a file").unwrap().0;
+    let said = say(line, script).ends(0);
+    assert_eq!(told(&said), [""; 0]);
 }

@@ -103,13 +103,21 @@ impl Command {
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
         let told: Log = Arc::new(told);
-        let Started { running, guard, reasons } = self.start(&told)?;
+        let Started { running, guard, reasons, passed } = self.start(&told)?;
         let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
         let found = printed.iter().flat_map(|text| complaints(text));
         let mut known = BTreeSet::new();
         for found in found.filter_map(|complaint| reasons.as_ref()?.told(&complaint)) {
             if known.len() < MOST_TOLD && known.insert(found.sentence.clone()) {
                 told(&found.sentence);
+            }
+        }
+        if !matches!(ended, Ended::Exited(0)) {
+            let names = std::env::vars_os().map(|(name, _)| name);
+            let printed: Vec<&str> = printed.iter().map(String::as_str).collect();
+            let (rules, own) = (&self.policy.environment, environment::Lets::OwnPolicy);
+            for sentence in environment::missed(names, rules, &passed, &printed, own) {
+                told(&sentence);
             }
         }
         drop(guard);
@@ -189,6 +197,7 @@ impl Command {
         if compiled.files.is_some() {
             environment::sign_nothing(&mut variables);
         }
+        let passed = variables.clone();
         let launch = Launch {
             program: self.argv.first().map(PathBuf::from).unwrap_or_default(),
             args: self.argv.iter().skip(1).cloned().collect(),
@@ -212,7 +221,7 @@ impl Command {
             _ => NotRun::Sandbox(error),
         })?;
         guard.serve(&mut running).map_err(NotRun::Guard)?;
-        Ok(Started { running, guard, reasons })
+        Ok(Started { running, guard, reasons, passed })
     }
 }
 
@@ -222,6 +231,8 @@ struct Started {
     guard: Guard,
     /// Why files are refused to it.
     reasons: Option<Reasons>,
+    /// Its variables.
+    passed: Vec<(OsString, OsString)>,
 }
 
 /// Refusals of files that are told of one command.

@@ -23,6 +23,11 @@ pub(crate) fn of_network(event: &Event, rules: &Rules) -> Option<String> {
     }
 }
 
+/// Whether a host is let pass, else the line that would let it; `None`: no list does.
+pub(crate) fn permitted(target: &Destination, rules: &Rules) -> Result<(), Option<String>> {
+    rules.check(target).map_err(|refusal| line(target, &refusal, rules))
+}
+
 /// How the sentence goes on: with what permits it, or that nothing does.
 fn permits(target: &Destination, refusal: &Refusal, rules: &Rules) -> String {
     if let Some(line) = line(target, refusal, rules) {
@@ -47,10 +52,28 @@ fn permits(target: &Destination, refusal: &Refusal, rules: &Rules) -> String {
 }
 
 fn line(target: &Destination, refusal: &Refusal, rules: &Rules) -> Option<String> {
-    let lines = refusal.permit(target, rules)?;
-    let domains = lines.lines().last().unwrap_or_default().to_owned();
-    let line = preset(target, refusal, rules).unwrap_or(domains);
-    Some(format!("`network: limited` with `{line}`"))
+    let of = |rules: &Rules| {
+        let lines = refusal.permit(target, rules)?;
+        let domains = lines.lines().last().unwrap_or_default().to_owned();
+        Some(format!("`{}`", preset(target, refusal, rules).unwrap_or(domains)))
+    };
+    let layers = match &rules.allow {
+        Allow::Layers(layers) if layers.len() > 1 => layers.as_slice(),
+        _ => return Some(format!("`network: limited` with {}", of(rules)?)),
+    };
+    // Each narrows the others: all that lack it have to give, each by its own list.
+    let wanted = refusal.wanted(target)?;
+    let alone = layers
+        .iter()
+        .map(|layer| (layer, Rules { allow: Allow::Layers(vec![layer.clone()]), ..rules.clone() }));
+    let lacking = alone.filter(|(_, rules)| rules.lacking(&wanted).is_some());
+    let lines: Option<Vec<String>> = lacking
+        .map(|(layer, rules)| {
+            let whose = layer.place.split_once("` ").map_or(layer.place.as_str(), |(_, it)| it);
+            Some(format!("{} {whose}", of(&rules)?))
+        })
+        .collect();
+    Some(format!("`network: limited` with {}", lines?.join(" and ")))
 }
 
 /// Denied wins over allowed, and is not allowed by being no more denied.
@@ -124,6 +147,24 @@ mod tests {
             let ends = format!("; `network: limited` with `{line}` permits it");
             assert!(said.ends_with(&ends), "{said}");
         }
+    }
+
+    #[test]
+    fn every_layer_that_lacks_it_has_to_give_by_its_own_list() {
+        let layers = [("a.example", "workflow"), ("b.example", "ceiling ci.yaml")];
+        let layers = layers.map(|(domain, whose)| Layer {
+            place: format!("the `network_domains` of {whose}"),
+            patterns: vec![Pattern::parse(domain).unwrap()],
+            presets: Vec::new(),
+        });
+        let both = Rules { allow: Allow::Layers(layers.to_vec()), ..Rules::default() };
+        let said = refused("new.example:443", &both, None);
+        let ends = "`network: limited` with `network_domains: [a.example, new.example]` of workflow and \
+                    `network_domains: [b.example, new.example]` of ceiling ci.yaml permits it";
+        assert!(said.ends_with(ends), "{said}");
+        let said = refused("a.example:443", &both, None);
+        let ends = "`network_domains: [b.example, a.example]` of ceiling ci.yaml permits it";
+        assert!(said.ends_with(ends), "{said}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Lookout {
     pub(super) workspace: PathBuf,
     /// What was not there, and must not come to be; with a text, it may be a file of just that, or an empty
     /// folder: something that stands in.
-    pub(super) missing: BTreeMap<PathBuf, Option<String>>,
+    pub(in crate::confine) missing: BTreeMap<PathBuf, Option<String>>,
     /// What was there of git; what comes to be may not have it run programs.
     pub(super) repositories: Option<git::Known>,
 }

@@ -234,12 +234,18 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
 }
 
 fn layers(policy: &Resolved) -> Result<Vec<Domains>, Refusal> {
-    let place = format!("the `{}` of {}", Control::Domains, policy.origin(Control::Domains));
+    let of_layer = policy.lists.domains.iter().map(|origins| {
+        let whose: Vec<String> = origins.iter().map(ToString::to_string).collect();
+        whose.join(" and ")
+    });
+    let unknown = std::iter::repeat_with(|| policy.origin(Control::Domains).to_string());
     policy
         .domains
         .iter()
         .zip(&policy.presets)
-        .map(|(domains, presets)| {
+        .zip(of_layer.chain(unknown))
+        .map(|((domains, presets), whose)| {
+            let place = format!("the `{}` of {whose}", Control::Domains);
             let mut listed = patterns("network_domains", domains)?;
             for name in presets {
                 let hosts = preset(name).ok_or_else(|| Refusal {
@@ -250,7 +256,7 @@ fn layers(policy: &Resolved) -> Result<Vec<Domains>, Refusal> {
                 let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
                 listed.extend(patterns("network_presets", &hosts)?);
             }
-            Ok(Domains { place: place.clone(), patterns: listed, presets: presets.clone() })
+            Ok(Domains { place, patterns: listed, presets: presets.clone() })
         })
         .collect()
 }

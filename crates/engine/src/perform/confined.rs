@@ -1,5 +1,6 @@
 //! A program of a run in its sandbox: the policy that binds it compiled, its launch confined.
 
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_kernel::ids::Role;
@@ -30,6 +31,9 @@ pub(super) struct Refusals {
     reasons: Option<Reasons>,
     /// What it said itself of files.
     complaints: Vec<Complaint>,
+    /// Its variables, and what its policy says of them.
+    variables: Vec<(OsString, OsString)>,
+    rules: policy::Environment,
 }
 
 impl Refusals {
@@ -43,6 +47,15 @@ impl Refusals {
     /// Looks through a message of a harness.
     pub(super) fn hear_message(&mut self, line: &str) {
         self.add(of_message(line));
+    }
+
+    /// It failed: for want of a variable, maybe.
+    pub(super) fn missed(&mut self, printed: &[&Output]) {
+        let printed: Vec<&str> = printed.iter().map(|output| output.text.as_str()).collect();
+        let names = std::env::vars_os().map(|(name, _)| name);
+        let start = environment::Lets::Start;
+        let told = environment::missed(names, &self.rules, &self.variables, &printed, start);
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
     }
 
     fn add(&mut self, found: Vec<Complaint>) {
@@ -86,7 +99,8 @@ pub(super) fn confine(
     let holds = policy::of_run(&driver.run, (step, program.role), layout);
     let (site, compiled) = compiled(driver, &holds, program.role, program.view, &program.needs)?;
     let reasons = Reasons::of(&compiled, &holds, &site);
-    let refusals = Refusals { reasons, ..Refusals::default() };
+    let mut refusals =
+        Refusals { reasons, rules: holds.environment.clone(), ..Refusals::default() };
     let heard = Arc::clone(&refusals.told);
     let log = Arc::new(move |sentence: &str| {
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,6 +118,7 @@ pub(super) fn confine(
     if compiled.files.is_some() {
         environment::sign_nothing(&mut env);
     }
+    refusals.variables.clone_from(&env);
     let launch = Launch { env, confinement: compiled.confinement, ..launch };
     Ok(Confined { launch, outside: Some(Arc::new(guard)), limits: holds.limits, refusals })
 }

@@ -24,10 +24,14 @@ pub(super) fn judge(
     if super::code::returns(&step, turn.role) {
         return super::code::judge(driver, turn, offered, &text, exit);
     }
+    let validates = matches!(step.work, Work::Validate { .. });
     let envelope = match exit {
-        Some(exit) if matches!(step.work, Work::Validate { .. }) => {
-            super::validate::verdict(driver, &step, &text, exit)?
+        // It did not come to a judgement.
+        Some(exit) if validates && super::turn::went_beyond(&text, exit) => {
+            let why = format!("step `{}` judged nothing{}", step.id, last_lines(&text));
+            return Ok(Input::Judged { turn, judged: Judged::ScriptFailed { why } });
         }
+        Some(exit) if validates => super::validate::verdict(driver, &step, &text, exit)?,
         Some(exit) => match script_outcome(&text, exit) {
             Ok(envelope) if exit != 0 && step.routes.iter().all(|r| r.tag.as_str() != "failed") => {
                 drop(envelope);

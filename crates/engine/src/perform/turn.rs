@@ -126,6 +126,9 @@ fn run_program(
         return Err(Trouble::Stopped);
     }
     refusals.hear(&[&ended.stdout, &ended.stderr]);
+    if turn.role.is_code() && !matches!(ended.how, How::Exited(0)) {
+        refusals.missed(&[&ended.stdout, &ended.stderr]);
+    }
     for Told { sentence, .. } in tell(driver, &refusals) {
         log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
     }
@@ -152,6 +155,11 @@ fn result_of(
     program: &str,
     ended: &Ended,
 ) -> Result<TurnResult, Trouble> {
+    if let How::Exceeded { what } = &ended.how
+        && turn.role.is_code()
+    {
+        return beyond(driver, what, ended);
+    }
     let end = match end_of(&ended.how) {
         // A script's exit code picks its route.
         Some(ProgramEnd::Exited(_)) if turn.role.is_code() => ProgramEnd::Exited(0),
@@ -177,6 +185,29 @@ fn result_of(
         _ => None,
     };
     Ok(TurnResult::Completed { text, exit })
+}
+
+/// What a command beyond a limit of its policy came to: it fails as itself, and is not run again, since no provider
+/// is at fault and the next time it would go beyond it as well.
+fn beyond(driver: &Driver<'_>, what: &str, ended: &Ended) -> Result<TurnResult, Trouble> {
+    let mut text = driver.desk.redactor.redact(&ended.stdout.text).into_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(BEYOND_A_LIMIT);
+    text.push_str(what);
+    Ok(TurnResult::Completed { text: driver.keep(&text)?, exit: Some(BEYOND) })
+}
+
+/// The exit code of a command beyond a limit, as `botpipe sandbox` has it.
+const BEYOND: i32 = 124;
+/// How the last line begins of what such a command came to.
+const BEYOND_A_LIMIT: &str = "botpipe: the command ";
+
+/// Whether a command was ended by a limit of its policy. One that says so of itself is taken at its word: it gains
+/// nothing by it.
+pub(super) fn went_beyond(text: &str, exit: i32) -> bool {
+    exit == BEYOND && text.lines().last().is_some_and(|line| line.starts_with(BEYOND_A_LIMIT))
 }
 
 /// How a program ended, for the one who judges what it means; `None`: we were told to stop.

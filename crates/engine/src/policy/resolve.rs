@@ -40,7 +40,28 @@ pub struct Resolved {
     pub strict: bool,
     /// Of every control.
     pub origins: BTreeMap<Control, Origin>,
+    /// What each layer says of lists that narrow each other.
+    #[serde(skip)]
+    pub(crate) lists: Lists,
 }
+
+/// The lists of each layer by itself, so that all are named that have to give. They bind nothing: whatever they
+/// are, two policies are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lists {
+    /// Authors first.
+    pub(crate) allow_write: Vec<(Origin, Vec<String>)>,
+    /// Whose each of [`Resolved::domains`] is.
+    pub(crate) domains: Vec<Vec<Origin>>,
+}
+
+impl PartialEq for Lists {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Lists {}
 
 /// Which variables pass, and which are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +131,7 @@ pub fn resolve(
     let (said, origins) = over(authors);
     let mut narrowed = Narrowing { holds: base(said, ground), ground };
     narrowed.holds.origins = origins;
+    narrowed.begin();
     // In one order, whatever order they are given in.
     let mut ceilings: Vec<_> = ceilings.iter().collect();
     ceilings.sort_by(|one, other| one.0.cmp(&other.0));
@@ -120,6 +142,7 @@ pub fn resolve(
     if holds.network != NetworkMode::Limited {
         holds.domains.clear();
         holds.presets.clear();
+        holds.lists.domains.clear();
     }
     holds
 }
@@ -227,6 +250,7 @@ fn base(said: Policy, ground: &Ground) -> Resolved {
         validation: said.validation.unwrap_or(Validation::Fail),
         strict: said.strict.unwrap_or(false),
         origins: BTreeMap::new(),
+        lists: Lists::default(),
     }
 }
 
@@ -241,11 +265,26 @@ struct Narrowing<'g> {
 }
 
 impl Narrowing<'_> {
+    /// The lists as the authors left them.
+    fn begin(&mut self) {
+        let holds = &mut self.holds;
+        let of_domains = [Control::Domains, Control::Presets, Control::Network];
+        let of_domains = of_domains.map(|control| holds.origin(control).clone());
+        let said = of_domains.into_iter().find(|origin| *origin != Origin::Default);
+        holds.lists.domains = vec![vec![said.unwrap_or(Origin::Default)]; holds.domains.len()];
+        let written = (holds.origin(Control::AllowWrite).clone(), holds.allow_write.clone());
+        holds.lists.allow_write = vec![written];
+    }
+
     fn by(&mut self, origin: &Origin, ceiling: &Policy) {
         let before = self.holds.clone();
         self.modes(ceiling);
         self.files(ceiling);
-        self.reach(ceiling);
+        self.reach(origin, ceiling);
+        if let Some(allowed) = &ceiling.allow_write {
+            let allowed = self.ground.least(allowed.iter().cloned());
+            self.holds.lists.allow_write.push((origin.clone(), allowed));
+        }
         self.rest(ceiling);
         for control in Control::ALL {
             let changed = value(&before, *control) != value(&self.holds, *control);
@@ -287,15 +326,20 @@ impl Narrowing<'_> {
         }
     }
 
-    fn reach(&mut self, ceiling: &Policy) {
+    fn reach(&mut self, origin: &Origin, ceiling: &Policy) {
         let holds = &mut self.holds;
         stricter(&mut holds.network, ceiling.network);
         if ceiling.network == Some(NetworkMode::Limited) {
             let list = |list: &Option<Vec<String>>| lower(list.clone().unwrap_or_default());
             let layer = (list(&ceiling.network_domains), list(&ceiling.network_presets));
-            let layers = holds.domains.drain(..).zip(holds.presets.drain(..)).chain([layer]);
-            let layers: BTreeSet<_> = layers.collect();
-            (holds.domains, holds.presets) = layers.into_iter().unzip();
+            let layers = holds.domains.drain(..).zip(holds.presets.drain(..));
+            let of = holds.lists.domains.drain(..).chain([vec![origin.clone()]]);
+            let mut known: BTreeMap<_, Vec<Origin>> = BTreeMap::new();
+            for (layer, origins) in layers.chain([layer]).zip(of) {
+                known.entry(layer).or_default().extend(origins);
+            }
+            (holds.domains, holds.presets) = known.keys().cloned().unzip();
+            holds.lists.domains = known.into_values().collect();
         }
         let denied = ceiling.deny_network_domains.clone().unwrap_or_default();
         holds.deny_domains = lower(holds.deny_domains.drain(..).chain(denied));

@@ -1,7 +1,10 @@
-//! Why a program was refused a file: by the policy, in which case the one line that would permit it is told,
-//! or by something else, in which case nothing is.
+//! Why a program was refused a file or a host: by the policy, in which case the one line that would permit it is
+//! told, or by something else, in which case nothing is.
 
+mod bounds;
+mod network;
 mod reasons;
+mod rights;
 mod words;
 
 #[cfg(test)]
@@ -11,13 +14,15 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use botpipe_egress::Rules;
 use botpipe_sandbox::{Layer, Text};
 use rustix::fs::{Access, access};
 
 use super::paths::as_far_as_there;
-use super::whole::Compiled;
+use super::whole::{Compiled, Door};
 use super::{Site, within};
 use crate::policy::{Resolved, lexical};
+use rights::Listens;
 use words::Kind;
 pub(crate) use words::{Complaint, complaints, of_message};
 
@@ -30,6 +35,8 @@ pub(crate) struct Reasons {
     denied: Vec<PathBuf>,
     written: Vec<PathBuf>,
     unwritten: Vec<PathBuf>,
+    /// What the proxy lets pass; `None`: the network is the host's.
+    reached: Option<Rules>,
 }
 
 /// A refusal, as a sentence.
@@ -65,20 +72,37 @@ impl Reasons {
             denied: files.denied.clone(),
             written: files.written.clone(),
             unwritten: files.unwritten.clone(),
+            reached: compiled.doors.iter().find_map(|door| match door {
+                Door::Proxy(rules) => Some(rules.as_ref().clone()),
+                Door::Address(_) | Door::Api(_) => None,
+            }),
         })
     }
 
     /// A sentence, if it is the policy that refused what is complained of. Asked while the host is still as
     /// it was.
     pub(crate) fn told(&self, complaint: &Complaint) -> Option<Told> {
-        if complaint.kind == Kind::NotStarted {
-            let sentence = self.not_started()?;
-            return Some(Told { sentence, of_unseen: false });
+        let named = complaint.paths.first().map(String::as_str);
+        match complaint.kind {
+            Kind::NotStarted => {
+                let sentence = self.not_started()?;
+                return Some(Told { sentence, of_unseen: false });
+            }
+            Kind::Unreached(by) => return self.not_reached(by, named),
+            Kind::Unanswered => return self.not_answered(named?),
+            Kind::TooLarge => return self.not_longer(),
+            Kind::NoMemory => return self.not_given(),
+            Kind::NoKey => return self.not_signed(),
+            _ => {}
         }
         let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
         of_path.or_else(|| {
-            let kept = complaint.listens && !self.policy.allow_local_binding;
-            kept.then(|| Told { sentence: self.not_listening(), of_unseen: false })
+            let sentence = match (complaint.listens, self.policy.allow_local_binding) {
+                (Listens::No, _) | (Listens::High, true) => None,
+                (Listens::High | Listens::Low, false) => Some(self.not_listening()),
+                (Listens::Low, true) => rights::not_listening_low(),
+            };
+            sentence.map(|sentence| Told { sentence, of_unseen: false })
         })
     }
 
@@ -97,7 +121,7 @@ impl Reasons {
             kind: Kind::Missing,
             paths,
             removes: false,
-            listens: false,
+            listens: Listens::No,
             cwd: None,
         })
     }
@@ -142,6 +166,11 @@ impl Reasons {
             (Kind::Busy, _) if self.is_pinned(&path) && may_write(&path) => {
                 self.not_moved(&path, &effect)
             }
+            // Settings of a home, which are shown by themselves.
+            (Kind::Busy, Effect::Read) if self.is_laid(&path) && may_write(&path) => {
+                self.not_written(&path, false)
+            }
+            (Kind::NotPermitted(tried), _) => self.not_permitted(&path, tried)?,
             _ => return None,
         };
         Some(Told { sentence, of_unseen: complaint.kind == Kind::Missing })
@@ -197,13 +226,17 @@ impl Reasons {
 
     /// Whether something is laid at the path itself, inside of what is written: it cannot be moved.
     fn is_pinned(&self, path: &Path) -> bool {
-        let at = |layer: &Layer| match layer {
-            Layer::Masked(at) | Layer::Shown(at) | Layer::Writable(at) => at == path,
-            Layer::Private(_) | Layer::Empty(_) | Layer::Scratch(_) | Layer::Text(_) => false,
-        };
         within(path, &self.written)
             && !self.written.iter().any(|root| root == path)
-            && self.layers.iter().any(at)
+            && self.is_laid(path)
+    }
+
+    /// Whether something is laid at the path itself.
+    fn is_laid(&self, path: &Path) -> bool {
+        self.layers.iter().any(|layer| match layer {
+            Layer::Masked(at) | Layer::Shown(at) | Layer::Writable(at) => at == path,
+            Layer::Private(_) | Layer::Empty(_) | Layer::Scratch(_) | Layer::Text(_) => false,
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use botpipe_kernel::plan::SandboxMode;
 use super::{Effect, Reasons};
 use crate::confine::links::follow;
 use crate::confine::paths::absolute;
-use crate::confine::whole::IN_MEMORY;
+use crate::confine::whole::{IN_MEMORY, Surroundings, compile};
 use crate::confine::{View, denied, protected, within};
 use crate::policy::{Control, Origin, size};
 use crate::workspace::layout::Layout;
@@ -55,9 +55,33 @@ impl Reasons {
                 first_missing(path).display()
             );
         }
-        let list = || self.with(Control::AllowWrite, &self.policy.allow_write, &folder);
-        let permit = self.to_write(path, removes).unwrap_or_else(list);
+        if !self.is_opened_by(&folder, path) {
+            return format!(
+                "`{shown}` is not written: {KEPT}, and no policy permits it; write it yourself"
+            );
+        }
+        let permit = self.to_write(path, removes).unwrap_or_else(|| self.with_more(&folder));
         format!("`{shown}` is not written: it is read only; {permit} permits it")
+    }
+
+    /// Whether a path outside the workspace is written where a policy has the folder: settings of git and of shells in
+    /// a home are kept all the same. What cannot be tried is taken to be.
+    fn is_opened_by(&self, folder: &Path, path: &Path) -> bool {
+        if path.starts_with(&self.site.workspace) {
+            return true;
+        }
+        let mut wider = self.policy.clone();
+        wider.sandbox_mode = SandboxMode::WorkspaceWrite;
+        wider.allow_write.push(folder.display().to_string());
+        let Ok(compiled) = compile(&wider, &self.site, &Surroundings::default()) else {
+            return true;
+        };
+        let mut never = compiled.files.iter().filter_map(|files| files.lookout.as_ref());
+        // Many folders are called so, and only workflows are kept of them.
+        let meant = |it: &PathBuf| path.starts_with(it) && !it.ends_with("workflows");
+        let never = never.any(|lookout| lookout.missing.keys().any(meant));
+        let opened = Self::of(&compiled, &wider, &self.site);
+        opened.is_none_or(|opened| !never && opened.effect(path) == Effect::Written)
     }
 
     /// What opens a path that is read only; `None`: it is open.
@@ -65,7 +89,7 @@ impl Reasons {
         let allowed: Vec<PathBuf> =
             self.policy.allow_write.iter().map(|text| absolute(text, &self.site)).collect();
         let folder = to_grant(path, removes);
-        let list = || self.with(Control::AllowWrite, &self.policy.allow_write, &folder);
+        let list = || self.with_more(&folder);
         match (self.policy.sandbox_mode, within(&folder, &allowed)) {
             (SandboxMode::ReadOnly, true) => Some(self.mode()),
             (SandboxMode::ReadOnly, false) => Some(format!("{} with {}", self.mode(), list())),
@@ -99,7 +123,10 @@ impl Reasons {
     /// Of what is closed by a mask at `by`, or hidden.
     pub(super) fn not_read(&self, path: &Path, by: &Path) -> String {
         let shown = self.shown(path);
-        if self.is_ours(path) {
+        // Closed within the places of a step too: by nothing but us, unless a list has its name.
+        if self.is_ours(path)
+            || (self.is_in_ours(path) && self.names(&self.policy.deny_read, path).is_none())
+        {
             return format!("`{shown}` is not read: {OURS}");
         }
         if is_socket(path) {
@@ -183,10 +210,13 @@ impl Reasons {
 
     /// The files of a branch lie in there, and are not.
     pub(super) fn is_ours(&self, path: &Path) -> bool {
+        self.is_in_ours(path) && !within(path, &self.site.places)
+    }
+
+    fn is_in_ours(&self, path: &Path) -> bool {
         let of_branch = path.starts_with(&self.site.workspace);
-        let ours = path.starts_with(self.site.workspace.join(Layout::FOLDER))
-            || (path.starts_with(&self.site.state) && !of_branch);
-        ours && !within(path, &self.site.places)
+        path.starts_with(self.site.workspace.join(Layout::FOLDER))
+            || (path.starts_with(&self.site.state) && !of_branch)
     }
 
     /// The text of a list of paths and globs that means the path.
@@ -219,6 +249,30 @@ impl Reasons {
         format!("`sandbox_mode: workspace_write`{who}")
     }
 
+    /// The lists of what is written with one path more: where several narrow each other, all that lack it have to
+    /// give, each with what it has already.
+    fn with_more(&self, path: &Path) -> String {
+        let layers = &self.policy.lists.allow_write;
+        if layers.len() < 2 {
+            return self.with(Control::AllowWrite, &self.policy.allow_write, path);
+        }
+        let has =
+            |list: &[String]| list.iter().any(|it| path.starts_with(absolute(it, &self.site)));
+        let lacking = layers.iter().filter(|(_, list)| !has(list));
+        let more = self.shown(path);
+        let lines = lacking.map(|(origin, list)| {
+            let texts: Vec<String> = list.iter().chain([&more]).map(|it| in_yaml(it)).collect();
+            let whose = match origin {
+                Origin::Ceiling { path } => format!("in `{path}`, which narrows it,"),
+                Origin::Repository { path } => format!("in `{path}`"),
+                Origin::Default => "in the workflow".to_owned(),
+                Origin::Workflow | Origin::Step | Origin::Turn => format!("of the {origin}"),
+            };
+            format!("`{}: [{}]` {whose}", Control::AllowWrite, texts.join(", "))
+        });
+        lines.collect::<Vec<_>>().join(" with ")
+    }
+
     /// The line with one path more: lists are set as a whole.
     fn with(&self, control: Control, list: &[String], path: &Path) -> String {
         let more = self.shown(path);
@@ -239,7 +293,7 @@ impl Reasons {
     }
 
     /// Authors permit nothing that an operator's file narrows.
-    fn who(&self, control: Control) -> String {
+    pub(super) fn who(&self, control: Control) -> String {
         match self.policy.origin(control) {
             Origin::Ceiling { path } => format!(" in `{path}`, which narrows it,"),
             _ => String::new(),
@@ -247,7 +301,7 @@ impl Reasons {
     }
 
     /// As a policy names it: relative in the workspace.
-    fn shown(&self, path: &Path) -> String {
+    pub(super) fn shown(&self, path: &Path) -> String {
         match path.strip_prefix(&self.site.workspace) {
             Ok(inside) if inside.as_os_str().is_empty() => ".".to_owned(),
             Ok(inside) => inside.display().to_string(),

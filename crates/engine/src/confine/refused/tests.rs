@@ -217,6 +217,82 @@ fn a_server_that_may_not_listen_is_told_the_line() {
     }
 }
 
+#[test]
+fn what_no_program_does_in_a_sandbox_is_told_of_root() {
+    let world = World::new();
+    let root = rustix::process::geteuid().is_root();
+    for (message, says) in [
+        ("listen tcp :80: bind: permission denied", "nothing listens here on a port below 1024"),
+        ("Error: listen EACCES: permission denied 0.0.0.0:80", "nothing listens here on a port"),
+        (
+            "    self.socket.bind(self.server_address)\nPermissionError: [Errno 13] Permission denied",
+            "nothing listens here on a port below 1024",
+        ),
+        (
+            "mknod: src/new: Operation not permitted",
+            "`src/new` is made no device, and no policy of",
+        ),
+        ("chown: changing ownership of 'src': Invalid argument", "`src` is given to no other user"),
+        (
+            "tar: src: Cannot change ownership to uid 5, gid 5: Operation not permitted",
+            "`src` is given to no other user",
+        ),
+        (
+            "setfattr: src/main: Operation not permitted",
+            "`src/main` takes no attributes of the system",
+        ),
+    ] {
+        let told = world.says(&Policy::default(), message);
+        assert_eq!(told.starts_with(says), root, "{message}: {told}");
+        assert_eq!(told.is_empty(), !root, "{message}: {told}");
+    }
+    let told = world.says(
+        &Policy::default(),
+        "chmod: changing permissions of 'src/main': Operation not permitted",
+    );
+    assert!(told.starts_with("`src/main` takes no setuid or setgid bit"), "{told}");
+    assert_eq!(world.says(&Policy::default(), "kill: src: Operation not permitted"), "");
+}
+
+#[test]
+fn who_has_keys_is_told_that_they_stay_outside() {
+    let world = World::new();
+    let message = "gpg: skipped \"A <b>\": No secret key\ngpg: signing failed: No secret key";
+    assert_eq!(world.says(&Policy::default(), message), "");
+    fs::create_dir(world.folder.path().join("home/.gnupg")).unwrap();
+    let told = world.says(&Policy::default(), message);
+    assert!(told.starts_with("nothing is signed: keys stay outside of the sandbox"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+/// Who lives on beyond a limit may end well, with a file that is cut off.
+#[test]
+fn a_limit_that_a_program_lives_on_beyond_is_told() {
+    let world = World::new();
+    let limits = Bounds { file_size: Some(1 << 20), memory: Some(256 << 20), ..Bounds::default() };
+    let policy = Policy { limits, ..Policy::default() };
+    for message in
+        ["sh: line 1: 75 File size limit exceeded head", "OSError: [Errno 27] File too large"]
+    {
+        let told = world.says(&policy, message);
+        let ends = "beyond 1MiB (`limits.file_size`), and is cut off there; `limits: { file_size: 2MiB }` permits more";
+        assert!(told.ends_with(ends), "{message}: {told}");
+        assert_eq!(world.says(&Policy::default(), message), "", "{message}");
+    }
+    for message in [
+        "MemoryError",
+        "OSError: [Errno 12] Cannot allocate memory",
+        "# There is insufficient memory for the Java Runtime Environment to continue.",
+        "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+        "memory allocation of 9000 bytes failed",
+    ] {
+        let told = world.says(&policy, message);
+        let ends = "beyond 256MiB (`limits.memory`); `limits: { memory: 512MiB }` permits more";
+        assert!(told.ends_with(ends), "{message}: {told}");
+        assert_eq!(world.says(&Policy::default(), message), "", "{message}");
+    }
+}
+
 /// Who says it stands in front of what it says.
 #[test]
 fn no_program_is_taken_for_the_file() {
@@ -249,6 +325,83 @@ fn what_is_narrowed_twice_is_permitted_by_both_lines() {
     let told = world.says(&policy, &format!("sh: 1: cannot create docs/new: {READ_ONLY}"));
     let permits = "`deny_write: [BASE/beside, BASE/beside/new]` permits it";
     assert!(told.ends_with(permits), "{told}");
+}
+
+/// Both have to give, each by its own list.
+#[test]
+fn what_two_layers_narrow_is_permitted_by_the_lists_of_both() {
+    let world = World::new();
+    let site = world.site(View::Kept);
+    let ground = Ground::of_process(&site.workspace);
+    let policy = |paths: &[&str]| Policy { allow_write: Some(list(paths)), ..Policy::default() };
+    let origin = Origin::Ceiling { path: "ci.yaml".into() };
+    let said = |own: Option<&Policy>, path: &str| {
+        let ceiling = policy(&["docs", "src"]);
+        let own: Vec<_> = own.iter().map(|own| (Origin::Workflow, *own)).collect();
+        let holds = resolve(&own, &[(origin.clone(), &ceiling)], &ground);
+        let compiled = compile(&holds, &site, &Surroundings::default()).unwrap();
+        let reasons = Reasons::of(&compiled, &holds, &site).unwrap();
+        let folder = world.folder.path().canonicalize().unwrap().display().to_string();
+        let path = path.replace("BASE", &folder);
+        let found = complaints(&format!("sh: 1: cannot create {path}: {READ_ONLY}"));
+        let told: Vec<_> = found.iter().filter_map(|it| reasons.told(it)).collect();
+        told[0].sentence.replace(&folder, "BASE")
+    };
+    let own = policy(&["docs"]);
+    let told = said(Some(&own), "BASE/beside/new");
+    let ends = "`allow_write: [docs, BASE/beside]` of the workflow with `allow_write: [docs, src, BASE/beside]` \
+                in `ci.yaml`, which narrows it, permits it";
+    assert!(told.ends_with(ends), "{told}");
+    let told = said(Some(&own), "src/new");
+    assert!(told.ends_with("`allow_write: [docs, src]` of the workflow permits it"), "{told}");
+    let told = said(None, "BASE/beside/new");
+    let ends = "`allow_write: [., BASE/beside]` in the workflow with `allow_write: [docs, src, BASE/beside]` \
+                in `ci.yaml`, which narrows it, permits it";
+    assert!(told.ends_with(ends), "{told}");
+}
+
+/// Programs that ask no proxy are told by nobody else.
+#[test]
+fn a_host_that_is_asked_for_without_the_proxy_is_told() {
+    use botpipe_kernel::plan::NetworkMode;
+    let world = World::new();
+    let ssh = "ssh: Could not resolve hostname github.com: Temporary failure in name resolution";
+    assert_eq!(
+        world.says(&Policy::default(), ssh),
+        "`github.com` is not reached: `network: none` keeps it; `network: full` permits it, and `network: \
+         limited` with `network_presets: [github]` for a remote by https, since ssh asks no proxy"
+    );
+    let limited = |domains: &[&str]| Policy {
+        network: Some(NetworkMode::Limited),
+        network_domains: Some(list(domains)),
+        ..Policy::default()
+    };
+    let listed = limited(&["github.com", "repo.example"]);
+    assert_eq!(
+        world.says(&listed, ssh),
+        "`github.com` is not reached: `network: limited` has it by a proxy, which ssh does not ask (a remote \
+         by https does); `network: full` permits it"
+    );
+    let told = world.says(&listed, "Error: getaddrinfo EAI_AGAIN new.example");
+    let line = "`network: limited` with `network_domains: [github.com, repo.example, new.example]` for Node.js";
+    assert!(told.contains(line), "{told}");
+    let told = world.says(&listed, "x: Unknown host repo.example: Name or service not known");
+    assert!(told.contains("which Java asks by its own settings only; `network: full`"), "{told}");
+    let told = world.says(&Policy::default(), "OSError: [Errno 101] Network is unreachable");
+    assert!(told.starts_with("a host is not reached: `network: none` keeps it; "), "{told}");
+    let private = "dial tcp 10.0.0.7:443: connect: network is unreachable";
+    assert_eq!(
+        world.says(&Policy::default(), private),
+        "`10.0.0.7` is not reached: `network: none` keeps it; `network: full` permits it"
+    );
+    let full = Policy { network: Some(NetworkMode::Full), ..Policy::default() };
+    assert_eq!(world.says(&full, ssh), "");
+    let none = Policy { network: Some(NetworkMode::None), ..Policy::default() };
+    let narrowed = world.told(View::Kept, &none, true, ssh);
+    assert!(
+        narrowed.contains("`network: full` in `ci.yaml`, which narrows it, permits"),
+        "{narrowed}"
+    );
 }
 
 #[test]

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::bounds;
+use super::network::{self, By};
+use super::rights::{self, Listens, Tried};
+
 /// A refusal as a program told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Complaint {
@@ -17,7 +21,7 @@ pub(crate) struct Complaint {
     /// Where relative paths begin, if that was told.
     pub(super) cwd: Option<PathBuf>,
     /// It may have been a server that was not to be one.
-    pub(super) listens: bool,
+    pub(super) listens: Listens,
 }
 
 /// The kernel's reason, by the words of strerror(3).
@@ -39,10 +43,22 @@ pub(super) enum Kind {
     Full,
     /// EAGAIN, of a process or a thread: no path belongs to it.
     NotStarted,
+    /// A host with no way to it; in the place of a path stands its name, if that was told.
+    Unreached(By),
+    /// ECONNREFUSED, of a port of the program's own machine, in the place of a path.
+    Unanswered,
+    /// EPERM.
+    NotPermitted(Tried),
+    /// EFBIG: no path belongs to it, as to what follows.
+    TooLarge,
+    /// ENOMEM.
+    NoMemory,
+    /// A key to sign with.
+    NoKey,
 }
 
 /// Without their first letter, which some write small.
-const WORDS: [(&str, Kind); 9] = [
+const WORDS: [(&str, Kind); 11] = [
     ("ead-only file system", Kind::ReadOnly),
     ("ermission denied", Kind::Denied),
     ("o such file or directory", Kind::Missing),
@@ -52,6 +68,8 @@ const WORDS: [(&str, Kind); 9] = [
     ("o space left on device", Kind::Full),
     ("annot fork", Kind::NotStarted),
     ("esource temporarily unavailable", Kind::NotStarted),
+    ("peration not permitted", Kind::NotPermitted(Tried::Unknown)),
+    ("nvalid argument", Kind::NotPermitted(Tried::Owner)),
 ];
 
 /// Words by which programs say that a name is to go.
@@ -118,7 +136,11 @@ fn of_value(value: &Value, cwd: Option<&str>, found: &mut Vec<Complaint>) {
 }
 
 fn complains(text: &str) -> bool {
-    WORDS.iter().any(|(words, _)| text.contains(words)) || text.contains(NO_PROGRAM)
+    WORDS.iter().any(|(words, _)| text.contains(words))
+        || text.contains(NO_PROGRAM)
+        || network::complains(text)
+        || bounds::complains(text)
+        || text.contains(rights::NO_KEY)
 }
 
 /// Without what colours it.
@@ -133,6 +155,14 @@ fn plain(line: &str) -> String {
 }
 
 fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
+    of_file(line, before).or_else(|| {
+        let pathless = || bounds::of_line(line).or(rights::signs(line).then_some(Kind::NoKey));
+        let (kind, paths) = network::of_line(line).or_else(|| Some((pathless()?, Vec::new())))?;
+        Some(Complaint { kind, paths, removes: false, listens: Listens::No, cwd: None })
+    })
+}
+
+fn of_file(line: &str, before: &[&str]) -> Option<Complaint> {
     if let Some(head) = line.strip_suffix(NO_PROGRAM) {
         let name = head.rsplit(": ").next().filter(|name| name.contains('/'))?;
         let paths = vec![name.to_owned()];
@@ -140,7 +170,7 @@ fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
             kind: Kind::Missing,
             paths,
             removes: false,
-            listens: false,
+            listens: Listens::No,
             cwd: None,
         });
     }
@@ -153,10 +183,16 @@ fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
             kind,
             paths: Vec::new(),
             removes: false,
-            listens: false,
+            listens: Listens::No,
             cwd: None,
         });
     }
+    let kind = match kind {
+        // The kernel's word for a user that there is not.
+        Kind::NotPermitted(Tried::Owner) if rights::tried(line) != Tried::Owner => return None,
+        Kind::NotPermitted(_) => Kind::NotPermitted(rights::tried(line)),
+        kind => kind,
+    };
     let first = line[..at].chars().next_back()?;
     let head = line[..at - first.len_utf8()].trim_end();
     let tail = &line[at + words.len()..];
@@ -165,6 +201,10 @@ fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
         Some(end) => (&head[..end], ""),
         None => (head, tail),
     };
+    // `tar: x: Cannot change mode to …`.
+    let changes = [": Cannot change ownership to ", ": Cannot change mode to "];
+    let changes = changes.iter().find_map(|words| head.find(words));
+    let head = changes.map_or(head, |at| &head[..=at]);
     let made = kind == Kind::Missing && tail.starts_with(", mkdir '");
     let kind = if made { Kind::NotMade } else { kind };
     let mut said = line;
@@ -185,20 +225,14 @@ fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
         paths = in_front(above.trim_end());
     }
     let removes = removes(said) || tail.contains("' -> '");
-    let listens = kind == Kind::Denied && listens(line, before);
-    (!paths.is_empty() || listens).then_some(Complaint { kind, paths, removes, cwd: None, listens })
-}
-
-/// Whether a server was refused: by its own words, or in the lines of Python above them.
-fn listens(line: &str, before: &[&str]) -> bool {
-    let said = line.to_lowercase();
-    if ["listen", "bind:", "bind(", "net.bind"].iter().any(|word| said.contains(word)) {
-        return true;
-    }
-    let calls = ["bind(", "listen(", "socket("];
-    let mut above = before.iter().rev().take(3);
-    line.starts_with("PermissionError")
-        && above.any(|it| calls.iter().any(|call| it.contains(call)))
+    let listens = if kind == Kind::Denied { rights::listens(line, before) } else { Listens::No };
+    (!paths.is_empty() || listens != Listens::No).then_some(Complaint {
+        kind,
+        paths,
+        removes,
+        cwd: None,
+        listens,
+    })
 }
 
 /// The line above `Caused by:`, or above the number of a cause.

@@ -1,0 +1,127 @@
+//! What no program in a sandbox does, whatever its policy: with files, as another user would, and as somebody.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+use super::{Reasons, Told};
+
+/// What was tried with a file, by the words of who was refused it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tried {
+    /// A bit that runs it as somebody else.
+    Mode,
+    Owner,
+    Device,
+    Attribute,
+    Unknown,
+}
+
+/// Words for what was tried, the likeliest first.
+const WORDS: [(&str, Tried); 9] = [
+    ("mknod", Tried::Device),
+    ("ownership", Tried::Owner),
+    ("chown", Tried::Owner),
+    ("permissions of", Tried::Mode),
+    ("chmod", Tried::Mode),
+    ("change mode", Tried::Mode),
+    ("setting attribute", Tried::Attribute),
+    ("setfattr", Tried::Attribute),
+    ("xattr", Tried::Attribute),
+];
+
+pub(super) fn tried(line: &str) -> Tried {
+    let found = WORDS.iter().find(|(words, _)| line.contains(words));
+    found.map_or(Tried::Unknown, |(_, tried)| *tried)
+}
+
+/// Whether a server was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Listens {
+    No,
+    High,
+    /// On a port below 1024.
+    Low,
+}
+
+/// Whether a server was refused: by its own words, or in the lines of Python above them, which tell a port where the
+/// source has it.
+pub(super) fn listens(line: &str, before: &[&str]) -> Listens {
+    let said = line.to_lowercase();
+    if ["listen", "bind:", "bind(", "net.bind"].iter().any(|word| said.contains(word)) {
+        let named = [":", " port "].iter().any(|word| {
+            said.split(word).skip(1).any(|rest| port(rest).is_some_and(|port| port < FIRST_HIGH))
+        });
+        return if named { Listens::Low } else { Listens::High };
+    }
+    let calls = ["bind(", "listen(", "socket("];
+    let is_call = |line: &&&str| calls.iter().any(|call| line.contains(call));
+    if !line.starts_with("PermissionError") {
+        return Listens::No;
+    }
+    match before.iter().rev().take(3).find(is_call) {
+        None => Listens::No,
+        Some(call) if call.split([',', ' ']).filter_map(port).any(|port| port >= FIRST_HIGH) => {
+            Listens::High
+        }
+        Some(_) => Listens::Low,
+    }
+}
+
+const FIRST_HIGH: u16 = 1024;
+
+/// The port that a text begins with.
+fn port(text: &str) -> Option<u16> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text[..end].parse().ok().filter(|port| *port > 0)
+}
+
+/// Whether a line is of a key that is not there to sign with.
+pub(super) fn signs(line: &str) -> bool {
+    line.starts_with("gpg: ") && line.contains(NO_KEY)
+}
+
+pub(super) const NO_KEY: &str = "No secret key";
+
+/// Of a port that only root's programs have; there is no root in a sandbox.
+pub(super) fn not_listening_low() -> Option<String> {
+    geteuid().is_root().then(|| {
+        "nothing listens here on a port below 1024, and no policy of a sandbox permits it; take a port from \
+         1024 on"
+            .to_owned()
+    })
+}
+
+impl Reasons {
+    /// Of a right that nobody has here; nothing where the host itself would refuse it.
+    pub(super) fn not_permitted(&self, path: &Path, tried: Tried) -> Option<String> {
+        let owner = path.metadata().ok().map(|it| it.uid());
+        let root = geteuid().is_root();
+        let (may, what) = match tried {
+            Tried::Mode => (
+                root || owner == Some(geteuid().as_raw()),
+                "takes no setuid or setgid bit, which would run it as somebody else",
+            ),
+            Tried::Owner => (root, "is given to no other user: there is one only"),
+            Tried::Device => (root, "is made no device"),
+            Tried::Attribute => (root, "takes no attributes of the system"),
+            Tried::Unknown => return None,
+        };
+        let shown = self.shown(path);
+        may.then(|| {
+            format!(
+                "`{shown}` {what}, and no policy of a sandbox permits it; `sandbox_mode: danger_full_access` \
+                 leaves the sandbox"
+            )
+        })
+    }
+
+    /// Of a signature, where the person has keys.
+    pub(super) fn not_signed(&self) -> Option<Told> {
+        let keys = self.site.home.as_ref()?.join(".gnupg");
+        let sentence = "nothing is signed: keys stay outside of the sandbox, and no policy permits them; commit \
+                        without (`--no-gpg-sign`), and sign outside";
+        keys.is_dir().then(|| Told { sentence: sentence.to_owned(), of_unseen: true })
+    }
+}
