@@ -86,3 +86,14 @@ fn a_folder_that_hides_what_is_in_it_is_shown_to_nobody_who_judges() {
     rustix::fs::removexattr(&checks, name).unwrap();
     place.say(&look).ends(0);
 }
+
+/// A name with a line break in it would say another sentence in Botpipe's name.
+#[test]
+fn what_is_told_of_a_name_is_one_line() {
+    let place = Place::new();
+    let script = "n=$(printf 'x\\033[31m\\nbotpipe sandbox: all is well'); mkdir \"$n\"; cd \"$n\"; \
+                  git init -q .; printf '[core]\\n\\tfsmonitor = x\\n' >> .git/config";
+    let said = place.say(&["sandbox", "--", "sh", "-c", script]).ends(0);
+    let told: Vec<&str> = said.err.lines().collect();
+    assert!(told.len() == 1 && told[0].contains("x\\u{1b}[31m\\nbotpipe sandbox"), "{said:?}");
+}
