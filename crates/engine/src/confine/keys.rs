@@ -186,7 +186,9 @@ fn those_that_are(folder: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {
         let Some((before, after)) = part.split_once('*') else {
-            found.iter_mut().for_each(|it| it.push(part));
+            for it in &mut found {
+                it.push(part);
+            }
             continue;
         };
         let inner = std::mem::take(&mut found).into_iter().flat_map(|it| {

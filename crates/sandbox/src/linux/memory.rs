@@ -25,7 +25,7 @@ pub(super) fn is_beyond(most: u64, below: &[Stat]) -> bool {
         return false;
     }
     let holders: Vec<Holder> = below.iter().filter_map(|it| Holder::of(it.pid)).collect();
-    let mapped: u64 = holders.iter().map(|it| it.at_most()).sum();
+    let mapped: u64 = holders.iter().map(Holder::at_most).sum();
     if mapped.saturating_add(shared).saturating_add(messages) <= most {
         return false;
     }
@@ -127,7 +127,7 @@ fn column(path: &str, name: &str) -> u64 {
 /// How long is looked for files in memory at most, each time.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Files that are in memory and have no name (memfd_create(2)), each once, whoever has them open; of many
+/// Files that are in memory and have no name (`memfd_create(2)`), each once, whoever has them open; of many
 /// descriptors not all are looked at, each time from another process on.
 fn files_in_memory(below: &[Stat]) -> u64 {
     let until = Instant::now() + PATIENCE;
