@@ -71,7 +71,9 @@ pub(super) fn of(folder: &Path, known: &Known) -> Found {
     found.hidden.extend(known.hidden.iter().map(PathBuf::from));
     found.hidden.extend(by_name(folder));
     for pattern in known.settings {
-        for name in those_that_are(folder, pattern) {
+        let names = those_that_are(folder, pattern).into_iter();
+        let seen = |name: &PathBuf| !found.hidden.iter().any(|hidden| name.starts_with(hidden));
+        for name in names.filter(seen).collect::<Vec<_>>() {
             match read(&folder.join(&name)).map(|text| without_keys(&text)) {
                 Some(Told::Nothing) => {}
                 Some(Told::Apart(text)) => {
@@ -313,6 +315,22 @@ mod tests {
         ] {
             assert!(!says_keys(name), "{name}");
         }
+    }
+
+    /// Of a folder one name stands for all that lies in it: nothing else could be laid there.
+    #[test]
+    fn what_is_hidden_is_named_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        for name in ["credentials/auth.toml", "1.0/credentials.sbt", "1.0/a.sbt", "bin/token"] {
+            fs::create_dir_all(at.join(name).parent().unwrap()).unwrap();
+            fs::write(at.join(name), "password = x\n").unwrap();
+        }
+        let found = of(at, &SBT);
+        let hidden = [".credentials", "1.0/credentials.sbt", "credentials"].map(PathBuf::from);
+        assert_eq!(found.hidden, hidden);
+        let text = Text { at: at.join("1.0/a.sbt"), text: "\n".to_owned() };
+        assert_eq!(found.texts, [Layer::Text(text)]);
     }
 
     #[test]
