@@ -13,41 +13,42 @@ pub(super) struct Known {
     pub(super) hidden: &'static [&'static str],
     /// Settings without what they say of keys; `*` stands for any name.
     pub(super) settings: &'static [&'static str],
+    /// Whether files are looked for by their names. Not in what only holds what was fetched or built: it is large.
+    pub(super) names: bool,
+}
+
+const fn known(hidden: &'static [&'static str], settings: &'static [&'static str]) -> Known {
+    Known { hidden, settings, names: true }
 }
 
 const fn hidden(hidden: &'static [&'static str]) -> Known {
-    Known { hidden, settings: &[] }
+    known(hidden, &[])
 }
 
 pub(super) static NOTHING: Known = hidden(&[]);
+pub(super) static CACHE: Known = Known { hidden: &[], settings: &[], names: false };
 pub(super) static CARGO: Known =
-    Known { hidden: &["credentials", "credentials.toml"], settings: &["config", "config.toml"] };
+    known(&["credentials", "credentials.toml"], &["config", "config.toml"]);
 pub(super) static MAVEN: Known =
     hidden(&["settings.xml", "settings-security.xml", ".develocity", ".gradle-enterprise"]);
-pub(super) static GRADLE: Known = Known {
-    hidden: &["gradle.properties", "develocity", "enterprise"],
-    settings: &["init.gradle", "init.gradle.kts", "init.d/*"],
-};
-pub(super) static IVY: Known = Known {
-    hidden: &[".credentials", "credentials"],
-    settings: &["ivysettings.xml", "ivysettings.properties"],
-};
-pub(super) static SBT: Known = Known {
-    hidden: &[".credentials", "credentials"],
-    settings: &["repositories", "*.sbt", "*/*.sbt", "*/*/*.sbt"],
-};
+pub(super) static GRADLE: Known = known(
+    &["gradle.properties", "develocity", "enterprise"],
+    &["init.gradle", "init.gradle.kts", "init.d/*"],
+);
+pub(super) static IVY: Known =
+    known(&[".credentials", "credentials"], &["ivysettings.xml", "ivysettings.properties"]);
+pub(super) static SBT: Known =
+    known(&[".credentials", "credentials"], &["repositories", "*.sbt", "*/*.sbt", "*/*/*.sbt"]);
 pub(super) static GEM: Known = hidden(&["credentials", "config"]);
 /// Its logs hold the words of whoever ran it, and the addresses that it asked.
 pub(super) static NPM: Known = hidden(&["_logs"]);
 pub(super) static DOTNET: Known = hidden(&["corefx"]);
-pub(super) static CABAL: Known = Known { hidden: &[], settings: &["config"] };
-pub(super) static STACK: Known = Known { hidden: &["upload"], settings: &["config.yaml"] };
-pub(super) static JULIA: Known =
-    Known { hidden: &["servers", "logs"], settings: &["config/startup.jl"] };
+pub(super) static CABAL: Known = known(&[], &["config"]);
+pub(super) static STACK: Known = known(&["upload"], &["config.yaml"]);
+pub(super) static JULIA: Known = known(&["servers", "logs"], &["config/startup.jl"]);
 pub(super) static PIPX: Known = hidden(&["logs"]);
 pub(super) static UV: Known = hidden(&["credentials"]);
-pub(super) static CONDA: Known =
-    Known { hidden: &[], settings: &[".condarc", "condarc", ".mambarc"] };
+pub(super) static CONDA: Known = known(&[], &[".condarc", "condarc", ".mambarc"]);
 
 /// What was found of a folder.
 #[derive(Debug, Default)]
@@ -69,7 +70,9 @@ impl Known {
 pub(super) fn of(folder: &Path, known: &Known) -> Found {
     let mut found = Found::default();
     found.hidden.extend(known.hidden.iter().map(PathBuf::from));
-    found.hidden.extend(by_name(folder));
+    if known.names {
+        found.hidden.extend(by_name(folder));
+    }
     for pattern in known.settings {
         let names = those_that_are(folder, pattern).into_iter();
         let seen = |name: &PathBuf| !found.hidden.iter().any(|hidden| name.starts_with(hidden));
