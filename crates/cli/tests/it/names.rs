@@ -232,3 +232,25 @@ fn what_git_tells_is_told_before_a_run() {
     }
     assert!(!Path::new(&place.path().join(".botpipe/botpipe.db")).exists());
 }
+
+/// What a program makes of what steers others is put aside, folders of several names too, and the project's own is not.
+#[test]
+fn what_steers_a_persons_tools_does_not_come_to_be() {
+    let place = Place::new();
+    let steers = ["mise.local.toml", "mise/config.toml", ".mise/config.toml", ".config/mise.toml"];
+    let steers =
+        [&steers[..], &["crush.json", ".kiro/settings/mcp.json", ".aider.conf.yml"]].concat();
+    let steers = [&steers[..], &[".dir-locals.el", ".hg/hgrc", ".jj/repo/config.toml"]].concat();
+    let work = ["mise/tasks/build", ".hg/store/data", ".github/workflows/ci.yml", "AGENTS.md"];
+    let all = [&steers[..], &work].concat().join(" ");
+    let script = format!("for f in {all}; do mkdir -p $(dirname $f) && echo x > $f; done");
+    sandbox(&place, "{}", &script).ends(0);
+    let there = |name: &&str| place.path().join(name).exists();
+    assert_eq!(steers.into_iter().filter(there).collect::<Vec<_>>(), [""; 0]);
+    assert!(work.iter().all(there));
+    // What is there already is read only, with the folders it lies in.
+    place.write(".jj/repo/config.toml", "mine");
+    let tries = "echo x > .jj/repo/config.toml; mv .jj/repo .jj/other; mv .jj other; true";
+    sandbox(&place, "{}", tries).ends(0);
+    assert_eq!(fs::read_to_string(place.path().join(".jj/repo/config.toml")).unwrap(), "mine");
+}

@@ -239,3 +239,43 @@ fn a_monorepo_with_a_submodule_builds_tests_and_commits_in_both() {
         project.host("test -z \"$(git status --porcelain)\"");
     }
 }
+
+/// Each holds the word; those of the second list are needed, and are seen without it.
+const KEYS: &str = ".ivy2/.credentials .sbt/.credentials .sbt/1.0/credentials.sbt .cabal/credentials \
+    .stack/upload/credentials.json .julia/servers/x.test/auth.toml .dotnet/corefx/cryptography/x509stores/my/k.pfx \
+    .gradle/develocity/keys.properties .gradle/enterprise/keys.properties .gradle/init.d/ours.gradle \
+    .gradle/gradle.properties .m2/.develocity/keys.properties .m2/settings.xml .npm/_logs/x.log .bundle/config \
+    .local/share/uv/credentials/credentials.toml .cargo/credentials.toml .local/share/pnpm/auth.ini .gem/credentials \
+    .docker/config.json .pulumi/credentials.json .fly/config.yml";
+const SETTINGS: &str = ".cargo/config.toml .cabal/config .sbt/1.0/global.sbt .gradle/init.gradle";
+
+/// What tools keep beside their caches is not seen, whatever folder of the home or the `PATH` it lies in; what they
+/// need of the same files is.
+#[test]
+fn keys_of_tools_are_not_seen_and_their_settings_are() {
+    for caller in with(&["python3"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        project.host(&format!(
+            "cd ~; for f in {KEYS}; do mkdir -p $(dirname $f); echo 'token: HUSH' > $f; done
+             for f in {SETTINGS}; do mkdir -p $(dirname $f); printf 'before = 1\\npassword = \"HUSH\"\\nafter = 2\\n' > $f; done
+             for f in .docker .pulumi .fly; do mkdir -p $f/bin; echo 'echo found' > $f/bin/at$f; chmod +x $f/bin/at$f; done
+             mkdir -p .cargo/bin && echo 'echo found' > .cargo/bin/cargo-credential-x && chmod +x .cargo/bin/*"
+        ));
+        let bins = "PATH=$HOME/.docker/bin:$HOME/.pulumi/bin:$HOME/.fly/bin:$PATH";
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        let inside =
+            |text: &str| project.host(&format!("{bins} {program} sandbox -- sh -c '{text}'"));
+        assert_eq!(inside("grep -rl HUSH ~ || true"), "");
+        let count = SETTINGS.split_whitespace().count();
+        let settings = format!("cd; for f in {SETTINGS}; do grep -h after $f; done");
+        assert_eq!(inside(&settings), "after = 2\n".repeat(count));
+        assert_eq!(
+            inside("at.docker; at.pulumi; at.fly; ~/.cargo/bin/cargo-credential-x"),
+            "found\n".repeat(4)
+        );
+        // They do not come to be by what a program does, and tools may make their own.
+        inside(
+            "mkdir -p ~/.npm/_logs && echo x > ~/.npm/_logs/x.log && echo y > ~/.gem/credentials",
+        );
+    }
+}

@@ -153,3 +153,71 @@ steps:
     let times = std::fs::read_to_string(place.path().join("times")).unwrap();
     assert_eq!(times, "once\n", "{}", said.err);
 }
+
+/// A limit, and a program of Python's that goes beyond it where the kernel adds nothing up.
+const UNSEEN: [(&str, &str); 4] = [
+    (
+        "memory: 64MiB",
+        "import os, time
+fd = os.memfd_create('x')
+for _ in range(160): os.write(fd, b'x' * (1 << 20))
+time.sleep(30)",
+    ),
+    (
+        "memory: 64MiB",
+        "import ctypes, time
+c = ctypes.CDLL(None); c.shmat.restype = ctypes.c_void_p
+c.shmat.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int]; c.shmdt.argtypes = [ctypes.c_void_p]
+for _ in range(8):
+    at = c.shmat(c.shmget(0, 20 << 20, 0o1600), None, 0); ctypes.memset(at, 1, 20 << 20); c.shmdt(at)
+time.sleep(30)",
+    ),
+    // As one that ignores the end of its children, each of which is there between two looks.
+    (
+        "cpu: 1s",
+        "import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+end = time.time() + 30
+while time.time() < end:
+    child = os.fork()
+    if child == 0:
+        until = time.process_time() + 0.008
+        while time.process_time() < until: pass
+        os._exit(0)
+    try: os.waitpid(child, 0)
+    except ChildProcessError: pass",
+    ),
+    // Mappings of a file, so many that adding up takes long, and then memory of its own.
+    (
+        "memory: 200MiB",
+        "import mmap, os, time
+with open('many', 'wb+') as file:
+    file.truncate(4096 * 30000)
+    kept = [mmap.mmap(file.fileno(), 4096, offset=4096 * i) for i in range(0, 30000, 2)]
+    for it in kept: it[0]
+    for _ in range(40):
+        if os.fork() == 0: time.sleep(40); os._exit(0)
+    time.sleep(1)
+    for _ in range(4):
+        if os.fork() == 0: held = b'x' * (90 << 20); time.sleep(40); os._exit(0)
+    time.sleep(40)",
+    ),
+];
+
+#[test]
+fn what_nobody_maps_or_waits_for_is_counted() {
+    if !std::path::Path::new("/usr/bin/python3").exists() {
+        return;
+    }
+    for (limit, program) in UNSEEN {
+        let place = Place::new();
+        place.write("policy.yaml", &format!("limits: {{ {limit} }}\n"));
+        let began = std::time::Instant::now();
+        let python = ["--", "/usr/bin/python3", "-c", program];
+        let said = place.say(&[&["sandbox", "--policy", "policy.yaml"], &python[..]].concat());
+        assert_eq!(said.code, 124, "{limit}, after {:?}: {}", began.elapsed(), said.err);
+        assert!(
+            said.err.contains(&format!("a larger `limits.{}`", &limit[..limit.find(':').unwrap()]))
+        );
+    }
+}

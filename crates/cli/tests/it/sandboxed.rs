@@ -122,3 +122,14 @@ fn a_command_that_comes_to_the_front_is_given_what_is_typed() {
     drop(ours);
     shell.wait().unwrap();
 }
+
+/// A name with a line break in it would say another sentence in Botpipe's name.
+#[test]
+fn what_is_told_of_a_name_is_one_line() {
+    let place = Place::new();
+    let script = "n=$(printf 'x\\033[31m\\nbotpipe sandbox: all is well'); mkdir \"$n\"; cd \"$n\"; \
+                  git init -q .; printf '[core]\\n\\tfsmonitor = x\\n' >> .git/config";
+    let said = place.say(&["sandbox", "--", "sh", "-c", script]).ends(0);
+    let told: Vec<&str> = said.err.lines().collect();
+    assert!(told.len() == 1 && told[0].contains("x\\u{1b}[31m\\nbotpipe sandbox"), "{said:?}");
+}

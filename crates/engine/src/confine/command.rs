@@ -16,7 +16,7 @@ use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 use rustix::process::Signal;
 use rustix::termios::tcgetpgrp;
 
-use super::guard::{Guard, Log};
+use super::guard::{Guard, Log, in_one_line};
 use super::refused::{Reasons, complaints};
 use super::whole::{Compiled, Surroundings, compile};
 use super::{Refusal, report};
@@ -102,7 +102,7 @@ impl Command {
         (out, err): (impl io::Write + Send + 'static, impl io::Write + Send + 'static),
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
-        let told: Log = Arc::new(told);
+        let told: Log = Arc::new(move |sentence| told(&in_one_line(sentence)));
         let Started { running, guard, reasons, passed } = self.start(&told)?;
         let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
         let found = printed.iter().flat_map(|text| complaints(text));

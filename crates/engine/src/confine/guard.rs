@@ -158,7 +158,20 @@ fn once(log: Log) -> Log {
         }
         drop(told);
         if !known {
-            log(sentence);
+            log(&in_one_line(sentence));
         }
     })
+}
+
+/// A sentence as it is told: a name in it may hold a line break, and would say another in our name.
+pub(super) fn in_one_line(sentence: &str) -> String {
+    let mut line = String::with_capacity(sentence.len());
+    for character in sentence.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }

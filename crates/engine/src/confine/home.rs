@@ -5,31 +5,36 @@ use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::Layer;
 
+use super::keys::{self, Known};
 use super::paths::{absolute, is_theirs};
 use super::{Site, person, toolchains, within};
 
 /// A folder of a home that is shown, and what of it is not.
 struct Tools {
     folder: &'static str,
-    without: &'static [&'static str],
+    without: &'static Known,
 }
 
 const fn tools(folder: &'static str) -> Tools {
-    Tools { folder, without: &[] }
+    but_for(&keys::NOTHING, folder)
+}
+
+const fn but_for(without: &'static Known, folder: &'static str) -> Tools {
+    Tools { folder, without }
 }
 
 /// Tool chains and caches by their folders in a home, without what proves who somebody is.
-const TOOLS: &[Tools] = &[
-    Tools { folder: ".cargo", without: &["credentials", "credentials.toml"] },
-    tools(".rustup"),
-    tools(".npm"),
+static TOOLS: &[Tools] = &[
+    but_for(&keys::CARGO, ".cargo"),
+    but_for(&keys::CACHE, ".rustup"),
+    but_for(&keys::NPM, ".npm"),
     tools(".nvm"),
     tools(".volta"),
     tools(".fnm"),
     tools(".bun"),
     tools(".deno"),
     tools(".yarn"),
-    tools(".pnpm-store"),
+    but_for(&keys::CACHE, ".pnpm-store"),
     tools(".pyenv"),
     tools(".rbenv"),
     tools(".asdf"),
@@ -38,33 +43,33 @@ const TOOLS: &[Tools] = &[
     tools(".local/lib"),
     tools(".local/share/fnm"),
     tools(".local/share/mise"),
-    tools(".local/share/pipx"),
+    but_for(&keys::PIPX, ".local/share/pipx"),
     tools(".local/share/pnpm"),
-    tools(".local/share/uv"),
-    tools(".cache/bazel"),
-    tools(".cache/go-build"),
-    tools(".cache/node-gyp"),
-    tools(".cache/pip"),
-    tools(".cache/pnpm"),
-    tools(".cache/pre-commit"),
-    tools(".cache/pypoetry"),
-    tools(".cache/uv"),
-    tools(".cache/yarn"),
-    tools("go"),
-    Tools { folder: ".m2", without: &["settings.xml", "settings-security.xml"] },
-    Tools { folder: ".gradle", without: &["gradle.properties"] },
-    tools(".ivy2"),
-    tools(".sbt"),
-    Tools { folder: ".gem", without: &["credentials"] },
-    Tools { folder: ".bundle", without: &["config"] },
-    Tools { folder: ".nuget/packages", without: &[] },
-    tools(".dotnet"),
+    but_for(&keys::UV, ".local/share/uv"),
+    but_for(&keys::CACHE, ".cache/bazel"),
+    but_for(&keys::CACHE, ".cache/go-build"),
+    but_for(&keys::CACHE, ".cache/node-gyp"),
+    but_for(&keys::CACHE, ".cache/pip"),
+    but_for(&keys::CACHE, ".cache/pnpm"),
+    but_for(&keys::CACHE, ".cache/pre-commit"),
+    but_for(&keys::CACHE, ".cache/pypoetry"),
+    but_for(&keys::CACHE, ".cache/uv"),
+    but_for(&keys::CACHE, ".cache/yarn"),
+    but_for(&keys::CACHE, "go"),
+    but_for(&keys::MAVEN, ".m2"),
+    but_for(&keys::GRADLE, ".gradle"),
+    but_for(&keys::IVY, ".ivy2"),
+    but_for(&keys::SBT, ".sbt"),
+    but_for(&keys::GEM, ".gem"),
+    but_for(&keys::GEM, ".bundle"),
+    but_for(&keys::CACHE, ".nuget/packages"),
+    but_for(&keys::DOTNET, ".dotnet"),
     tools(".opam"),
-    tools(".cabal"),
+    but_for(&keys::CABAL, ".cabal"),
     tools(".ghcup"),
-    tools(".stack"),
+    but_for(&keys::STACK, ".stack"),
     tools(".mix"),
-    tools(".julia"),
+    but_for(&keys::JULIA, ".julia"),
 ];
 
 /// Files of a home that say how tools behave, read only. Those of git are beside them.
@@ -155,17 +160,32 @@ fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>) -> Vec<Lay
         home.iter().flat_map(|home| TOOLS.iter().map(|it| home.join(it.folder))).collect();
     let folders = path.iter().filter_map(|folder| folder.canonicalize().ok());
     let unseen = folders.filter(|it| within(it, empty) && !within(it, &known));
+    let secrets: Vec<PathBuf> = home.iter().flat_map(|home| all_secrets(home)).collect();
+    let is_secret = |parent: &Path| within(parent, &secrets);
     let wide = |parent: &Path| empty.iter().any(|it| it == parent) || parent.ends_with(".local");
     let mut shown: Vec<PathBuf> = unseen
         .filter(|folder| !empty.contains(folder) && folder.is_dir())
         .map(|folder| match folder.parent() {
-            Some(parent) if folder.ends_with("bin") && !wide(parent) => parent.to_owned(),
+            Some(parent) if folder.ends_with("bin") && !wide(parent) && !is_secret(parent) => {
+                parent.to_owned()
+            }
             _ => folder,
         })
         .collect();
     shown.sort();
     shown.dedup();
-    shown.into_iter().map(Layer::Shown).collect()
+    let masked = |folder: &PathBuf| {
+        let names = keys::in_unknown(folder).into_iter().map(|name| folder.join(name));
+        let there = names.filter(|path| path.symlink_metadata().is_ok_and(|it| !it.is_symlink()));
+        there.map(Layer::Masked).collect::<Vec<_>>()
+    };
+    shown
+        .into_iter()
+        .flat_map(|it| {
+            let masked = masked(&it);
+            [Layer::Shown(it)].into_iter().chain(masked)
+        })
+        .collect()
 }
 
 /// There, and reached without a link.

@@ -14,6 +14,7 @@ mod history;
 pub(crate) mod home;
 mod host;
 mod kept_links;
+mod keys;
 #[cfg(test)]
 mod laws;
 pub(crate) mod left_out;

@@ -153,6 +153,19 @@ fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
                 "what is written to folders in memory, such as `/tmp`, is counted apart, up to as much again"
                     .to_owned(),
             );
+            gaps.push(
+                "what the kernel itself holds for a program, such as the buffers of its sockets, is not counted; of \
+                 files in memory without a name those that nobody has open and nobody has touched"
+                    .to_owned(),
+            );
+            Coverage::Watch
+        }
+        Control::Cpu => {
+            gaps.push(
+                "the time of processes whose end nobody waits for is only estimated where they are shorter than \
+                 the time between two looks"
+                    .to_owned(),
+            );
             Coverage::Watch
         }
         limit => coverage_of_limit(limit).unwrap_or(Coverage::Full),

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use botpipe_sandbox::{Layer, Scratch};
 use rustix::fs::{Access, access};
 
+use super::keys::{self, Known};
 use super::{host, within};
 
 /// A folder that a variable names: itself, since a link in a workspace (`VIRTUAL_ENV`) leads where a program made it lead.
@@ -14,63 +15,63 @@ use super::{host, within};
 pub(crate) struct Tool {
     at: PathBuf,
     /// What proves who somebody is, in it.
-    without: &'static [&'static str],
+    without: &'static Known,
 }
 
 /// The variables that name folders, and what is not shown of those: of [`crate::environment::TOOLS`].
-const FOLDERS: &[(&str, &[&str])] = &[
-    ("CARGO_HOME", &["credentials", "credentials.toml"]),
-    ("RUSTUP_HOME", &[]),
-    ("GOPATH", &[]),
-    ("GOROOT", &[]),
-    ("GOCACHE", &[]),
-    ("GOMODCACHE", &[]),
-    ("JAVA_HOME", &[]),
-    ("MAVEN_HOME", &[]),
-    ("M2_HOME", &[]),
-    ("GRADLE_HOME", &["gradle.properties"]),
-    ("GRADLE_USER_HOME", &["gradle.properties"]),
-    ("SDKMAN_DIR", &[]),
-    ("ANDROID_HOME", &[]),
-    ("ANDROID_SDK_ROOT", &[]),
-    ("NVM_DIR", &[]),
-    ("FNM_DIR", &[]),
-    ("VOLTA_HOME", &[]),
-    ("BUN_INSTALL", &[]),
-    ("DENO_DIR", &[]),
-    ("PNPM_HOME", &[]),
-    ("COREPACK_HOME", &[]),
-    ("YARN_CACHE_FOLDER", &[]),
-    ("npm_config_cache", &[]),
-    ("NPM_CONFIG_CACHE", &[]),
-    ("PLAYWRIGHT_BROWSERS_PATH", &[]),
-    ("CYPRESS_CACHE_FOLDER", &[]),
-    ("PUPPETEER_CACHE_DIR", &[]),
-    ("PYENV_ROOT", &[]),
-    ("VIRTUAL_ENV", &[]),
-    ("CONDA_PREFIX", &[]),
-    ("MAMBA_ROOT_PREFIX", &[]),
-    ("PIP_CACHE_DIR", &[]),
-    ("PIPX_HOME", &[]),
-    ("UV_CACHE_DIR", &[]),
-    ("UV_PYTHON_INSTALL_DIR", &[]),
-    ("POETRY_HOME", &[]),
-    ("POETRY_CACHE_DIR", &[]),
-    ("PRE_COMMIT_HOME", &[]),
-    ("RBENV_ROOT", &[]),
-    ("GEM_HOME", &["credentials", "config"]),
-    ("BUNDLE_PATH", &["credentials", "config"]),
-    ("BUNDLE_APP_CONFIG", &["credentials", "config"]),
-    ("DOTNET_ROOT", &[]),
-    ("NUGET_PACKAGES", &[]),
-    ("ASDF_DIR", &[]),
-    ("ASDF_DATA_DIR", &[]),
-    ("MISE_DATA_DIR", &[]),
-    ("OPAMROOT", &[]),
-    ("STACK_ROOT", &[]),
-    ("CABAL_DIR", &[]),
-    ("PUB_CACHE", &[]),
-    ("CCACHE_DIR", &[]),
+static FOLDERS: &[(&str, &Known)] = &[
+    ("CARGO_HOME", &keys::CARGO),
+    ("RUSTUP_HOME", &keys::CACHE),
+    ("GOPATH", &keys::NOTHING),
+    ("GOROOT", &keys::NOTHING),
+    ("GOCACHE", &keys::CACHE),
+    ("GOMODCACHE", &keys::CACHE),
+    ("JAVA_HOME", &keys::NOTHING),
+    ("MAVEN_HOME", &keys::NOTHING),
+    ("M2_HOME", &keys::NOTHING),
+    ("GRADLE_HOME", &keys::GRADLE),
+    ("GRADLE_USER_HOME", &keys::GRADLE),
+    ("SDKMAN_DIR", &keys::NOTHING),
+    ("ANDROID_HOME", &keys::NOTHING),
+    ("ANDROID_SDK_ROOT", &keys::NOTHING),
+    ("NVM_DIR", &keys::NOTHING),
+    ("FNM_DIR", &keys::NOTHING),
+    ("VOLTA_HOME", &keys::NOTHING),
+    ("BUN_INSTALL", &keys::NOTHING),
+    ("DENO_DIR", &keys::NOTHING),
+    ("PNPM_HOME", &keys::NOTHING),
+    ("COREPACK_HOME", &keys::NOTHING),
+    ("YARN_CACHE_FOLDER", &keys::CACHE),
+    ("npm_config_cache", &keys::NPM),
+    ("NPM_CONFIG_CACHE", &keys::NPM),
+    ("PLAYWRIGHT_BROWSERS_PATH", &keys::CACHE),
+    ("CYPRESS_CACHE_FOLDER", &keys::CACHE),
+    ("PUPPETEER_CACHE_DIR", &keys::CACHE),
+    ("PYENV_ROOT", &keys::NOTHING),
+    ("VIRTUAL_ENV", &keys::NOTHING),
+    ("CONDA_PREFIX", &keys::CONDA),
+    ("MAMBA_ROOT_PREFIX", &keys::CONDA),
+    ("PIP_CACHE_DIR", &keys::CACHE),
+    ("PIPX_HOME", &keys::PIPX),
+    ("UV_CACHE_DIR", &keys::CACHE),
+    ("UV_PYTHON_INSTALL_DIR", &keys::NOTHING),
+    ("POETRY_HOME", &keys::NOTHING),
+    ("POETRY_CACHE_DIR", &keys::CACHE),
+    ("PRE_COMMIT_HOME", &keys::NOTHING),
+    ("RBENV_ROOT", &keys::NOTHING),
+    ("GEM_HOME", &keys::GEM),
+    ("BUNDLE_PATH", &keys::GEM),
+    ("BUNDLE_APP_CONFIG", &keys::GEM),
+    ("DOTNET_ROOT", &keys::DOTNET),
+    ("NUGET_PACKAGES", &keys::CACHE),
+    ("ASDF_DIR", &keys::NOTHING),
+    ("ASDF_DATA_DIR", &keys::NOTHING),
+    ("MISE_DATA_DIR", &keys::NOTHING),
+    ("OPAMROOT", &keys::NOTHING),
+    ("STACK_ROOT", &keys::STACK),
+    ("CABAL_DIR", &keys::CABAL),
+    ("PUB_CACHE", &keys::NOTHING),
+    ("CCACHE_DIR", &keys::CACHE),
 ];
 
 /// The folders that these variables name and that are there.
@@ -87,7 +88,7 @@ pub(crate) fn named(value: impl Fn(&str) -> Option<OsString>) -> Vec<Tool> {
     // One that lies in another is seen with it, unless it hides something of its own.
     let whole: Vec<PathBuf> = all.iter().map(|tool| tool.at.clone()).collect();
     let in_another = |at: &Path| whole.iter().any(|it| at != it && at.starts_with(it));
-    all.retain(|tool| !tool.without.is_empty() || !in_another(&tool.at));
+    all.retain(|tool| !tool.without.is_nothing() || !in_another(&tool.at));
     all.reverse(); // of two at one place the one that hides more
     all.dedup_by(|one, kept| one.at == kept.at);
     all.reverse();
@@ -110,7 +111,7 @@ pub(super) struct Kept<'a> {
 pub(super) fn layers(tools: &[Tool], kept: &Kept<'_>) -> Vec<Layer> {
     let shown =
         tools.iter().filter(|tool| kept.may_show(&tool.at)).filter(|Tool { at, without }| {
-            !without.is_empty() || within(at, kept.empty) || access(at, Access::WRITE_OK).is_ok()
+            !without.is_nothing() || within(at, kept.empty) || access(at, Access::WRITE_OK).is_ok()
         });
     let shown: Vec<&Tool> = shown.collect();
     let mounts = if shown.is_empty() { Vec::new() } else { mounts() };
@@ -123,24 +124,31 @@ pub(super) fn layers(tools: &[Tool], kept: &Kept<'_>) -> Vec<Layer> {
 /// # Source
 /// Linux, `clone_private_mount` and `has_locked_children`: in a user namespace no overlay lies over a folder that
 /// something of the host's is mounted in.
-pub(super) fn seen(at: &Path, without: &[&str], mounts: &[PathBuf]) -> Vec<Layer> {
+pub(super) fn seen(at: &Path, without: &Known, mounts: &[PathBuf]) -> Vec<Layer> {
+    let keys::Found { hidden, texts } = keys::of(at, without);
     let below = |outer: &Path| {
         let inner = mounts.iter().filter(|it| *it != outer && it.starts_with(outer));
         inner.cloned().collect::<Vec<PathBuf>>()
     };
-    let scratch = |at: &Path, without: &[&str]| {
-        let hidden = without.iter().map(PathBuf::from).collect();
+    let scratch = |at: &Path, hidden: Vec<PathBuf>| {
         Layer::Scratch(Scratch { at: at.to_owned(), hidden, writable: true, ..Scratch::default() })
     };
     let inner = below(at);
     if inner.is_empty() {
-        return vec![scratch(at, without)];
+        return [scratch(at, hidden)].into_iter().chain(texts).collect();
     }
-    let hidden = without.iter().map(|name| at.join(name));
-    let hidden = hidden.filter(|path| path.symlink_metadata().is_ok_and(|it| !it.is_symlink()));
+    // What lies in a volume is hidden there.
+    let of_volume = |volume: &Path| {
+        let names = hidden
+            .iter()
+            .filter_map(|name| at.join(name).strip_prefix(volume).ok().map(Path::to_owned));
+        names.filter(|name| !name.as_os_str().is_empty()).collect()
+    };
+    let masked = hidden.iter().map(|name| at.join(name));
+    let masked = masked.filter(|path| path.symlink_metadata().is_ok_and(|it| !it.is_symlink()));
     let volumes = inner.iter().filter(|it| it.is_dir() && below(it).is_empty());
-    let shown = [Layer::Shown(at.to_owned())].into_iter().chain(hidden.map(Layer::Masked));
-    shown.chain(volumes.map(|it| scratch(it, &[]))).collect()
+    let shown = [Layer::Shown(at.to_owned())].into_iter().chain(masked.map(Layer::Masked));
+    shown.chain(volumes.map(|it| scratch(it, of_volume(it)))).chain(texts).collect()
 }
 
 impl Kept<'_> {
@@ -240,14 +248,13 @@ mod tests {
         let cargo = at(folder.path(), "cargo");
         let registry = at(folder.path(), "cargo/registry");
         std::fs::write(cargo.join("credentials"), "").unwrap();
-        let layers =
-            seen(&cargo, &["credentials", "credentials.toml"], std::slice::from_ref(&registry));
+        let layers = seen(&cargo, &keys::CARGO, std::slice::from_ref(&registry));
         let scratch = Scratch { at: registry, writable: true, ..Scratch::default() };
         let masked = Layer::Masked(cargo.join("credentials"));
         assert_eq!(layers, [Layer::Shown(cargo.clone()), masked, Layer::Scratch(scratch)]);
-        let whole = seen(&cargo, &["credentials"], std::slice::from_ref(&cargo));
+        let whole = seen(&cargo, &keys::CARGO, std::slice::from_ref(&cargo));
         assert!(
-            matches!(whole.as_slice(), [Layer::Scratch(it)] if it.hidden.len() == 1),
+            matches!(whole.as_slice(), [Layer::Scratch(it)] if it.hidden.len() == 2),
             "{whole:?}"
         );
     }
@@ -261,6 +268,6 @@ mod tests {
             both.then(|| cargo.as_os_str().to_owned())
         });
         assert_eq!(tools.len(), 1);
-        assert!(tools[0].without.contains(&"credentials"));
+        assert!(tools[0].without.hidden.contains(&"credentials"));
     }
 }

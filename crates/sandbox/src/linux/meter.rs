@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::param::clock_ticks_per_second;
 
+use super::memory;
 use super::procfs::{self, Stat};
 use super::sys::Pid;
 use super::tree;
@@ -17,6 +18,11 @@ pub(super) struct Meter {
     /// Time on a processor of those that were seen last, and of all that were seen before them.
     times: BTreeMap<(Pid, u64), u64>,
     gone: u64,
+    /// Those that ran when they were first seen, at the last look, with what each is taken for if it is not seen again.
+    brief: BTreeMap<(Pid, u64), Duration>,
+    /// What those came to that nobody waited for, as it is estimated.
+    unseen: Duration,
+    looked: Instant,
     due: Instant,
 }
 
@@ -25,8 +31,15 @@ impl Meter {
     pub(super) fn of(bounds: &Bounds) -> Option<Self> {
         let Bounds { cpu, memory, processes, file_size: _, in_memory: _ } = bounds;
         let any = [cpu, memory, processes].into_iter().any(Option::is_some);
-        let (times, gone, due) = (BTreeMap::new(), 0, Instant::now());
-        any.then(|| Self { bounds: bounds.clone(), times, gone, due })
+        any.then(|| Self {
+            bounds: bounds.clone(),
+            times: BTreeMap::new(),
+            gone: 0,
+            brief: BTreeMap::new(),
+            unseen: Duration::ZERO,
+            looked: Instant::now(),
+            due: Instant::now(),
+        })
     }
 
     /// How long until it is time to look again.
@@ -42,9 +55,14 @@ impl Meter {
             return None;
         }
         let (own, below) = processes();
+        let since = began - std::mem::replace(&mut self.looked, began);
+        if self.bounds.cpu.is_some() {
+            self.estimate(&below, since, share_of_a_processor);
+        }
         let found = self.beyond(own.as_ref(), &below);
-        // Of many processes there is much to read: it takes no more than a twentieth of the time.
-        self.due = Instant::now() + OFTEN.max(began.elapsed() * 20);
+        // Of many processes there is much to read: it takes no more than a twentieth of the time, unless that
+        // would be too seldom.
+        self.due = Instant::now() + OFTEN.max((began.elapsed() * 20).min(SELDOM));
         found
     }
 
@@ -57,14 +75,8 @@ impl Meter {
         if over(self.bounds.cpu, self.milliseconds(own, below)) {
             return Some(Bound::Cpu);
         }
-        let page = u64::try_from(page_size()).unwrap_or(4096);
-        let pages: u64 = below.iter().map(|it| it.pages).sum();
-        let much = over(self.bounds.memory, pages.saturating_mul(page));
-        // Those pages are of files too, and of several processes at once.
-        if much && over(self.bounds.memory, below.iter().map(memory).sum()) {
-            return Some(Bound::Memory);
-        }
-        None
+        let much = self.bounds.memory.is_some_and(|most| memory::is_beyond(most, below));
+        much.then_some(Bound::Memory)
     }
 
     /// Time of all: what the kernel adds up where a process waits for another, or what was seen, since
@@ -78,7 +90,26 @@ impl Meter {
         let seen = self.gone + self.times.values().sum::<u64>();
         let waited = own.map_or(0, |own| own.waited_time);
         let added = waited + below.iter().map(|it| it.own_time + it.waited_time).sum::<u64>();
-        Self::milliseconds_of(seen.max(added))
+        let known = Self::milliseconds_of(seen.max(added));
+        // An estimate ends nothing before it says twice as much.
+        let guessed = u64::try_from(self.unseen.as_millis()).unwrap_or(u64::MAX);
+        known.max(Self::milliseconds_of(seen).saturating_add(guessed) / 2)
+    }
+
+    /// Guesses what is never told: the kernel adds up nothing of a process whose parent ignores its end, and one that
+    /// is there between two looks is not seen. Of those that follow each other each look meets one that runs, as
+    /// often as they run: it stands for the time between two looks.
+    fn estimate(&mut self, below: &[Stat], since: Duration, share: impl Fn(Pid) -> f64) {
+        let key = |it: &Stat| (it.pid, it.start_ticks);
+        let now: BTreeMap<_, _> = below.iter().map(|it| (key(it), it)).collect();
+        for (who, took) in std::mem::take(&mut self.brief) {
+            if !now.contains_key(&who) {
+                self.unseen += took;
+            }
+        }
+        let since = since.min(LONGEST_GUESS);
+        let new = below.iter().filter(|it| it.runs && !self.times.contains_key(&key(it)));
+        self.brief = new.map(|it| (key(it), since.mul_f64(share(it.pid)))).collect();
     }
 
     pub(super) fn milliseconds_of(ticks: u64) -> u64 {
@@ -86,8 +117,11 @@ impl Meter {
     }
 }
 
-/// How often is looked.
+/// How often is looked, and how seldom at most.
 const OFTEN: Duration = Duration::from_millis(50);
+const SELDOM: Duration = Duration::from_secs(1);
+/// What a single process that was seen once is taken for at most.
+const LONGEST_GUESS: Duration = Duration::from_millis(200);
 
 /// This process, and all below it. In a namespace with a `/proc` of its own nothing else is in there.
 fn processes() -> (Option<Stat>, Vec<Stat>) {
@@ -101,29 +135,30 @@ fn processes() -> (Option<Stat>, Vec<Stat>) {
     (Some(own), below)
 }
 
-/// Bytes that a process holds and no file does: its share of them, as far as the kernel tells.
-fn memory(of: &Stat) -> u64 {
-    let shares = |names: &[&str], file: &str| {
-        let text = fs::read_to_string(format!("/proc/{}/{file}", of.pid)).ok()?;
-        let lines = text.lines().filter_map(|line| line.split_once(':'));
-        let lines = lines.filter(|(name, _)| names.contains(name));
-        let sizes = lines.filter_map(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
-        let sizes: Vec<u64> = sizes.collect();
-        (sizes.len() == names.len()).then(|| sizes.iter().sum::<u64>() << 10)
-    };
-    shares(&["Pss_Anon", "Pss_Shmem"], "smaps_rollup")
-        .or_else(|| shares(&["RssAnon", "RssShmem"], "status"))
-        .unwrap_or_default()
+/// How much of its life a process that runs had a processor, where it wanted one.
+///
+/// # Source
+/// Linux, `Documentation/scheduler/sched-stats.rst`: the first two numbers of `/proc/<pid>/schedstat`.
+fn share_of_a_processor(pid: Pid) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let mut numbers = text.split_whitespace().map_while(|it| it.parse::<f64>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(ran), Some(waited)) if ran > 0.0 => ran / (ran + waited),
+        _ => 0.0,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Meter, Stat};
     use crate::{Bound, Bounds};
 
     fn process(pid: i32, own_time: u64, waited_time: u64) -> Stat {
         let (start_ticks, threads, pages) = (u64::from(pid.unsigned_abs()), 3, 0);
-        Stat { pid, zombie: false, parent: 1, start_ticks, own_time, waited_time, threads, pages }
+        let (zombie, runs, parent) = (false, true, 1);
+        Stat { pid, zombie, runs, parent, start_ticks, own_time, waited_time, threads, pages }
     }
 
     #[test]
@@ -139,6 +174,32 @@ mod tests {
         let own = process(1, 99 * ticks, 3 * ticks);
         assert_eq!(meter.beyond(Some(&own), &[process(2, 0, 6 * ticks)]), None, "init's own");
         assert_eq!(meter.beyond(Some(&own), &[process(2, 2 * ticks, 6 * ticks)]), Some(Bound::Cpu));
+    }
+
+    /// As those of a parent that ignores their end: each look meets another one.
+    #[test]
+    fn time_that_nobody_waits_for_is_guessed() {
+        let bounds = Bounds { cpu: Some(2_000), ..Bounds::default() };
+        let look = Duration::from_millis(50);
+        let after = |parts: i32, share: f64, runs: bool| {
+            let mut meter = Meter::of(&bounds).unwrap();
+            let beyond = (2..2 + parts).map(|pid| {
+                let below = [Stat { runs, ..process(pid, 0, 0) }];
+                meter.estimate(&below, look, |_| share);
+                meter.beyond(None, &below)
+            });
+            beyond.last().flatten()
+        };
+        assert_eq!(after(85, 1.0, true), Some(Bound::Cpu), "4.2 s seen, which is twice 2 s");
+        assert_eq!(after(75, 1.0, true), None);
+        assert_eq!(after(150, 0.5, true), None, "others had the processor meanwhile");
+        assert_eq!(after(150, 1.0, false), None, "they slept");
+        let mut meter = Meter::of(&bounds).unwrap();
+        for _ in 0..150 {
+            let below = [process(2, 0, 0)];
+            meter.estimate(&below, look, |_| 1.0);
+            assert_eq!(meter.beyond(None, &below), None, "it is seen");
+        }
     }
 
     #[test]

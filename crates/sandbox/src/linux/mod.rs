@@ -6,6 +6,7 @@ mod contained;
 mod early;
 mod fork_server;
 mod init;
+mod memory;
 mod message;
 mod meter;
 mod plan;

@@ -11,6 +11,8 @@ pub(super) struct Stat {
     pub(super) pid: Pid,
     /// Ended, and only waiting for its parent to notice.
     pub(super) zombie: bool,
+    /// It runs, or waits for a processor.
+    pub(super) runs: bool,
     pub(super) parent: Pid,
     pub(super) start_ticks: u64,
     /// Time on a processor in ticks: its own, and that of those it waited for.
@@ -95,6 +97,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat {
         pid: pid.parse().ok()?,
         zombie: matches!(*fields.first()?, "Z" | "X"),
+        runs: *fields.first()? == "R",
         parent: fields.get(1)?.parse().ok()?,
         start_ticks: fields.get(19)?.parse().ok()?,
         own_time: sum(11..13)?,
