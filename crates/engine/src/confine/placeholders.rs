@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::Placeholder;
-use crate::plain::peek_text;
+use crate::plain::{self, peek_text};
 
 /// One that programs of this process need.
 struct Needed {
@@ -94,7 +94,10 @@ fn stand(placeholder: &Placeholder) -> io::Result<Option<File>> {
     match (fs::symlink_metadata(path), placeholder.contents) {
         (Ok(_), contents) if !is_as_made(contents, path) => return Ok(None),
         (Ok(there), Some(contents)) if there.is_file() => {
-            if fs::read(path)? != contents.as_bytes() {
+            // A program may have written more to it.
+            if there.len() != contents.len() as u64
+                || plain::peek(path, plain::SMALL)? != contents.as_bytes()
+            {
                 fs::write(path, contents)?;
             }
         }
