@@ -17,6 +17,7 @@ mod escapes;
 mod explain;
 mod faults;
 mod flows;
+mod git_tells;
 mod graph;
 mod harness;
 mod init;

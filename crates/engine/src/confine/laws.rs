@@ -85,6 +85,7 @@ impl World {
             view,
             path: Vec::new(),
             tools: Vec::new(),
+            stop: crate::process::StopSwitch::new(),
         }
     }
 
