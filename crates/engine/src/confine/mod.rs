@@ -3,6 +3,7 @@
 mod build_output;
 pub(crate) mod canary;
 pub(crate) mod command;
+mod covered;
 mod deep;
 pub(crate) mod denied;
 mod elsewhere;
@@ -185,7 +186,6 @@ pub(crate) fn refusal_of_reads(policy: &Resolved, workspace: &Path) -> Option<Re
 }
 
 /// Refuses to go on when whoever waits has asked to stop.
-#[allow(dead_code)]
 fn unless_stopped(site: &Site, control: &'static str) -> Result<(), Refusal> {
     match site.stop.requested() {
         None => Ok(()),

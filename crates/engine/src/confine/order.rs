@@ -1,5 +1,6 @@
 //! The order of layers: outer paths before inner ones, so that none covers what was laid before it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::Layer;
@@ -11,17 +12,19 @@ pub(super) fn laid(mut layers: Vec<Layer>, ours: &[PathBuf]) -> Vec<Layer> {
         (path.components().count(), path.to_owned(), rank(layer))
     });
     layers.dedup();
-    let mut closed: Vec<PathBuf> = Vec::new();
+    let mut closed: HashSet<PathBuf> = HashSet::new();
     let mut laid = Vec::with_capacity(layers.len());
     for layer in layers {
         let path = path(&layer);
         let is_ours = super::within(path, ours);
         let masks = matches!(layer, Layer::Masked(_));
-        if super::within(path, &closed) && !masks && !is_ours {
+        // There may be thousands.
+        let is_closed = path.ancestors().any(|above| closed.contains(above));
+        if is_closed && !masks && !is_ours {
             continue;
         }
         if (masks || matches!(layer, Layer::Shown(_))) && !is_ours {
-            closed.push(path.to_owned());
+            closed.insert(path.to_owned());
         }
         laid.push(layer);
     }
