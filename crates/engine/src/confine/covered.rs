@@ -65,8 +65,8 @@ mod tests {
             let begun = Instant::now();
             let found = files(&rules, &site).unwrap().unwrap();
             assert!(found.layers.len() > super::MOST);
-            // Each compared with each took more than a minute.
-            assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+            // Each compared with each took ten.
+            assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
         }
         fs::write(workspace.join("more.js"), "more").unwrap();
         for (rules, control) in [(read, "deny_read"), (written, "deny_write")] {

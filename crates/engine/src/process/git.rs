@@ -63,7 +63,7 @@ pub(crate) fn names_of(answer: &[u8]) -> Vec<PathBuf> {
 }
 
 /// Longer than the history of a large repository takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a stop goes unheard.
 const LISTEN: Duration = Duration::from_millis(50);
 /// The longest answer: the names of a million files.

@@ -80,12 +80,12 @@ impl Object {
     pub(super) fn open(file: File) -> Self {
         let mut content = ZlibDecoder::new(BufReader::new(file));
         let mut header = Vec::new();
-        for byte in Read::by_ref(&mut content).take(HEADER).bytes() {
-            match byte {
-                // Whoever reads all of it says what is wrong with it.
-                Err(_) => return Self { content, length: None },
-                Ok(0) => break,
-                Ok(byte) => header.push(byte),
+        let mut byte = [0];
+        // Whoever reads all of it says what is wrong with it.
+        while matches!(content.read(&mut byte), Ok(1)) && byte != [0] {
+            header.extend(byte);
+            if header.len() as u64 == HEADER {
+                break;
             }
         }
         let length = str::from_utf8(&header).ok().and_then(|it| it.strip_prefix("blob "));
