@@ -26,7 +26,7 @@ impl Contents {
     pub(super) fn of(there: &BTreeSet<PathBuf>) -> Self {
         let mut all = Self { files: Vec::new(), stamp: String::new(), newest: 0 };
         let mut next = Vec::new();
-        let mut left = MOST_BYTES;
+        let (mut left, mut looked) = (MOST_BYTES, 0);
         // What is named before what is in folders.
         for path in there.iter().rev() {
             match fs::symlink_metadata(path) {
@@ -35,7 +35,7 @@ impl Contents {
                 Err(_) => {}
             }
         }
-        while let Some(folder) = next.pop().filter(|_| all.files.len() < MOST_FILES) {
+        while let Some(folder) = next.pop().filter(|_| looked < MOST_NAMES) {
             // It tells itself.
             if folder.ends_with(".git") {
                 continue;
@@ -43,6 +43,7 @@ impl Contents {
             let mut entries: Vec<PathBuf> =
                 fs::read_dir(&folder).into_iter().flatten().flatten().map(|it| it.path()).collect();
             entries.sort();
+            looked += entries.len();
             for path in entries {
                 match fs::symlink_metadata(&path) {
                     Ok(found) if found.is_dir() => next.push(path),
@@ -101,6 +102,8 @@ fn names_of(bytes: &[u8]) -> Vec<String> {
 }
 
 const MOST_FILES: usize = 4096;
+/// Names in denied folders that are looked at, at each start: not all of them are of files.
+const MOST_NAMES: usize = 16_384;
 const MOST_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
