@@ -77,7 +77,11 @@ impl Driver<'_> {
                     Err(perform::Trouble::Fatal(error)) => return Err(error),
                 }
             }
-            match perform::perform(self, effect.clone()) {
+            let done = perform::perform(self, effect.clone());
+            if let Some(text) = self.desk.snapshots.news() {
+                self.progress.notice(&Notice::Note { text: &text });
+            }
+            match done {
                 Ok(input) => {
                     if !self.tell(input)? {
                         return Err(Error::Internal {

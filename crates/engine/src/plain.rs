@@ -73,12 +73,30 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As those of [`read`].
 pub(crate) fn peek(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let flags = i32::from_ne_bytes((OFlags::NONBLOCK | OFlags::NOCTTY).bits().to_ne_bytes());
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    all_of(regular(file)?, most)
+    all_of(follow(path)?, most)
 }
 
-/// The same as text; none of it where it cannot be read, or is no text.
+/// No more than its first bytes.
+///
+/// # Errors
+/// Where there is none, or it is something else.
+pub(crate) fn peek_first(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    follow(path)?.file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a regular file that links may lead to; never waits for a pipe.
+///
+/// # Errors
+/// Where there is none, or it is something else.
+pub(crate) fn follow(path: &Path) -> io::Result<Opened> {
+    let flags = i32::from_ne_bytes((OFlags::NONBLOCK | OFlags::NOCTTY).bits().to_ne_bytes());
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    Ok(regular(file)?)
+}
+
+/// All of it as text; none of it where it cannot be read, or is no text.
 pub(crate) fn peek_text(path: &Path) -> Option<String> {
     String::from_utf8(peek(path, SMALL).ok()?).ok()
 }

@@ -18,6 +18,7 @@ mod explain;
 mod faults;
 mod flows;
 mod foreseen;
+mod git_tells;
 mod graph;
 mod harness;
 mod init;

@@ -103,7 +103,13 @@ impl Command {
         told: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Ended, NotRun> {
         let told: Log = Arc::new(move |sentence| told(&in_one_line(sentence)));
-        let Started { running, guard, reasons, passed } = self.start(&told)?;
+        let Started { running, guard, reasons, passed } = match self.start(&told, stop) {
+            // It was given up for that.
+            Err(NotRun::Refused(_)) if let Some(signal) = stop.requested() => {
+                return Ok(Ended::Signalled(signal));
+            }
+            started => started?,
+        };
         let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
         let found = printed.iter().flat_map(|text| complaints(text));
         let mut known = BTreeSet::new();
@@ -131,7 +137,7 @@ impl Command {
     /// The command was not started.
     pub fn run_unheard(&self) -> Result<Exit, NotRun> {
         let silent: Log = Arc::new(|_| {});
-        let Started { mut running, guard, .. } = self.start(&silent)?;
+        let Started { mut running, guard, .. } = self.start(&silent, &StopSwitch::new())?;
         drop((running.take_stdin(), running.take_stdout(), running.take_stderr()));
         let (exit, _) = wait(&Mutex::new(running), None);
         drop(guard);
@@ -166,7 +172,7 @@ impl Command {
         Ok(())
     }
 
-    fn start(&self, told: &Log) -> Result<Started, NotRun> {
+    fn start(&self, told: &Log, stop: &StopSwitch) -> Result<Started, NotRun> {
         let workspace = self.workspace.canonicalize();
         let workspace = workspace
             .map_err(|source| NotRun::Workspace { path: self.workspace.clone(), source })?;
@@ -176,7 +182,8 @@ impl Command {
         if workspace.parent().is_none() {
             return Err(crate::workspace::Error::Root.into());
         }
-        let site = super::site::of_person(workspace.clone(), None);
+        let mut site = super::site::of_person(workspace.clone(), None);
+        site.stop = stop.clone();
         let surroundings = Surroundings {
             resolve: self.resolve.clone(),
             own_policy: true,

@@ -106,6 +106,7 @@ pub(super) fn find(
     // Below a denied folder everything is gone with it. The workspace is none, though `*` means it too: it has no name.
     let is_denied = |folder: &Path| !folder.as_os_str().is_empty() && set.is_match(folder);
     for (path, entry) in names.entries() {
+        super::unless_stopped(site, CONTROL)?;
         if !set.is_match(&path) || path.parent().is_some_and(is_denied) {
             continue;
         }

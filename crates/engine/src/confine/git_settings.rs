@@ -2,13 +2,13 @@
 //! they include, and what is ignored and has attributes everywhere.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Text};
 
 use super::paths::is_theirs;
 use super::within;
+use crate::plain;
 use crate::policy::lexical;
 
 /// Where git looks for the settings of a person, and for the others without being told.
@@ -40,8 +40,7 @@ pub(super) fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
         if within(&path, &secrets) || within(&found, &secrets) {
             continue;
         }
-        let size = found.metadata().map_or(u64::MAX, |it| it.len());
-        let text = if size > LONGEST { None } else { fs::read_to_string(&found).ok() };
+        let text = plain::peek(&found, LONGEST).ok().and_then(|it| String::from_utf8(it).ok());
         if let Some(text) = &text
             && depth < DEEPEST
         {
@@ -107,6 +106,7 @@ fn absolute(value: &str, file: &Path, home: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn shown(home: &Path, written: &[PathBuf]) -> Vec<String> {
         let at = |layer: Layer| match layer {

@@ -226,6 +226,7 @@ mod tests {
             view: View::Kept,
             path: ["work/.venv/bin", "bin/more", "tools/bin"].map(|it| home.join(it)).to_vec(),
             tools: Vec::new(),
+            stop: crate::process::StopSwitch::new(),
         };
         let mut laid = Vec::new();
         lay(&site, &[".".to_owned()], std::slice::from_ref(&home), &mut laid);

@@ -3,10 +3,13 @@
 mod build_output;
 pub(crate) mod canary;
 pub(crate) mod command;
+mod covered;
 mod deep;
 pub(crate) mod denied;
 mod elsewhere;
 mod git;
+mod git_contents;
+mod git_files;
 mod git_settings;
 pub(crate) mod guard;
 mod hints;
@@ -45,6 +48,7 @@ use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::Layer;
 
 use crate::policy::Resolved;
+use crate::process::StopSwitch;
 pub(crate) use placeholders::Placeholders;
 
 /// What a policy says about files.
@@ -97,6 +101,8 @@ pub(crate) struct Site {
     pub(crate) path: Vec<PathBuf>,
     /// Tool chains, to be found by variables.
     pub(crate) tools: Vec<toolchains::Tool>,
+    /// Thrown, what is looked for is looked for no longer, and nothing starts.
+    pub(crate) stop: StopSwitch,
 }
 
 /// What becomes of changes that a program makes in the workspace.
@@ -192,6 +198,18 @@ pub(crate) fn foresee(
         });
     }
     whole::compile(&policy, &site, &whole::Surroundings::default())
+}
+
+/// Refuses to go on when whoever waits has asked to stop.
+fn unless_stopped(site: &Site, control: &'static str) -> Result<(), Refusal> {
+    match site.stop.requested() {
+        None => Ok(()),
+        Some(_) => Err(Refusal {
+            control,
+            what: "it was asked to stop before all was found that the policy names".to_owned(),
+            permit: "begin again".to_owned(),
+        }),
+    }
 }
 
 /// Whether a path is one of these or below one.

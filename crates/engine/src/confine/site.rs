@@ -18,6 +18,7 @@ use super::{Site, View, toolchains};
 use crate::harness::key::Place;
 use crate::harness::{Kind, login_file, own_home, temporary_folder};
 use crate::plain;
+use crate::process::StopSwitch;
 use crate::workspace::layout::Layout;
 use crate::workspace::snapshots::objects_around;
 
@@ -272,6 +273,7 @@ pub(crate) fn of_person(workspace: PathBuf, state: Option<PathBuf>) -> Site {
         view: View::Kept,
         path: env::split_paths(&path).collect(),
         tools: toolchains::named(|name| env::var_os(name)),
+        stop: StopSwitch::new(),
     }
 }
 

@@ -15,8 +15,8 @@ use super::paths::{absolute, is_pattern, straight};
 use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
-    Files, Placeholder, Refusal, Rules, Site, View, build_output, git, history, home, host,
-    kept_links, order, others, protected, sockets, unwritten, view, within,
+    Files, Placeholder, Refusal, Rules, Site, View, build_output, covered, git, history, home,
+    host, kept_links, order, others, protected, sockets, unless_stopped, unwritten, view, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -25,8 +25,10 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
     let mut work = Work::of(site);
     work.lay_host(rules)?;
     let denied = denied::find(rules.deny_read, site, &names, &work.lower)?;
+    unless_stopped(site, "deny_read")?;
     work.find_roots(rules, &denied, &names)?;
     work.lay_workspace(rules, &denied, &names)?;
+    unless_stopped(site, "deny_read")?;
     work.keep(rules, &names)?;
     work.cover(rules, denied, &names)?;
     work.close_sockets(&names);
@@ -370,6 +372,8 @@ impl<'a> Work<'a> {
 
     fn keep_unwritten(&mut self, rules: &Rules<'_>, names: &Names) -> Result<(), Refusal> {
         let found = unwritten::find(rules.deny_write, self.site, names, &self.lower)?;
+        let open = found.there.iter().filter(|path| within(path, &self.roots));
+        covered::few_enough("deny_write", open.count())?;
         for path in &found.there {
             self.keep_one(path);
         }
@@ -418,11 +422,14 @@ impl<'a> Work<'a> {
         denied: Denied,
         names: &Arc<Names>,
     ) -> Result<(), Refusal> {
+        let is_hidden = |path: &Path| {
+            path.starts_with(self.workspace()) && !within(path, &self.roots) && !self.parts
+        };
         let denied_there = denied.there.iter().filter(|path| !path.starts_with(&self.site.state));
-        for path in &denied_there.cloned().collect::<Vec<_>>() {
-            let hidden =
-                path.starts_with(self.workspace()) && !within(path, &self.roots) && !self.parts;
-            if !hidden && path.symlink_metadata().is_ok_and(|it| !it.is_symlink()) {
+        let open: Vec<PathBuf> = denied_there.filter(|path| !is_hidden(path)).cloned().collect();
+        covered::few_enough("deny_read", open.len())?;
+        for path in &open {
+            if path.symlink_metadata().is_ok_and(|it| !it.is_symlink()) {
                 self.pin(path);
                 self.upper.push(Layer::Masked(path.clone()));
             }

@@ -10,6 +10,7 @@ use botpipe_kernel::run::Harness;
 use botpipe_providers::codex;
 
 use super::{Kind, state_folder};
+use crate::plain;
 use crate::replace::{PRIVATE, replace};
 
 /// The home of a harness for a workspace.
@@ -105,7 +106,7 @@ pub(crate) fn has_login(kind: Kind, harness: &Harness) -> bool {
     let Some(home) = harness.home.as_ref().map(Path::new) else { return true };
     match kind {
         Kind::Codex => {
-            let settings = fs::read_to_string(home.join("config.toml")).unwrap_or_default();
+            let settings = plain::peek_text(&home.join("config.toml")).unwrap_or_default();
             let says = |key: &str| settings.lines().any(|line| line.starts_with(key));
             home.join("auth.json").exists()
                 || ["model_provider = ", "openai_base_url = ", "cli_auth_credentials_store = "]
@@ -151,7 +152,7 @@ fn link(theirs: &Path, ours: &Path) -> io::Result<()> {
 /// Writes a file when its content differs. Agents write in a home too: a link of theirs leads nowhere.
 fn write(path: &Path, content: &str) -> io::Result<()> {
     let is_file = path.symlink_metadata().is_ok_and(|it| it.is_file());
-    if is_file && fs::read_to_string(path).is_ok_and(|now| now == content) {
+    if is_file && plain::peek_text(path).is_some_and(|now| now == content) {
         return Ok(());
     }
     replace(path, content.as_bytes(), PRIVATE)

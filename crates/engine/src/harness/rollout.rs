@@ -47,8 +47,11 @@ pub(crate) fn branch(home: &Path, thread: &str, checkpoint: &str, new: &str) -> 
         .map_err(|_| format!("the checkpoint `{checkpoint}` is not the length of a record"))?;
     let record = kept_in(home, &path)
         .ok_or_else(|| format!("`{}` is no file of that home", path.display()))?;
-    let bytes = plain::read(&record, u64::MAX).map_err(trouble)?;
+    let bytes = plain::read(&record, LARGEST).map_err(trouble)?;
     let copy = codex::branch(&bytes, length, thread, new)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().replace(thread, new);
     plain::show_as(0o600, &record.with_file_name(name), &copy).map_err(trouble)
 }
+
+/// More than any conversation has; an agent may write as much as it likes.
+const LARGEST: u64 = 1 << 30;

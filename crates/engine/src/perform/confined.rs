@@ -139,16 +139,21 @@ fn compiled(
     let mut site = of_run(&driver.desk.layout, about, needs, view);
     let root = driver.desk.layout.root();
     site.kept.extend(driver.run.sources.iter().map(|source| root.join(source)));
+    site.stop = driver.stop.clone();
     let surroundings = Surroundings {
         endpoints: needs.endpoints.clone(),
         api: needs.api.clone(),
         ..Surroundings::default()
     };
     let compiled = compile(holds, &site, &surroundings);
-    let compiled = compiled.map_err(|refusal| Trouble::Refused {
-        message: format!("the {role} cannot be confined: {refusal}"),
-    })?;
-    Ok((site, compiled))
+    match compiled {
+        Ok(compiled) => Ok((site, compiled)),
+        // It was given up for that.
+        Err(_) if driver.stop.requested().is_some() => Err(Trouble::Stopped),
+        Err(refusal) => {
+            Err(Trouble::Refused { message: format!("the {role} cannot be confined: {refusal}") })
+        }
+    }
 }
 
 /// Sends canaries through the sandbox of a policy, once in the life of an owner, and says what keeps each

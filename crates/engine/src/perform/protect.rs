@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use botpipe_kernel::plan::Step;
@@ -9,6 +11,7 @@ use botpipe_kernel::run::Ref;
 
 use super::Trouble;
 use crate::driver::Driver;
+use crate::plain::{self, Opened};
 use crate::workspace::files;
 
 /// What stands at protected paths: a file's digest, a link's target; by path.
@@ -64,10 +67,47 @@ fn walk(root: &Path, relative: &Path, found: &mut Content) -> std::io::Result<()
     } else if about.is_symlink() {
         found.insert(name(), format!("-> {}", fs::read_link(&path)?.display()));
     } else if about.is_file() {
-        let digest = files::digest_read(&mut fs::File::open(&path)?)?;
-        found.insert(name(), digest.to_string());
+        found.insert(name(), content_of(plain::follow(&path)?)?);
     } else {
         found.insert(name(), "a special file".to_owned());
     }
     Ok(())
+}
+
+/// A digest; of a file that claims to be so long that nobody reads all of it, what changes with any change of it.
+fn content_of(mut opened: Opened) -> std::io::Result<String> {
+    let about = &opened.metadata;
+    if about.len() > LARGEST {
+        let (seconds, part) = (about.ctime(), about.ctime_nsec());
+        return Ok(format!("{} bytes, changed at {seconds}.{part:09}", about.len()));
+    }
+    // It may grow while it is read.
+    Ok(files::digest_read(&mut (&mut opened.file).take(LARGEST + 1))?.to_string())
+}
+
+/// As that of a snapshot.
+const LARGEST: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
+    #[test]
+    fn a_protected_file_that_claims_any_length_is_not_read_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let now = || {
+            let mut found = super::Content::new();
+            super::walk(root, Path::new("long"), &mut found).unwrap();
+            found
+        };
+        let long = File::create(root.join("long")).unwrap();
+        assert!([1 << 50, 1 << 43, 1 << 40].iter().any(|length| long.set_len(*length).is_ok()));
+        let before = now();
+        assert_eq!(before, now());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::os::unix::fs::FileExt::write_at(&long, b"x", 7).unwrap();
+        assert_ne!(before, now());
+    }
 }

@@ -13,7 +13,7 @@ mod supervise;
 
 pub use botpipe_sandbox::enter_if_stage1;
 pub use flight::in_flight;
-pub(crate) use git::asked_of_git;
+pub(crate) use git::{asked_of_git, names_of};
 pub(crate) use output::Capture;
 pub use output::Output;
 pub(crate) use pipes::readable;

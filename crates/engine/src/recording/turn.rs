@@ -245,7 +245,10 @@ impl Driver<'_> {
             Err(files::NoFile::Other(why)) => return leave_out(&format!("it {why}")),
             Err(files::NoFile::Failed(error)) => return Err(read(path, &error)),
         };
-        opened.file.read_to_end(&mut bytes).map_err(|error| read(path, &error))?;
+        (&mut opened.file)
+            .take(LARGEST)
+            .read_to_end(&mut bytes)
+            .map_err(|error| read(path, &error))?;
         let bytes = match String::from_utf8(bytes) {
             Ok(text) => self.desk.redactor.redact(&text).into_owned().into_bytes(),
             Err(no_text) => no_text.into_bytes(),

@@ -1,6 +1,5 @@
 //! Holds what came of a case against what it expects.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use serde_json::Value;
 use super::host::Scripts;
 use super::{Case, Content, Recorded};
 use crate::engine::RunView;
+use crate::plain;
 use crate::projection::word;
 use crate::prompt::{ItemRoot, Roots, WorkflowRoot, render};
 use crate::recording::{Family, facts};
@@ -204,7 +204,7 @@ impl Came<'_> {
     }
 
     fn holds(&self, what: &str, path: &str, content: &Content, problems: &mut Vec<String>) {
-        let bytes = match fs::read(self.folder.join(path)) {
+        let bytes = match plain::peek(&self.folder.join(path), LARGEST) {
             Ok(bytes) if content.exists => bytes,
             Ok(_) => return problems.push(format!("{what}: it is there, and should not be")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -279,6 +279,9 @@ pub(super) fn subset(expected: &Value, found: &Value, place: &str) -> Option<Str
 fn words(paths: &[String]) -> String {
     if paths.is_empty() { "none".to_owned() } else { paths.join(", ") }
 }
+
+/// More than any file of a scenario has.
+const LARGEST: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -264,3 +264,57 @@ fn an_empty_workspace_has_a_snapshot_too() {
     assert_eq!(restored.tree, empty);
     assert!(!folder.path().join("a").exists());
 }
+
+#[test]
+fn a_file_that_claims_any_length_is_left_out_and_costs_no_memory() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path();
+    write(root, "a", "a");
+    let mut snapshots = open(root);
+    let before = snapshots.take().unwrap();
+    let long = fs::File::create(root.join("long")).unwrap();
+    // As much as a file system allows.
+    assert!([1 << 50, 1 << 43, 1 << 34].iter().any(|length| long.set_len(*length).is_ok()));
+    fs::File::create(root.join(".gitignore")).unwrap().set_len(1 << 34).unwrap();
+    let now = snapshots.take().unwrap();
+    assert_eq!(now, before, "neither is in it");
+    // It stands where a file is wanted, and cannot be kept.
+    fs::write(root.join("a"), "b").unwrap();
+    let after = snapshots.take().unwrap();
+    fs::File::create(root.join("a")).unwrap().set_len(1 << 34).unwrap();
+    let error = snapshots.restore(&after).unwrap_err().to_string();
+    assert!(error.contains("longer than what can be kept"), "{error}");
+    fs::remove_file(root.join("a")).unwrap();
+    snapshots.restore(&after).unwrap();
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"b");
+}
+
+/// More than is read at once, and all of it is stored, proven and put back.
+#[test]
+fn a_long_file_is_stored_piece_by_piece() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path();
+    let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(root.join("long"), &content).unwrap();
+    let mut snapshots = open(root);
+    let before = snapshots.take().unwrap();
+    assert_eq!(paths(root, &before), ["long"]);
+    fs::write(root.join("long"), "short").unwrap();
+    snapshots.restore(&before).unwrap();
+    assert_eq!(fs::read(root.join("long")).unwrap(), content);
+    let id = git(root, &["hash-object", "--no-filters", "long"]);
+    let store = format!("--git-dir={}", root.join(".botpipe/snapshots.git").display());
+    assert_eq!(git(root, &[&store, "cat-file", "-s", id.trim()]).trim(), "12000000");
+    let left = fs::read_dir(root.join(".botpipe/snapshots.git/objects")).unwrap();
+    let left: Vec<_> = left.map(|it| it.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("tmp")), "{left:?}");
+    // One that was damaged meanwhile is told, and not put in place.
+    let object = root.join(".botpipe/snapshots.git/objects").join(&id[..2]).join(id[2..].trim());
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+    let whole = fs::read(&object).unwrap();
+    fs::write(&object, &whole[..whole.len() / 2]).unwrap();
+    fs::write(root.join("long"), "short").unwrap();
+    let error = snapshots.restore(&before).unwrap_err().to_string();
+    assert!(error.contains("is damaged"), "{error}");
+    assert_eq!(fs::read(root.join("long")).unwrap(), b"short");
+}

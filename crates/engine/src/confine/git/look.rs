@@ -270,6 +270,7 @@ mod tests {
             let workspace = self.at("w");
             let site = Site {
                 tools: Vec::new(),
+                stop: crate::process::StopSwitch::new(),
                 state: workspace.join(".botpipe"),
                 workspace: workspace.clone(),
                 home: Some(self.at("home")),

@@ -10,8 +10,6 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use botpipe_egress::Rules;
@@ -21,6 +19,7 @@ use rustix::fs::{Access, access};
 use super::paths::as_far_as_there;
 use super::whole::{Compiled, Door};
 use super::{Site, within};
+use crate::plain;
 use crate::policy::{Resolved, lexical};
 use rights::Listens;
 use words::Kind;
@@ -109,10 +108,7 @@ impl Reasons {
     /// The same of a program that was to be executed.
     pub(crate) fn told_of_program(&self, program: &Path) -> Option<Told> {
         // A script is there and what runs it is not.
-        let file = File::open(self.site.workspace.join(program));
-        let mut first = Vec::new();
-        let file = file.ok().filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
-        drop(file.map(|file| file.take(256).read_to_end(&mut first)));
+        let first = plain::peek_first(&self.site.workspace.join(program), 256).unwrap_or_default();
         let first = String::from_utf8_lossy(&first);
         let runs = first.strip_prefix("#!").and_then(|it| it.split_whitespace().next());
         let paths = [program.to_str(), runs].into_iter().flatten().map(str::to_owned);

@@ -2,16 +2,19 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use git2::ObjectType;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::objects::{NotWritten, Objects};
 use super::scan::FOLDER_FLAGS;
-use super::tree;
+use super::tree::{self, Leaf};
 
 /// What stands at a path.
 pub(super) enum Place {
@@ -93,15 +96,16 @@ pub(super) fn remove_empty(top: &OwnedFd, path: &[u8]) -> Result<(), Errno> {
 }
 
 /// Writes a file or link to be moved into place later.
-pub(super) fn stage(place: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn stage(objects: &Objects<'_>, leaf: Leaf, place: &Path) -> Result<(), NotWritten> {
+    let Leaf { mode, id } = leaf;
     if mode == tree::LINK {
-        return std::os::unix::fs::symlink(OsStr::from_bytes(bytes), place);
+        let target = objects.read(id, ObjectType::Blob)?;
+        return symlink(OsStr::from_bytes(&target), place).map_err(NotWritten::Io);
     }
-    let mut file = File::create_new(place)?;
-    file.write_all(bytes)?;
+    let file = objects.write_to(id, place, 0o666)?;
     // One that may be executed, by all who may read it.
-    let permissions = Mode::from_raw_mode(fs::fstat(&file)?.st_mode);
-    set_execute(&file, permissions, mode)
+    let stat = fs::fstat(&file).map_err(|error| NotWritten::Io(error.into()))?;
+    set_execute(&file, Mode::from_raw_mode(stat.st_mode), mode).map_err(NotWritten::Io)
 }
 
 /// Moves what was staged into its place, making the folders above. A file that is replaced hands on

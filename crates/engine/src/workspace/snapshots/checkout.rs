@@ -1,19 +1,20 @@
 //! Writes a whole snapshot into a folder that nobody else knows yet.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use botpipe_kernel::run::SnapshotId;
 use git2::ObjectType;
 use rustix::fs::Stat;
+use rustix::io::Errno;
 
-use super::objects::Objects;
+use super::objects::{NotWritten, Objects};
 use super::scan::{Folder, Known, stamp_of};
-use super::tree::{self, Paths};
+use super::tree::{self, Leaf, Paths};
 use crate::workspace::Error;
 
 /// What was written.
@@ -39,17 +40,19 @@ pub(super) fn checkout(
     let mut made: &[u8] = b"";
     for (path, leaf) in &paths {
         let place = to.join(OsStr::from_bytes(path));
-        let content = objects.read(leaf.id, ObjectType::Blob).map_err(|broken| {
-            let path = String::from_utf8_lossy(path);
-            tree::damaged(snapshot, format!("its `{path}`: {}", broken.0))
-        })?;
         let folder = tree::parent(path);
         if folder != made {
             let folder = to.join(OsStr::from_bytes(folder));
             fs::create_dir_all(&folder).map_err(Error::io("make", folder))?;
             made = tree::parent(path);
         }
-        let stat = write(&place, leaf.mode, &content).map_err(Error::io("write", place))?;
+        let stat = write(objects, *leaf, &place).map_err(|not| match not {
+            NotWritten::Io(error) => Error::io("write", place)(error),
+            NotWritten::Broken(broken) => {
+                let path = String::from_utf8_lossy(path);
+                tree::damaged(snapshot, format!("its `{path}`: {}", broken.0))
+            }
+        })?;
         stats.push((path, leaf.id, stat));
     }
     let now = file_system_time(clock).map_err(Error::io("write", clock))?;
@@ -70,13 +73,14 @@ fn file_system_time(clock: &Path) -> io::Result<(i128, i128)> {
     Ok((stat.st_mtime.into(), stat.st_mtime_nsec.into()))
 }
 
-fn write(place: &Path, mode: u32, content: &[u8]) -> io::Result<Stat> {
-    if mode == tree::LINK {
-        symlink(OsStr::from_bytes(content), place)?;
-        return Ok(rustix::fs::lstat(place)?);
+fn write(objects: &Objects<'_>, leaf: Leaf, place: &Path) -> Result<Stat, NotWritten> {
+    let io = |error: Errno| NotWritten::Io(error.into());
+    if leaf.mode == tree::LINK {
+        let target = objects.read(leaf.id, ObjectType::Blob)?;
+        symlink(OsStr::from_bytes(&target), place).map_err(NotWritten::Io)?;
+        return rustix::fs::lstat(place).map_err(io);
     }
-    let permissions = if mode == tree::PROGRAM { 0o777 } else { 0o666 };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(permissions).open(place)?;
-    file.write_all(content)?;
-    Ok(rustix::fs::fstat(&file)?)
+    let permissions = if leaf.mode == tree::PROGRAM { 0o777 } else { 0o666 };
+    let file = objects.write_to(leaf.id, place, permissions)?;
+    rustix::fs::fstat(&file).map_err(io)
 }

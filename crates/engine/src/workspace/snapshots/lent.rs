@@ -157,7 +157,7 @@ fn configure(common: impl AsFd, copies: &mut Copies<'_>) -> Result<(), git2::Err
 
 /// Settings of other files are not taken: whose file it is, and whether it is one, is a program's word.
 fn without_includes(config: &Path) -> io::Result<()> {
-    let text = fs::read(config)?;
+    let text = plain::read(config, plain::SMALL)?;
     let mut taken = true;
     let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| {
         let line = line.to_ascii_lowercase();

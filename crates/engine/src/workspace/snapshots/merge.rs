@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use botpipe_kernel::run::SnapshotId;
-use git2::{IndexConflict, MergeOptions, ObjectType};
+use git2::{IndexConflict, MergeOptions};
 
 use super::restore::write_paths;
 use super::store::Snapshots;
@@ -121,7 +121,7 @@ impl Snapshots {
             let paths = tree::flatten(&objects, snapshot)?;
             for path in &different {
                 let Some(leaf) = paths.get(path) else { continue };
-                objects.read(leaf.id, ObjectType::Blob).map_err(|broken| {
+                objects.proves(leaf.id).map_err(|broken| {
                     let path = String::from_utf8_lossy(path);
                     tree::damaged(snapshot, format!("its `{path}`: {}", broken.0))
                 })?;

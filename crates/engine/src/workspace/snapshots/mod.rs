@@ -2,8 +2,10 @@
 
 mod apply;
 mod checkout;
+mod content;
 mod durable;
 mod lent;
+mod long;
 mod merge;
 mod objects;
 mod restore;

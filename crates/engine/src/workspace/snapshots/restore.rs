@@ -13,12 +13,12 @@ use git2::{ObjectType, Oid};
 use rustix::fs::{FileType, Mode};
 
 use super::apply::{self, Place};
+use super::content::{self, Content};
 use super::durable::sync_paths;
-use super::objects::Objects;
+use super::objects::{NotWritten, Objects};
 use super::scan::{FOLDER_FLAGS, is_repository, stamp_of};
 use super::store::Snapshots;
 use super::tree::{self, Leaf, Paths};
-use crate::plain;
 use crate::workspace::Error;
 
 /// What a restore did.
@@ -187,11 +187,11 @@ impl Snapshots {
             let damaged = |what: &str| {
                 tree::damaged(plan.to, format!("its `{}`: {what}", String::from_utf8_lossy(path)))
             };
-            let content =
-                objects.read(leaf.id, ObjectType::Blob).map_err(|broken| damaged(&broken.0))?;
             let place = folder.join(n.to_string());
-            apply::stage(&place, leaf.mode, &content)
-                .map_err(Error::io("write beforehand", place))?;
+            apply::stage(&objects, leaf, &place).map_err(|not| match not {
+                NotWritten::Broken(broken) => damaged(&broken.0),
+                NotWritten::Io(error) => Error::io("write beforehand", place)(error),
+            })?;
         }
         Ok(folder)
     }
@@ -216,7 +216,7 @@ impl Snapshots {
         if !plan.ignored.is_empty() {
             let mut paths = plan.before.clone();
             for path in &plan.ignored {
-                paths.insert(path.clone(), self.store_ignored(path)?);
+                paths.insert(path.clone(), self.store_ignored(plan, path)?);
             }
             endangered.extend(plan.ignored.iter().filter_map(|path| paths.get(path)).map(|l| l.id));
             kept = SnapshotId(write_paths(&self.objects()?, &paths)?.to_string());
@@ -232,35 +232,38 @@ impl Snapshots {
     /// Drops those contents that are not whole; tells whether there were any.
     fn discard_broken(&self, contents: &[Oid]) -> Result<bool, Error> {
         let objects = self.objects()?;
-        let broken = contents.iter().filter(|id| objects.read(**id, ObjectType::Blob).is_err());
+        let broken = contents.iter().filter(|id| objects.proves(**id).is_err());
         Ok(broken.inspect(|id| objects.discard(**id)).count() > 0)
     }
 
-    /// A file or link read as a snapshot has it, whether it is ignored or not.
-    fn read_leaf(&self, path: &[u8]) -> Result<(u32, Vec<u8>), Error> {
+    /// A file or link as a snapshot has it, whether it is ignored or not.
+    fn leaf_at(&self, path: &[u8]) -> Result<(u32, Content), Error> {
         let place = self.root.join(OsStr::from_bytes(path));
         let fail = |error| Error::io("read", &place)(error);
         let found = fs::symlink_metadata(&place).map_err(fail)?;
         if found.is_symlink() {
             let target = fs::read_link(&place).map_err(fail)?;
-            return Ok((tree::LINK, target.into_os_string().into_vec()));
+            return Ok((tree::LINK, Content::Bytes(target.into_os_string().into_vec())));
         }
         let mode = if found.mode() & 0o100 == 0 { tree::FILE } else { tree::PROGRAM };
-        Ok((mode, plain::read(&place, u64::MAX).map_err(fail)?))
+        Ok((mode, content::of_path(&place).map_err(fail)?))
     }
 
-    fn store_ignored(&self, path: &[u8]) -> Result<Leaf, Error> {
-        let (mode, bytes) = self.read_leaf(path)?;
-        let id = self.objects()?.write(ObjectType::Blob, &bytes)?;
+    fn store_ignored(&self, plan: &Plan<'_>, path: &[u8]) -> Result<Leaf, Error> {
+        let (mode, content) = self.leaf_at(path)?;
+        let id = content.store(&self.objects()?)?.ok_or_else(|| Error::InTheWay {
+            snapshot: plan.to.0.clone(),
+            path: String::from_utf8_lossy(path).into_owned(),
+            what: "is longer than what can be kept (1 GiB): move it away",
+        })?;
         Ok(Leaf { mode, id })
     }
 
     /// Whether a path holds what the snapshot wants, though the rules may ignore it.
     pub(super) fn is_as_wanted(&self, path: &[u8], wanted: &Leaf) -> bool {
-        self.read_leaf(path).is_ok_and(|(mode, bytes)| {
-            let id = Oid::hash_object(ObjectType::Blob, &bytes);
-            mode == wanted.mode && id.is_ok_and(|id| id == wanted.id)
-        })
+        let objects = self.objects();
+        let is = |content| objects.is_ok_and(|objects| content::is(content, wanted.id, &objects));
+        self.leaf_at(path).is_ok_and(|(mode, content)| mode == wanted.mode && is(content))
     }
 
     /// Copies a kept tree's folders and the endangered contents into a pack of our own, where the

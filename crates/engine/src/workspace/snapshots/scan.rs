@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use git2::{ObjectType, Oid};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::content::{self, read};
 use super::objects::Objects;
 use super::rules::{Rules, is_ignored};
 use super::tree;
@@ -94,6 +94,8 @@ pub(super) struct Scan {
     prefix: Vec<u8>,
     walk: u32,
     unsaved: usize,
+    /// The files of the last walk that are too long for a snapshot.
+    pub(super) too_long: BTreeSet<PathBuf>,
 }
 
 /// One walk under way.
@@ -112,6 +114,7 @@ struct Walk<'w> {
     number: u32,
     depth: usize,
     hashed: usize,
+    too_long: BTreeSet<PathBuf>,
 }
 
 impl Scan {
@@ -133,6 +136,7 @@ impl Scan {
             prefix,
             walk: 0,
             unsaved: 0,
+            too_long: BTreeSet::new(),
         })
     }
 
@@ -178,9 +182,11 @@ impl Scan {
             number: self.walk,
             depth: 0,
             hashed: 0,
+            too_long: BTreeSet::new(),
         };
         let done = walk.folder(&root, &mut self.known, fresh);
         self.unsaved += walk.hashed;
+        self.too_long = walk.too_long;
         match done? {
             Some(id) => Ok(id),
             None => objects.write(ObjectType::Tree, b""),
@@ -289,9 +295,7 @@ impl Walk<'_> {
 
     /// Whether the rules leave out the path where the walk stands.
     fn left_out(&self, name: &[u8], is_folder: bool, known: &mut Folder, fresh: bool) -> bool {
-        let inside = self.path.get(self.prefix..).unwrap_or_default();
-        let inside = inside.strip_prefix(b"/").unwrap_or(inside);
-        let inside = Path::new(OsStr::from_bytes(inside));
+        let inside = self.inside();
         if self.denied.names(inside) || self.others.contains(inside) {
             return true;
         }
@@ -338,13 +342,16 @@ impl Walk<'_> {
             file.seen = self.number;
             return Ok(Some((stamp.mode, file.id)));
         }
-        let (stat, bytes) = match read(fd, os_name, stat) {
+        let (stat, content) = match read(fd, os_name, stat) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
             Err(error) => return self.unless_gone(error).map(|()| None),
         };
         let Some(stamp) = stamp_of(&stat) else { return Ok(None) };
-        let id = self.objects.write(ObjectType::Blob, &bytes)?;
+        let Some(id) = content.store(self.objects)? else {
+            self.too_long.insert(self.inside().to_owned());
+            return Ok(None);
+        };
         self.hashed += 1;
         let settled = self.is_settled(&stat);
         known.files.insert(name.into(), Known { stamp, id, settled, seen: self.number });
@@ -376,7 +383,8 @@ impl Walk<'_> {
         }
         let read =
             read(fd, name, stat).map_err(|error| self.fail("read the `.gitignore` of", error))?;
-        let Some((stat, text)) = read else { return Ok(known.rules.take().is_some()) };
+        let Some((stat, content)) = read else { return Ok(known.rules.take().is_some()) };
+        let text = content::text(content);
         let Some(stamp) = stamp_of(&stat) else { return Ok(known.rules.take().is_some()) };
         let settled = self.is_settled(&stat);
         if let Some(rules) = &mut known.rules
@@ -427,29 +435,15 @@ impl Walk<'_> {
         }
     }
 
-    fn fail(&self, what: &'static str, error: Errno) -> Error {
+    /// Where it stands, from the workspace on.
+    fn inside(&self) -> &Path {
         let below = self.path.get(self.prefix..).unwrap_or_default();
-        let below = below.strip_prefix(b"/").unwrap_or(below);
-        Error::io(what, self.root.join(OsStr::from_bytes(below)))(error.into())
+        Path::new(OsStr::from_bytes(below.strip_prefix(b"/").unwrap_or(below)))
     }
-}
 
-/// A file's content or a link's target, with the `stat` that belongs to it; `None` when it is
-/// neither any more.
-fn read(fd: &OwnedFd, name: &OsStr, stat: Stat) -> Result<Option<(Stat, Vec<u8>)>, Errno> {
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-        return Ok(Some((stat, fs::readlinkat(fd, name, Vec::new())?.into_bytes())));
+    fn fail(&self, what: &'static str, error: Errno) -> Error {
+        Error::io(what, self.root.join(self.inside()))(error.into())
     }
-    let file = fs::openat(fd, name, FILE_FLAGS, Mode::empty())?;
-    let stat = fs::fstat(&file)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Ok(None);
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0) + 1);
-    File::from(file)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    Ok(Some((stat, bytes)))
 }
 
 /// The stamp of a file or link; `None` for anything else.
@@ -485,7 +479,5 @@ pub(super) fn is_repository(fd: impl AsFd, names: &[(Vec<u8>, FileType)]) -> boo
 
 pub(super) const FOLDER_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const FILE_FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const IGNORE: &[u8] = b".gitignore";
 const MAX_DEPTH: usize = 256;

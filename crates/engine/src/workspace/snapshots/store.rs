@@ -1,5 +1,6 @@
 //! The private repository of snapshots: opens it, takes snapshots into it, compares and reads them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +26,7 @@ use crate::workspace::{Error, files};
 ///
 /// - Rules alone decide: a file the user tracks although a rule ignores it is not in a snapshot.
 /// - A folder below that is a repository of its own (a submodule too) is left alone, whole.
+/// - A file that is longer than 1 GiB, as one with holes may claim to be, is not in a snapshot.
 /// - Empty folders, pipes, sockets and devices are not in a snapshot; of modes only whether a file
 ///   may be executed is.
 /// - Snapshots need no refs: the repository is never collected (`gc.auto` is 0 and
@@ -42,6 +44,8 @@ pub struct Snapshots {
     pub(super) scan: Scan,
     /// Object folders: our own, then the one borrowed from.
     places: Vec<PathBuf>,
+    /// What was told to be left out.
+    told: BTreeSet<PathBuf>,
 }
 
 impl std::fmt::Debug for Snapshots {
@@ -80,7 +84,15 @@ impl Snapshots {
             stat_cache::load(&own.join(stat_cache::NAME), &Objects::new(odb, &places))
         };
         let scan = Scan::new(layout.root(), &folder, outer, prefix, known)?;
-        Ok(Self { root: layout.root().to_owned(), folder, own, repository, scan, places })
+        Ok(Self {
+            root: layout.root().to_owned(),
+            folder,
+            own,
+            repository,
+            scan,
+            places,
+            told: BTreeSet::new(),
+        })
     }
 
     pub(super) fn objects(&self) -> Result<Objects<'_>, Error> {
@@ -95,6 +107,19 @@ impl Snapshots {
     /// Makes no copy of what may not be read.
     pub(crate) fn leave_out(&mut self, denied: LeftOut) {
         self.scan.leave_out(denied);
+    }
+
+    /// What the last snapshot lacks because it is too long, in words, unless that was told before.
+    pub(crate) fn news(&mut self) -> Option<String> {
+        let left = &self.scan.too_long;
+        let news = left.iter().filter(|path| !self.told.contains(*path)).take(MOST_TOLD);
+        let news: Vec<String> = news.map(|path| format!("`{}`", path.display())).collect();
+        let text = format!(
+            "snapshots leave out what is longer than 1 GiB: {}; it is neither put back nor merged from a branch",
+            news.join(", ")
+        );
+        self.told.extend(left.iter().cloned());
+        (!news.is_empty()).then_some(text)
     }
 
     /// Takes a snapshot of the tree as it is. Files that did not change since they were last read
@@ -252,6 +277,9 @@ fn remove_stale_locks(folder: &Path) {
         let _absent = fs::remove_file(lock);
     }
 }
+
+/// So many names are told at once.
+const MOST_TOLD: usize = 10;
 
 /// So many files read make it worth to write the stat cache.
 const SAVE_AFTER: usize = 256;
