@@ -360,7 +360,7 @@ fn a_setting_of_the_home_is_permitted_by_no_line() {
 /// What git says of a folder that it may not look into names no secret of the machine.
 #[test]
 fn the_records_of_a_run_are_told_as_ours() {
-    let text = "sop: 1\nname: work\nsteps: [{ id: look, run: 'git status; exit 0' }]\n";
+    let text = "sop: 1\nname: work\nsteps: [{ id: look, run: 'git status --ignored; ls .botpipe/tasks/*/*/runs; exit 0' }]\n";
     let place = Place::with("work", text);
     let init = Command::new("git").args(["init", "-q"]).current_dir(place.path()).status();
     assert!(init.unwrap().success());
