@@ -102,6 +102,7 @@ pub(crate) fn command(workspace: &Path, policy: &Policy) -> sandbox::Command {
         argv: ["sh", "-c", "true"].map(Into::into).to_vec(),
         workspace: workspace.to_owned(),
         policy: resolve(&[(origin, policy)], &[], &Ground::of_process(workspace)),
+        sources: Vec::new(),
         resolve: BTreeMap::new(),
         stage1: Some(PathBuf::from(BOTPIPE)),
     }

@@ -74,11 +74,13 @@ impl Args {
         signals::forward_as_they_are(&stop).map_err(|error| {
             Failure::error(format!("listen for signals: {error}")).code(exit::NO_SANDBOX)
         })?;
+        let sources = self.policy.into_iter().collect();
         let command = Command {
             argv: self.command,
             workspace: self.workspace.workspace,
             policy,
             pass,
+            sources,
             resolve: self.resolve.into_iter().collect::<BTreeMap<_, _>>(),
             stage1: None,
         };

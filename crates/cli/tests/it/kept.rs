@@ -222,3 +222,14 @@ fn a_workflow_is_not_rewritten_by_its_own_run() {
         assert_eq!(fs::read_to_string(place.path().join("deep/child.sop.yaml")).unwrap(), evil);
     }
 }
+
+#[test]
+fn a_policy_is_not_rewritten_by_whom_it_binds() {
+    let place = Place::new();
+    place.write("locked.yaml", "network: none\n");
+    let words = ["sandbox", "--policy", "locked.yaml", "--", "sh", "-c", "echo {} > locked.yaml"];
+    let said = place.say(&words);
+    assert_ne!(said.code, 0);
+    assert!(said.err.contains("`locked.yaml` is not written"), "{}", said.err);
+    assert_eq!(fs::read_to_string(place.path().join("locked.yaml")).unwrap(), "network: none\n");
+}

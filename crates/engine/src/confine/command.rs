@@ -33,6 +33,8 @@ pub struct Command {
     pub workspace: PathBuf,
     /// What binds it.
     pub policy: Resolved,
+    /// Files that say so, which it may not write.
+    pub sources: Vec<PathBuf>,
     /// Where names lead, instead of asking.
     pub resolve: BTreeMap<Host, SocketAddr>,
     /// Variables that pass beside the engine's own list, as whoever runs it says himself.
@@ -184,6 +186,8 @@ impl Command {
         }
         let mut site = super::site::of_person(workspace.clone(), None);
         site.stop = stop.clone();
+        let sources = self.sources.iter().filter_map(|source| source.canonicalize().ok());
+        site.kept.extend(sources.filter(|source| source.starts_with(&workspace)));
         let surroundings = Surroundings {
             resolve: self.resolve.clone(),
             own_policy: true,
