@@ -1,9 +1,14 @@
 //! What of the folders of tools proves who somebody is: known places, files whose names say it, lines of settings.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_sandbox::{Layer, Text};
+
+use super::scan;
 
 /// What of a folder of tools is not seen as the host has it, relative to it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,21 +135,52 @@ fn by_name(folder: &Path) -> Vec<PathBuf> {
         if looked > FOLDERS {
             break;
         }
-        let entries = fs::read_dir(folder.join(&inner)).into_iter().flatten().flatten();
-        for entry in entries.take(ENTRIES) {
-            let Ok(kind) = entry.file_type() else { continue };
-            let name = entry.file_name();
-            let Some(text) = name.to_str() else { continue };
-            if kind.is_dir() {
-                if depth < DEEPEST && text != "bin" {
-                    left.push_back((inner.join(text), depth + 1));
-                }
-            } else if says_keys(text) {
-                found.push(inner.join(text));
-            }
+        let listed = listed(&folder.join(&inner));
+        found.extend(listed.keys.iter().map(|name| inner.join(name)));
+        if depth < DEEPEST {
+            left.extend(listed.folders.iter().map(|name| (inner.join(name), depth + 1)));
         }
     }
     found
+}
+
+/// What of a folder's names matters here.
+#[derive(Debug, Default)]
+struct Listed {
+    folders: Vec<String>,
+    keys: Vec<String>,
+}
+
+/// What tells that the names of a folder are the same: its device and number, and when it changed.
+type Stamp = (u64, u64, i64, i64);
+
+static LISTED: Mutex<BTreeMap<PathBuf, (Stamp, Arc<Listed>)>> = Mutex::new(BTreeMap::new());
+
+/// The names of a folder, as they are now: those that have not changed for a while are not read again.
+fn listed(folder: &Path) -> Arc<Listed> {
+    let known = || LISTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let Ok(status) = fs::metadata(folder) else { return Arc::default() };
+    let stamp = (status.dev(), status.ino(), status.ctime(), status.ctime_nsec());
+    if let Some((_, listed)) = known().get(folder).filter(|(read, _)| *read == stamp) {
+        return Arc::clone(listed);
+    }
+    let mut listed = Listed::default();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(ENTRIES) {
+        let Ok(kind) = entry.file_type() else { continue };
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if kind.is_dir() {
+            if name != "bin" {
+                listed.folders.push(name);
+            }
+        } else if says_keys(&name) {
+            listed.keys.push(name);
+        }
+    }
+    let listed = Arc::new(listed);
+    if scan::has_settled(&status) {
+        known().insert(folder.to_owned(), (stamp, Arc::clone(&listed)));
+    }
+    listed
 }
 
 /// Whether a name is that of a file of keys, or of a copy of one.

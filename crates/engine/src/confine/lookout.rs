@@ -32,9 +32,11 @@ impl Lookout {
     /// Puts aside what came to be, and says so in a sentence for each.
     pub(super) fn look(&self) -> Vec<String> {
         let mut told = Vec::new();
+        let there = protected::there(&self.workspace, self.missing.keys().cloned());
         for (path, stand_in) in &self.missing {
-            let there = fs::symlink_metadata(path).is_ok();
-            if !there || stand_in.as_ref().is_some_and(|text| is_as_made(Some(text), path)) {
+            if !there.contains(path)
+                || stand_in.as_ref().is_some_and(|text| is_as_made(Some(text), path))
+            {
                 continue;
             }
             for path in protected::come_to_be(path) {

@@ -116,9 +116,32 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// What is there, and what is not and must not come to be.
 pub(super) fn of(workspace: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-    let names = NAMES.iter().map(|name| workspace.join(name));
-    names.partition(|path| path.symlink_metadata().is_ok() && !is_ordinary(path))
+    let there = there(workspace, NAMES.iter().map(|name| workspace.join(name)));
+    let paths = NAMES.iter().map(|name| workspace.join(name));
+    paths.partition(|path| there.contains(path) && !is_ordinary(path))
 }
+
+/// Those of these paths that are there. Most lie directly in a folder, whose names are soon read if they are not many.
+pub(super) fn there(folder: &Path, paths: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
+    let names: Option<BTreeSet<std::ffi::OsString>> = fs::read_dir(folder).ok().and_then(|all| {
+        // A file system may find a name by other letters.
+        let name = |entry: fs::DirEntry| entry.file_name().to_ascii_lowercase();
+        let names = all.take(FEW + 1).map(|entry| entry.map(name));
+        names.collect::<Result<_, _>>().ok().filter(|names: &BTreeSet<_>| names.len() <= FEW)
+    });
+    let is_there = |path: &PathBuf| match (&names, path.strip_prefix(folder)) {
+        (Some(names), Ok(inside))
+            if !names.contains(&inside.iter().next().unwrap_or_default().to_ascii_lowercase()) =>
+        {
+            false
+        }
+        _ => path.symlink_metadata().is_ok(),
+    };
+    paths.filter(is_there).collect()
+}
+
+/// Names of a folder that are read rather than asked for one by one.
+const FEW: usize = 500;
 
 /// What of a path that must not come to be has come to be: of a folder that was somebody else's, the workflows.
 pub(super) fn come_to_be(path: &Path) -> Vec<PathBuf> {

@@ -214,21 +214,22 @@ pub(super) fn inode(status: &fs::Metadata) -> Inode {
     (status.dev(), status.ino())
 }
 
+/// Whether something has not changed for a while: by the time of its change, which nobody can set, unlike that of its
+/// contents.
+pub(super) fn has_settled(status: &fs::Metadata) -> bool {
+    let seconds = u64::try_from(status.ctime()).unwrap_or(0);
+    let age =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    age.is_ok_and(|age| age > TICK)
+}
+
 fn look(path: &Path, before: Option<&Arc<Folder>>) -> io::Result<Arc<Folder>> {
     let reached = deep::reach(path)?;
     let path = reached.path();
     let status = fs::symlink_metadata(path)?;
     let changed = (status.ctime(), status.ctime_nsec());
-    // The time of its change, which nobody can set, unlike that of its contents.
-    let seconds = u64::try_from(status.ctime()).unwrap_or(0);
-    let age =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    let stamp = Stamp {
-        inode: status.ino(),
-        device: status.dev(),
-        changed,
-        settled: age.is_ok_and(|age| age > TICK),
-    };
+    let settled = has_settled(&status);
+    let stamp = Stamp { inode: status.ino(), device: status.dev(), changed, settled };
     if let Some(before) = before.filter(|before| before.stamp.settled && before.stamp == stamp) {
         return Ok(Arc::clone(before));
     }
