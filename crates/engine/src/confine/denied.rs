@@ -59,7 +59,8 @@ pub(super) fn find(
     let mut patterns = Vec::new();
     // A home that is the workspace itself is no place to read them either.
     let secrets = home::secrets(site.home.as_deref());
-    denied.there.extend(secrets.into_iter().filter(|path| path.starts_with(&site.workspace)));
+    let of_workspace = secrets.iter().filter(|path| path.starts_with(&site.workspace));
+    denied.there.extend(of_workspace.cloned());
     for text in written {
         let whole = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
         let path = absolute(whole, site);
@@ -91,7 +92,7 @@ pub(super) fn find(
         }
     }
     if patterns.is_empty() {
-        let secrets = home::secrets(site.home.as_deref()).into_iter().collect();
+        let secrets = secrets.into_iter().collect();
         denied.there.extend(scan::other_names(&secrets, &site.workspace, &site.state, names));
         return Ok(denied);
     }
@@ -119,7 +120,6 @@ pub(super) fn find(
         }
         denied.there.insert(path);
     }
-    let secrets = home::secrets(site.home.as_deref());
     let known: BTreeSet<PathBuf> = denied.there.iter().cloned().chain(secrets).collect();
     let others = scan::other_names(&known, &site.workspace, &site.state, names);
     denied.others.extend(others.iter().filter_map(|path| inside(path, site)));

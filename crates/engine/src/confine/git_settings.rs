@@ -58,6 +58,7 @@ pub(super) fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
 
 /// The file that a path leads to, where that is no program's word.
 fn found(path: &Path, written: &[PathBuf]) -> Option<PathBuf> {
+    path.symlink_metadata().ok()?;
     let found = path.canonicalize().ok()?;
     (found.is_file() && !is_theirs(path, written)).then_some(found)
 }

@@ -128,9 +128,7 @@ pub(super) fn lay(site: &Site, allow_write: &[String], empty: &[PathBuf], laid: 
         laid.extend(layers(home, &written));
     }
     laid.extend(person::layers(home));
-    let path: Vec<PathBuf> =
-        site.path.iter().filter(|folder| !is_theirs(folder, &written)).cloned().collect();
-    laid.extend(programs(&path, empty, home));
+    laid.extend(programs(&site.path, &written, empty, home));
     let (workspace, state) = (&site.workspace, &site.state);
     let kept = toolchains::Kept { workspace, state, home, empty, laid };
     let tools = toolchains::layers(&site.tools, &kept);
@@ -155,11 +153,18 @@ fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
 
 /// Programs that were put where nothing is seen, by the `PATH` (those of a workspace are seen with it): with the folder they are in, since they look
 /// for their own beside themselves.
-fn programs(path: &[PathBuf], empty: &[PathBuf], home: Option<&Path>) -> Vec<Layer> {
+fn programs(
+    path: &[PathBuf],
+    written: &[PathBuf],
+    empty: &[PathBuf],
+    home: Option<&Path>,
+) -> Vec<Layer> {
     let known: Vec<PathBuf> =
         home.iter().flat_map(|home| TOOLS.iter().map(|it| home.join(it.folder))).collect();
-    let folders = path.iter().filter_map(|folder| folder.canonicalize().ok());
-    let unseen = folders.filter(|it| within(it, empty) && !within(it, &known));
+    let folders = path.iter().filter_map(|folder| Some((folder, folder.canonicalize().ok()?)));
+    let unseen = folders.filter(|(_, it)| within(it, empty) && !within(it, &known));
+    // What a program may have bent shows nothing.
+    let unseen = unseen.filter(|(said, _)| !is_theirs(said, written)).map(|(_, folder)| folder);
     let secrets: Vec<PathBuf> = home.iter().flat_map(|home| all_secrets(home)).collect();
     let is_secret = |parent: &Path| within(parent, &secrets);
     let wide = |parent: &Path| empty.iter().any(|it| it == parent) || parent.ends_with(".local");

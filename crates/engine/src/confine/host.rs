@@ -40,7 +40,8 @@ pub(super) fn hidden(home: Option<&Path>) -> (Vec<Layer>, Vec<PathBuf>) {
         name.starts_with("ssh_host_") && path.extension().is_none()
     });
     let secrets = SECRETS.iter().map(PathBuf::from).chain(keys);
-    let secrets = secrets.filter_map(|path| path.canonicalize().ok());
+    let there = secrets.filter(|path| path.symlink_metadata().is_ok());
+    let secrets = there.filter_map(|path| path.canonicalize().ok());
     let layers = private.iter().cloned().map(Layer::Private);
     (layers.chain(secrets.map(Layer::Masked)).collect(), private)
 }
