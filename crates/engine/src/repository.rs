@@ -52,7 +52,7 @@ pub(crate) fn leads_to(file: &Path) -> Option<PathBuf> {
 ///
 /// # Source
 /// `read_gitfile_gently` and `get_common_dir_noenv` of git 2.47.
-const LINE_ENDS: [char; 2] = ['\n', '\r'];
+pub(crate) const LINE_ENDS: [char; 2] = ['\n', '\r'];
 
 fn says(file: &Path) -> Option<String> {
     text(file)?.strip_prefix("gitdir: ").map(|to| to.trim_end_matches(LINE_ENDS).to_owned())

@@ -7,21 +7,18 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Site;
-use crate::plain;
+use crate::{plain, repository};
 
 /// The folder that a `.git` is or leads to.
 pub(super) fn own_folder(git: &Path) -> PathBuf {
-    let text = if git.is_file() { plain::peek_text(git) } else { None };
-    let text = text.unwrap_or_default();
-    let led = text.strip_prefix("gitdir:").map(|to| git.with_file_name("").join(to.trim()));
-    let led = led.unwrap_or_else(|| git.to_owned());
+    let led = repository::leads_to(git).unwrap_or_else(|| git.to_owned());
     led.canonicalize().unwrap_or(led)
 }
 
 /// The folder that it shares with other working trees, or itself.
 pub(super) fn common_folder(own: &Path) -> PathBuf {
     let common = plain::peek_text(&own.join("commondir")).unwrap_or_default();
-    let common = own.join(common.trim());
+    let common = own.join(common.trim_end_matches(repository::LINE_ENDS));
     common.canonicalize().unwrap_or(common)
 }
 
@@ -126,3 +123,20 @@ const STANDS: [&str; 9] = [
     "rebase-apply/original-commit",
     "sequencer/head",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is looked at would else be another folder than git opens.
+    #[test]
+    fn a_file_with_two_spaces_leads_where_git_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        for name in ["s/ ..", "s/t/.git", "t/.git"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        fs::write(at("s/.git"), "gitdir:  ../../t/.git\n").unwrap();
+        assert_eq!(own_folder(&at("s/.git")), at("s/t/.git"));
+    }
+}
