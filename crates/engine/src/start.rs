@@ -151,7 +151,7 @@ fn fit(compiled: &Compiled, request: &StartRequest, workspace: &Path) -> Result<
 
 /// Those of these files that lie in the workspace, relative to it.
 fn sources_in(workspace: &Path, files: &[PathBuf]) -> Vec<String> {
-    let found = files.iter().filter_map(|file| file.canonicalize().ok());
+    let found = files.iter().flat_map(|file| crate::confine::by_all_links(file));
     let inside =
         found.filter_map(|file| file.strip_prefix(workspace).ok()?.to_str().map(str::to_owned));
     inside.filter(|file| !file.is_empty()).collect()

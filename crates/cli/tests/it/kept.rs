@@ -233,3 +233,20 @@ fn a_policy_is_not_rewritten_by_whom_it_binds() {
     assert!(said.err.contains("`locked.yaml` is not written"), "{}", said.err);
     assert_eq!(fs::read_to_string(place.path().join("locked.yaml")).unwrap(), "network: none\n");
 }
+
+/// The link lies in the workspace, and what it leads to does not.
+#[test]
+fn what_binds_a_program_by_a_link_is_not_replaced() {
+    let (place, outside) = (Place::new(), tempfile::tempdir().unwrap());
+    let own = "sop: 1\nname: own\nsteps: [{ id: a, run: 'rm -f own.sop.yaml; true' }]\n";
+    for (name, text) in [("locked.yaml", "network: none\n"), ("own.sop.yaml", own)] {
+        fs::write(outside.path().join(name), text).unwrap();
+        symlink(outside.path().join(name), place.path().join(name)).unwrap();
+    }
+    let words = ["sandbox", "--policy", "locked.yaml", "--", "rm", "-f", "locked.yaml"];
+    assert_ne!(place.say(&words).code, 0);
+    place.say(&["run", "./own.sop.yaml", "--task", "t"]).ends(0);
+    for name in ["locked.yaml", "own.sop.yaml"] {
+        assert!(place.path().join(name).is_symlink(), "{name}");
+    }
+}

@@ -76,7 +76,8 @@ pub(super) fn at_path(workspace: &Path, reference: &str) -> Result<Found, Error>
         path = file;
     }
     // A link the person named is followed; what the file itself names stays within its folder.
-    if path.is_symlink() {
+    let link = path.is_symlink().then(|| path.clone());
+    if link.is_some() {
         path = path
             .canonicalize()
             .map_err(|error| Error::Unreadable { path: path.clone(), why: error.to_string() })?;
@@ -87,7 +88,7 @@ pub(super) fn at_path(workspace: &Path, reference: &str) -> Result<Found, Error>
     let found = roots::describe(path, stem, Origin::Path, None);
     let (source, _) = found.load()?;
     let found = roots::describe(found.path, found.stem, Origin::Path, Some(&source.text));
-    Ok(Found { workspace: workspace.to_owned(), ..found })
+    Ok(Found { link, workspace: workspace.to_owned(), ..found })
 }
 
 /// The name that was probably meant.

@@ -24,6 +24,8 @@ pub struct Found {
     pub path: PathBuf,
     /// The place of the workflow that is found by this name instead.
     pub shadowed_by: Option<String>,
+    /// The link that a person named it by.
+    pub(super) link: Option<PathBuf>,
     /// The workspace it was looked for in: others that it starts are looked for there too.
     pub(super) workspace: PathBuf,
 }
@@ -97,7 +99,8 @@ impl Found {
         }
         let folder = self.path.parent().filter(|_| self.path.ends_with("sop.yaml"));
         let folder = folder.filter(|folder| !is_same(folder, &self.workspace));
-        vec![folder.unwrap_or(&self.path).to_owned()]
+        let own = folder.unwrap_or(&self.path).to_owned();
+        self.link.iter().cloned().chain([own]).collect()
     }
 
     fn unreadable(&self, problem: FileProblem) -> Error {

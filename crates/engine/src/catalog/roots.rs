@@ -58,6 +58,7 @@ pub(super) fn describe(path: PathBuf, stem: String, origin: Origin, text: Option
         origin,
         path,
         shadowed_by: None,
+        link: None,
         workspace: PathBuf::new(),
     }
 }

@@ -186,7 +186,7 @@ impl Command {
         }
         let mut site = super::site::of_person(workspace.clone(), None);
         site.stop = stop.clone();
-        let sources = self.sources.iter().filter_map(|source| source.canonicalize().ok());
+        let sources = self.sources.iter().flat_map(|source| super::by_all_links(source));
         site.kept.extend(sources.filter(|source| source.starts_with(&workspace)));
         let surroundings = Surroundings {
             resolve: self.resolve.clone(),

@@ -212,6 +212,12 @@ fn unless_stopped(site: &Site, control: &'static str) -> Result<(), Refusal> {
     }
 }
 
+/// What a path means by every link on its way: those, and where they lead.
+pub(crate) fn by_all_links(path: &Path) -> Vec<PathBuf> {
+    let led = std::path::absolute(path).map(|path| links::follow(&path)).unwrap_or_default();
+    led.links.into_iter().chain([led.to]).collect()
+}
+
 /// Whether a path is one of these or below one.
 fn within(path: &Path, roots: &[PathBuf]) -> bool {
     roots.iter().any(|root| path.starts_with(root))
