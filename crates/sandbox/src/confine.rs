@@ -1,6 +1,6 @@
 //! What a program may touch beside its own processes: plain data, by absolute paths that cross no link.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a program may touch. It takes namespaces of its own: where they are refused, nothing is started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,6 +35,21 @@ pub enum Layer {
     Masked(PathBuf),
     /// A file of these words, to be read.
     Text(Text),
+}
+
+impl Layer {
+    /// Where it is laid.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Private(path)
+            | Self::Empty(path)
+            | Self::Shown(path)
+            | Self::Writable(path)
+            | Self::Masked(path) => path,
+            Self::Scratch(scratch) => &scratch.at,
+            Self::Text(text) => &text.at,
+        }
+    }
 }
 
 /// A file that the host does not have so.

@@ -1,6 +1,6 @@
 //! The last steps before the agent's program: its own session, clean signals, three descriptors.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, c_int};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -19,14 +19,15 @@ pub(super) enum NotStarted {
     Refused(Refused),
 }
 
-/// Starts the agent and returns once its program is executed.
+/// Starts the agent and returns once its program is executed. `ignored`: signals that this process ignores.
 pub(super) fn start(
     plan: &Plan,
     filter: Option<&Filter>,
     stdio: &[OwnedFd],
+    ignored: &[c_int],
 ) -> Result<Pid, NotStarted> {
     let mut failed = None;
-    let pid = sys::spawn(|| failed = Some(become_agent(plan, filter, stdio)))
+    let pid = sys::spawn(|| failed = Some(become_agent(plan, filter, stdio, ignored)))
         .map_err(|e| NotStarted::Part { what: Part::Program, errno: errno(&e) })?;
     match failed {
         // It was executed, or killed before it was: that shows when it is collected.
@@ -39,8 +40,13 @@ pub(super) fn start(
 }
 
 /// Executes the program; comes back only with the reason why not.
-fn become_agent(plan: &Plan, filter: Option<&Filter>, stdio: &[OwnedFd]) -> NotStarted {
-    let (what, error) = match prepare(stdio) {
+fn become_agent(
+    plan: &Plan,
+    filter: Option<&Filter>,
+    stdio: &[OwnedFd],
+    ignored: &[c_int],
+) -> NotStarted {
+    let (what, error) = match prepare(stdio, ignored) {
         Err(e) => (Part::Program, e),
         Ok(()) => match std::env::set_current_dir(OsStr::from_bytes(plan.cwd.as_bytes())) {
             Err(e) => (Part::WorkingDirectory, e),
@@ -70,13 +76,13 @@ fn confine(plan: &Plan, filter: Option<&Filter>) -> Result<(), Refused> {
     }
 }
 
-fn prepare(stdio: &[OwnedFd]) -> io::Result<()> {
+fn prepare(stdio: &[OwnedFd], ignored: &[c_int]) -> io::Result<()> {
     sys::new_session()?;
     for (fd, at) in stdio.iter().zip(0..) {
         sys::place(fd.as_fd(), at)?;
     }
     sys::close_on_exec_all_but_standard()?;
-    sys::reset_signals();
+    sys::reset_signals(ignored);
     Ok(())
 }
 
@@ -89,6 +95,9 @@ fn execute(plan: &Plan) -> io::Error {
     let mut best = io::Error::from_raw_os_error(libc::ENOENT);
     for directory in path.unwrap_or(b"/usr/bin:/bin").split(|b| *b == b':') {
         let Some(candidate) = join(directory, &plan.program) else { continue };
+        if sys::is_missing(&candidate) {
+            continue;
+        }
         let error = sys::exec(&candidate, &plan.argv, &plan.env);
         match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {}

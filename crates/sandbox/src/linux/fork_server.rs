@@ -2,10 +2,10 @@
 //! pays for no exec, relocation and page faults of a large binary but the first.
 //!
 //! Botpipe sends one byte with a socket for each launch. One fork, the spare, is always there and
-//! waits for it, with an init already in its namespaces that has set up what does not depend on it; the server makes another as soon as it is
-//! taken. The spare talks to Botpipe over
-//! the socket of its launch and sends a handle on itself first, so that Botpipe can wait for it and
-//! kill it although it is no child of its own.
+//! waits for it, with an init already in its namespaces that has set up what does not depend on it,
+//! and what it needs if it is like the last; the server makes another as soon as it is taken. The
+//! spare talks to Botpipe over the socket of its launch and sends a handle on itself first, so that
+//! Botpipe can wait for it and kill it although it is no child of its own.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, PipeWriter, Read, Write};
@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
-use super::confine::{Kind, Namespaces};
+use super::confine::{Kind, Namespaces, likely};
 use super::sys::{self, Fork};
 use super::{early, process, procfs, stage1};
-use crate::Error;
+use crate::{Confinement, Error};
 
 /// What a fork says first: its number and its start time, with a handle on itself.
 const FIRST_WORDS: usize = 12;
@@ -41,6 +41,7 @@ pub(super) fn serve() -> io::Result<()> {
     let mut in_vain = 0;
     // The next launch is most likely like the last.
     let mut kind = Kind { namespaces: Namespaces::Plain, files: false };
+    let mut likely = Vec::new();
     loop {
         if in_vain == FORKS_IN_VAIN {
             // Rather than for ever, nothing is tried until a launch comes. Its socket is closed,
@@ -57,7 +58,7 @@ pub(super) fn serve() -> io::Result<()> {
         match sys::fork(0) {
             Ok(Fork::Child) => {
                 drop(told);
-                return be_spare(control, server, tell, kind);
+                return be_spare(control, server, tell, (kind, &likely));
             }
             Ok(Fork::Parent(_)) => {
                 drop(tell);
@@ -66,6 +67,10 @@ pub(super) fn serve() -> io::Result<()> {
                     Ok(1) if word[0] == OVER => return Ok(()),
                     Ok(1) => {
                         kind = Kind::from_byte(word[0]).unwrap_or(kind);
+                        likely.clear();
+                        if told.read_to_end(&mut likely).is_err() {
+                            likely.clear();
+                        }
                         in_vain = 0;
                     }
                     _ => in_vain += 1, // it was killed, or could not get ready
@@ -80,7 +85,12 @@ pub(super) fn serve() -> io::Result<()> {
 const FORKS_IN_VAIN: u32 = 3;
 
 /// Waits for a launch, and attends it to its end.
-fn be_spare(control: UnixStream, server: u32, tell: PipeWriter, kind: Kind) -> io::Result<()> {
+fn be_spare(
+    control: UnixStream,
+    server: u32,
+    tell: PipeWriter,
+    (kind, likely): (Kind, &[u8]),
+) -> io::Result<()> {
     sys::die_with_parent()?;
     sys::notice_children();
     sys::new_session()?;
@@ -94,7 +104,7 @@ fn be_spare(control: UnixStream, server: u32, tell: PipeWriter, kind: Kind) -> i
     words[..4].copy_from_slice(&std::process::id().to_ne_bytes());
     words[4..].copy_from_slice(&start_ticks.to_ne_bytes());
     let ((control, mut tell, handle, own), ready) =
-        match stage1::get_ready(kind, (control, tell, handle, own)) {
+        match stage1::get_ready(kind, likely, (control, tell, handle, own)) {
             Ok((ready, kept)) => (kept, Some(ready)),
             Err(kept) => (kept, None),
         };
@@ -114,7 +124,7 @@ fn be_spare(control: UnixStream, server: u32, tell: PipeWriter, kind: Kind) -> i
     }
     sys::send_with_descriptors(botpipe.as_fd(), &words, [own.as_fd()])?;
     drop(own);
-    stage1::attend(botpipe, Some((handle, Taken { tell, kind })), ready)
+    stage1::attend(botpipe, Some((handle, Taken { tell, kind, likely: Vec::new() })), ready)
 }
 
 /// Dropped, it tells the server that its spare was taken, and by what kind of launch. That is once the program runs: until then
@@ -123,9 +133,16 @@ fn be_spare(control: UnixStream, server: u32, tell: PipeWriter, kind: Kind) -> i
 pub(super) struct Taken {
     tell: PipeWriter,
     kind: Kind,
+    /// What the next will most likely need.
+    likely: Vec<u8>,
 }
 
 impl Taken {
+    /// By a launch with this confinement; the next may be one like it.
+    pub(super) fn by_one_like(mut self, confinement: Option<&Confinement>) {
+        self.likely = likely::after(confinement);
+    }
+
     /// By a launch of this kind.
     pub(super) fn by(mut self, kind: Kind) -> Self {
         self.kind = kind;
@@ -136,7 +153,8 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         // A server that is gone is noticed by its handle.
-        drop(self.tell.write_all(&[self.kind.byte()]));
+        let words: Vec<u8> = [&[self.kind.byte()], &*self.likely].concat();
+        drop(self.tell.write_all(&words));
     }
 }
 

@@ -21,11 +21,13 @@ use crate::{Bound, Bounds, Exit, How, Proc, Refused};
 
 /// The namespaces that init is born into.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Setting {
+pub(super) struct Setting<'a> {
     pub(super) reach: Reach,
     /// Of a user namespace, when there is one.
     pub(super) ids: Option<Ids>,
     pub(super) kind: Kind,
+    /// What will be launched, most likely.
+    pub(super) likely: &'a [u8],
 }
 
 /// User and group, as the namespace has them and as the host has them.
@@ -35,7 +37,7 @@ pub(super) struct Ids {
     pub(super) outside: (u32, u32),
 }
 
-impl Setting {
+impl Setting<'_> {
     /// They are those of a confinement.
     fn confined(&self) -> bool {
         self.kind.namespaces != Namespaces::Plain
@@ -79,15 +81,16 @@ fn signal_of(word: u8) -> Option<libc::c_int> {
 
 /// Runs as init until nothing is left below. The launch comes through `commands` once this is set
 /// up; when none comes, there is nothing to do.
-pub(super) fn run(setting: &Setting, mut commands: UnixStream, mut report: PipeWriter) -> ! {
+pub(super) fn run(setting: &Setting<'_>, mut commands: UnixStream, mut report: PipeWriter) -> ! {
     let reach = setting.reach;
     let message = match set_up(setting) {
         Err(refused) => Message::Refused(refused),
-        Ok((proc, signals)) => {
-            let ahead =
-                setting.confined().then(|| confine::ahead(setting.kind, setting.host_root()));
+        Ok(Readied { proc, signals, ignored }) => {
+            let ahead = setting
+                .confined()
+                .then(|| confine::ahead(setting.kind, setting.likely, setting.host_root()));
             let Ok((bytes, descriptors)) = plan::receive(&mut commands) else { sys::exit_now(0) };
-            let begun = begin(&bytes, &descriptors, setting, (proc, ahead));
+            let begun = begin(&bytes, &descriptors, setting, (proc, ahead, &ignored));
             drop(descriptors); // else nobody would ever see the end of the agent's output
             match begun {
                 Err(NotStarted::Part { what, errno }) => Message::NotStarted { what, errno },
@@ -95,7 +98,11 @@ pub(super) fn run(setting: &Setting, mut commands: UnixStream, mut report: PipeW
                 Ok(begun) => {
                     // A stage 1 that is gone also ended its socket: seen at once below.
                     drop(Message::Started(begun.proc).send(&mut report));
-                    Message::Ended(attend(reach, &begun, &mut commands, signals))
+                    let exit = attend(reach, &begun, &mut commands, signals);
+                    drop(Message::Ended(exit).send(&mut report));
+                    // What is left goes with this process, and that is slow: whoever waits hears first.
+                    while next_byte(&mut commands).is_some() {}
+                    sys::exit_now(0)
                 }
             }
         }
@@ -116,14 +123,14 @@ struct Begun {
 fn begin(
     bytes: &[u8],
     descriptors: &[OwnedFd; plan::DESCRIPTORS],
-    setting: &Setting,
-    (proc, ahead): (Option<Proc>, Option<Result<Ahead, Refused>>),
+    setting: &Setting<'_>,
+    (proc, ahead, ignored): (Option<Proc>, Option<Result<Ahead, Refused>>, &[libc::c_int]),
 ) -> Result<Begun, NotStarted> {
     // It was not written by us.
     let unknown = NotStarted::Part { what: Part::Program, errno: libc::EBADMSG };
     let Some(plan) = plan::decode(bytes) else { return Err(unknown) };
     let Some(confinement) = &plan.confinement else {
-        let agent = agent::start(&plan, None, &descriptors[..3])?;
+        let agent = agent::start(&plan, None, &descriptors[..3], ignored)?;
         return Ok(Begun { agent, proc, masks: None, bounds: Bounds::default() });
     };
     let ahead = ahead.ok_or(unknown)?.map_err(NotStarted::Refused)?;
@@ -133,7 +140,7 @@ fn begin(
         let errno = e.raw_os_error().unwrap_or(libc::EIO);
         NotStarted::Refused(Refused { step: "hand-out-listeners".to_owned(), errno })
     })?;
-    let agent = agent::start(&plan, Some(&built.filter), &descriptors[..3])?;
+    let agent = agent::start(&plan, Some(&built.filter), &descriptors[..3], ignored)?;
     let (proc, masks, bounds) = (Some(built.proc), built.masks, confinement.bounds.clone());
     Ok(Begun { agent, proc, masks, bounds })
 }
@@ -146,7 +153,16 @@ fn hand_out(listeners: &[TcpListener], to: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-fn set_up(setting: &Setting) -> Result<(Option<Proc>, OwnedFd), Refused> {
+/// What init has before it knows the launch.
+struct Readied {
+    proc: Option<Proc>,
+    /// Readable when a child has ended.
+    signals: OwnedFd,
+    /// Signals that are ignored here.
+    ignored: Vec<libc::c_int>,
+}
+
+fn set_up(setting: &Setting<'_>) -> Result<Readied, Refused> {
     let refused = |step: &str| {
         let step = step.to_owned();
         move |e: io::Error| Refused { step, errno: e.raw_os_error().unwrap_or(libc::EIO) }
@@ -169,7 +185,7 @@ fn set_up(setting: &Setting) -> Result<(Option<Proc>, OwnedFd), Refused> {
         }
     };
     let signals = sys::child_signals().map_err(refused("child-signals"))?;
-    Ok((proc, signals))
+    Ok(Readied { proc, signals, ignored: sys::ignored_signals() })
 }
 
 /// Gives the ids of a new user namespace their meaning.

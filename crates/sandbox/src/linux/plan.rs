@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::confine::wire;
+use super::confine::{Kind, wire};
 use super::sys;
 use crate::{Confinement, Containment, Error, Launch};
 
@@ -26,7 +26,7 @@ pub(super) struct Plan {
 /// Writes a launch as stage 1 reads it.
 ///
 /// # Shape
-/// Fields, each ended by a zero byte: containment, mark (empty: none), working directory, program,
+/// Fields, each ended by a zero byte: containment, mark (empty: none), kind, working directory, program,
 /// count of arguments, the arguments, the confinement, then one `NAME=value` for each variable.
 pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
@@ -47,6 +47,8 @@ pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     };
     field("containment", &[OsStr::new(containment)])?;
     field("mark", &[launch.mark.as_deref().map_or(OsStr::new(""), Path::as_os_str)])?;
+    let kind = [Kind::of(launch.confinement.as_ref()).byte()];
+    field("kind", &[OsStr::from_bytes(&kind)])?;
     // The fork server has a directory of its own: a relative one means Botpipe's, of this moment.
     let own = launch.cwd.is_relative() && !launch.cwd.as_os_str().is_empty();
     let cwd = match own.then(std::env::current_dir).transpose() {
@@ -111,10 +113,15 @@ pub(super) fn mark_of(bytes: &[u8]) -> Option<&Path> {
     Some(Path::new(OsStr::from_bytes(mark)))
 }
 
+/// What of the launch could be made ahead, by the third field.
+pub(super) fn kind_of(bytes: &[u8]) -> Option<Kind> {
+    Kind::from_byte(*bytes.split(|b| *b == 0).nth(2)?.first()?)
+}
+
 /// Reads what [`encode`] wrote.
 pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     containment_of(bytes)?;
-    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0).skip(2);
+    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0).skip(3);
     let mut text = || fields.next();
     let mut next = || text().and_then(|f| CString::new(f).ok());
     let (cwd, program) = (next()?, next()?);
@@ -133,7 +140,7 @@ mod tests {
     use std::ffi::CString;
     use std::path::Path;
 
-    use super::{containment_of, decode, encode, mark_of};
+    use super::{Kind, containment_of, decode, encode, kind_of, mark_of};
     use crate::{Containment, Error, Launch};
 
     fn launch() -> Launch {
@@ -154,6 +161,7 @@ mod tests {
         let bytes = encode(&launch()).unwrap();
         assert_eq!(containment_of(&bytes), Some(Containment::Subreaper));
         assert_eq!(mark_of(&bytes), Some(Path::new("/tmp/mark")));
+        assert_eq!(kind_of(&bytes), Some(Kind::of(None)));
         assert_eq!(mark_of(&encode(&Launch { mark: None, ..launch() }).unwrap()), None);
         let plan = decode(&bytes).unwrap();
         assert_eq!(plan.argv, [c"agent", c"", c"two words", c""].map(CString::from));

@@ -54,7 +54,7 @@ fn run_alone(meanwhile: Option<Kind>) -> io::Result<()> {
     sys::notice_children();
     sys::new_session()?;
     let Some(kind) = meanwhile else { return attend(botpipe, None, None) };
-    match get_ready(kind, botpipe) {
+    match get_ready(kind, &[], botpipe) {
         Ok((ready, botpipe)) => attend(botpipe, None, Some(ready)),
         Err(botpipe) => attend(botpipe, None, None),
     }
@@ -80,11 +80,11 @@ pub(super) struct Ready {
     mounts: File,
 }
 
-/// Forks an init into its namespaces, so that a launch need not wait for what all of its kind have in common. `keep` is
-/// what init shall not hold open; it comes back. An error: not here, or not now.
-pub(super) fn get_ready<T>(kind: Kind, keep: T) -> Result<(Ready, T), T> {
+/// Forks an init into its namespaces, so that a launch need not wait for what all of its kind have in common, nor for
+/// what is `likely` with it. `keep` is what init shall not hold open; it comes back. An error: not here, or not now.
+pub(super) fn get_ready<T>(kind: Kind, likely: &[u8], keep: T) -> Result<(Ready, T), T> {
     let Ok(mounts) = File::open("/proc/self/mountinfo") else { return Err(keep) };
-    match begin(Reach::Namespace, kind, (keep, mounts)) {
+    match begin((Reach::Namespace, kind), likely, (keep, mounts)) {
         Ok((begun, (keep, mounts))) => Ok((Ready { begun, kind, mounts }, keep)),
         Err((_, (keep, _))) => Err(keep),
     }
@@ -111,16 +111,15 @@ pub(super) fn attend(
     ready: Option<Ready>,
 ) -> io::Result<()> {
     let (plan, stdio) = plan::receive(&mut botpipe)?;
-    let confinement = plan::decode(&plan).ok_or(ErrorKind::InvalidData)?.confinement;
+    let kind = plan::kind_of(&plan).ok_or(ErrorKind::InvalidData)?;
     let mut containment = plan::containment_of(&plan).ok_or(ErrorKind::InvalidData)?;
-    if confinement.is_some() {
+    if kind.namespaces != Namespaces::Plain {
         containment = Containment::Namespace;
     }
     let reach = match containment {
         Containment::Subreaper => Reach::Tree,
         Containment::Auto | Containment::Namespace => Reach::Namespace,
     };
-    let kind = Kind::of(confinement.as_ref());
     let (server, taken) = server.unzip();
     let taken = taken.map(|taken| taken.by(kind));
     let hands = Hands { stdio, botpipe, server, taken };
@@ -179,7 +178,11 @@ struct Begun {
 }
 
 /// Forks an init; `keep` is closed there.
-fn begin<T>(reach: Reach, kind: Kind, keep: T) -> Result<(Begun, T), (io::Error, T)> {
+fn begin<T>(
+    (reach, kind): (Reach, Kind),
+    likely: &[u8],
+    keep: T,
+) -> Result<(Begun, T), (io::Error, T)> {
     let (ends, pipe) = match (UnixStream::pair(), io::pipe()) {
         (Ok(ends), Ok(pipe)) => (ends, pipe),
         (Err(e), _) | (_, Err(e)) => return Err((e, keep)),
@@ -194,7 +197,7 @@ fn begin<T>(reach: Reach, kind: Kind, keep: T) -> Result<(Begun, T), (io::Error,
     let inside =
         if confined { (confine::inside(outside.0), confine::inside(outside.1)) } else { outside };
     let ids = (flags & libc::CLONE_NEWUSER != 0).then_some(Ids { inside, outside });
-    let setting = Setting { reach, ids, kind };
+    let setting = Setting { reach, ids, kind, likely };
     match sys::fork(flags) {
         Err(e) => Err((e, keep)),
         Ok(Fork::Child) => {
@@ -216,7 +219,7 @@ fn contain(
     }
     let (begun, hands) = match ready {
         Some(begun) => (begun, hands),
-        None => match begin(reach, kind, hands) {
+        None => match begin((reach, kind), &[], hands) {
             Ok(begun) => begun,
             Err((e, hands)) => {
                 let errno = e.raw_os_error().unwrap_or(libc::EIO);
@@ -231,6 +234,7 @@ fn contain(
     let Hands { stdio, botpipe, server, taken } = hands;
     let oversight = Oversight {
         reach,
+        plan,
         init,
         botpipe,
         server,
@@ -245,8 +249,9 @@ fn contain(
 }
 
 /// Stage 1 while init runs.
-struct Oversight {
+struct Oversight<'a> {
     reach: Reach,
+    plan: &'a [u8],
     init: Pid,
     botpipe: UnixStream,
     /// Readable once the fork server is gone.
@@ -265,7 +270,7 @@ struct Oversight {
     orphaned: bool,
 }
 
-impl Oversight {
+impl Oversight<'_> {
     fn run(mut self) -> io::Result<Verdict> {
         let mut heard = Vec::new();
         loop {
@@ -297,7 +302,10 @@ impl Oversight {
                         Message::Started(proc) => {
                             self.stdio = None; // the agent's own now
                             self.say(&Message::Started(proc));
-                            self.taken = None;
+                            if let Some(taken) = self.taken.take() {
+                                let plan = plan::decode(self.plan);
+                                taken.by_one_like(plan.and_then(|plan| plan.confinement).as_ref());
+                            }
                         }
                         last => return Ok(self.over(&last)),
                     }
@@ -355,6 +363,7 @@ impl Oversight {
         let heard = self.say(last) && !self.orphaned;
         // Something stuck in the kernel would keep a namespace's init, and so us, for ever.
         let survived = matches!(last, Message::Ended(Exit { survivors: 1.., .. }));
+        self.commands = None; // it waits for that
         if !survived {
             sys::wait_for(self.init);
         }

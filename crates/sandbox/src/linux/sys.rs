@@ -5,7 +5,7 @@
 )]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::io::{self, Error, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
@@ -103,6 +103,13 @@ pub(super) fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> Error {
     // SAFETY: both arrays are null-terminated and point to strings that outlive the call.
     unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
     Error::last_os_error()
+}
+
+/// Whether there is surely nothing at a path: cheaper than to try to execute it.
+pub(super) fn is_missing(path: &CStr) -> bool {
+    // SAFETY: the path ends with a zero byte and outlives the call.
+    let there = unsafe { libc::access(path.as_ptr(), libc::F_OK) };
+    there < 0 && Error::last_os_error().kind() == ErrorKind::NotFound
 }
 
 /// Sends a signal to a process, or to a group when `pid` is negative.
@@ -341,7 +348,17 @@ pub(super) fn try_user_namespace() -> Result<()> {
     check(unsafe { libc::unshare(libc::CLONE_NEWUSER) }).map(drop)
 }
 
-/// Drops every capability of this process for good, also those an executed file would bring.
+/// Keeps what this process starts from every capability that an executed file would bring. Its own stay.
+pub(super) fn bound_capabilities() {
+    for capability in 0..64 {
+        // SAFETY: this option takes numbers only.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
+            break; // past the last one the kernel knows
+        }
+    }
+}
+
+/// Drops every capability of this process for good, after [those that are not its own](bound_capabilities).
 pub(super) fn drop_capabilities() -> Result<()> {
     #[repr(C)]
     struct Header {
@@ -354,11 +371,6 @@ pub(super) fn drop_capabilities() -> Result<()> {
     // SAFETY: the options take numbers only; header and data have the shapes of version 3.
     unsafe {
         check(libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))?;
-        for capability in 0..64 {
-            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 {
-                break; // past the last one the kernel knows
-            }
-        }
         check(libc::prctl(libc::PR_SET_SECUREBITS, LOCKED, 0, 0, 0))?;
         let header = Header { version: VERSION_3, pid: 0 };
         let none = [0_u32; 6];
@@ -367,11 +379,25 @@ pub(super) fn drop_capabilities() -> Result<()> {
     }
 }
 
-/// Gives every signal its default meaning and blocks none, as a program expects at its start.
-pub(super) fn reset_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
+/// The signals that this process ignores: what it executes would ignore them as well.
+pub(super) fn ignored_signals() -> Vec<c_int> {
+    let is_ignored = |signal: &c_int| {
+        // SAFETY: only asked; an all-zero action is a valid place for the answer.
+        unsafe {
+            let mut action: libc::sigaction = zeroed();
+            libc::sigaction(*signal, null(), &raw mut action) == 0
+                && action.sa_sigaction == libc::SIG_IGN
+        }
+    };
+    (1..=libc::SIGRTMAX()).filter(is_ignored).collect()
+}
+
+/// Gives signals that are ignored their default meaning and blocks none, as a program expects at its start. Those that
+/// are handled get theirs when it is executed.
+pub(super) fn reset_signals(ignored: &[c_int]) {
+    for signal in ignored {
         // SAFETY: SIG_DFL is a valid disposition; the C library refuses its own two signals.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        unsafe { libc::signal(*signal, libc::SIG_DFL) };
     }
     // SAFETY: an all-zero set is initialised by sigemptyset before it is used.
     unsafe {
@@ -438,7 +464,7 @@ pub(super) fn wait_readable<const N: usize>(
     let count = libc::nfds_t::try_from(N).unwrap_or(0);
     // SAFETY: `polled` holds `count` entries.
     match check(unsafe { libc::poll(polled.as_mut_ptr(), count, patience) }) {
-        Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+        Err(e) if e.kind() != ErrorKind::Interrupted => Err(e),
         Err(_) => Ok([false; N]),
         Ok(_) => Ok(polled.map(|p| p.revents != 0)),
     }

@@ -6,5 +6,6 @@ mod containment;
 mod filter;
 mod identity;
 mod launch;
+mod likely;
 mod server;
 mod stage;

@@ -4,6 +4,7 @@ mod bounds;
 mod bpf;
 mod device;
 mod filter;
+pub(super) mod likely;
 mod modes;
 mod mounts;
 mod network;
@@ -120,23 +121,36 @@ pub(crate) fn inside(id: u32) -> u32 {
 const ROOT_INSIDE: u32 = 1000;
 
 /// What is set up of namespaces before a launch is known.
-pub(super) struct Ahead(Option<mounts::Ahead>);
+pub(super) struct Ahead {
+    files: Option<mounts::Ahead>,
+    doors: Vec<u16>,
+    listeners: Vec<TcpListener>,
+}
 
-/// Sets up what all launches of a kind have in common, as the first process of their namespaces.
-pub(super) fn ahead(kind: Kind, host_root: bool) -> Result<Ahead, Refused> {
+/// Sets up what all launches of a kind have in common, as the first process of their namespaces, and what this one
+/// will `likely` need.
+pub(super) fn ahead(kind: Kind, likely: &[u8], host_root: bool) -> Result<Ahead, Refused> {
+    let likely = likely::read(likely);
+    let (mut doors, mut listeners) = (Vec::new(), Vec::new());
     if kind.namespaces == Namespaces::ConfinedWithNetwork {
         sys::loopback_up().map_err(refused("loopback-up"))?;
+        // What cannot be had now is asked for again, and refused, by whoever wants it.
+        if let Ok(had) = network::listen(likely::doors(&likely.network)) {
+            (doors, listeners) = (likely::doors(&likely.network).to_vec(), had);
+        }
     }
-    Ok(Ahead(kind.files.then(|| mounts::Ahead::make(host_root)).transpose()?))
+    let files = kind.files.then(|| mounts::Ahead::make(&likely, host_root)).transpose()?;
+    sys::bound_capabilities();
+    Ok(Ahead { files, doors, listeners })
 }
 
 /// Sets the rest of the namespaces up, with all powers in them.
 pub(super) fn build(
     confinement: &Confinement,
-    Ahead(files): Ahead,
+    ahead: Ahead,
     host_root: bool,
 ) -> Result<Built, Refused> {
-    let (proc, masks) = match (&confinement.files, files) {
+    let (proc, masks) = match (&confinement.files, ahead.files) {
         (Some(layers), Some(files)) => {
             let (proc, masks) = files.build(layers, confinement.bounds.in_memory)?;
             (proc, Some(masks))
@@ -145,9 +159,12 @@ pub(super) fn build(
         // It is of another kind.
         _ => return Err(Refused { step: "set-up-ahead".to_owned(), errno: libc::EINVAL }),
     };
-    let listeners = match &confinement.network {
-        Network::Host => Vec::new(),
-        Network::Own { doors } => network::listen(doors)?,
+    let doors = likely::doors(&confinement.network);
+    let listeners = if doors == ahead.doors {
+        ahead.listeners
+    } else {
+        drop(ahead.listeners);
+        network::listen(doors)?
     };
     let filter = Filter::new(confinement, host_root).map_err(refused("seccomp-filter"))?;
     sys::hide_from_debuggers().map_err(refused("not-dumpable"))?;

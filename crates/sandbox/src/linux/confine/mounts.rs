@@ -15,7 +15,7 @@ use super::place::{
     self, NO_SUID_NO_DEV, READ_ONLY, attach, copy_of, kind, look, look_here, memory,
 };
 use super::{device, over, refused};
-use crate::{Layer, Proc, Refused, Scratch, Text};
+use crate::{Confinement, Layer, Proc, Refused};
 
 /// Parts of `/proc` that the kernel's root may change by its number alone.
 const PROC_OF_ROOT: [&str; 7] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "kcore", "keys"];
@@ -25,21 +25,47 @@ pub(super) struct Ahead {
     tree: Tree,
     dev: OwnedFd,
     proc: Option<OwnedFd>,
-    /// Bytes that the program may write to memory.
-    most: u64,
+    /// Layers that this launch will likely have.
+    made: Vec<Made>,
+    /// Bytes that may be written to memory, as it is bound now.
+    bound: u64,
     host_root: bool,
 }
 
+/// A layer's mount, not attached yet.
+struct Made {
+    layer: Layer,
+    like: Like,
+    mount: OwnedFd,
+}
+
+/// What a mount takes from the folder that the host has there: which one, and its rights. `None`: nothing.
+type Like = Option<(u64, u64, u32)>;
+
+/// Bytes that a program may write to memory.
+fn bound(in_memory: Option<u64>) -> u64 {
+    let most = sys::memory_of_machine() / 2;
+    in_memory.map_or(most, |less| less.min(most))
+}
+
 impl Ahead {
-    pub(super) fn make(host_root: bool) -> Result<Self, Refused> {
-        let most = sys::memory_of_machine() / 2;
-        let stage = Stage::enter(most).map_err(refused("stage"))?;
+    pub(super) fn make(likely: &Confinement, host_root: bool) -> Result<Self, Refused> {
+        let bound = bound(likely.bounds.in_memory);
+        let stage = Stage::enter(bound).map_err(refused("stage"))?;
         let all = stage.copy_of_host(Path::new("/"), READ_ONLY | MountAttrFlags::MOUNT_ATTR_NOSUID);
         let all = all.map_err(refused("copy-of-root"))?;
         let root = attach_at(&all, c"/new").map_err(refused("new-root"))?;
         let dev = device::make(&stage).map_err(refused("/dev"))?;
         let proc = stage.make_proc(host_root).map_err(refused("/proc"))?;
-        Ok(Self { tree: Tree { root, stage }, dev, proc, most, host_root })
+        let layers = likely.files.iter().flatten();
+        // One that cannot be made now is made when it is wanted, and says then why not.
+        let made = layers.filter_map(|layer| {
+            let like = stage.like(layer).ok()?;
+            let mount = stage.make(layer, like).ok()?;
+            Some(Made { layer: layer.clone(), like, mount })
+        });
+        let made = made.collect();
+        Ok(Self { tree: Tree { root, stage }, dev, proc, made, bound, host_root })
     }
 
     /// Lays out what the program sees and makes it this process's root.
@@ -50,12 +76,13 @@ impl Ahead {
         layers: &[Layer],
         in_memory: Option<u64>,
     ) -> Result<(Proc, Masks), Refused> {
-        let Self { tree, dev, proc, most, host_root } = self;
-        if let Some(less) = in_memory.filter(|less| *less < most) {
-            place::bound_memory(&tree.stage.memory, less).map_err(refused("stage"))?;
+        let Self { tree, dev, proc, mut made, bound: bound_now, host_root } = self;
+        let bound = bound(in_memory);
+        if bound != bound_now {
+            place::bound_memory(&tree.stage.memory, bound).map_err(refused("stage"))?;
         }
         for layer in layers {
-            tree.lay(layer)?;
+            tree.lay(layer, &mut made)?;
         }
         for layer in layers {
             tree.close(layer)?;
@@ -111,6 +138,10 @@ fn freeze(at: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 pub(super) struct Stage {
     host: OwnedFd,
     memory: OwnedFd,
+    /// A file without contents and rights.
+    empty: OwnedFd,
+    /// A folder without rights.
+    closed: OwnedFd,
 }
 
 impl Stage {
@@ -139,8 +170,41 @@ impl Stage {
         }
         rustix::process::pivot_root(".", "host")?;
         rustix::process::chdir("/")?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { host: rustix::fs::openat(CWD, "/host", flags, Mode::empty())?, memory })
+        let open = |path: &str| {
+            rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        };
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        drop(rustix::fs::openat(CWD, "/over/empty", flags, Mode::empty())?);
+        rustix::fs::mkdirat(CWD, "/over/closed", Mode::empty())?;
+        let (empty, closed) = (open("/over/empty")?, open("/over/closed")?);
+        Ok(Self { host: open("/host")?, memory, empty, closed })
+    }
+
+    /// What the mount of a layer takes from the host.
+    fn like(&self, layer: &Layer) -> io::Result<Like> {
+        let found = match layer {
+            Layer::Private(path) | Layer::Empty(path) => look(self.host.as_fd(), path).ok(),
+            Layer::Scratch(scratch) => Some(look(self.host.as_fd(), &scratch.at)?),
+            Layer::Shown(_) | Layer::Writable(_) | Layer::Masked(_) | Layer::Text(_) => None,
+        };
+        let status = found.map(rustix::fs::fstat).transpose()?;
+        Ok(status.map(|it| (it.st_dev, it.st_ino, it.st_mode)))
+    }
+
+    /// The mount of a layer, not attached yet.
+    fn make(&self, layer: &Layer, like: Like) -> io::Result<OwnedFd> {
+        let mode = Mode::from_raw_mode(like.map_or(0o755, |(_, _, mode)| mode));
+        match layer {
+            Layer::Private(_) | Layer::Empty(_) => place::folder(mode),
+            Layer::Shown(path) => self.copy_of_host(path, NO_SUID_NO_DEV | READ_ONLY),
+            Layer::Writable(path) => self.copy_of_host(path, NO_SUID_NO_DEV),
+            Layer::Scratch(scratch) => {
+                let lower = self.copy_of_host(&scratch.at, NO_SUID_NO_DEV | READ_ONLY)?;
+                over::scratch(scratch, &lower, mode)
+            }
+            Layer::Text(text) => place::file(text.text.as_bytes()),
+            Layer::Masked(_) => copy_of(self.empty.as_fd(), NO_SUID_NO_DEV | READ_ONLY),
+        }
     }
 
     /// What the host has at a place, with what is mounted below it, not attached yet.
@@ -195,16 +259,29 @@ struct Tree {
 }
 
 impl Tree {
-    fn lay(&self, layer: &Layer) -> Result<(), Refused> {
-        let (path, laid) = match layer {
-            Layer::Private(path) | Layer::Empty(path) => (path, self.lay_private(path)),
-            Layer::Shown(path) => (path, self.lay_copy(path, NO_SUID_NO_DEV | READ_ONLY)),
-            Layer::Writable(path) => (path, self.lay_copy(path, NO_SUID_NO_DEV)),
-            Layer::Scratch(scratch) => (&scratch.at, self.lay_scratch(scratch)),
-            Layer::Masked(path) => (path, self.lay_mask(path)),
-            Layer::Text(text) => (&text.at, self.lay_text(text)),
+    fn lay(&self, layer: &Layer, made: &mut Vec<Made>) -> Result<(), Refused> {
+        let laid = match layer {
+            Layer::Masked(path) => self.lay_mask(path),
+            _ => self.lay_mount(layer, made),
         };
-        laid.map_err(refused(path.as_os_str().to_string_lossy()))
+        laid.map_err(refused(layer.path().as_os_str().to_string_lossy()))
+    }
+
+    fn lay_mount(&self, layer: &Layer, made: &mut Vec<Made>) -> io::Result<()> {
+        let like = self.stage.like(layer)?;
+        let ready = made.iter().position(|made| made.layer == *layer && made.like == like);
+        let mount = match ready {
+            Some(at) => made.swap_remove(at).mount,
+            None => self.stage.make(layer, like)?,
+        };
+        let kind = match layer {
+            Layer::Shown(_) | Layer::Writable(_) => kind(mount.as_fd())?,
+            Layer::Text(_) => FileType::RegularFile,
+            Layer::Private(_) | Layer::Empty(_) | Layer::Scratch(_) | Layer::Masked(_) => {
+                FileType::Directory
+            }
+        };
+        attach(mount.as_fd(), self.place(layer.path(), kind)?.as_fd())
     }
 
     /// Nothing more is made in an empty folder, now that all that belongs in it is there.
@@ -215,21 +292,6 @@ impl Tree {
             sys::set_attributes_of_one(place.as_fd(), u64::from(READ_ONLY.bits()))
         });
         closed.map_err(refused(path.as_os_str().to_string_lossy()))
-    }
-
-    fn lay_private(&self, path: &Path) -> io::Result<()> {
-        let place = self.place(path, FileType::Directory)?;
-        let mode = match look(self.stage.host.as_fd(), path) {
-            Ok(folder) => Mode::from_raw_mode(rustix::fs::fstat(folder)?.st_mode),
-            Err(_) => Mode::from_raw_mode(0o755),
-        };
-        attach(place::folder(mode)?.as_fd(), place.as_fd())
-    }
-
-    fn lay_copy(&self, path: &Path, attributes: MountAttrFlags) -> io::Result<()> {
-        let copy = self.stage.copy_of_host(path, attributes)?;
-        let place = self.place(path, kind(copy.as_fd())?)?;
-        attach(copy.as_fd(), place.as_fd())
     }
 
     fn lay_mask(&self, path: &Path) -> io::Result<()> {
@@ -244,22 +306,10 @@ impl Tree {
             Err(e) => return Err(e.into()),
         };
         let mask = match kind(place.as_fd())? {
-            FileType::Directory => memory(Mode::empty())?,
-            _ => empty_file()?,
+            FileType::Directory => &self.stage.closed,
+            _ => &self.stage.empty,
         };
-        sys::set_mount_attributes(mask.as_fd(), u64::from(READ_ONLY.bits()))?;
-        attach(mask.as_fd(), place.as_fd())
-    }
-
-    fn lay_scratch(&self, scratch: &Scratch) -> io::Result<()> {
-        let lower = self.stage.copy_of_host(&scratch.at, READ_ONLY | NO_SUID_NO_DEV)?;
-        let mount = over::scratch(scratch, &lower)?;
-        attach(mount.as_fd(), self.place(&scratch.at, FileType::Directory)?.as_fd())
-    }
-
-    fn lay_text(&self, text: &Text) -> io::Result<()> {
-        let file = place::file(text.text.as_bytes())?;
-        attach(file.as_fd(), self.place(&text.at, FileType::RegularFile)?.as_fd())
+        attach(copy_of(mask.as_fd(), NO_SUID_NO_DEV | READ_ONLY)?.as_fd(), place.as_fd())
     }
 
     /// The place to attach something of this kind at, made where it is missing and may be made.
@@ -303,16 +353,12 @@ impl Tree {
     }
 }
 
-/// A file without contents and rights, not attached yet.
-fn empty_file() -> io::Result<OwnedFd> {
-    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
-    drop(rustix::fs::openat(CWD, "/over/empty", flags, Mode::empty())?);
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    copy_of(rustix::fs::openat(CWD, "/over/empty", flags, Mode::empty())?.as_fd(), READ_ONLY)
-}
-
 /// A folder in a folder, made if it is missing.
 fn step(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    match look(folder, Path::new(name)) {
+        Err(rustix::io::Errno::NOENT) => {}
+        found => return Ok(found?),
+    }
     match rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::ROFS) => {}
         Err(e) => return Err(e.into()),

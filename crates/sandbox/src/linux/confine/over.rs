@@ -12,15 +12,14 @@ use super::super::sys;
 use super::place::{NO_SUID_NO_DEV, READ_ONLY, look, made};
 use crate::Scratch;
 
-/// The folder over what the host has there (`lower`, not attached yet), not attached yet.
-pub(super) fn scratch(scratch: &Scratch, lower: &OwnedFd) -> io::Result<OwnedFd> {
+/// The folder over what the host has there (`lower`, not attached yet), with its rights, not attached yet.
+pub(super) fn scratch(scratch: &Scratch, lower: &OwnedFd, mode: Mode) -> io::Result<OwnedFd> {
     let over = PathBuf::from(format!("/over/{}", sys::counted()));
     for part in ["", "lower", "upper", "work"] {
         std::fs::create_dir(over.join(part))?;
     }
-    let status = rustix::fs::fstat(lower)?;
     let upper = over.join("upper");
-    same_mode(&upper, &status)?;
+    rustix::fs::chmodat(CWD, &upper, mode, AtFlags::empty())?;
     change(&upper, lower.as_fd(), scratch)?;
     let at = over.join("lower");
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
@@ -69,14 +68,9 @@ fn folders(upper: &Path, lower: BorrowedFd<'_>, path: &Path) -> io::Result<PathB
             Err(e) => return Err(e),
         }
         if let Ok(folder) = look(lower, &below) {
-            same_mode(&at, &rustix::fs::fstat(folder)?)?;
+            let mode = Mode::from_raw_mode(rustix::fs::fstat(folder)?.st_mode);
+            rustix::fs::chmodat(CWD, &at, mode, AtFlags::empty())?;
         }
     }
     Ok(at)
-}
-
-fn same_mode(path: &Path, like: &rustix::fs::Stat) -> io::Result<()> {
-    let mode = Mode::from_raw_mode(like.st_mode);
-    rustix::fs::chmodat(CWD, path, mode, AtFlags::empty())?;
-    Ok(())
 }

