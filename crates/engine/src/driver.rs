@@ -78,7 +78,7 @@ impl Driver<'_> {
                 }
             }
             let done = perform::perform(self, effect.clone());
-            if let Some(text) = self.desk.snapshots.news() {
+            for text in self.desk.snapshots.news() {
                 self.progress.notice(&Notice::Note { text: &text });
             }
             match done {

@@ -200,7 +200,8 @@ pub(crate) fn patterns_in(workspace: &Path, written: &[String]) -> GlobSet {
     let all: Vec<(&String, Pattern)> = all.collect();
     let names =
         if all.is_empty() { None } else { scan::names(workspace, &scan::not_entered()).ok() };
-    let through = names.and_then(|names| links::through(CONTROL, &all, &site, &names, &[]).ok());
+    let through =
+        names.and_then(|(names, _)| links::through(CONTROL, &all, &site, &names, &[]).ok());
     let more = through.map(|found| found.inside).unwrap_or_default();
     let texts: Vec<String> = written.iter().cloned().chain(more).collect();
     patterns(&texts)

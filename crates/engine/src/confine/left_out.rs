@@ -47,7 +47,7 @@ impl LeftOut {
         if self.patterns.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let names = scan::names(root, &[Layout::FOLDER.into(), ".git/objects".into()])?;
+        let (names, _) = scan::names(root, &[Layout::FOLDER.into(), ".git/objects".into()])?;
         let (mut known, mut led_to) = (BTreeSet::new(), BTreeSet::new());
         for (path, entry) in names.entries().filter(|(path, _)| self.names(path)) {
             let path = root.join(path);

@@ -134,6 +134,8 @@ pub(crate) struct Files {
     pub(crate) watched: Option<denied::Watched>,
     /// What was found that may not be read.
     pub(crate) denied: Vec<PathBuf>,
+    /// Folders of the workspace that whoever runs this may not look into, and no program either.
+    pub(crate) closed: Vec<PathBuf>,
     /// What may be written and stays.
     pub(crate) written: Vec<PathBuf>,
     /// What of that is kept by `deny_write`, by all its names.

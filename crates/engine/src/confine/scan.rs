@@ -87,16 +87,23 @@ pub(super) fn of_git_alone() -> Vec<PathBuf> {
     vec![".git/objects".into()]
 }
 
-/// Names of a workspace as they are now. Folders in `without` are not entered.
+/// Names of a workspace as they are now, and its folders that whoever runs this has no right to read. Folders in
+/// `without` are not entered.
 ///
 /// # Errors
-/// A folder that cannot be read: what is in it cannot be judged.
-pub(super) fn names(workspace: &Path, without: &[PathBuf]) -> io::Result<Arc<Names>> {
+/// A folder that cannot be read for another reason, or the workspace itself: what is in it cannot be judged.
+pub(super) fn names(
+    workspace: &Path,
+    without: &[PathBuf],
+) -> io::Result<(Arc<Names>, Vec<PathBuf>)> {
     let (names, unread) = as_far_as_read(workspace, without);
-    match unread.into_iter().next() {
-        None => Ok(names),
-        Some((path, e)) => Err(io::Error::new(e.kind(), format!("`{}`: {e}", path.display()))),
-    }
+    let closed = unread.into_iter().map(|(path, e)| {
+        if e.kind() == io::ErrorKind::PermissionDenied && path != workspace {
+            return Ok(path);
+        }
+        Err(io::Error::new(e.kind(), format!("`{}`: {e}", path.display())))
+    });
+    Ok((names, closed.collect::<io::Result<_>>()?))
 }
 
 /// The same of all that can be read, and what cannot.
@@ -350,7 +357,7 @@ mod tests {
     use super::{forget, names, other_names};
 
     fn seen(folder: &Path) -> BTreeSet<PathBuf> {
-        names(folder, &[PathBuf::from("left")]).unwrap().entries().map(|(path, _)| path).collect()
+        names(folder, &[PathBuf::from("left")]).unwrap().0.entries().map(|(path, _)| path).collect()
     }
 
     /// Whatever changes between two looks, the second tells the truth: what was kept is never believed
@@ -402,7 +409,7 @@ mod tests {
             pretend();
             assert!(seen(folder.path()).contains(&Path::new("old").join(name)));
         }
-        let names = names(folder.path(), &[]).unwrap();
+        let (names, _) = names(folder.path(), &[]).unwrap();
         assert!(!names.folders[Path::new("old")].stamp.settled);
     }
 
@@ -416,7 +423,7 @@ mod tests {
         fs::write(at("left/objects/ab/cd"), "kept").unwrap();
         let known = BTreeSet::from([at("left")]);
         let others = || {
-            let names = names(folder.path(), &[PathBuf::from("left")]).unwrap();
+            let (names, _) = names(folder.path(), &[PathBuf::from("left")]).unwrap();
             other_names(&known, folder.path(), &at("left"), &names)
         };
         assert_eq!(others(), BTreeSet::new());
@@ -448,7 +455,7 @@ mod tests {
         std::thread::sleep(super::TICK + std::time::Duration::from_millis(1100));
         let known = BTreeSet::from([at("secret"), at("w/left")]);
         let others = || {
-            let names = names(&at("w"), &[PathBuf::from("left")]).unwrap();
+            let (names, _) = names(&at("w"), &[PathBuf::from("left")]).unwrap();
             other_names(&known, &at("w"), &at("w/left"), &names)
         };
         assert_eq!(others(), BTreeSet::new());
@@ -468,8 +475,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("a/b")).unwrap();
         std::thread::sleep(super::TICK + std::time::Duration::from_millis(1100));
-        let first = names(folder.path(), &[]).unwrap();
-        let second = names(folder.path(), &[]).unwrap();
+        let (first, _) = names(folder.path(), &[]).unwrap();
+        let (second, _) = names(folder.path(), &[]).unwrap();
         let same = |path: &str| {
             let path = Path::new(path);
             std::sync::Arc::ptr_eq(&first.folders[path], &second.folders[path])

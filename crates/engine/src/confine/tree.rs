@@ -21,8 +21,9 @@ use super::{
 use crate::workspace::layout::Layout;
 
 pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> {
-    let names = names_of(site)?;
+    let (names, closed) = names_of(site)?;
     let mut work = Work::of(site);
+    work.files.closed = closed;
     work.lay_host(rules)?;
     let denied = denied::find(rules.deny_read, site, &names, &work.lower)?;
     unless_stopped(site, "deny_read")?;
@@ -32,12 +33,14 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
     work.keep(rules, &names)?;
     work.cover(rules, denied, &names)?;
     work.close_sockets(&names);
+    work.close_folders();
     let files = work.finish();
     view::check(&files.layers, site, &names)?;
     Ok(files)
 }
 
-fn names_of(site: &Site) -> Result<Arc<Names>, Refusal> {
+/// The names of the workspace, and the folders of it that whoever runs this may not look into.
+fn names_of(site: &Site) -> Result<(Arc<Names>, Vec<PathBuf>), Refusal> {
     let names = scan::names(&site.workspace, &scan::not_entered());
     names.map_err(|error| Refusal {
         control: "deny_read",
@@ -327,10 +330,11 @@ impl<'a> Work<'a> {
             self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
             self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
         }
-        let kept = match self.git.take() {
+        let mut kept = match self.git.take() {
             Some(kept) => kept,
             None => git::kept(self.site, names, &self.roots)?,
         };
+        kept.known.closed_before(&self.files.closed);
         let (mut there, mut missing) = protected::of(self.workspace());
         there.extend(self.site.kept.iter().filter(|path| is_there(path)).cloned());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
@@ -453,6 +457,15 @@ impl<'a> Work<'a> {
         for socket in sockets::seen(self.site, names, &[&self.lower, &self.upper], &self.empty) {
             self.pin(&socket);
             self.upper.push(Layer::Masked(socket));
+        }
+    }
+
+    /// A program may do no more in there than whoever runs it, not even where it could give itself the right to: what
+    /// is in there was not judged.
+    fn close_folders(&mut self) {
+        for folder in self.files.closed.clone() {
+            self.pin(&folder);
+            self.upper.push(Layer::Masked(folder));
         }
     }
 

@@ -173,3 +173,43 @@ fn an_agent_that_takes_our_right_to_write() {
     place.write("go", "");
     other(&["resume", "note", "t1"]).unwrap().ends(0);
 }
+
+/// As the data of a service in a container, which is another user's: no reason to refuse all work beside it. What
+/// one's own program closes is closed to the next one too, which could open it again and was not judged.
+#[test]
+fn folders_that_may_not_be_read_are_left_to_whom_they_are() {
+    let place = Place::with("note", NOTE);
+    let Some(other) = others(&place) else { return };
+    for (name, owner) in [("data/server", 1), ("shut", 65534)] {
+        let folder = place.path().join(name);
+        fs::create_dir_all(folder.join("deep")).unwrap();
+        fs::write(folder.join("deep/.env"), "the secret").unwrap();
+        for path in [folder.join("deep/.env"), folder.join("deep"), folder.clone()] {
+            chown(path, Some(owner), Some(owner)).unwrap();
+        }
+        allow(&folder, if owner == 1 { 0o700 } else { 0o000 });
+    }
+    let script = "for it in data/server shut; do ls $it; chmod 700 $it; \
+                  cat $it/deep/.env; done; ls data";
+    let policy = "{ deny_read: [\"**/.env\"], allow_write: [.] }";
+    place.write("p.yaml", policy);
+    let file = place.path().join("p.yaml");
+    let sandboxed = ["sandbox", "--policy", file.to_str().unwrap(), "--", "sh", "-c", script];
+    let Some(said) = other(&sandboxed) else { return };
+    assert_eq!(said.ends(0).out, "server\n");
+    let agent = format!("{script}\n{GOOD}");
+    let run =
+        ["run", "note", "x", "--task", "t1", "--provider", "command", "--", "sh", "-c", &agent];
+    let said = other(&run).unwrap().ends(0);
+    says(&said, &["snapshots leave out what you have no right to read: `data/server`, `shut`"]);
+    let modes = ["data/server", "shut"].map(|name| {
+        let status = fs::metadata(place.path().join(name)).unwrap();
+        status.permissions().mode() & 0o777
+    });
+    assert_eq!(modes, [0o700, 0o000]);
+    // Whoever may read it sees in it what there is to judge.
+    allow(&place.path().join("shut"), 0o700);
+    let said =
+        other(&["sandbox", "--policy", file.to_str().unwrap(), "--", "cat", "shut/deep/.env"]);
+    says(&said.unwrap().ends(1), &["`deny_read: **/.env` hides it"]);
+}

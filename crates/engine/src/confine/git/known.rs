@@ -27,9 +27,17 @@ pub(in crate::confine) struct Known {
     pub(super) home: Option<OsString>,
     /// Nothing of the workspace is written.
     pub(super) only_beside: bool,
+    /// Folders that whoever runs this may not look into, and no program either.
+    #[serde(default)]
+    pub(super) closed: BTreeSet<OsString>,
 }
 
 impl Known {
+    /// These were closed to whoever runs this, and so to the program.
+    pub(in crate::confine) fn closed_before(&mut self, folders: &[PathBuf]) {
+        self.closed = folders.iter().map(|folder| folder.clone().into_os_string()).collect();
+    }
+
     /// Without what lies elsewhere.
     pub(in crate::confine) fn in_folder(mut self, folder: &Path) -> Self {
         self.folders.retain(|path, _| path.starts_with(folder));

@@ -36,7 +36,9 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
         let (names, unread) = scan::as_far_as_read(area, &without);
         let none = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
         let there = |error: &io::Error| !none.contains(&error.kind());
-        look.unread(unread.into_iter().filter(|(path, e)| path != area || there(e)));
+        let closed = |path: &Path| known.closed.contains(path.as_os_str());
+        let unread = unread.into_iter().filter(|(path, _)| !closed(path));
+        look.unread(unread.filter(|(path, e)| path != area || there(e)));
         let Found { folders, links } = Found::in_names(area, &names);
         found.extend(folders.into_iter().map(|path| (path, Kind::Folder)));
         found.extend(links.into_iter().map(|path| (path, Kind::Link)));
@@ -283,7 +285,7 @@ mod tests {
                 view: View::Kept,
                 path: Vec::new(),
             };
-            let names = scan::names(&workspace, &scan::not_entered()).unwrap();
+            let (names, _) = scan::names(&workspace, &scan::not_entered()).unwrap();
             let kept = kept(&site, &names, std::slice::from_ref(&workspace)).unwrap();
             // As it is written down, and read when an owner has died.
             let text = serde_json::to_vec(&kept.known).unwrap();
@@ -473,7 +475,7 @@ mod tests {
         let place = Place::new();
         fs::write(place.at("w/.git/config"), "[core\n").unwrap();
         let workspace = place.at("w");
-        let names = scan::names(&workspace, &scan::not_entered()).unwrap();
+        let (names, _) = scan::names(&workspace, &scan::not_entered()).unwrap();
         let site = crate::confine::site::of_person(workspace.clone(), None);
         let refusal = kept(&site, &names, &[workspace]).unwrap_err();
         assert!(refusal.what.contains(".git/config` does not tell that: line 2"), "{refusal}");

@@ -32,6 +32,7 @@ pub(crate) struct Reasons {
     site: Site,
     layers: Vec<Layer>,
     denied: Vec<PathBuf>,
+    closed: Vec<PathBuf>,
     written: Vec<PathBuf>,
     unwritten: Vec<PathBuf>,
     /// What the proxy lets pass; `None`: the network is the host's.
@@ -69,6 +70,7 @@ impl Reasons {
             site: site.clone(),
             layers: files.layers.clone(),
             denied: files.denied.clone(),
+            closed: files.closed.clone(),
             written: files.written.clone(),
             unwritten: files.unwritten.clone(),
             reached: compiled.doors.iter().find_map(|door| match door {

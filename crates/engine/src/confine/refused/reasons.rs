@@ -16,6 +16,9 @@ use crate::workspace::layout::Layout;
 impl Reasons {
     pub(super) fn not_written(&self, path: &Path, removes: bool) -> String {
         let shown = self.shown(path);
+        if within(path, &self.closed) {
+            return self.not_looked_into(path);
+        }
         if let Some(why) = self.nobodys(path) {
             return format!("`{shown}` is not written: {why}");
         }
@@ -132,6 +135,9 @@ impl Reasons {
         if is_socket(path) {
             return format!("`{shown}` is not reached: {SOCKET}");
         }
+        if within(path, &self.closed) {
+            return self.not_looked_into(path);
+        }
         if let Some(sentence) = self.denied_by_name(path) {
             return sentence;
         }
@@ -143,6 +149,17 @@ impl Reasons {
         }
         let permit = self.to_read(by);
         format!("`{shown}` is not read: it is a secret of this machine; {permit} permits it")
+    }
+
+    /// Of what lies in a folder that whoever runs this may not look into.
+    fn not_looked_into(&self, path: &Path) -> String {
+        let folder = self.closed.iter().find(|folder| path.starts_with(folder));
+        let folder = folder.map_or(path, PathBuf::as_path);
+        let shown = self.shown(folder);
+        format!(
+            "`{shown}` is not opened: you have no right to read it yourself, and a program may no more than you; the \
+             right to read and enter that folder (`chmod`, `chown`) permits it"
+        )
     }
 
     /// Of what lies where the program has an empty folder of its own.

@@ -94,8 +94,17 @@ pub(super) struct Scan {
     prefix: Vec<u8>,
     walk: u32,
     unsaved: usize,
-    /// The files of the last walk that are too long for a snapshot.
+    /// What the last walk left out.
+    pub(super) left: Left,
+}
+
+/// What of a workspace is in no snapshot although no rule says so.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// Files that are too long for one.
     pub(super) too_long: BTreeSet<PathBuf>,
+    /// Files and folders that whoever runs this has no right to read.
+    pub(super) closed: BTreeSet<PathBuf>,
 }
 
 /// One walk under way.
@@ -114,7 +123,7 @@ struct Walk<'w> {
     number: u32,
     depth: usize,
     hashed: usize,
-    too_long: BTreeSet<PathBuf>,
+    left: Left,
 }
 
 impl Scan {
@@ -136,7 +145,7 @@ impl Scan {
             prefix,
             walk: 0,
             unsaved: 0,
-            too_long: BTreeSet::new(),
+            left: Left::default(),
         })
     }
 
@@ -182,11 +191,11 @@ impl Scan {
             number: self.walk,
             depth: 0,
             hashed: 0,
-            too_long: BTreeSet::new(),
+            left: Left::default(),
         };
         let done = walk.folder(&root, &mut self.known, fresh);
         self.unsaved += walk.hashed;
-        self.too_long = walk.too_long;
+        self.left = walk.left;
         match done? {
             Some(id) => Ok(id),
             None => objects.write(ObjectType::Tree, b""),
@@ -349,7 +358,7 @@ impl Walk<'_> {
         };
         let Some(stamp) = stamp_of(&stat) else { return Ok(None) };
         let Some(id) = content.store(self.objects)? else {
-            self.too_long.insert(self.inside().to_owned());
+            self.left.too_long.insert(self.inside().to_owned());
             return Ok(None);
         };
         self.hashed += 1;
@@ -381,8 +390,11 @@ impl Walk<'_> {
             self.chain.push(Arc::clone(&rules.rules));
             return Ok(false);
         }
-        let read =
-            read(fd, name, stat).map_err(|error| self.fail("read the `.gitignore` of", error))?;
+        let read = match read(fd, name, stat) {
+            // As git does; that it is left out itself is told.
+            Err(Errno::ACCESS) => None,
+            read => read.map_err(|error| self.fail("read the `.gitignore` of", error))?,
+        };
         let Some((stat, content)) = read else { return Ok(known.rules.take().is_some()) };
         let text = content::text(content);
         let Some(stamp) = stamp_of(&stat) else { return Ok(known.rules.take().is_some()) };
@@ -426,10 +438,14 @@ impl Walk<'_> {
         (i128::from(stat.st_ctime), i128::from(stat.st_ctime_nsec)) < self.now
     }
 
-    /// A file that vanished or became something else while we looked is not there; any other
-    /// failure is one.
-    fn unless_gone(&self, error: Errno) -> Result<(), Error> {
+    /// A file that vanished or became something else while we looked is not there, and one that may not be read is
+    /// left out; any other failure is one.
+    fn unless_gone(&mut self, error: Errno) -> Result<(), Error> {
         match error {
+            Errno::ACCESS => {
+                self.left.closed.insert(self.inside().to_owned());
+                Ok(())
+            }
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::INVAL => Ok(()),
             error => Err(self.fail("take a snapshot of", error)),
         }

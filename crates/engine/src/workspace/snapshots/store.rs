@@ -11,7 +11,7 @@ use botpipe_kernel::run::SnapshotId;
 use git2::{Config, ObjectType, Repository, RepositoryInitOptions};
 
 use super::objects::{Objects, remove_unfinished};
-use super::scan::Scan;
+use super::scan::{Left, Scan};
 use super::surroundings::Surroundings;
 use super::{durable, rules, stat_cache, tree};
 use crate::confine::left_out::LeftOut;
@@ -26,7 +26,8 @@ use crate::workspace::{Error, files};
 ///
 /// - Rules alone decide: a file the user tracks although a rule ignores it is not in a snapshot.
 /// - A folder below that is a repository of its own (a submodule too) is left alone, whole.
-/// - A file that is longer than 1 GiB, as one with holes may claim to be, is not in a snapshot.
+/// - A file that is longer than 1 GiB, as one with holes may claim to be, is not in a snapshot; neither is
+///   what whoever runs this has no right to read.
 /// - Empty folders, pipes, sockets and devices are not in a snapshot; of modes only whether a file
 ///   may be executed is.
 /// - Snapshots need no refs: the repository is never collected (`gc.auto` is 0 and
@@ -109,17 +110,23 @@ impl Snapshots {
         self.scan.leave_out(denied);
     }
 
-    /// What the last snapshot lacks because it is too long, in words, unless that was told before.
-    pub(crate) fn news(&mut self) -> Option<String> {
-        let left = &self.scan.too_long;
-        let news = left.iter().filter(|path| !self.told.contains(*path)).take(MOST_TOLD);
-        let news: Vec<String> = news.map(|path| format!("`{}`", path.display())).collect();
-        let text = format!(
-            "snapshots leave out what is longer than 1 GiB: {}; it is neither put back nor merged from a branch",
-            news.join(", ")
-        );
-        self.told.extend(left.iter().cloned());
-        (!news.is_empty()).then_some(text)
+    /// What the last snapshot lacks although no rule says so, in words, unless that was told before.
+    pub(crate) fn news(&mut self) -> Vec<String> {
+        let Left { too_long, closed } = &self.scan.left;
+        let all = [("is longer than 1 GiB", too_long), ("you have no right to read", closed)];
+        let mut told = Vec::new();
+        for (what, left) in all {
+            let news = left.iter().filter(|path| !self.told.contains(*path)).take(MOST_TOLD);
+            let news: Vec<String> = news.map(|path| format!("`{}`", path.display())).collect();
+            if !news.is_empty() {
+                told.push(format!(
+                    "snapshots leave out what {what}: {}; it is neither put back nor merged from a branch",
+                    news.join(", ")
+                ));
+            }
+        }
+        self.told.extend(too_long.iter().chain(closed).cloned());
+        told
     }
 
     /// Takes a snapshot of the tree as it is. Files that did not change since they were last read
