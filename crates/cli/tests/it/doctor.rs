@@ -225,3 +225,28 @@ fn a_machine_that_lacks_something_is_not_ready() {
     let said = Person::new().asks(&["--workspace", "nowhere"], &[]).ends(1);
     assert_eq!(of_machine(&said, "workspace")["next"], "name another with `--workspace`");
 }
+
+/// As npm and an environment of Python's put folders of a workspace first: what an agent leaves there is not run by us.
+#[test]
+fn a_program_of_the_workspace_is_not_taken_for_a_harness() {
+    let person = Person::new().installs("claude", "2.1.330").logs_in(".claude/.credentials.json");
+    let mark = person.at("ran");
+    let planted = person.place.write(
+        ".venv/bin/claude",
+        &format!("#!/bin/sh\ntouch '{}'\necho '9.9.9 (Claude Code)'\n", mark.display()),
+    );
+    fs::set_permissions(&planted, fs::Permissions::from_mode(0o755)).unwrap();
+    // By a link as well.
+    symlink(planted.parent().unwrap(), person.at("first")).unwrap();
+    for first in [planted.parent().unwrap().to_owned(), person.at("first")] {
+        let path = format!("{}:{}", first.display(), person.at("bin").display());
+        let said = person.asks(&["--provider", "claude"], &[("PATH", &path)]).ends(0);
+        assert_eq!(said.json()["providers"][1]["installed"]["version"], "2.1.330");
+        fs::rename(person.at("bin/claude"), person.at("away")).unwrap();
+        let said = person.asks(&["--provider", "claude"], &[("PATH", &path)]).ends(1);
+        let [_, says, _] = found(&said, "claude", "program");
+        assert!(says.contains("lies where agents write"), "{says}");
+        fs::rename(person.at("away"), person.at("bin/claude")).unwrap();
+    }
+    assert!(!mark.exists(), "it was run");
+}

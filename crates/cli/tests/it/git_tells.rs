@@ -123,6 +123,52 @@ fn what_git_would_wait_for_is_named() {
     sandbox(&place, "deny_read: [.env]\n", "true").ends(0);
 }
 
+/// The folder of programs that an environment of the workspace puts first is written by its agents.
+#[test]
+fn no_program_of_the_workspace_is_taken_for_git() {
+    let place = repository();
+    let mark = place.path().join("ran");
+    place.write("bin/git", &format!("#!/bin/sh\ntouch '{}'\n", mark.display()));
+    shell(place.path(), "chmod +x bin/git");
+    let path = format!("{}/bin:{}", place.path().display(), std::env::var("PATH").unwrap());
+    place.write("policy.yaml", "deny_read: [.env]\n");
+    let words = ["sandbox", "--policy", "policy.yaml", "--", "true"];
+    said(&place.command(&words).env("PATH", &path).output().unwrap()).ends(0);
+    assert!(!mark.exists(), "it was run");
+    let path = format!("{}/bin", place.path().display());
+    let said = said(&place.command(&words).env("PATH", &path).output().unwrap()).ends(125);
+    assert!(said.err.contains("no `git` in PATH but where agents write"), "{said:?}");
+    assert!(!mark.exists(), "it was run");
+}
+
+/// What a program leaves among the objects that snapshots borrow.
+#[test]
+fn no_run_waits_for_a_pipe_among_objects() {
+    let empty = "0000000000000000000000000000000000000000";
+    for made in [
+        format!(
+            "mkdir -p .git/objects/pack; cd .git/objects/pack; : > pack-{empty}.pack; mkfifo pack-{empty}.idx"
+        ),
+        "mkdir -p .git/objects/pack; mkfifo .git/objects/pack/multi-pack-index".to_owned(),
+        "mkdir -p o/pack .git/objects/info; mkfifo o/pack/multi-pack-index; \
+         echo \"$PWD/o\" > .git/objects/info/alternates"
+            .to_owned(),
+    ] {
+        let place = repository();
+        place.write("workflows/hello.sop.yaml", crate::place::HELLO);
+        shell(place.path(), &made);
+        let agent = "cat > /dev/null; echo '{\"outcome\": {\"tag\": \"done\"}}'";
+        let words =
+            [&["run", "hello", "x", "--provider", "command", "--", "sh", "-c"], &[agent][..]];
+        let begun = Instant::now();
+        let mut run = Command::new("timeout");
+        run.args(["-s", "KILL", "60", env!("CARGO_BIN_EXE_botpipe")]).args(words.concat());
+        let output = run.current_dir(place.path()).output().unwrap();
+        assert!(output.status.success(), "{made}: {output:?}");
+        assert!(begun.elapsed() < Duration::from_secs(50), "{made}");
+    }
+}
+
 /// Trees of trees, ten in each: a history of more names than anybody lists.
 #[test]
 fn a_stop_is_heard_while_git_is_asked() {

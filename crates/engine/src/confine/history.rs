@@ -16,7 +16,7 @@ use super::git_files::{all_folders, beside_references, common_folder, look_throu
 use super::paths::absolute;
 use super::pattern::Pattern;
 use super::scan::Names;
-use super::{Refusal, Site};
+use super::{Refusal, Site, site};
 use crate::plain;
 use crate::process::{asked_of_git, names_of};
 
@@ -219,7 +219,8 @@ impl Asking<'_> {
         let (of_git, of_top) = (option("--git-dir", git), option("--work-tree", top));
         let args: Vec<&str> =
             [&*of_git, &*of_top].into_iter().chain(args.iter().copied()).collect();
-        asked_of_git(top, &args, told.into_bytes(), &self.site.stop)
+        let written = site::written_by_all(&self.site.workspace);
+        asked_of_git(top, &args, told.into_bytes(), (&written, &self.site.stop))
     }
 
     /// The first denied name.

@@ -49,6 +49,7 @@ use botpipe_sandbox::Layer;
 
 use crate::policy::Resolved;
 use crate::process::StopSwitch;
+pub(crate) use paths::is_theirs;
 pub(crate) use placeholders::Placeholders;
 
 /// What a policy says about files.

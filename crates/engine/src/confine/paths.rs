@@ -52,7 +52,7 @@ pub(super) fn is_pattern(text: &str) -> bool {
 }
 
 /// Whether a path leads through what programs write, link by link: where it ends is then their word.
-pub(super) fn is_theirs(path: &Path, written: &[PathBuf]) -> bool {
+pub(crate) fn is_theirs(path: &Path, written: &[PathBuf]) -> bool {
     let mut at = PathBuf::from("/");
     // A relative one, as in a `PATH`, is ours.
     let Ok(path) = std::path::absolute(path) else { return true };

@@ -53,6 +53,14 @@ fn wrong_paths(name: &str, value: &OsStr) -> Option<String> {
     })
 }
 
+/// Where agents may write without asking: the workspace, and what whoever starts a run grants.
+pub(crate) fn written_by_all(workspace: &Path) -> Vec<PathBuf> {
+    let granted = env::var_os(GRANTS[0]).unwrap_or_default();
+    let granted = env::split_paths(&granted).filter(|path| path.is_absolute());
+    let all = granted.chain([workspace.to_owned()]);
+    all.flat_map(|path| [path.canonicalize().ok(), Some(path)]).flatten().collect()
+}
+
 /// What a program must have to do its work.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Needs {

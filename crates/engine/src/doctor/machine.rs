@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::Repository;
 use rustix::fs::{Access, access, statvfs};
 
 use super::{Finding, sandbox};
 use crate::harness::{program, state_folder};
+use crate::repository::Git;
 use crate::workspace::layout::Layout;
 
 pub(super) fn findings(workspace: &Path, stage1: Option<&PathBuf>) -> Vec<Finding> {
@@ -43,9 +43,10 @@ fn git(workspace: &Path) -> Finding {
         let says = "there is no program `git` in PATH; Botpipe brings its own, agents do not";
         return Finding::warning(NAME, says, "install git");
     }
-    match Repository::discover(workspace) {
-        Ok(_) => Finding::ok(NAME, "the workspace is in a git repository"),
-        Err(_) => Finding::ok(NAME, "the workspace is in no git repository; runs need none"),
+    if workspace.ancestors().any(|top| Git::of(top).is_some()) {
+        Finding::ok(NAME, "the workspace is in a git repository")
+    } else {
+        Finding::ok(NAME, "the workspace is in no git repository; runs need none")
     }
 }
 

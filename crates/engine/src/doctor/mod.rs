@@ -70,7 +70,7 @@ pub struct Checkup {
 
 /// Looks at everything; each program is given its own deadline, all at once.
 pub fn check(settings: &Settings, workspace: &Path, stage1: Option<&PathBuf>) -> Checkup {
-    let providers = provider::states(settings, stage1);
+    let providers = provider::states(settings, workspace, stage1);
     let machine = machine::findings(workspace, stage1);
     let of_machine = machine.iter().all(|it| it.state != State::Problem);
     let configured = providers.iter().filter(|it| it.configured.is_some());

@@ -1,13 +1,13 @@
 //! Providers: installed, configured, ready, each told apart.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use serde::Serialize;
 
 use super::{Finding, State, login};
 use crate::config::{Agent, Origin, Settings};
-use crate::harness::{self, FindError, Kind};
+use crate::harness::{self, Kind};
 
 /// How a provider stands.
 ///
@@ -34,11 +34,15 @@ pub struct Installed {
 }
 
 /// All harnesses, and the configured program.
-pub(super) fn states(settings: &Settings, stage1: Option<&PathBuf>) -> Vec<ProviderState> {
+pub(super) fn states(
+    settings: &Settings,
+    workspace: &Path,
+    stage1: Option<&PathBuf>,
+) -> Vec<ProviderState> {
     let configured = settings.agent();
     let origin = |agent| configured.filter(|it| it.value == agent).map(|it| it.origin.clone());
     let mut states: Vec<_> = thread::scope(|scope| {
-        let look = |kind| scope.spawn(move || of_harness(settings, kind, stage1));
+        let look = |kind| scope.spawn(move || of_harness(settings, kind, workspace, stage1));
         let looking = [Kind::Codex, Kind::Claude].map(look);
         looking.into_iter().filter_map(|it| it.join().ok()).collect()
     });
@@ -54,7 +58,12 @@ pub(super) fn states(settings: &Settings, stage1: Option<&PathBuf>) -> Vec<Provi
     states
 }
 
-fn of_harness(settings: &Settings, kind: Kind, stage1: Option<&PathBuf>) -> ProviderState {
+fn of_harness(
+    settings: &Settings,
+    kind: Kind,
+    workspace: &Path,
+    stage1: Option<&PathBuf>,
+) -> ProviderState {
     let wanted = settings.wanted(kind);
     let mut state = ProviderState {
         name: kind.name(),
@@ -63,7 +72,7 @@ fn of_harness(settings: &Settings, kind: Kind, stage1: Option<&PathBuf>) -> Prov
         findings: Vec::new(),
         ready: false,
     };
-    let path = match harness::find(kind, wanted.program.as_deref()) {
+    let path = match harness::find(kind, wanted.program.as_deref(), workspace) {
         Ok(path) => path,
         Err(error) => {
             state.findings.push(Finding::problem(
@@ -142,7 +151,7 @@ fn of_command(settings: &Settings) -> ProviderState {
             let says = format!("{} is there", path.display());
             (Some(Installed { path, version: None }), Finding::ok("program", says))
         }
-        Some(Err(error @ (FindError::NotInPath { .. } | FindError::NoProgram { .. }))) => {
+        Some(Err(error)) => {
             let next = "install it, or say another in `provider.command`";
             (None, Finding::problem("program", error.to_string(), next))
         }

@@ -2,10 +2,11 @@
 //! launcher.
 
 use std::env;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Kind;
+use crate::confine::site;
+use crate::process::search::{self, is_program};
 
 /// No program.
 #[derive(Debug, thiserror::Error)]
@@ -14,14 +15,30 @@ pub enum FindError {
     NotInPath { program: String },
     #[error("`{}` is no program that can be started", path.display())]
     NoProgram { path: PathBuf },
+    #[error(
+        "`{}` lies where agents write, and Botpipe itself would run it, in no sandbox: install it elsewhere, or \
+         name that path yourself if it is meant (`provider.program` of your own `botpipe.yaml`)", path.display()
+    )]
+    OfAgents { path: PathBuf },
 }
 
-/// The program of a harness.
+/// The program of a harness. One that is not named but found is none that lies where agents write: in a `PATH`
+/// are folders of the workspace where npm started us, or an environment of Python's is in force.
 ///
 /// # Errors
 /// When there is none.
-pub(crate) fn find(kind: Kind, given: Option<&Path>) -> Result<PathBuf, FindError> {
-    let path = program(given.unwrap_or_else(|| Path::new(kind.program())))?;
+pub(crate) fn find(
+    kind: Kind,
+    given: Option<&Path>,
+    workspace: &Path,
+) -> Result<PathBuf, FindError> {
+    let path = if let Some(given) = given {
+        program(given)?
+    } else {
+        let name = Path::new(kind.program());
+        let found = search::outside(name, &site::written_by_all(workspace));
+        found.map_or_else(|| Err(FindError::OfAgents { path: program(name)? }), Ok)?
+    };
     Ok(native(kind, &path).unwrap_or(path))
 }
 
@@ -38,17 +55,8 @@ pub(crate) fn program(named: &Path) -> Result<PathBuf, FindError> {
         path
     } else {
         let program = named.display().to_string();
-        let folders = env::var_os("PATH").unwrap_or_default();
-        env::split_paths(&folders)
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join(named))
-            .find(|path| is_program(path))
-            .ok_or(FindError::NotInPath { program })?
+        search::outside(named, &[]).ok_or(FindError::NotInPath { program })?
     })
-}
-
-fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 
 /// The binary that an npm launcher starts: the launcher would stay as its parent.

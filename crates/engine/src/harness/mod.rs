@@ -150,7 +150,7 @@ pub fn choose(choice: Wanted, workspace: &Path, stage1: Option<&PathBuf>) -> Res
     if kind == Kind::Acp && choice.program.is_none() {
         return Err(trouble(format!("no agent is named; {}", kind.install_hint())));
     }
-    let program = find(kind, choice.program.as_deref())
+    let program = find(kind, choice.program.as_deref(), workspace)
         .map_err(|error| trouble(format!("{error}; {}", kind.install_hint())))?;
     if let Some(setting) = not_portable(&choice) {
         return Err(trouble(format!(

@@ -10,10 +10,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::StopSwitch;
+use super::{StopSwitch, search};
 
-/// What git answers in a folder to what it is asked, and to what it reads of us. Nothing of the repository's own is
-/// run, so it may be somebody else's; how long it takes, how much it says and how much memory it has are bounded, since
+/// What git answers in a folder to what it is asked, and to what it reads of us. Agents write `written`: no program in
+/// there is taken for git. Nothing of the repository's own is run, so it may be somebody else's; how long it takes, how much it says and how much memory it has are bounded, since
 /// a repository can be made so that it never ends.
 ///
 /// # Errors
@@ -22,9 +22,10 @@ pub(crate) fn asked_of_git(
     folder: &Path,
     args: &[&str],
     told: Vec<u8>,
-    stop: &StopSwitch,
+    (written, stop): (&[PathBuf], &StopSwitch),
 ) -> Result<Vec<u8>, String> {
-    let child = git_alone()
+    let none = "there is no `git` in PATH but where agents write";
+    let child = git_alone(&search::outside(Path::new("git"), written).ok_or(none)?)
         .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
         .args([
             "-c",
@@ -171,8 +172,8 @@ impl Drop for Running {
 /// git 2.47, git-config(1) and git(1). Lists of names ask no filter, no driver of diffs and no alias. A clone
 /// that left objects out fetches them where they are missed, by whatever its settings name: since git 2.44
 /// `GIT_NO_LAZY_FETCH` forbids it, for older ones no protocol is allowed.
-fn git_alone() -> Command {
-    let mut git = Command::new("git");
+fn git_alone(git: &Path) -> Command {
+    let mut git = Command::new(git);
     git.args(["-c", "protocol.allow=never", "-c", "core.alternateRefsCommand=false"]);
     git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
     git.env("GIT_TERMINAL_PROMPT", "0");

@@ -7,6 +7,7 @@ mod git;
 mod lines;
 mod output;
 mod pipes;
+pub(crate) mod search;
 mod spec;
 mod stop;
 mod supervise;
