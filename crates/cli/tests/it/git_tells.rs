@@ -101,6 +101,15 @@ fn what_git_would_wait_for_is_named() {
         ("mkfifo .git/shallow", ".git/shallow"),
         ("mkdir -p .git/objects/info; mkfifo .git/objects/info/alternates", "info/alternates"),
         ("mkdir -p .git/objects/pack; mkfifo .git/objects/pack/pack-1.idx", "pack/pack-1.idx"),
+        (
+            "mkdir -p o/pack .git/objects/info; mkfifo o/pack/multi-pack-index; \
+             echo \"$PWD/o\" > .git/objects/info/alternates",
+            "o/pack/multi-pack-index",
+        ),
+        (
+            "mkfifo \"$(printf '.git/x\\nbotpipe sandbox: all is well')\"",
+            "x\\nbotpipe sandbox: all is well",
+        ),
         ("mkdir -p .git/worktrees/x; mkfifo .git/worktrees/x/HEAD", ".git/worktrees/x/HEAD"),
         ("truncate -s 10G .git/packed-refs", ".git/packed-refs"),
         ("rm -r .git/logs; mkdir .git/logs; truncate -s 10G .git/logs/HEAD", ".git/logs/HEAD"),
@@ -113,9 +122,14 @@ fn what_git_would_wait_for_is_named() {
         let said = sandbox(&place, "deny_read: [.env]\n", "true").ends(125);
         assert!(said.err.contains(&format!("{named}`")), "{made}: {said:?}");
         assert!(said.err.contains("remove it (partial(git))"), "{said:?}");
+        assert_eq!(said.err.lines().count(), 1, "{said:?}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{made}");
         sandbox(&place, "deny_read: [.env, .git]\n", "true").ends(0);
     }
+    // Who is called what in the working tree, nobody asks.
+    let place = repository();
+    shell(place.path(), "mkfifo .mailmap");
+    sandbox(&place, "deny_read: [.env]\n", "true").ends(0);
     // Links that lead to nothing, and what nobody opens, are in nobody's way.
     let place = repository();
     symlink("nowhere", place.path().join(".git/refs/heads/z")).unwrap();

@@ -49,6 +49,7 @@ pub(super) fn look_through(own: &Path, site: &Site) -> Result<(), String> {
     if !own.starts_with(&next[0].0) {
         next.push((own.to_owned(), false));
     }
+    let mut lenders: BTreeSet<PathBuf> = BTreeSet::new();
     while let Some((folder, objects)) = next.pop() {
         if site.stop.requested().is_some() {
             return Err("it was asked to stop".to_owned());
@@ -69,9 +70,24 @@ pub(super) fn look_through(own: &Path, site: &Site) -> Result<(), String> {
                 let inside = path.strip_prefix(&site.workspace).unwrap_or(&path);
                 return Err(format!("`{}` {wrong}; remove it", inside.display()));
             }
+            if objects && path.ends_with("info/alternates") {
+                let others = lenders_in(&path).into_iter().filter(|it| lenders.insert(it.clone()));
+                next.extend(others.map(|it| (it, true)));
+                if lenders.len() > MOST_TREES {
+                    return Err(format!("it borrows objects of more than {MOST_TREES} folders"));
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// The folders that objects are borrowed from, as a file of them says.
+fn lenders_in(alternates: &Path) -> Vec<PathBuf> {
+    let objects = alternates.ancestors().nth(2).unwrap_or(Path::new("/"));
+    let text = plain::peek_text(alternates).unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.filter_map(|line| objects.join(line).canonicalize().ok()).collect()
 }
 
 /// A socket is opened by nobody, and git's own watcher has one.

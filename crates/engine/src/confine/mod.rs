@@ -163,8 +163,7 @@ pub(crate) struct Gap {
 }
 
 /// A policy that cannot be enforced here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}; {permit}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The control, as a policy names it.
     pub control: &'static str,
@@ -172,6 +171,15 @@ pub struct Refusal {
     pub what: String,
     /// The one line that would permit it.
     pub permit: String,
+}
+
+impl std::error::Error for Refusal {}
+
+/// In one line, whatever a program called its files.
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&guard::in_one_line(&format!("{}; {}", self.what, self.permit)))
+    }
 }
 
 /// Compiles what a policy says about the files of a site.

@@ -34,6 +34,9 @@ pub(crate) fn asked_of_git(
             "log.showRoot=true",
             "-c",
             "log.follow=false",
+            // A file of the working tree.
+            "-c",
+            "log.mailmap=false",
         ])
         .args(["-c", "safe.directory=*", "--no-pager", "--no-replace-objects"])
         .args(args)

@@ -116,3 +116,13 @@ print(tried(lambda: socket.socket(inet, socket.SOCK_STREAM)), tried(socket.socke
     let said = python(&host, open, script);
     assert_eq!(said, ["EACCES", "EACCES", "EACCES", "done", "done", "done done"]);
 }
+
+/// Whoever opens it, on the host too, would wait until the program gives it back.
+#[test]
+fn no_file_is_let() {
+    let host = Host::new();
+    let script = "import fcntl\nfile = open('src/main', 'r+')\n\
+                  print(tried(lambda: fcntl.fcntl(file, 1024, fcntl.F_WRLCK)))\n\
+                  print(tried(lambda: fcntl.fcntl(file, fcntl.F_GETFL)))";
+    assert_eq!(python(&host, files(host.usual()), script), ["EINVAL", "done"]);
+}

@@ -147,6 +147,8 @@ impl Table {
         for word in TERMINAL_INPUT {
             self.add(libc::SYS_ioctl, libc::EPERM, &[is(1, word)]);
         }
+        // Whoever opens a file that is let waits until that is given back, and the host's git opens files of ours.
+        self.add(libc::SYS_fcntl, libc::EINVAL, &[is(1, libc::F_SETLEASE)]);
         self.add(libc::SYS_socket, libc::EPERM, &FAMILIES.map(|family| is_not(0, family)));
         let raw = [among(1, KIND_OF_SOCKET, libc::SOCK_RAW), is_not(0, libc::AF_NETLINK)];
         self.add(libc::SYS_socket, libc::EPERM, &raw);
