@@ -250,3 +250,34 @@ fn what_binds_a_program_by_a_link_is_not_replaced() {
         assert!(place.path().join(name).is_symlink(), "{name}");
     }
 }
+
+/// Tests make repositories in a build's folder, and make them anew; what is fetched into one is thrown away with it.
+/// None of those has the host's git run a program afterwards.
+#[test]
+fn repositories_of_builds_are_made_anew() {
+    let ground = Ground::new();
+    ground.place.write(".gitignore", "/target\n/build\n");
+    let build = "set -e; rm -rf target/r build; git init -q target/r; git -C target/r config user.name x; \
+                 git -C target/r config user.email x; \
+                 git -C target/r commit -q --allow-empty -m y; git clone -q target/r build/deps/src";
+    for _ in 0..3 {
+        let said = ground.runs(build).ends(0);
+        assert!(!said.err.contains("botpipe sandbox:"), "{said:?}");
+    }
+    let settings = "git -C target/r config core.fsmonitor evil";
+    let hook = "echo evil > build/deps/src/.git/hooks/pre-commit";
+    for (made, gone) in [(settings, "target/r"), (hook, "build/deps/src")] {
+        let said = ground.runs(made).ends(0);
+        assert!(said.err.contains("may have git run programs"), "{said:?}");
+        assert!(!ground.at(gone).join(".git").exists(), "{made}");
+    }
+    // One that git does not ignore is a person's; so is one that has more than git writes by itself.
+    ground.git(&["init", "-q", "vendor"]);
+    ground.git(&["init", "-q", "target/mine"]);
+    fs::write(ground.at("target/mine/.git/hooks/post-commit"), "true\n").unwrap();
+    for theirs in ["vendor", "target/mine"] {
+        let said = ground.runs(&format!("echo evil > {theirs}/.git/hooks/pre-commit"));
+        assert_ne!(said.code, 0, "{said:?}");
+        assert!(!ground.at(theirs).join(".git/hooks/pre-commit").exists());
+    }
+}

@@ -1,5 +1,6 @@
 //! Git in a workspace: what makes the host run code (hooks, configuration) is not written by agents.
 
+mod builds;
 mod kept;
 mod known;
 mod look;
@@ -45,8 +46,10 @@ const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attribu
 
 /// Finds every folder of git's own that a program in the workspace could write.
 pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept, Refusal> {
-    let mut kept = of_all(&site.workspace, names, roots);
     let mut found = known::Found::in_names(&site.workspace, names);
+    let of_builds = builds::of(&site.workspace, names, &found);
+    found.folders.retain(|folder| !of_builds.contains(folder));
+    let mut kept = of_all(&site.workspace, names, roots, &of_builds);
     for root in roots.iter().filter(|it| !it.starts_with(&site.workspace) && it.is_dir()) {
         // What cannot be read there the program can neither read nor write.
         let (names, _) = scan::as_far_as_read(root, &scan::of_git_alone());
@@ -73,12 +76,18 @@ pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept
     Ok(kept)
 }
 
-fn of_all(workspace: &Path, names: &Names, roots: &[PathBuf]) -> Kept {
+fn of_all(
+    workspace: &Path,
+    names: &Names,
+    roots: &[PathBuf],
+    of_builds: &BTreeSet<PathBuf>,
+) -> Kept {
     let mut kept = Kept::default();
     for (path, kind) in names.named(".git") {
         let path = workspace.join(path);
         kept.repositories.insert(path.clone());
         match kind {
+            Kind::Folder if of_builds.contains(&path) => {}
             Kind::Folder => keep(&path, &mut kept),
             // A link or a file leads elsewhere: it must not be bent.
             Kind::Link | Kind::Socket | Kind::Other => {
