@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// What people run of their own accord, such as the builds of a project and their settings, is not among them: it is
 /// their work, and does what its sources do.
-const NAMES: [&str; 90] = [
+const NAMES: [&str; 107] = [
     "botpipe.yaml",
     "botpipe.yml",
     WORKFLOWS,
@@ -98,6 +98,23 @@ const NAMES: [&str; 90] = [
     ".gitconfig",
     ".hgrc",
     ".xprofile",
+    ".emacs",
+    ".emacs.d",
+    ".config/emacs",
+    ".config/nvim",
+    ".config/zsh",
+    ".cshrc",
+    ".tcshrc",
+    ".login",
+    ".kshrc",
+    ".inputrc",
+    ".tmux.conf",
+    ".config/tmux",
+    ".pam_environment",
+    ".xsession",
+    ".xsessionrc",
+    ".xinitrc",
+    ".local/bin",
     ".config/git",
     ".config/mise",
     ".config/environment.d",
