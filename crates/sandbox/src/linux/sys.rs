@@ -186,6 +186,19 @@ pub(super) fn ids() -> (u32, u32) {
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
+/// Becomes another user and group, in no other group, for good. It keeps its capabilities where no number 0 is among
+/// those it knows; that it dies with its parent has to be said again.
+pub(super) fn become_user(user: u32, group: u32) -> Result<()> {
+    let (user, group) = (libc::c_ulong::from(user), libc::c_ulong::from(group));
+    let done = |answer| if answer == 0 { Ok(()) } else { Err(Error::last_os_error()) };
+    // SAFETY: numbers only; of no groups none is read. Each is the call itself, for this one thread.
+    unsafe {
+        done(libc::syscall(libc::SYS_setgroups, 0_usize, null::<libc::gid_t>()))?;
+        done(libc::syscall(libc::SYS_setresgid, group, group, group))?;
+        done(libc::syscall(libc::SYS_setresuid, user, user, user))
+    }
+}
+
 /// Keeps mounts made here from reaching the host.
 pub(super) fn keep_mounts_to_ourselves() -> Result<()> {
     mount(None, c"/", libc::MS_REC | libc::MS_SLAVE)
