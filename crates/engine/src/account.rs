@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use botpipe_sandbox::Account;
-use rustix::fs::{AtFlags, Gid, Stat, Uid, chownat, fchown, fstat};
+use rustix::fs::{AtFlags, Gid, Stat, Uid, chownat, fchown, fstat, statat};
 use rustix::process::geteuid;
 
 use crate::plain;
@@ -89,8 +89,14 @@ pub(crate) fn give_whole(folder: &Path, account: Account) -> io::Result<()> {
 fn give_below(folder: &OwnedFd, account: Account) -> io::Result<()> {
     let (user, group) = (Uid::from_raw(account.user), Gid::from_raw(account.group));
     for name in plain::names(folder)? {
-        chownat(folder, &name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
-        if let Ok(inner) = plain::folder_at(folder, &name) {
+        let inner = plain::folder_at(folder, &name);
+        // One that has other names may be somebody's elsewhere.
+        let alone =
+            statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|it| it.st_nlink == 1);
+        if inner.is_ok() || alone {
+            chownat(folder, &name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        if let Ok(inner) = inner {
             give_below(&inner, account)?;
         }
     }
@@ -141,6 +147,7 @@ mod tests {
         fs::write(at("roots/file"), "").unwrap();
         fs::write(at("given/in/file"), "").unwrap();
         symlink("../roots", at("given/link")).unwrap();
+        fs::hard_link(at("roots/file"), at("given/named")).unwrap();
         give_whole(&at("given"), Account { user: 4321, group: 1234 }).unwrap();
         for name in ["given", "given/in", "given/in/file", "given/link"] {
             assert_eq!(owner(&at(name)), (4321, 1234), "{name}");

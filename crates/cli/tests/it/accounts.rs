@@ -118,6 +118,12 @@ fn what_is_others_and_what_steers_stays_closed_there() {
                       cat /etc/shadow; chown 0 src; chown 1000 src; chown 1001 src; chmod u+s src/main; true";
         let done = inside(&place, script).ends(0);
         assert!(!done.out.contains("secret") && !done.out.contains("root:"), "{done:?}");
+        let (user, group) = account;
+        let told = format!(
+            "`roots` is user 0's, and programs run as user {user}; `chown -R {user}:{group} {}` gives it to them",
+            place.path().canonicalize().unwrap().join("roots").display()
+        );
+        assert!(done.err.contains(&told), "{done:?}");
         assert_eq!(read(&place, "roots"), "a secret of root\n");
         assert_eq!(read(&place, "others"), "a secret of others\n");
         for name in [".git/hooks/pre-commit", ".botpipe/x", ".envrc"] {
@@ -311,7 +317,7 @@ fn a_harness_has_a_home_there_and_a_login_that_it_cannot_read_is_told() {
     }
     let place = Place::with("hello", HELLO);
     let home = tempfile::tempdir().unwrap();
-    let script = place.write("script.json", "[]");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex/an_answer.txt");
     let login = home.path().join(".codex/auth.json");
     fs::create_dir_all(login.parent().unwrap()).unwrap();
     fs::write(&login, "{}").unwrap();
@@ -319,13 +325,20 @@ fn a_harness_has_a_home_there_and_a_login_that_it_cannot_read_is_told() {
     give(place.path(), ACCOUNTS[0]);
     let mut run = fake_codex(&place, &script, &["--json"]);
     run.env("HOME", home.path()).env_remove("BOTPIPE_ALLOW_WRITE");
-    let told = said(&run.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap());
+    run.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let told = said(&run.output().unwrap());
     let all = format!("{}{}", told.out, told.err);
     assert!(all.contains("is not read by user 4321") && all.contains("auth.json"), "{told:?}");
-    let mut homes = vec![home.path().join(".local/state/botpipe/homes")];
+    fs::remove_file(login).unwrap();
+    let mut resume = command(&place, &["resume", "hello", "t1"]);
+    crate::harness::at_home(&mut resume, &place);
+    resume.env("HOME", home.path()).env("BOTPIPE_ALLOW_READ", script.parent().unwrap());
+    said(&resume.output().unwrap()).ends(0);
+    let mut path = home.path().join(".local/state/botpipe/homes");
     for _ in 0..2 {
-        let inner = fs::read_dir(homes.last().unwrap()).unwrap().next().unwrap().unwrap().path();
-        homes.push(inner);
+        path = fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
     }
-    assert_eq!(owner(homes.last().unwrap()), ACCOUNTS[0]);
+    for name in ["", "config.toml"] {
+        assert_eq!(owner(&path.join(name)), ACCOUNTS[0], "{name}");
+    }
 }

@@ -35,11 +35,8 @@ pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result
         .mode(0o700)
         .create(&home)
         .map_err(|error| trouble("create", &home, &error))?;
-    // It is the agent's, whoever that is.
-    if let Some(account) = account::of(workspace)
-        && account::of_folder(&home.metadata().map_err(|error| trouble("look at", &home, &error))?)
-            != Some(account)
-    {
+    // It is the agent's, whoever that is. A person who went on in a conversation has left files of their own.
+    if let Some(account) = account::of(workspace) {
         account::give_whole(&home, account).map_err(|error| trouble("give away", &home, &error))?;
     }
     match kind {
