@@ -147,7 +147,7 @@ fn is_gone(error: &io::Error) -> bool {
 pub(crate) fn folder(path: &Path) -> io::Result<OwnedFd> {
     match at_once(path) {
         // Older systems have no such call, and some sandboxes forbid it; a long path is taken in parts only.
-        Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => walk(path, Missing::IsTold),
+        Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => walk(path, Missing::Told),
         found => found,
     }
     .map_err(|error| told(path, error))
@@ -160,7 +160,7 @@ pub(crate) fn folder(path: &Path) -> io::Result<OwnedFd> {
 pub(crate) fn make(path: &Path) -> io::Result<OwnedFd> {
     match folder(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            walk(path, Missing::IsMade).map_err(|error| told(path, error))
+            walk(path, Missing::Made).map_err(|error| told(path, error))
         }
         found => found,
     }
@@ -173,7 +173,7 @@ pub(crate) fn make(path: &Path) -> io::Result<OwnedFd> {
 pub(crate) fn make_theirs(path: &Path) -> io::Result<OwnedFd> {
     match folder(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            walk(path, Missing::IsTheirs).map_err(|error| told(path, error))
+            walk(path, Missing::Theirs).map_err(|error| told(path, error))
         }
         found => found,
     }
@@ -182,10 +182,10 @@ pub(crate) fn make_theirs(path: &Path) -> io::Result<OwnedFd> {
 /// What becomes of a folder that is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
-    IsTold,
-    IsMade,
+    Told,
+    Made,
     /// It is made, and is whose the one above it is.
-    IsTheirs,
+    Theirs,
 }
 
 #[cfg(target_os = "linux")]
@@ -217,14 +217,14 @@ fn walk(path: &Path, missing: Missing) -> Result<OwnedFd, Errno> {
         };
         let below = fs::openat(&at, name, FOLDER, Mode::empty());
         at = match below {
-            Err(Errno::NOENT) if missing != Missing::IsTold => {
+            Err(Errno::NOENT) if missing != Missing::Told => {
                 let made = match fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
                     Ok(()) => true,
                     Err(Errno::EXIST) => false,
                     Err(error) => return Err(error),
                 };
                 let below = fs::openat(&at, name, FOLDER, Mode::empty())?;
-                if made && missing == Missing::IsTheirs {
+                if made && missing == Missing::Theirs {
                     account::inherit(&at, &below);
                 }
                 below

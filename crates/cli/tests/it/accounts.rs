@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::fake_codex;
@@ -30,7 +30,7 @@ fn owner(path: &Path) -> (u32, u32) {
 }
 
 /// The files of a workspace that are not an account's, but for Botpipe's own.
-fn of_others(place: &Place, account: (u32, u32)) -> Vec<PathBuf> {
+fn of_others(place: &Place, account: (u32, u32)) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![place.path().to_owned()];
     while let Some(folder) = open.pop() {
@@ -40,7 +40,7 @@ fn of_others(place: &Place, account: (u32, u32)) -> Vec<PathBuf> {
                 continue;
             }
             if owner(&path) != account {
-                found.push(path.clone());
+                found.push(path.display().to_string());
             }
             if path.is_dir() && !path.is_symlink() {
                 open.push(path);
@@ -93,7 +93,7 @@ fn a_command_works_there_as_its_owner_would() {
             !done.out.contains("root\n") || std::env::var("HOME").unwrap() == "/root",
             "{done:?}"
         );
-        assert_eq!(of_others(&place, account), [PathBuf::new(); 0]);
+        assert_eq!(of_others(&place, account), [""; 0]);
         assert_eq!(read(&place, "src/main"), "one\ntwo\n");
     }
 }
@@ -204,7 +204,7 @@ fn a_run_goes_on_there_and_all_it_makes_is_the_owners() {
         kill_once(run.spawn().unwrap(), &begun, place.path());
         let done = said(&start(&["resume", "work", "t"]).output().unwrap()).ends(0);
         assert!(!place.path().join("src").exists() && place.path().join("again").exists());
-        assert_eq!(of_others(&place, account), [PathBuf::new(); 0], "{done:?}");
+        assert_eq!(of_others(&place, account), [""; 0], "{done:?}");
         let folder = place.path().join(".botpipe/tasks/t/wf_work");
         assert_eq!(fs::read_to_string(folder.join("deep/note.md")).unwrap(), "noted\n");
         for name in ["", "deep", "deep/note.md"] {
@@ -242,7 +242,7 @@ steps:
         ["run", "work", "x", "--task", "t", "--provider", "command", "--", "sh", "-c", agent];
     said(&command(&place, &words).output().unwrap()).ends(0);
     assert_eq!(read(&place, "target/out"), "out\n");
-    assert_eq!(of_others(&place, ACCOUNTS[0]), [PathBuf::new(); 0]);
+    assert_eq!(of_others(&place, ACCOUNTS[0]), [""; 0]);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn branches_with_files_of_their_own_work_there() {
     assert_eq!(read(&place, "shared"), merged, "{done:?}");
     assert_eq!(read(&place, "one/file") + &read(&place, "two"), "1\n2\n");
     assert!(!place.path().join("old").exists());
-    assert_eq!(of_others(&place, ACCOUNTS[0]), [PathBuf::new(); 0]);
+    assert_eq!(of_others(&place, ACCOUNTS[0]), [""; 0]);
 }
 
 #[test]

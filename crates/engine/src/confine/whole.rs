@@ -147,7 +147,7 @@ pub(crate) fn compile(
     let (network, doors, mut variables) = reach(policy, surroundings)?;
     let account = files.as_ref().and_then(|files| files.account);
     // What passes of these names whoever runs Botpipe.
-    let name = account.map(|account| person::name_of_account(account));
+    let name = account.map(person::name_of_account);
     variables.extend(
         name.into_iter().flat_map(|it| ["LOGNAME", "USER"].map(|key| (key.to_owned(), it.clone()))),
     );
