@@ -21,8 +21,19 @@ pub enum NoAccount {
 }
 
 impl Account {
+    /// The numbers of the host's root, user and group, beside this one inside.
+    pub fn root_inside(self) -> (u32, u32) {
+        (beside(self.user), beside(self.group))
+    }
+
     /// Why no program can run as this one, as far as is known before it is tried.
     pub fn refused(self) -> Option<NoAccount> {
         os::account_refused(self)
     }
+}
+
+/// A number that an account of this one does not have.
+fn beside(id: u32) -> u32 {
+    let usual = os::inside(0);
+    if id == usual { usual + 1 } else { usual }
 }

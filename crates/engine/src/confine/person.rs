@@ -51,10 +51,30 @@ pub(super) fn layers(home: Option<&Path>, account: Option<Account>) -> Vec<Layer
     // The home of an account that the system knows is another.
     let listed = if account.is_some() { Listed::Home } else { Listed::Number };
     let (users, groups) = told((&users, &groups), (&name, ids), (home, listed));
+    let (users, groups) = match account {
+        Some(account) => with_root(account, (users, groups)),
+        None => (users, groups),
+    };
     let layer = |at: &str, text: String| Layer::Text(Text { at: at.into(), text });
     let users = users.map(|text| layer(USERS, text));
     let groups = groups.map(|text| layer(GROUPS, text));
     users.into_iter().chain(groups).collect()
+}
+
+type Lists = (Option<String>, Option<String>);
+
+/// Such lists with root, whose files are seen, after who is first.
+fn with_root(account: Account, (users, groups): Lists) -> Lists {
+    let (user, group) = account.root_inside();
+    let second = |list: String, line: String| match list.split_once('\n') {
+        Some((first, rest)) => format!("{first}\n{line}\n{rest}"),
+        None => list,
+    };
+    let users = users.map(|it| second(it, format!("root:x:{user}:{group}:root:/:/bin/false")));
+    // Where the account's group is root's, it has its line.
+    let others = account.group != 0;
+    let line = format!("root:x:{group}:");
+    (users, groups.map(|it| if others { second(it, line) } else { it }))
 }
 
 type Ids = ((u32, u32), (u32, u32));
@@ -141,6 +161,19 @@ mod tests {
         let (user, group) = first_of(((1001, 1001), (0, 1000)), "/root", Listed::Home);
         assert_eq!(user.unwrap(), "ann:x:1001:1000:Ann:/root:/bin/zsh");
         assert_eq!(group.unwrap(), "root:x:1000:");
+    }
+
+    #[test]
+    fn root_is_named_beside_an_account_by_another_number() {
+        let lists =
+            || (Some("ann:x:1000:1000::/:\nb\n".to_owned()), Some("ann:x:1000:\nb\n".to_owned()));
+        let account = |user, group| Account { user, group };
+        let (users, groups) = with_root(account(1000, 1000), lists());
+        assert_eq!(users.unwrap(), "ann:x:1000:1000::/:\nroot:x:1001:1001:root:/:/bin/false\nb\n");
+        assert_eq!(groups.unwrap(), "ann:x:1000:\nroot:x:1001:\nb\n");
+        let (users, groups) = with_root(account(7, 0), lists());
+        assert!(users.unwrap().contains("\nroot:x:1000:1000:"));
+        assert_eq!(groups, lists().1);
     }
 
     #[test]

@@ -43,13 +43,11 @@ impl Ids {
 
     /// Those of root and of an account: what is either's can be reached while the set-up lasts. Root has another
     /// number, which nobody in there can become.
-    pub(super) fn of_root_and(Account { user, group }: Account) -> Self {
-        let root = |beside: u32| {
-            let usual = inside(0);
-            Id { inside: if beside == usual { usual + 1 } else { usual }, outside: 0 }
-        };
-        let users = vec![root(user), Id::same(user)];
-        let mut groups = vec![root(group)];
+    pub(super) fn of_root_and(account: Account) -> Self {
+        let (root, roots_group) = account.root_inside();
+        let Account { user, group } = account;
+        let users = vec![Id { inside: root, outside: 0 }, Id::same(user)];
+        let mut groups = vec![Id { inside: roots_group, outside: 0 }];
         if group != 0 {
             groups.push(Id::same(group));
         }
