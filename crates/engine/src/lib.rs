@@ -1,5 +1,6 @@
 //! The engine: drives runs; keeps faces out: no printing, HTTP serving or argument parsing.
 
+mod account;
 pub mod activity;
 mod answer;
 pub mod attach;

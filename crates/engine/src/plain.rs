@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::account;
+
 /// A regular file, opened; its metadata are those of the open file.
 pub(crate) struct Opened {
     pub(crate) file: File,
@@ -145,7 +147,7 @@ fn is_gone(error: &io::Error) -> bool {
 pub(crate) fn folder(path: &Path) -> io::Result<OwnedFd> {
     match at_once(path) {
         // Older systems have no such call, and some sandboxes forbid it; a long path is taken in parts only.
-        Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => walk(path, false),
+        Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => walk(path, Missing::Told),
         found => found,
     }
     .map_err(|error| told(path, error))
@@ -158,10 +160,32 @@ pub(crate) fn folder(path: &Path) -> io::Result<OwnedFd> {
 pub(crate) fn make(path: &Path) -> io::Result<OwnedFd> {
     match folder(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            walk(path, true).map_err(|error| told(path, error))
+            walk(path, Missing::Made).map_err(|error| told(path, error))
         }
         found => found,
     }
+}
+
+/// The same, where what is made in a folder of somebody else's is theirs: programs write there.
+///
+/// # Errors
+/// As those of [`make`].
+pub(crate) fn make_theirs(path: &Path) -> io::Result<OwnedFd> {
+    match folder(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            walk(path, Missing::Theirs).map_err(|error| told(path, error))
+        }
+        found => found,
+    }
+}
+
+/// What becomes of a folder that is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Told,
+    Made,
+    /// It is made, and is whose the one above it is.
+    Theirs,
 }
 
 #[cfg(target_os = "linux")]
@@ -182,7 +206,7 @@ fn at_once(_: &Path) -> Result<OwnedFd, Errno> {
 }
 
 /// One folder after the other.
-fn walk(path: &Path, make: bool) -> Result<OwnedFd, Errno> {
+fn walk(path: &Path, missing: Missing) -> Result<OwnedFd, Errno> {
     let mut at =
         fs::openat(CWD, if path.is_absolute() { "/" } else { "." }, FOLDER, Mode::empty())?;
     for part in path.components() {
@@ -193,12 +217,17 @@ fn walk(path: &Path, make: bool) -> Result<OwnedFd, Errno> {
         };
         let below = fs::openat(&at, name, FOLDER, Mode::empty());
         at = match below {
-            Err(Errno::NOENT) if make => {
-                match fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+            Err(Errno::NOENT) if missing != Missing::Told => {
+                let made = match fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
+                    Ok(()) => true,
+                    Err(Errno::EXIST) => false,
                     Err(error) => return Err(error),
+                };
+                let below = fs::openat(&at, name, FOLDER, Mode::empty())?;
+                if made && missing == Missing::Theirs {
+                    account::inherit(&at, &below);
                 }
-                fs::openat(&at, name, FOLDER, Mode::empty())?
+                below
             }
             below => below?,
         };
@@ -286,6 +315,7 @@ impl Fresh {
         let fresh = Self { folder: folder(parent)?, name: name.to_owned(), temporary, put: false };
         fresh.sweep();
         let file = fresh.create()?;
+        account::inherit(&fresh.folder, &file);
         (&file).write_all(bytes)?;
         if let Some(mode) = mode {
             file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Account;
+
 /// What a program may touch. It takes namespaces of its own: where they are refused, nothing is started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Confinement {
@@ -15,6 +17,9 @@ pub struct Confinement {
     pub no_listening: bool,
     /// How much it may take.
     pub bounds: Bounds,
+    /// Who it is where root starts it; `None`: whoever starts it. What it makes is this one's, and what is root's
+    /// alone is closed to it.
+    pub account: Option<Account>,
 }
 
 /// One change of what the program sees.

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use crate::{Error, Exit, Identity, Launch, Liveness, Used};
+use crate::{Account, Error, Exit, Identity, Launch, Liveness, NoAccount, Used};
 
 /// Nothing of the kind is there.
 pub(crate) fn hang_up_with_parent(_: &mut std::process::Command) {}
@@ -159,6 +159,10 @@ pub(crate) fn landlock() -> Option<u32> {
 
 pub(crate) fn inside(id: u32) -> u32 {
     id
+}
+
+pub(crate) fn account_refused(_account: Account) -> Option<NoAccount> {
+    None
 }
 
 pub(crate) fn is_inside() -> bool {

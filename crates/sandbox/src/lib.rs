@@ -23,6 +23,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod account;
 mod confine;
 mod error;
 mod exit;
@@ -40,6 +41,7 @@ mod elsewhere;
 #[cfg(not(target_os = "linux"))]
 use elsewhere as os;
 
+pub use account::{Account, NoAccount};
 pub use confine::{Bounds, Confinement, Layer, Network, Scratch, Text};
 pub use error::Error;
 pub use exit::{Bound, Exit, How, Proc, Refused, Used};

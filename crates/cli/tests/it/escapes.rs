@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use botpipe_testkit::escapes::{
-    Adapter, Attempt, Caller, Verdict, all, callers, faults, markdown, prove,
+    Adapter, Attempt, Caller, Verdict, all, callers, faults, for_others, markdown, prove,
 };
 use tempfile::TempDir;
 
@@ -88,7 +88,8 @@ fn a_sample_of_escapes_is_blocked_and_of_ordinary_work_works() {
     }
     let ground = ground();
     let adapter = Adapter::Botpipe(PathBuf::from(env!("CARGO_BIN_EXE_botpipe")));
-    let proof = prove(&sample(12), &adapter, &whoever(), ground.path(), &|_| {}).unwrap();
+    let callers = [whoever(), for_others().into_iter().collect()].concat();
+    let proof = prove(&sample(12), &adapter, &callers, ground.path(), &|_| {}).unwrap();
     let bad = faults(&proof);
     assert!(bad.is_empty(), "{}", markdown(&proof, "now", ""));
 }

@@ -1,6 +1,7 @@
 //! The command as a person uses it: the built binary in scratch workspaces.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod accounts;
 mod ask;
 mod attach;
 mod bad_programs;

@@ -41,9 +41,9 @@ pub(super) fn above(workspace: &Path, kept: &mut Kept) {
         return;
     };
     let git = top.join(".git");
-    let own = |path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|it| it.is_dir() && it.uid() == caller())
-    };
+    let owner = owner_of(workspace);
+    let own =
+        |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir() && it.uid() == owner);
     let home = std::env::var_os("HOME").and_then(|home| PathBuf::from(home).canonicalize().ok());
     let of_home = home.is_some_and(|home| home.starts_with(top));
     if own(top) && own(&git) && is_git(&git) && !of_home {
@@ -65,6 +65,8 @@ pub(super) fn in_roots(workspace: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-fn caller() -> u32 {
-    rustix::process::geteuid().as_raw()
+/// Whoever programs of the workspace run as.
+fn owner_of(workspace: &Path) -> u32 {
+    let account = crate::account::of(workspace).map(|account| account.user);
+    account.unwrap_or_else(|| rustix::process::geteuid().as_raw())
 }

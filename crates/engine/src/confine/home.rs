@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use botpipe_sandbox::Layer;
+use botpipe_sandbox::{Account, Layer};
 
 use super::keys::{self, Known};
 use super::paths::{absolute, is_theirs};
@@ -119,7 +119,12 @@ pub(crate) fn secrets_in(workspace: &Path) -> Vec<String> {
 }
 
 /// Lays what is seen of a home and of tool chains elsewhere, and who it is by name, over folders that are empty.
-pub(super) fn lay(site: &Site, allow_write: &[String], empty: &[PathBuf], laid: &mut Vec<Layer>) {
+pub(super) fn lay(
+    site: &Site,
+    (allow_write, account): (&[String], Option<Account>),
+    empty: &[PathBuf],
+    laid: &mut Vec<Layer>,
+) {
     let home = site.home.as_deref();
     let written = allow_write.iter().map(|written| absolute(written, site));
     let written = written.chain(site.granted.iter().chain(&site.places).cloned());
@@ -127,7 +132,7 @@ pub(super) fn lay(site: &Site, allow_write: &[String], empty: &[PathBuf], laid: 
     if let Some(home) = home.filter(|home| within(home, empty)) {
         laid.extend(layers(home, &written));
     }
-    laid.extend(person::layers(home));
+    laid.extend(person::layers(home, account));
     laid.extend(programs(&site.path, &written, empty, home));
     let (workspace, state) = (&site.workspace, &site.state);
     let kept = toolchains::Kept { workspace, state, home, empty, laid };
@@ -234,7 +239,7 @@ mod tests {
             stop: crate::process::StopSwitch::new(),
         };
         let mut laid = Vec::new();
-        lay(&site, &[".".to_owned()], std::slice::from_ref(&home), &mut laid);
+        lay(&site, (&[".".to_owned()], None), std::slice::from_ref(&home), &mut laid);
         laid.retain(|layer| !matches!(layer, Layer::Text(_)));
         assert_eq!(laid, [Layer::Shown(home.join("tools"))]);
     }

@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::SandboxMode;
-use botpipe_sandbox::Layer;
+use botpipe_sandbox::{Account, Layer};
 
 use crate::policy::Resolved;
 use crate::process::StopSwitch;
@@ -141,6 +141,8 @@ pub(crate) struct Files {
     pub(crate) written: Vec<PathBuf>,
     /// What of that is kept by `deny_write`, by all its names.
     pub(crate) unwritten: Vec<PathBuf>,
+    /// Who it runs as; `None`: whoever runs Botpipe.
+    pub(crate) account: Option<Account>,
     /// What the layers leave open.
     pub(crate) gaps: Vec<Gap>,
 }

@@ -5,7 +5,7 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-use botpipe_sandbox::{Layer, Text, id_inside};
+use botpipe_sandbox::{Account, Layer, Text, id_inside};
 use rustix::process::{getgid, getuid};
 
 const USERS: &str = "/etc/passwd";
@@ -26,40 +26,87 @@ fn name_of(users: &str, id: u32) -> String {
     name.unwrap_or_else(|| if id == 0 { "root".to_owned() } else { "user".to_owned() })
 }
 
+/// The name of an account, as the system has it.
+pub(super) fn name_of_account(account: Account) -> String {
+    named(&list(USERS).unwrap_or_default(), account.user).unwrap_or_else(|| "user".to_owned())
+}
+
+fn named(users: &str, id: u32) -> Option<String> {
+    let known = entry_of(users, id).and_then(|line| line.split(':').next());
+    known.filter(|name| is_name(name)).map(str::to_owned)
+}
+
 /// Lists in which the number of the program is this person, where the host's do not say so.
-pub(super) fn layers(home: Option<&Path>) -> Vec<Layer> {
+pub(super) fn layers(home: Option<&Path>, account: Option<Account>) -> Vec<Layer> {
     let (Some(users), Some(groups)) = (list(USERS), list(GROUPS)) else { return Vec::new() };
-    let (user, group) = (getuid().as_raw(), getgid().as_raw());
+    let (user, group) = match account {
+        Some(Account { user, group }) => (user, group),
+        None => (getuid().as_raw(), getgid().as_raw()),
+    };
     let ids = ((user, id_inside(user)), (group, id_inside(group)));
-    let (users, groups) = told((&users, &groups), ids, home);
+    let name = match account {
+        Some(account) => name_of_account(account),
+        None => name_of(&users, user),
+    };
+    // The home of an account that the system knows is another.
+    let listed = if account.is_some() { Listed::Home } else { Listed::Number };
+    let (users, groups) = told((&users, &groups), (&name, ids), (home, listed));
+    let (users, groups) = match account {
+        Some(account) => with_root(account, (users, groups)),
+        None => (users, groups),
+    };
     let layer = |at: &str, text: String| Layer::Text(Text { at: at.into(), text });
     let users = users.map(|text| layer(USERS, text));
     let groups = groups.map(|text| layer(GROUPS, text));
     users.into_iter().chain(groups).collect()
 }
 
+type Lists = (Option<String>, Option<String>);
+
+/// Such lists with root, whose files are seen, after who is first.
+fn with_root(account: Account, (users, groups): Lists) -> Lists {
+    let (user, group) = account.root_inside();
+    let second = |list: String, line: String| match list.split_once('\n') {
+        Some((first, rest)) => format!("{first}\n{line}\n{rest}"),
+        None => list,
+    };
+    let users = users.map(|it| second(it, format!("root:x:{user}:{group}:root:/:/bin/false")));
+    // Where the account's group is root's, it has its line.
+    let others = account.group != 0;
+    let line = format!("root:x:{group}:");
+    (users, groups.map(|it| if others { second(it, line) } else { it }))
+}
+
 type Ids = ((u32, u32), (u32, u32));
+
+/// What a list has to say of who is in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Number,
+    /// That, and the home.
+    Home,
+}
 
 /// The lists of users and groups with a line put first, each where that is needed; numbers outside and inside.
 fn told(
     (users, groups): (&str, &str),
-    ((user, inside), (group, group_inside)): Ids,
-    home: Option<&Path>,
+    (name, ((user, inside), (group, group_inside))): (&str, Ids),
+    (home, listed): (Option<&Path>, Listed),
 ) -> (Option<String>, Option<String>) {
-    let name = name_of(users, user);
     let own = entry_of(users, user);
     let field = |n: usize| own.and_then(|line| line.split(':').nth(n)).filter(|it| !it.is_empty());
     let home = home.and_then(Path::to_str).filter(|home| !home.contains([':', '\n']));
     let home = home.or_else(|| field(5)).unwrap_or("/");
     let shell = field(6).unwrap_or("/bin/sh");
     let comment = field(4).unwrap_or("");
-    let is_right = entry_of(users, inside) == own && own.is_some();
+    let at_home = listed == Listed::Number || field(5) == Some(home);
+    let is_right = entry_of(users, inside) == own && own.is_some() && at_home;
     let line = format!("{name}:x:{inside}:{group_inside}:{comment}:{home}:{shell}\n");
     let people = (!is_right).then(|| line + users);
     let own = entry_of(groups, group);
     let named = own.and_then(|line| line.split(':').next()).filter(|name| is_name(name));
     let is_right = entry_of(groups, group_inside) == own && own.is_some();
-    let line = format!("{}:x:{group_inside}:\n", named.unwrap_or(&name));
+    let line = format!("{}:x:{group_inside}:\n", named.unwrap_or(name));
     (people, (!is_right).then(|| line + groups))
 }
 
@@ -91,8 +138,14 @@ mod tests {
     const GROUPED: &str = "root:x:0:\nubuntu:x:1000:\nann:x:1001:\n";
 
     fn first(ids: Ids, home: &str) -> (Option<String>, Option<String>) {
+        first_of(ids, home, Listed::Number)
+    }
+
+    fn first_of(ids: Ids, home: &str, listed: Listed) -> (Option<String>, Option<String>) {
         let line = |text: Option<String>| text.map(|it| it.lines().next().unwrap().to_owned());
-        let (users, groups) = told((LISTED, GROUPED), ids, Some(Path::new(home)));
+        let name = name_of(LISTED, ids.0.0);
+        let (users, groups) =
+            told((LISTED, GROUPED), (&name, ids), (Some(Path::new(home)), listed));
         (line(users), line(groups))
     }
 
@@ -101,6 +154,26 @@ mod tests {
         let (user, group) = first(((0, 1000), (0, 1000)), "/root");
         assert_eq!(user.unwrap(), "root:x:1000:1000:root:/root:/bin/bash");
         assert_eq!(group.unwrap(), "root:x:1000:");
+    }
+
+    #[test]
+    fn an_account_has_the_home_of_whoever_starts_it() {
+        let (user, group) = first_of(((1001, 1001), (0, 1000)), "/root", Listed::Home);
+        assert_eq!(user.unwrap(), "ann:x:1001:1000:Ann:/root:/bin/zsh");
+        assert_eq!(group.unwrap(), "root:x:1000:");
+    }
+
+    #[test]
+    fn root_is_named_beside_an_account_by_another_number() {
+        let lists =
+            || (Some("ann:x:1000:1000::/:\nb\n".to_owned()), Some("ann:x:1000:\nb\n".to_owned()));
+        let account = |user, group| Account { user, group };
+        let (users, groups) = with_root(account(1000, 1000), lists());
+        assert_eq!(users.unwrap(), "ann:x:1000:1000::/:\nroot:x:1001:1001:root:/:/bin/false\nb\n");
+        assert_eq!(groups.unwrap(), "ann:x:1000:\nroot:x:1001:\nb\n");
+        let (users, groups) = with_root(account(7, 0), lists());
+        assert!(users.unwrap().contains("\nroot:x:1000:1000:"));
+        assert_eq!(groups, lists().1);
     }
 
     #[test]

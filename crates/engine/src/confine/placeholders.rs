@@ -17,6 +17,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::Placeholder;
+use crate::account;
 use crate::plain::{self, peek_text};
 
 /// One that programs of this process need.
@@ -121,6 +122,7 @@ fn stand(placeholder: &Placeholder) -> io::Result<Option<Stands>> {
         None => mkdirat(&folder, name, Mode::from_raw_mode(0o777)),
         Some(_) => openat(&folder, name, NEW, Mode::from_raw_mode(0o666)).map(drop),
     };
+    let is_made = made.is_ok();
     match made {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error.into()),
@@ -131,6 +133,9 @@ fn stand(placeholder: &Placeholder) -> io::Result<Option<Stands>> {
         Err(Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    if is_made {
+        account::inherit(&folder, &held);
+    }
     let there = held.metadata()?;
     match contents {
         _ if there.is_dir() => {

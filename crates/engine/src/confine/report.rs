@@ -2,6 +2,7 @@
 //! what its canaries saw.
 
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
+use botpipe_sandbox::Account;
 use serde::Serialize;
 
 use super::canary::{Canary, Seen};
@@ -90,9 +91,15 @@ pub(crate) fn of(
                 );
             }
             if control == Control::SandboxMode && confined && is_root() {
-                gaps.push(
-                    "whoever runs it is root: the host's root owns what it writes".to_owned(),
-                );
+                gaps.push(match compiled.files.as_ref().and_then(|files| files.account) {
+                    Some(Account { user, group }) => format!(
+                        "it runs as user {user} with group {group}, whose the files are: what others of that \
+                         user's may do with them is not kept"
+                    ),
+                    None => {
+                        "whoever runs it is root: the host's root owns what it writes".to_owned()
+                    }
+                });
             }
             Kept { control, by, coverage, gaps, canary }
         })

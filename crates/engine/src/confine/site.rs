@@ -15,6 +15,7 @@ use botpipe_providers::codex;
 
 use super::whole::{Api, Endpoint};
 use super::{Site, View, toolchains};
+use crate::account;
 use crate::harness::key::Place;
 use crate::harness::{Kind, login_file, own_home, temporary_folder};
 use crate::plain;
@@ -232,6 +233,10 @@ pub(crate) fn of_run(
     // What keeps it from being made shows when it is laid: nothing starts where records lie open.
     let runs = layout.runs_folder(task, workflow);
     drop(plain::make(&runs));
+    // What cannot be given shows when it is tried.
+    if let Some(account) = account::of(layout.root()) {
+        drop(account::give(&place, account));
+    }
     site.shown.extend([layout.task(task), layout.workflows()].into_iter().filter(|it| it.is_dir()));
     site.covered.push(runs);
     site.places.push(place);

@@ -24,6 +24,7 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
     let (names, closed) = names_of(site)?;
     let mut work = Work::of(site);
     work.files.closed = closed;
+    work.find_account(rules)?;
     work.lay_host(rules)?;
     let denied = denied::find(rules.deny_read, site, &names, &work.lower)?;
     unless_stopped(site, "deny_read")?;
@@ -90,11 +91,28 @@ impl<'a> Work<'a> {
         &self.site.workspace
     }
 
+    fn find_account(&mut self, rules: &Rules<'_>) -> Result<(), Refusal> {
+        let kept = self.writes_what_stays(rules);
+        let roots =
+            rules.allow_write.iter().filter(|_| kept).map(|it| (it, absolute(it, self.site)));
+        let roots: Vec<_> = roots.filter(|(_, path)| !self.is_our_own(path)).collect();
+        self.files.account = others::account(self.site, &roots)?;
+        self.files
+            .gaps
+            .extend(self.files.account.iter().flat_map(|it| others::gaps(self.site, *it)));
+        Ok(())
+    }
+
+    fn writes_what_stays(&self, rules: &Rules<'_>) -> bool {
+        rules.sandbox_mode != SandboxMode::ReadOnly && self.site.view != View::Discarded
+    }
+
     fn lay_host(&mut self, rules: &Rules<'_>) -> Result<(), Refusal> {
         let home = self.site.home.as_deref();
         let (hidden, empty) = host::hidden(home);
         (self.lower, self.empty) = (hidden, empty);
-        home::lay(self.site, rules.allow_write, &self.empty, &mut self.lower);
+        let account = self.files.account;
+        home::lay(self.site, (rules.allow_write, account), &self.empty, &mut self.lower);
         if !self.reads_everything(rules) {
             for folder in host::not_of_the_system() {
                 if !within(&folder, &self.empty) {
@@ -144,7 +162,7 @@ impl<'a> Work<'a> {
         denied: &Denied,
         names: &Names,
     ) -> Result<(), Refusal> {
-        if rules.sandbox_mode == SandboxMode::ReadOnly || self.site.view == View::Discarded {
+        if !self.writes_what_stays(rules) {
             return Ok(());
         }
         for written in rules.allow_write {
@@ -174,7 +192,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             let root = straight("allow_write", written, &path)?;
-            others::check(written, &root)?;
+            others::check(written, &root, self.files.account)?;
             self.roots.push(root);
         }
         // Denied wins over allowed.

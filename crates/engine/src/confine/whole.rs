@@ -12,7 +12,7 @@ use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use botpipe_sandbox::{Bounds, Confinement, Network, landlock};
 
 use super::paths::absolute;
-use super::{Files, Refusal, Rules, Site, files};
+use super::{Files, Refusal, Rules, Site, files, person};
 use crate::policy::{Control, Resolved};
 
 /// The port of a program's own `127.0.0.1` that the proxy answers on.
@@ -144,7 +144,13 @@ pub(crate) fn compile(
         });
     }
     let files = files(&rules, site)?;
-    let (network, doors, variables) = reach(policy, surroundings)?;
+    let (network, doors, mut variables) = reach(policy, surroundings)?;
+    let account = files.as_ref().and_then(|files| files.account);
+    // What passes of these names whoever runs Botpipe.
+    let name = account.map(person::name_of_account);
+    variables.extend(
+        name.into_iter().flat_map(|it| ["LOGNAME", "USER"].map(|key| (key.to_owned(), it.clone()))),
+    );
     let limits = &policy.limits;
     let confinement = Confinement {
         files: files.as_ref().map(|files| files.layers.clone()),
@@ -157,6 +163,7 @@ pub(crate) fn compile(
             file_size: limits.file_size,
             in_memory: files.is_some().then(|| limits.memory.unwrap_or(IN_MEMORY)),
         },
+        account,
     };
     // What may do all that its starter may is only held together, so that it ends when it should.
     let free = Confinement::default();

@@ -10,6 +10,7 @@ use botpipe_kernel::run::Harness;
 use botpipe_providers::codex;
 
 use super::{Kind, state_folder};
+use crate::account;
 use crate::plain;
 use crate::replace::{PRIVATE, replace};
 
@@ -34,6 +35,10 @@ pub(crate) fn prepare(kind: Kind, harness: &Harness, workspace: &Path) -> Result
         .mode(0o700)
         .create(&home)
         .map_err(|error| trouble("create", &home, &error))?;
+    // It is the agent's, whoever that is. A person who went on in a conversation has left files of their own.
+    if let Some(account) = account::of(workspace) {
+        account::give_whole(&home, account).map_err(|error| trouble("give away", &home, &error))?;
+    }
     match kind {
         Kind::Codex => {
             let Some(theirs) = own_home(kind) else { return Ok(()) };
@@ -155,5 +160,10 @@ fn write(path: &Path, content: &str) -> io::Result<()> {
     if is_file && plain::peek_text(path).is_some_and(|now| now == content) {
         return Ok(());
     }
-    replace(path, content.as_bytes(), PRIVATE)
+    replace(path, content.as_bytes(), PRIVATE)?;
+    let folder = path.parent().map(fs::metadata).transpose()?;
+    match folder.and_then(|folder| account::of_folder(&folder)) {
+        Some(account) => account::give(path, account),
+        None => Ok(()),
+    }
 }

@@ -1,15 +1,17 @@
 //! A program of a run in its sandbox: the policy that binds it compiled, its launch confined.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_kernel::ids::Role;
 use botpipe_kernel::plan::{Bounds, Step, Validation};
-use botpipe_sandbox::Launch;
+use botpipe_sandbox::{Account, Launch};
 
 use serde_json::{Value, json};
 
 use super::Trouble;
+use crate::account;
 use crate::confine::canary::{self, Grounded, Seen};
 use crate::confine::guard::Guard;
 use crate::confine::refused::{Complaint, Reasons, Told, complaints, of_message};
@@ -138,6 +140,7 @@ fn compiled(
     let about = (&driver.desk.task, &driver.run.plan.name);
     let mut site = of_run(&driver.desk.layout, about, needs, view);
     let root = driver.desk.layout.root();
+    hand_over(root, needs)?;
     site.kept.extend(driver.run.sources.iter().map(|source| root.join(source)));
     site.stop = driver.stop.clone();
     let surroundings = Surroundings {
@@ -154,6 +157,29 @@ fn compiled(
             Err(Trouble::Refused { message: format!("the {role} cannot be confined: {refusal}") })
         }
     }
+}
+
+/// Gives what a harness writes of Botpipe's own to whoever programs run as.
+fn hand_over(root: &Path, needs: &Needs) -> Result<(), Trouble> {
+    let Some(account) = account::of(root) else { return Ok(()) };
+    for path in &needs.write {
+        let Ok(there) = path.symlink_metadata() else { continue };
+        if there.is_dir() {
+            account::give(path, account).map_err(|error| {
+                Trouble::stuck(format!("give away `{}`: {error}", path.display()))
+            })?;
+        } else if !account::reads(account, &there) {
+            let Account { user, group } = account;
+            let message = format!(
+                "the login `{0}` is not read by user {user}, whose workspace this is and whom programs run as; \
+                 give the key in a variable of the environment, which stays outside of the sandbox, or run this \
+                 as that user with a login of its own (`docker run --user {user}:{group}`)",
+                path.display()
+            );
+            return Err(Trouble::Refused { message });
+        }
+    }
+    Ok(())
 }
 
 /// Sends canaries through the sandbox of a policy, once in the life of an owner, and says what keeps each

@@ -212,7 +212,7 @@ fn write_lines(
     for name in step.writes_of(role) {
         let place = driver.artifact_place(name)?;
         if let Some(folder) = place.absolute.parent() {
-            crate::plain::make(folder).map_err(Trouble::stuck)?;
+            crate::plain::make_theirs(folder).map_err(Trouble::stuck)?;
         }
         let artifact = plan.artifacts.get(name);
         let schema = match artifact.and_then(|artifact| artifact.schema.as_ref()) {

@@ -105,7 +105,7 @@ fn apply(path: &Path, patch: &FilePatch) -> io::Result<()> {
     match patch {
         FilePatch::Write { bytes, executable } => {
             if let Some(folder) = path.parent() {
-                plain::make(folder)?;
+                plain::make_theirs(folder)?;
             }
             if *executable { plain::show_as(0o755, path, bytes) } else { plain::show(path, bytes) }
         }

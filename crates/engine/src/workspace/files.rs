@@ -67,7 +67,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// The same, and certainly, in a folder that is made where it is missing.
 pub(crate) fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        plain::make(folder)?;
+        plain::make_theirs(folder)?;
     }
     replace(path, bytes, 0o644)?;
     sync_folder_of(path)

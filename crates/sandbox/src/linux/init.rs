@@ -1,7 +1,7 @@
 //! Init: the process right above the agent. It collects every orphan, and when the agent ends, or
 //! the command or the silence from above says so, it leaves nothing behind.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, PipeWriter, Read};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,6 +11,7 @@ use std::process::ExitStatus;
 
 use super::agent::{self, NotStarted};
 use super::confine::{self, Ahead, Kind, Masks, Namespaces};
+use super::ids::Ids;
 use super::message::{Message, Part};
 use super::meter::Meter;
 use super::plan;
@@ -20,7 +21,7 @@ use super::tree::{self, Reach};
 use crate::{Bound, Bounds, Exit, How, Proc, Refused};
 
 /// The namespaces that init is born into.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Setting<'a> {
     pub(super) reach: Reach,
     /// Of a user namespace, when there is one.
@@ -30,13 +31,6 @@ pub(super) struct Setting<'a> {
     pub(super) likely: &'a [u8],
 }
 
-/// User and group, as the namespace has them and as the host has them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ids {
-    pub(super) inside: (u32, u32),
-    pub(super) outside: (u32, u32),
-}
-
 impl Setting<'_> {
     /// They are those of a confinement.
     fn confined(&self) -> bool {
@@ -44,7 +38,7 @@ impl Setting<'_> {
     }
 
     fn host_root(&self) -> bool {
-        self.ids.is_some_and(|ids| ids.outside.0 == 0)
+        self.ids.as_ref().is_some_and(Ids::host_root)
     }
 }
 
@@ -64,6 +58,8 @@ pub(super) const KILL: u8 = b'K';
 /// Stage 1's word for: cover the path that follows, in hexadecimal digits and ended by [`OVER`]: none
 /// of them is another word.
 pub(super) const COVER: u8 = b'C';
+/// Stage 1's first word where it tells the kernel which numbers there are: they are told.
+pub(super) const MAPPED: u8 = b'M';
 /// The end of a path.
 pub(super) const OVER: u8 = b'\n';
 
@@ -83,7 +79,7 @@ fn signal_of(word: u8) -> Option<libc::c_int> {
 /// up; when none comes, there is nothing to do.
 pub(super) fn run(setting: &Setting<'_>, mut commands: UnixStream, mut report: PipeWriter) -> ! {
     let reach = setting.reach;
-    let message = match set_up(setting) {
+    let message = match set_up(setting, &mut commands) {
         Err(refused) => Message::Refused(refused),
         Ok(Readied { proc, signals, ignored }) => {
             let ahead = setting
@@ -134,6 +130,7 @@ fn begin(
         return Ok(Begun { agent, proc, masks: None, bounds: Bounds::default() });
     };
     let ahead = ahead.ok_or(unknown)?.map_err(NotStarted::Refused)?;
+    hand_over(setting, &descriptors[..3]);
     let built = confine::build(confinement, ahead, setting.host_root());
     let built = built.map_err(NotStarted::Refused)?;
     hand_out(&built.listeners, &descriptors[3]).map_err(|e| {
@@ -143,6 +140,16 @@ fn begin(
     let agent = agent::start(&plan, Some(&built.filter), &descriptors[..3], ignored)?;
     let (proc, masks, bounds) = (Some(built.proc), built.masks, confinement.bounds.clone());
     Ok(Begun { agent, proc, masks, bounds })
+}
+
+/// Gives the pipes that root made to the account: a script opens them by `/dev/stdout`. Where it cannot be, they are
+/// written as they are all the same.
+fn hand_over(setting: &Setting<'_>, pipes: &[OwnedFd]) {
+    use rustix::fs::{Gid, Uid, fchown};
+    let Some((user, group)) = setting.ids.as_ref().and_then(Ids::account) else { return };
+    for pipe in pipes {
+        let _ = fchown(pipe, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    }
 }
 
 /// Botpipe serves them; here they would only keep a port busy that nobody answers.
@@ -162,7 +169,7 @@ struct Readied {
     ignored: Vec<libc::c_int>,
 }
 
-fn set_up(setting: &Setting<'_>) -> Result<Readied, Refused> {
+fn set_up(setting: &Setting<'_>, commands: &mut UnixStream) -> Result<Readied, Refused> {
     let refused = |step: &str| {
         let step = step.to_owned();
         move |e: io::Error| Refused { step, errno: e.raw_os_error().unwrap_or(libc::EIO) }
@@ -170,7 +177,7 @@ fn set_up(setting: &Setting<'_>) -> Result<Readied, Refused> {
     let proc = match setting.reach {
         Reach::Namespace => {
             sys::die_with_parent().map_err(refused("parent-death-signal"))?;
-            setting.ids.map_or(Ok(()), map)?;
+            setting.ids.as_ref().map_or(Ok(()), |ids| become_known(ids, commands))?;
             // A confinement makes one itself, last of all.
             (!setting.confined()).then(own_proc)
         }
@@ -188,19 +195,18 @@ fn set_up(setting: &Setting<'_>) -> Result<Readied, Refused> {
     Ok(Readied { proc, signals, ignored: sys::ignored_signals() })
 }
 
-/// Gives the ids of a new user namespace their meaning.
-fn map(Ids { inside, outside }: Ids) -> Result<(), Refused> {
-    for (step, text) in [
-        ("setgroups", "deny".to_owned()),
-        ("uid_map", format!("{} {} 1", inside.0, outside.0)),
-        ("gid_map", format!("{} {} 1", inside.1, outside.1)),
-    ] {
-        fs::write(format!("/proc/self/{step}"), text).map_err(|e| Refused {
-            step: step.to_owned(),
-            errno: e.raw_os_error().unwrap_or(libc::EIO),
-        })?;
+/// Has the numbers of a new user namespace mean something, and becomes the account that the program is.
+fn become_known(ids: &Ids, commands: &mut UnixStream) -> Result<(), Refused> {
+    let Some((user, group)) = ids.account() else { return ids.map_own() };
+    if next_byte(commands) != Some(MAPPED) {
+        sys::exit_now(0); // they could not be told: stage 1 knows why
     }
-    Ok(())
+    let refused = |step: &str, e: io::Error| {
+        let errno = e.raw_os_error().unwrap_or(libc::EIO);
+        Refused { step: step.to_owned(), errno }
+    };
+    sys::become_user(user, group).map_err(|e| refused("become-user", e))?;
+    sys::die_with_parent().map_err(|e| refused("parent-death-signal", e))
 }
 
 /// A container that covers parts of its `/proc` may not have a second one: then the host's stays.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::confine::{Kind, wire};
 use super::sys;
-use crate::{Confinement, Containment, Error, Launch};
+use crate::{Account, Confinement, Containment, Error, Launch};
 
 /// A launch as init and the agent need it.
 pub(super) struct Plan {
@@ -26,7 +26,7 @@ pub(super) struct Plan {
 /// Writes a launch as stage 1 reads it.
 ///
 /// # Shape
-/// Fields, each ended by a zero byte: containment, mark (empty: none), kind, working directory, program,
+/// Fields, each ended by a zero byte: containment, mark (empty: none), kind, account, working directory, program,
 /// count of arguments, the arguments, the confinement, then one `NAME=value` for each variable.
 pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
@@ -49,6 +49,9 @@ pub(super) fn encode(launch: &Launch) -> Result<Vec<u8>, Error> {
     field("mark", &[launch.mark.as_deref().map_or(OsStr::new(""), Path::as_os_str)])?;
     let kind = [Kind::of(launch.confinement.as_ref()).byte()];
     field("kind", &[OsStr::from_bytes(&kind)])?;
+    let account = launch.confinement.as_ref().and_then(|it| it.account);
+    let account = account.map_or_else(String::new, |it| format!("{}:{}", it.user, it.group));
+    field("account", &[OsStr::new(&account)])?;
     // The fork server has a directory of its own: a relative one means Botpipe's, of this moment.
     let own = launch.cwd.is_relative() && !launch.cwd.as_os_str().is_empty();
     let cwd = match own.then(std::env::current_dir).transpose() {
@@ -118,10 +121,17 @@ pub(super) fn kind_of(bytes: &[u8]) -> Option<Kind> {
     Kind::from_byte(*bytes.split(|b| *b == 0).nth(2)?.first()?)
 }
 
+/// Who the program is, by the fourth field; `None`: whoever starts it.
+pub(super) fn account_of(bytes: &[u8]) -> Option<Account> {
+    let field = str::from_utf8(bytes.split(|b| *b == 0).nth(3)?).ok()?;
+    let (user, group) = field.split_once(':')?;
+    Some(Account { user: user.parse().ok()?, group: group.parse().ok()? })
+}
+
 /// Reads what [`encode`] wrote.
 pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     containment_of(bytes)?;
-    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0).skip(3);
+    let mut fields = bytes.strip_suffix(&[0])?.split(|b| *b == 0).skip(4);
     let mut text = || fields.next();
     let mut next = || text().and_then(|f| CString::new(f).ok());
     let (cwd, program) = (next()?, next()?);
@@ -140,8 +150,8 @@ mod tests {
     use std::ffi::CString;
     use std::path::Path;
 
-    use super::{Kind, containment_of, decode, encode, kind_of, mark_of};
-    use crate::{Containment, Error, Launch};
+    use super::{Kind, account_of, containment_of, decode, encode, kind_of, mark_of};
+    use crate::{Account, Confinement, Containment, Error, Launch};
 
     fn launch() -> Launch {
         Launch {
@@ -162,6 +172,10 @@ mod tests {
         assert_eq!(containment_of(&bytes), Some(Containment::Subreaper));
         assert_eq!(mark_of(&bytes), Some(Path::new("/tmp/mark")));
         assert_eq!(kind_of(&bytes), Some(Kind::of(None)));
+        assert_eq!(account_of(&bytes), None);
+        let account = Some(Account { user: 4321, group: 0 });
+        let confinement = Some(Confinement { account, ..Confinement::default() });
+        assert_eq!(account_of(&encode(&Launch { confinement, ..launch() }).unwrap()), account);
         assert_eq!(mark_of(&encode(&Launch { mark: None, ..launch() }).unwrap()), None);
         let plan = decode(&bytes).unwrap();
         assert_eq!(plan.argv, [c"agent", c"", c"two words", c""].map(CString::from));

@@ -8,14 +8,15 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::confine::{self, Kind, Namespaces};
+use super::confine::{Kind, Namespaces, likely};
 use super::fork_server::{self, Taken};
-use super::init::{self, Ids, Setting};
+use super::ids::Ids;
+use super::init::{self, Setting};
 use super::message::Message;
 use super::plan;
 use super::sys::{self, Fork, Pid, Reaped, SIGKILL};
 use super::tree::{self, Reach};
-use crate::{Containment, Exit, How, Refused};
+use crate::{Account, Containment, Exit, How, Refused};
 
 /// The first argument of a stage 1 and of the fork server; a stage 1 that is started for its launch has no other.
 pub(super) const SENTINEL: &str = "__sandbox-stage-1";
@@ -76,6 +77,8 @@ pub(super) fn take_socket() -> io::Result<UnixStream> {
 pub(super) struct Ready {
     begun: Begun,
     kind: Kind,
+    /// Who is who in its namespace was told when it was made.
+    account: Option<Account>,
     /// The mounts that it has a copy of, as they were.
     mounts: File,
 }
@@ -84,8 +87,9 @@ pub(super) struct Ready {
 /// what is `likely` with it. `keep` is what init shall not hold open; it comes back. An error: not here, or not now.
 pub(super) fn get_ready<T>(kind: Kind, likely: &[u8], keep: T) -> Result<(Ready, T), T> {
     let Ok(mounts) = File::open("/proc/self/mountinfo") else { return Err(keep) };
-    match begin((Reach::Namespace, kind), likely, (keep, mounts)) {
-        Ok((begun, (keep, mounts))) => Ok((Ready { begun, kind, mounts }, keep)),
+    let account = likely::account(likely);
+    match begin((Reach::Namespace, kind, account), likely, (keep, mounts)) {
+        Ok((begun, (keep, mounts))) => Ok((Ready { begun, kind, account, mounts }, keep)),
         Err((_, (keep, _))) => Err(keep),
     }
 }
@@ -120,17 +124,19 @@ pub(super) fn attend(
         Containment::Subreaper => Reach::Tree,
         Containment::Auto | Containment::Namespace => Reach::Namespace,
     };
+    let account = plan::account_of(&plan);
     let (server, taken) = server.unzip();
     let taken = taken.map(|taken| taken.by(kind));
     let hands = Hands { stdio, botpipe, server, taken };
     let ready = ready.and_then(|ready| {
-        if reach == Reach::Namespace && ready.kind == kind && ready.is_fresh() {
+        let fits = reach == Reach::Namespace && ready.kind == kind && ready.account == account;
+        if fits && ready.is_fresh() {
             return Some(ready.begun);
         }
         ready.dismiss();
         None
     });
-    let (why, mut hands) = match contain((reach, kind), &plan, ready, hands)? {
+    let (why, mut hands) = match contain((reach, kind, account), &plan, ready, hands)? {
         Verdict::Over { unheard } => return leave_mark(&plan, unheard),
         Verdict::Refused(why, hands) => (why, hands),
     };
@@ -138,7 +144,7 @@ pub(super) fn attend(
         return Message::Refused(why).send(&mut hands.botpipe);
     }
     Message::FallsBack(why).send(&mut hands.botpipe)?;
-    match contain((Reach::Tree, kind), &plan, None, hands)? {
+    match contain((Reach::Tree, kind, None), &plan, None, hands)? {
         Verdict::Over { unheard } => leave_mark(&plan, unheard),
         Verdict::Refused(why, mut hands) => Message::Refused(why).send(&mut hands.botpipe),
     }
@@ -179,37 +185,54 @@ struct Begun {
 
 /// Forks an init; `keep` is closed there.
 fn begin<T>(
-    (reach, kind): (Reach, Kind),
+    (reach, kind, account): (Reach, Kind, Option<Account>),
     likely: &[u8],
     keep: T,
-) -> Result<(Begun, T), (io::Error, T)> {
+) -> Result<(Begun, T), (Refused, T)> {
+    let refused = |e: &io::Error| {
+        let errno = e.raw_os_error().unwrap_or(libc::EIO);
+        Refused { step: "new-namespaces".to_owned(), errno }
+    };
     let (ends, pipe) = match (UnixStream::pair(), io::pipe()) {
         (Ok(ends), Ok(pipe)) => (ends, pipe),
-        (Err(e), _) | (_, Err(e)) => return Err((e, keep)),
+        (Err(e), _) | (_, Err(e)) => return Err((refused(&e), keep)),
     };
-    let ((commands, heard), (words, report)) = (ends, pipe);
+    let ((mut commands, heard), (words, report)) = (ends, pipe);
     let outside = sys::ids();
     let confined = kind.namespaces != Namespaces::Plain;
     let flags = match reach {
         Reach::Tree => 0,
         Reach::Namespace => kind.namespaces.flags(outside.0),
     };
-    let inside =
-        if confined { (confine::inside(outside.0), confine::inside(outside.1)) } else { outside };
-    let ids = (flags & libc::CLONE_NEWUSER != 0).then_some(Ids { inside, outside });
+    let ids = (flags & libc::CLONE_NEWUSER != 0).then(|| match account {
+        Some(account) => Ids::of_root_and(account),
+        None if confined => Ids::confined(outside),
+        None => Ids::as_outside(outside),
+    });
     let setting = Setting { reach, ids, kind, likely };
     match sys::fork(flags) {
-        Err(e) => Err((e, keep)),
+        Err(e) => Err((refused(&e), keep)),
         Ok(Fork::Child) => {
             drop((keep, commands, words));
             init::run(&setting, heard, report)
         }
-        Ok(Fork::Parent(init)) => Ok((Begun { init, commands, words }, keep)),
+        Ok(Fork::Parent(init)) => {
+            if let Some(ids) = setting.ids.filter(|ids| ids.account().is_some()) {
+                if let Err(why) = ids.map_of(init) {
+                    drop(commands);
+                    sys::wait_for(init);
+                    return Err((why, keep));
+                }
+                // An init that is gone is noticed by its words.
+                drop(commands.write_all(&[init::MAPPED]));
+            }
+            Ok((Begun { init, commands, words }, keep))
+        }
     }
 }
 
 fn contain(
-    (reach, kind): (Reach, Kind),
+    (reach, kind, account): (Reach, Kind, Option<Account>),
     plan: &[u8],
     ready: Option<Begun>,
     hands: Hands,
@@ -219,13 +242,9 @@ fn contain(
     }
     let (begun, hands) = match ready {
         Some(begun) => (begun, hands),
-        None => match begin((reach, kind), &[], hands) {
+        None => match begin((reach, kind, account), &[], hands) {
             Ok(begun) => begun,
-            Err((e, hands)) => {
-                let errno = e.raw_os_error().unwrap_or(libc::EIO);
-                let why = Refused { step: "new-namespaces".to_owned(), errno };
-                return Ok(Verdict::Refused(why, hands));
-            }
+            Err((why, hands)) => return Ok(Verdict::Refused(why, hands)),
         },
     };
     let Begun { init, commands, words } = begun;

@@ -14,12 +14,16 @@ use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 mod descriptors;
+mod powers;
 
 pub(super) use descriptors::{
     close_all_but_standard, close_on_exec_all_but_standard, copy_of_stdin, place,
     receive_with_descriptors, send_with_descriptors,
 };
 pub(super) use libc::{ESRCH, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
+pub(super) use powers::{
+    become_user, bound_capabilities, drop_capabilities, hide_from_debuggers, no_new_privileges,
+};
 
 /// A process number as the kernel takes it; negative means a process group.
 pub(super) type Pid = libc::pid_t;
@@ -252,18 +256,6 @@ pub(super) fn counted() -> u32 {
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
-/// Keeps others of the same user from reading or steering this process.
-pub(super) fn hide_from_debuggers() -> Result<()> {
-    // SAFETY: this option takes numbers only.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
-}
-
-/// Nothing that is executed from here on brings powers of its own.
-pub(super) fn no_new_privileges() -> Result<()> {
-    // SAFETY: this option takes numbers only.
-    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)
-}
-
 /// Has the kernel ask a program of every system call from here on, in this process and what it starts. There must be
 /// [no new privileges](no_new_privileges).
 pub(super) fn filter_calls(program: &[libc::sock_filter]) -> Result<()> {
@@ -346,37 +338,6 @@ pub(super) fn try_listening() -> Result<()> {
 pub(super) fn try_user_namespace() -> Result<()> {
     // SAFETY: unshare takes numbers only.
     check(unsafe { libc::unshare(libc::CLONE_NEWUSER) }).map(drop)
-}
-
-/// Keeps what this process starts from every capability that an executed file would bring. Its own stay.
-pub(super) fn bound_capabilities() {
-    for capability in 0..64 {
-        // SAFETY: this option takes numbers only.
-        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
-            break; // past the last one the kernel knows
-        }
-    }
-}
-
-/// Drops every capability of this process for good, after [those that are not its own](bound_capabilities).
-pub(super) fn drop_capabilities() -> Result<()> {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: c_int,
-    }
-    const VERSION_3: u32 = 0x2008_0522;
-    // No root, no fix-up of ids, no kept capabilities, each locked.
-    const LOCKED: libc::c_ulong = 0x2f;
-    // SAFETY: the options take numbers only; header and data have the shapes of version 3.
-    unsafe {
-        check(libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))?;
-        check(libc::prctl(libc::PR_SET_SECUREBITS, LOCKED, 0, 0, 0))?;
-        let header = Header { version: VERSION_3, pid: 0 };
-        let none = [0_u32; 6];
-        let done = libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr());
-        if done == 0 { Ok(()) } else { Err(Error::last_os_error()) }
-    }
 }
 
 /// The signals that this process ignores: what it executes would ignore them as well.

@@ -22,6 +22,8 @@ pub enum Caller {
     Root,
     /// An ordinary user of this number: our own, or one that root becomes.
     User(u32),
+    /// Root in a workspace that is the user's of this number.
+    RootFor(u32),
 }
 
 impl Caller {
@@ -29,6 +31,11 @@ impl Caller {
     pub fn own() -> Self {
         let uid = nix::unistd::getuid();
         if uid.is_root() { Self::Root } else { Self::User(uid.as_raw()) }
+    }
+
+    /// Whether root starts the command.
+    pub(super) fn is_root(self) -> bool {
+        !matches!(self, Self::User(_))
     }
 
     /// What must stand before a command so that the caller runs it.
@@ -43,6 +50,11 @@ impl Caller {
             _ => Vec::new(),
         }
     }
+}
+
+/// Root in the workspace of an ordinary user, where this process is root.
+pub fn for_others() -> Option<Caller> {
+    (Caller::own() == Caller::Root).then_some(Caller::RootFor(65533))
 }
 
 /// Root and an ordinary user where this process is root, else itself.
@@ -76,6 +88,7 @@ impl fmt::Display for Caller {
         out.write_str(match self {
             Self::Root => "root",
             Self::User(_) => "user",
+            Self::RootFor(_) => "root_for_user",
         })
     }
 }

@@ -16,6 +16,9 @@ use super::{Error, doing};
 /// Where programs are looked for: not in a person's own folders, which a user made for the test cannot enter.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Settings of git's that every repository is looked at by.
+const SAFE: &str = "gitconfig";
+
 /// A ground. Goes with everything that carries its mark when dropped.
 pub(super) struct Ground {
     folder: TempDir,
@@ -59,11 +62,14 @@ impl Ground {
         words.insert("vsock".to_owned(), fastrand::u32(100_000..900_000_000).to_string());
         words.insert("octet".to_owned(), fastrand::u8(2..250).to_string());
         let ground = Self { folder, caller, mark, secret, words };
+        let safe = fs::write(path.join(SAFE), "[safe]\n\tdirectory = *\n");
+        doing("write settings of git", safe)?;
         let made = ground.host_in(
             &path,
             &fs::read_to_string(self::folder().join("ground.sh")).unwrap_or_default(),
         );
         let made = doing("make a ground", made)?;
+        doing("give the workspace away", ground.give_work())?;
         if made.status.success() {
             Ok(ground)
         } else {
@@ -96,6 +102,10 @@ impl Ground {
         let mut command = Command::new(&all[0]);
         command.args(&all[1..]).env_clear().env("PATH", PATH).env("LANG", "C.UTF-8");
         command.env("HOME", self.path().join("home")).env("USER", "caller");
+        if matches!(self.caller, Caller::RootFor(_)) {
+            // Git of root's own looks at nobody else's repository without it.
+            command.env("GIT_CONFIG_SYSTEM", self.path().join(SAFE));
+        }
         command.env("SECRET_OF_THE_CALLER", format!("CALLER={}", self.secret));
         command.current_dir(self.work()).stdin(Stdio::null());
         command
@@ -103,7 +113,18 @@ impl Ground {
 
     /// Runs shell text of the host, words filled in, in the workspace.
     pub(super) fn host(&self, text: &str) -> io::Result<Done> {
-        self.host_in(&self.work(), text)
+        let done = self.host_in(&self.work(), text)?;
+        self.give_work()?;
+        Ok(done)
+    }
+
+    /// Gives the workspace to whose it is. What is beside it is that user's too, so that no rights of files close it.
+    fn give_work(&self) -> io::Result<()> {
+        let Caller::RootFor(user) = self.caller else { return Ok(()) };
+        let mut give = Command::new("chown");
+        let all = ["work", "outside"].map(|name| self.path().join(name));
+        give.arg("-hR").arg(format!("{user}:{user}")).args(all);
+        if give.status()?.success() { Ok(()) } else { Err(io::Error::other("chown failed")) }
     }
 
     fn host_in(&self, folder: &Path, text: &str) -> io::Result<Done> {

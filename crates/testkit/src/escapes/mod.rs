@@ -9,7 +9,7 @@ mod report;
 mod seen;
 mod trial;
 
-pub use adapter::{Adapter, Caller, Network, callers};
+pub use adapter::{Adapter, Caller, Network, callers, for_others};
 pub use attempt::{Attempt, Judge, all};
 pub use proof::{Outcome, Proof, Verdict, WATCHED, prove};
 pub use report::{faults, markdown};

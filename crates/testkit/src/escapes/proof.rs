@@ -84,8 +84,8 @@ pub fn prove(
         for attempt in attempts {
             let fits = match attempt.needs {
                 None => true,
-                Some(Needs::Root) => *caller == Caller::Root,
-                Some(Needs::User) => *caller != Caller::Root,
+                Some(Needs::Root) => caller.is_root(),
+                Some(Needs::User) => !caller.is_root(),
             };
             if fits
                 && (attempt.only != Some(Only::Sandbox) || matches!(adapter, Adapter::Botpipe(_)))

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::adapter::Network;
+use super::adapter::{Caller, Network};
 use super::proof::{Outcome, Proof, Verdict, WATCHED};
 
 /// What is wrong: escapes, what is broken, what did not start.
@@ -33,7 +33,8 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
     let mut out = format!("# Escapes, {date}\n\n{about}\n\n");
     out += &format!(
         "{} attempts and checks. Each is first made without a sandbox: one that fails there proves nothing and is \
-         named so. Then it is made under `botpipe sandbox`, as root and as an ordinary user, with `network: none` \
+         named so. Then it is made under `botpipe sandbox`, as root, as root in a workspace of an ordinary user
+         (`root_for_user`), and as an ordinary user, with `network: none` \
          and `network: limited`. The host judges: a secret made for this attempt came out, a file of the host \
          changed, a listener of the host heard something, a process lives on, a signal arrived, a file was held \
          open. Races in a tree that the host and the command both write are told as a rate of {WATCHED}.\n\n",
@@ -51,7 +52,7 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
         Verdict::Broken,
         Verdict::NotStarted,
     ];
-    for caller in ["root", "user"] {
+    for caller in ["root", "root_for_user", "user"] {
         for network in [Some(Network::None), Some(Network::Limited), None] {
             let of = |it: &&Outcome| it.caller.to_string() == caller && it.network == network;
             let counts = columns.each_ref().map(|verdict| {
@@ -75,14 +76,18 @@ pub fn markdown(proof: &Proof, date: &str, about: &str) -> String {
             it.said
         );
     }
-    out += "\n## Every attempt\n\n| topic | attempt | root, none | root, limited | user, none | user, limited |\n|---|---|---|---|---|---|\n";
-    let mut rows: BTreeMap<(&str, usize, &str), [String; 4]> = BTreeMap::new();
+    out += "\n## Every attempt\n\n| topic | attempt | root, none | root, limited | for user, none | for user, limited | user, none | user, limited |\n|---|---|---|---|---|---|---|---|\n";
+    let mut rows: BTreeMap<(&str, usize, &str), [String; 6]> = BTreeMap::new();
     let mut orders: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for it in &proof.outcomes {
         let next = orders.len();
         let order = *orders.entry((&it.topic, &it.name)).or_insert(next);
         let cells = rows.entry((&it.topic, order, &it.name)).or_default();
-        let user = 2 * usize::from(it.caller.to_string() == "user");
+        let user = match it.caller {
+            Caller::Root => 0,
+            Caller::RootFor(_) => 2,
+            Caller::User(_) => 4,
+        };
         match it.network {
             Some(Network::None) => cells[user] = word(&it.verdict),
             Some(Network::Limited) => cells[user + 1] = word(&it.verdict),

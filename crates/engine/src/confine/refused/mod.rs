@@ -13,7 +13,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use botpipe_egress::Rules;
-use botpipe_sandbox::{Layer, Text};
+use botpipe_sandbox::{Account, Layer, Text};
 use rustix::fs::{Access, access};
 
 use super::paths::as_far_as_there;
@@ -35,6 +35,8 @@ pub(crate) struct Reasons {
     closed: Vec<PathBuf>,
     written: Vec<PathBuf>,
     unwritten: Vec<PathBuf>,
+    /// Who it runs as; `None`: whoever runs Botpipe.
+    account: Option<Account>,
     /// What the proxy lets pass; `None`: the network is the host's.
     reached: Option<Rules>,
 }
@@ -73,6 +75,7 @@ impl Reasons {
             closed: files.closed.clone(),
             written: files.written.clone(),
             unwritten: files.unwritten.clone(),
+            account: files.account,
             reached: compiled.doors.iter().find_map(|door| match door {
                 Door::Proxy(rules) => Some(rules.as_ref().clone()),
                 Door::Address(_) | Door::Api(_) => None,
@@ -167,6 +170,9 @@ impl Reasons {
             // Settings of a home, which are shown by themselves.
             (Kind::Busy, Effect::Read) if self.is_laid(&path) && may_write(&path) => {
                 self.not_written(&path, false)
+            }
+            (Kind::Denied | Kind::Unopened, Effect::Written | Effect::Read) => {
+                self.not_owned(&path, complaint.removes)?
             }
             (Kind::NotPermitted(tried), _) => self.not_permitted(&path, tried)?,
             _ => return None,

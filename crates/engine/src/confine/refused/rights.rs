@@ -3,9 +3,12 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use botpipe_sandbox::Account;
 use rustix::process::geteuid;
 
 use super::{Reasons, Told};
+use crate::account;
+use crate::confine::within;
 
 /// What was tried with a file, by the words of who was refused it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +118,25 @@ impl Reasons {
                  leaves the sandbox"
             )
         })
+    }
+
+    /// Of what is somebody else's than whom root's programs run as: files that root made before, most of all.
+    pub(super) fn not_owned(&self, path: &Path, removes: bool) -> Option<String> {
+        let account = self.account?;
+        let path = if removes { path.parent()? } else { path };
+        let path = path.ancestors().find(|path| path.symlink_metadata().is_ok())?;
+        let there = path.symlink_metadata().ok()?;
+        let Account { user, group } = account;
+        let (shown, owner) = (self.shown(path), there.uid());
+        let whose = format!("`{shown}` is user {owner}'s, and programs run as user {user}");
+        if within(path, &self.written) && !account::writes(account, &there) {
+            return Some(format!(
+                "{whose}; `chown -R {user}:{group} {}` gives it to them",
+                path.display()
+            ));
+        }
+        let closed = !account::reads(account, &there);
+        closed.then(|| format!("{whose}, who may not read it by its rights; no policy permits it"))
     }
 
     /// Of a signature, where the person has keys.

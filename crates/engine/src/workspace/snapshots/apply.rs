@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::objects::{NotWritten, Objects};
 use super::scan::FOLDER_FLAGS;
 use super::tree::{self, Leaf};
+use crate::account;
 
 /// What stands at a path.
 pub(super) enum Place {
@@ -38,11 +39,16 @@ pub(super) fn make_folder(top: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> 
     let mut at = fs::openat(top, ".", FOLDER_FLAGS, Mode::empty())?;
     for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
         let name = OsStr::from_bytes(part);
-        match fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => {}
+        let made = match fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
             Err(error) => return Err(error),
+        };
+        let below = fs::openat(&at, name, FOLDER_FLAGS, Mode::empty())?;
+        if made {
+            account::inherit(&at, &below);
         }
-        at = fs::openat(&at, name, FOLDER_FLAGS, Mode::empty())?;
+        at = below;
     }
     Ok(at)
 }
@@ -109,7 +115,7 @@ pub(super) fn stage(objects: &Objects<'_>, leaf: Leaf, place: &Path) -> Result<(
 }
 
 /// Moves what was staged into its place, making the folders above. A file that is replaced hands on
-/// its permissions; only whether it may be executed follows the snapshot.
+/// its permissions and whose it is; only whether it may be executed follows the snapshot.
 pub(super) fn put(top: &OwnedFd, staged: &Path, path: &[u8], mode: u32) -> io::Result<()> {
     let folder = make_folder(top, tree::parent(path))?;
     let name = name_of(path);
@@ -119,6 +125,10 @@ pub(super) fn put(top: &OwnedFd, staged: &Path, path: &[u8], mode: u32) -> io::R
         && mode != tree::LINK
     {
         set_execute(&File::open(staged)?, Mode::from_raw_mode(now.st_mode), mode)?;
+    }
+    let beside = now.or_else(|_| fs::fstat(&folder));
+    if let Ok(beside) = &beside {
+        account::inherit_from(beside, staged);
     }
     match fs::renameat(fs::CWD, staged, &folder, name) {
         Ok(()) => Ok(()),
@@ -143,6 +153,7 @@ fn put_across(folder: &OwnedFd, staged: &Path, name: &OsStr, mode: u32) -> io::R
         let mut target =
             File::from(fs::openat(folder, &temporary, flags, Mode::from_raw_mode(0o600))?);
         io::copy(&mut source, &mut target)?;
+        account::inherit(&source, &target);
         target.set_permissions(source.metadata()?.permissions())?;
     }
     fs::renameat(folder, &temporary, folder, name)?;

@@ -14,6 +14,7 @@ use super::settling::{Settling, mark, may_be_torn};
 use super::stat_cache;
 use super::store::Stored;
 use super::surroundings::Surroundings;
+use crate::account;
 use crate::plain;
 use crate::workspace::layout::{Layout, WorkspacePath};
 use crate::workspace::{Error, files};
@@ -104,6 +105,9 @@ impl Worktree {
         let around = Surroundings::find(self.of.root());
         let lent = Lent { around: &around, prefix: &self.prefix, files: &files };
         let lacks = around.top.as_ref().map(|_| lent.make(&new.join(".git"))).transpose()?;
+        if let Some(account) = account::of(self.of.root()) {
+            account::give_whole(&new, account).map_err(Error::io("give away", &new))?;
+        }
         // Only a cache: without it the files are read once more.
         let _not_saved = stat_cache::save(&own.join(stat_cache::NAME), &known);
         let put = || {

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::wire;
-use crate::{Bounds, Confinement, Layer, Network};
+use crate::{Account, Bounds, Confinement, Layer, Network};
 
 /// Longer, nothing is foreseen: a pipe takes it whole, whoever reads.
 const LONGEST: usize = 32 << 10;
@@ -23,15 +23,21 @@ pub(super) fn read(bytes: &[u8]) -> Confinement {
     wire::read(&mut || fields.next()).and_then(|read| read.0).unwrap_or_default()
 }
 
+/// Who the program will be.
+pub(in super::super) fn account(bytes: &[u8]) -> Option<Account> {
+    read(bytes).account
+}
+
 /// The parts of a confinement that are the same whatever else there is.
 fn apart(confinement: &Confinement) -> Confinement {
-    let Confinement { files, network, no_listening: _, bounds } = confinement;
+    let Confinement { files, network, no_listening: _, bounds, account } = confinement;
     let layers = files.iter().flatten().filter(|layer| is_apart(layer));
     Confinement {
         files: Some(layers.cloned().collect()),
         network: network.clone(),
         no_listening: false,
         bounds: Bounds { in_memory: bounds.in_memory, ..Bounds::default() },
+        account: *account,
     }
 }
 
@@ -57,8 +63,8 @@ pub(super) fn doors(network: &Network) -> &[u16] {
 
 #[cfg(test)]
 mod tests {
-    use super::{after, read};
-    use crate::{Confinement, Layer, Network, Scratch};
+    use super::{account, after, read};
+    use crate::{Account, Confinement, Layer, Network, Scratch};
 
     #[test]
     fn what_depends_on_nothing_else_is_foreseen() {
@@ -82,11 +88,13 @@ mod tests {
             files: Some(layers.clone()),
             network: network.clone(),
             no_listening: true,
+            account: Some(Account { user: 7, group: 8 }),
             ..Confinement::default()
         };
         let foreseen = read(&after(Some(&launch)));
         assert_eq!(foreseen.files, Some(vec![layers[0].clone(), layers[2].clone()]));
         assert_eq!(foreseen.network, network);
+        assert_eq!(account(&after(Some(&launch))), launch.account);
     }
 
     #[test]

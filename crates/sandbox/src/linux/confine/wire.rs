@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::{Bounds, Confinement, Layer, Network, Scratch, Text};
+use crate::{Account, Bounds, Confinement, Layer, Network, Scratch, Text};
 
 /// The fields of a confinement: `-` for none.
 pub(in super::super) fn fields(confinement: Option<&Confinement>) -> Vec<Vec<u8>> {
-    let Some(Confinement { files, network, no_listening, bounds }) = confinement else {
+    let Some(Confinement { files, network, no_listening, bounds, account }) = confinement else {
         return vec![b"-".to_vec()];
     };
     let mut fields = vec![b"confined".to_vec()];
@@ -26,6 +26,13 @@ pub(in super::super) fn fields(confinement: Option<&Confinement>) -> Vec<Vec<u8>
     say(if *no_listening { b"silent" } else { b"listens" });
     for bound in [bounds.cpu, bounds.memory, bounds.processes, bounds.file_size, bounds.in_memory] {
         say(bound.map_or("-".to_owned(), |most| most.to_string()).as_bytes());
+    }
+    match account {
+        None => say(b"-"),
+        Some(Account { user, group }) => {
+            say(user.to_string().as_bytes());
+            say(group.to_string().as_bytes());
+        }
     }
     match files {
         None => say(b"-"),
@@ -104,6 +111,10 @@ fn confinement<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Confin
         file_size: bound()?,
         in_memory: bound()?,
     };
+    let account = match next()? {
+        b"-" => None,
+        user => Some(Account { user: number(user)?, group: number(next()?)? }),
+    };
     let files = match next()? {
         b"-" => None,
         count => {
@@ -111,7 +122,7 @@ fn confinement<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Confin
             Some((0..count).map(|_| layer(next)).collect::<Option<_>>()?)
         }
     };
-    Some(Confinement { files, network, no_listening, bounds })
+    Some(Confinement { files, network, no_listening, bounds, account })
 }
 
 fn layer<'a>(next: &mut impl FnMut() -> Option<&'a [u8]>) -> Option<Layer> {
@@ -147,7 +158,7 @@ fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::{Read, fields, read};
-    use crate::{Bounds, Confinement, Layer, Network, Scratch, Text};
+    use crate::{Account, Bounds, Confinement, Layer, Network, Scratch, Text};
 
     #[test]
     fn every_confinement_reads_back() {
@@ -185,7 +196,13 @@ mod tests {
                 network: own.clone(),
                 ..Default::default()
             }),
-            Some(Confinement { files: Some(layers), network: own, no_listening: true, bounds }),
+            Some(Confinement {
+                files: Some(layers),
+                network: own,
+                no_listening: true,
+                bounds,
+                account: Some(Account { user: 4321, group: 0 }),
+            }),
         ] {
             let written = fields(confinement.as_ref());
             let mut each = written.iter().map(Vec::as_slice);

@@ -9,7 +9,7 @@ use botpipe_testkit::kills::{self, Programs, Size, children, cuts};
 use tempfile::TempDir;
 
 const USAGE: &str = "usage: prove kills|children-kills|harness-kills|escapes --out FILE --date DATE
-    [--trials N] [--seed N] [--about TEXT] [--only TEXT] [--caller root|user] [--bare yes]
+    [--trials N] [--seed N] [--about TEXT] [--only TEXT] [--caller root|root_for_user|user] [--bare yes]
 
 kills: kills 200 runs (or N), half of them at times spread evenly over the run, half between two
 deeds of Botpipe; resumes each; judges by the agent's ledger and the tree.
@@ -18,7 +18,8 @@ third at times spread evenly over the run, a third between any two deeds, a thir
 around a pause; a person goes on; judges by the agent's ledger and the tree.
 harness-kills: kills Botpipe inside 15 turns (or N) of the real Codex CLI and as many of Claude Code,
 which must be installed; resumes each; judges by the log of the loopback model and the tree.
-escapes: attempts to break out of `botpipe sandbox`, each first made without it, as root and as a user; with
+escapes: attempts to break out of `botpipe sandbox`, each first made without it, as root, as root in the
+workspace of a user, and as a user; with
 `--only`, those whose topic or name has this text; with `--bare yes`, only without the sandbox.
 `botpipe` and `fake-agent` are taken from this program's own folder.";
 
@@ -154,6 +155,7 @@ fn of_escapes(wanted: &Wanted) -> Result<usize, String> {
     let botpipe = sibling("botpipe")?;
     let base = botpipe.parent().unwrap_or(&botpipe);
     let mut callers = escapes::callers(&botpipe, base)?;
+    callers.extend(escapes::for_others());
     if let Some(name) = &wanted.caller {
         callers.retain(|it| it.to_string() == *name);
     }
