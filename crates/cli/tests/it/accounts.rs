@@ -152,7 +152,12 @@ fn a_tool_chain_of_roots_is_seen_there() {
     )
     .unwrap();
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = command(&place, &["sandbox", "--", "sh", "-c", "tool && ls -a ~"]);
+    // Settings of root's alone are not there, rather than in the way.
+    fs::write(home.path().join(".gitconfig"), "[user]\n\tname = Root\n").unwrap();
+    let closed = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(home.path().join(".gitconfig"), closed).unwrap();
+    let mut command =
+        command(&place, &["sandbox", "--", "sh", "-c", "tool && ls -a ~ && git status"]);
     let path = format!("{}:/usr/bin:/bin", home.path().join(".cargo/bin").display());
     let done = said(&command.env("HOME", home.path()).env("PATH", path).output().unwrap()).ends(0);
     assert!(done.out.starts_with("kept\n") && !done.out.contains(".ssh"), "{done:?}");
@@ -246,6 +251,20 @@ steps:
 }
 
 #[test]
+fn it_is_told_as_whom_programs_run() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::with("work", SCRIPTS);
+    give(place.path(), ACCOUNTS[0]);
+    for words in [&["policy", "explain", "work"][..], &["doctor"]] {
+        let told = said(&command(&place, words).output().unwrap());
+        let text = format!("{}{}", told.out, told.err);
+        assert!(text.contains("as user 4321 with group 1234"), "{words:?}: {told:?}");
+    }
+}
+
+#[test]
 fn branches_with_files_of_their_own_work_there() {
     if !is_root() {
         return;
@@ -300,6 +319,11 @@ fn where_it_cannot_be_it_is_refused_with_the_way_out() {
         told.contains("which user 4321 may not write") && told.contains("chown -R 4321:1234"),
         "{told}"
     );
+    fs::write(file.path(), "sandbox_mode: danger_full_access\n").unwrap();
+    let told = said(&command(&place, &words).output().unwrap()).ends(125).err;
+    assert!(told.contains("is user 4321's") && told.contains("`network: full`"), "{told}");
+    fs::write(file.path(), "sandbox_mode: danger_full_access\nnetwork: full\n").unwrap();
+    said(&command(&place, &words).output().unwrap()).ends(0);
     // Of a command in root's own workspace it is the other who runs.
     let own = Place::new();
     fs::write(file.path(), format!("allow_write: [{}]\n", other.path().display())).unwrap();

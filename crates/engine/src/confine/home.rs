@@ -8,6 +8,7 @@ use botpipe_sandbox::{Account, Layer};
 use super::keys::{self, Known};
 use super::paths::{absolute, is_theirs};
 use super::{Site, person, toolchains, within};
+use crate::account;
 
 /// A folder of a home that is shown, and what of it is not.
 struct Tools {
@@ -130,7 +131,12 @@ pub(super) fn lay(
     let written = written.chain(site.granted.iter().chain(&site.places).cloned());
     let written: Vec<PathBuf> = written.chain([site.workspace.clone()]).collect();
     if let Some(home) = home.filter(|home| within(home, empty)) {
-        laid.extend(layers(home, &written));
+        let closed = |layer: &Layer| match (layer, account) {
+            (Layer::Shown(path), Some(account)) => is_closed(path, account),
+            _ => false,
+        };
+        // Git stops at settings that it may not read.
+        laid.extend(layers(home, &written).into_iter().filter(|layer| !closed(layer)));
     }
     laid.extend(person::layers(home, account));
     laid.extend(programs(&site.path, &written, empty, home));
@@ -196,6 +202,11 @@ fn programs(
             [Layer::Shown(it)].into_iter().chain(masked)
         })
         .collect()
+}
+
+/// A file that an account may not read.
+fn is_closed(path: &Path, account: Account) -> bool {
+    path.metadata().is_ok_and(|it| it.is_file() && !account::reads(account, &it))
 }
 
 /// There, and reached without a link.

@@ -38,6 +38,22 @@ pub(super) fn check(written: &str, root: &Path, runs_as: Option<Account>) -> Res
     }
 }
 
+/// Refuses a program with no sandbox but with namespaces, in which root does not write what is another user's.
+pub(super) fn check_unconfined(site: &Site) -> Result<(), Refusal> {
+    let Some(Account { user, .. }) = account::of(&site.workspace) else { return Ok(()) };
+    Err(Refusal {
+        control: "sandbox_mode",
+        what: format!(
+            "`{}` is user {user}'s, and root writes only what is its own where a program has a network or limits of \
+             its own, with `danger_full_access` too",
+            site.workspace.display()
+        ),
+        permit: "`sandbox_mode: workspace_write` runs programs as that user; `danger_full_access` with `network: full` \
+                 and no limits leaves all of it"
+            .to_owned(),
+    })
+}
+
 /// What the operator grants and an account cannot write.
 pub(super) fn gaps(site: &Site, Account { user, group }: Account) -> impl Iterator<Item = Gap> {
     let account = Account { user, group };

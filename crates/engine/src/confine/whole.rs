@@ -12,7 +12,7 @@ use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use botpipe_sandbox::{Bounds, Confinement, Network, landlock};
 
 use super::paths::absolute;
-use super::{Files, Refusal, Rules, Site, files, person};
+use super::{Files, Refusal, Rules, Site, files, others, person};
 use crate::policy::{Control, Resolved};
 
 /// The port of a program's own `127.0.0.1` that the proxy answers on.
@@ -168,6 +168,9 @@ pub(crate) fn compile(
     // What may do all that its starter may is only held together, so that it ends when it should.
     let free = Confinement::default();
     let confinement = (confinement != free).then_some(confinement);
+    if confinement.is_some() && files.is_none() {
+        others::check_unconfined(site)?;
+    }
     Ok(Compiled { confinement, files, doors, variables })
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use botpipe_sandbox::{Error, landlock};
+use botpipe_sandbox::{Account, Error, landlock};
 
 use super::Finding;
 use crate::confine::canary::{self, Canary, Grounded, Seen};
@@ -17,18 +17,22 @@ const NAME: &str = "sandbox";
 pub(super) fn finding(workspace: &Path, stage1: Option<&PathBuf>) -> Finding {
     match canaries(workspace, stage1) {
         Err(finding) => finding,
-        Ok(seen) => match seen.iter().find(|it| it.result == Seen::Failed) {
+        Ok((seen, account)) => match seen.iter().find(|it| it.result == Seen::Failed) {
             Some(failed) => Finding::problem(
                 NAME,
                 format!("`{}` does not hold: {}", failed.control, failed.tried),
                 "run `botpipe sandbox -- sh` there and look; runs are refused until it holds",
             ),
-            None => of_landlock(seen.len(), landlock()),
+            None => of_landlock((seen.len(), account), landlock()),
         },
     }
 }
 
-fn canaries(workspace: &Path, stage1: Option<&PathBuf>) -> Result<Vec<Canary>, Finding> {
+/// What canaries saw, and as whom they flew.
+fn canaries(
+    workspace: &Path,
+    stage1: Option<&PathBuf>,
+) -> Result<(Vec<Canary>, Option<Account>), Finding> {
     let workspace = workspace.canonicalize().map_err(|error| {
         let says = format!("not tried: {}: {error}", workspace.display());
         Finding::warning(NAME, says, "name another with `--workspace`")
@@ -42,7 +46,8 @@ fn canaries(workspace: &Path, stage1: Option<&PathBuf>) -> Result<Vec<Canary>, F
     let compiled = compile(&policy, &site, &Surroundings::default())
         .map_err(|refusal| Finding::problem(NAME, refusal.what, refusal.permit))?;
     let seen = canary::send(&compiled, &policy, &site, (None, stage1.cloned()));
-    seen.map_err(|why| match why {
+    let account = compiled.files.as_ref().and_then(|files| files.account);
+    seen.map(|seen| (seen, account)).map_err(|why| match why {
         Grounded::Guard(error) => {
             let says = format!("it cannot be set up: {error}");
             Finding::problem(NAME, says, "give this user write permission in the workspace")
@@ -58,8 +63,12 @@ fn canaries(workspace: &Path, stage1: Option<&PathBuf>) -> Result<Vec<Canary>, F
 /// # Source
 /// Linux, `Documentation/userspace-api/landlock.rst`: TCP ports since ABI 4 (Linux 6.7), signals and abstract
 /// sockets since ABI 6 (Linux 6.12).
-fn of_landlock(canaries: usize, abi: Option<u32>) -> Finding {
-    let holds = format!("holds with the default policy ({canaries} canaries)");
+fn of_landlock((canaries, account): (usize, Option<Account>), abi: Option<u32>) -> Finding {
+    let who = account.map(|Account { user, group }| {
+        format!(", as user {user} with group {group}, whose the workspace is")
+    });
+    let who = who.unwrap_or_default();
+    let holds = format!("holds with the default policy ({canaries} canaries{who})");
     let open = match abi {
         None => {
             "no Landlock: `allow_local_binding: false` is not kept, the rest by the mounts alone"
@@ -101,6 +110,11 @@ fn mend(error: &Error, setting: &dyn Fn(&str) -> Option<String>) -> String {
                 `userns,`, or `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
             .to_owned();
     }
+    let of_numbers = ["uid_map", "gid_map", "become-user"].contains(&step);
+    if of_numbers && rustix::process::geteuid().is_root() {
+        return "let root have `CAP_SETUID`, `CAP_SETGID` and `CAP_SETFCAP` (Docker: `--cap-add`)"
+            .to_owned();
+    }
     if step.contains("overlay") {
         return "load overlayfs (`modprobe overlay`); in a user namespace it needs Linux 5.11"
             .to_owned();
@@ -118,7 +132,7 @@ fn setting(name: &str) -> Option<String> {
 mod tests {
     use std::io;
 
-    use botpipe_sandbox::Error;
+    use botpipe_sandbox::{Account, Error};
 
     use super::{mend, of_landlock};
     use crate::doctor::State;
@@ -148,9 +162,12 @@ mod tests {
         for (abi, state) in
             [(None, State::Warning), (Some(3), State::Warning), (Some(5), State::Warning)]
         {
-            let found = of_landlock(7, abi);
+            let found = of_landlock((7, None), abi);
             assert_eq!((found.state, found.next.is_some()), (state, true), "{found:?}");
         }
-        assert_eq!(of_landlock(7, Some(6)).state, State::Ok);
+        let account = Some(Account { user: 7, group: 8 });
+        let found = of_landlock((7, account), Some(6));
+        assert_eq!(found.state, State::Ok);
+        assert!(found.says.contains("7 canaries, as user 7 with group 8"), "{found:?}");
     }
 }

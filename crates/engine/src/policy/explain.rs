@@ -6,6 +6,7 @@ use botpipe_kernel::ids::{Role, StepId, WorkflowName};
 use botpipe_kernel::plan::{self, Plan, PolicyLayer, SandboxMode};
 use botpipe_kernel::run::{Provider, Providers};
 use botpipe_lang::Compiled;
+use botpipe_sandbox::Account;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -110,10 +111,11 @@ fn of_plan(
         };
         let unstarted = compiled.and_then(|compiled| compiled.as_ref().err());
         let unstarted = unstarted.map(|it| format!("the {role} cannot be confined: {it}"));
+        let account = compiled.and_then(|it| it.as_ref().ok()?.files.as_ref()?.account);
         let controls = Control::ALL.iter().map(|control| ControlLine {
             control: *control,
             value: value(&holds, *control),
-            words: shown(&holds, *control),
+            words: shown(&holds, *control, account),
             origin: holds.origin(*control).clone(),
             enforcer: enforcer(*control, &holds, agent),
             coverage: kept.iter().find(|it| it.control == *control).map(|it| it.coverage.as_str()),
@@ -134,9 +136,12 @@ fn of_plan(
     bound.collect()
 }
 
-/// The value of a control, with what holds where nothing is said.
-fn shown(holds: &Resolved, control: Control) -> String {
+/// The value of a control, with what holds where nothing is said, and as whom root has programs run.
+fn shown(holds: &Resolved, control: Control, account: Option<Account>) -> String {
     let words = words(holds, control);
+    if let Some(Account { user, group }) = account.filter(|_| control == Control::SandboxMode) {
+        return format!("{words}, as user {user} with group {group}");
+    }
     let confined = holds.sandbox_mode != SandboxMode::DangerFullAccess;
     if control == Control::Memory && holds.limits.memory.is_none() && confined {
         return format!("{words}; {} of folders in memory", size(Some(IN_MEMORY)));
