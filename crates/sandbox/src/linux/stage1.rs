@@ -126,9 +126,7 @@ pub(super) fn attend(
     };
     let account = plan::account_of(&plan);
     let (server, taken) = server.unzip();
-    // For another of its kind the least is made ready: it could not be used.
-    let next = if account.is_some() { Kind::of(None) } else { kind };
-    let taken = taken.map(|taken| taken.by(next));
+    let taken = taken.map(|taken| taken.by(kind));
     let hands = Hands { stdio, botpipe, server, taken };
     let ready = ready.and_then(|ready| {
         let fits = reach == Reach::Namespace && ready.kind == kind && ready.account == account;
