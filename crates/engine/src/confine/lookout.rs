@@ -41,7 +41,7 @@ impl Lookout {
             }
             for path in protected::come_to_be(path) {
                 let why = "steers Botpipe, or an agent or editor on this machine";
-                told.extend(put_aside(&path, why));
+                told.extend(put_aside(&path, path.parent().unwrap_or(&path), why));
             }
         }
         if let Some(known) = &self.repositories {
@@ -61,22 +61,23 @@ impl Lookout {
     }
 }
 
-/// Renames it out of the way: to a name that no program can have taken, where the usual one is. No link is on the way
-/// there: programs that still run may put one.
-fn put_aside(path: &Path, why: &str) -> Option<String> {
+/// Renames it out of the way, into a folder above it: to a name that no program can have taken, where the usual one is.
+/// No link is on the way there: programs that still run may put one.
+fn put_aside(path: &Path, into: &Path, why: &str) -> Option<String> {
     let (folder, name) = plain::split(path).ok()?;
     let shown = path.display();
-    let moved = plain::folder(folder).and_then(|opened| {
+    let both = || Ok::<_, io::Error>((plain::folder(folder)?, plain::folder(into)?));
+    let moved = both().and_then(|(opened, to)| {
         let free = |ending: String| {
             let mut other = OsString::from(name);
             other.push(ending);
-            statat(&opened, &other, AtFlags::SYMLINK_NOFOLLOW).is_err().then_some(other)
+            statat(&to, &other, AtFlags::SYMLINK_NOFOLLOW).is_err().then_some(other)
         };
         let usual =
             (0..10).map(|n| if n == 0 { ".refused".to_owned() } else { format!(".refused-{n}") });
         let mut all = usual.chain(std::iter::repeat_with(|| format!(".refused-{:016x}", random())));
         let aside = all.find_map(free).ok_or(io::ErrorKind::AlreadyExists)?;
-        renamed(&opened, name, &aside).map(|()| folder.join(aside))
+        renamed((&opened, name), (&to, &aside)).map(|()| into.join(aside))
     });
     Some(match moved {
         Ok(aside) => format!(
@@ -94,21 +95,31 @@ fn random() -> u64 {
     std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ())
 }
 
-/// Also where a program has taken the right to write away from the folder.
-fn renamed(folder: &OwnedFd, name: &OsStr, aside: &OsStr) -> io::Result<()> {
-    let again = match renameat(folder, name, folder, aside) {
-        Err(Errno::ACCESS | Errno::PERM) => Errno::ACCESS,
+/// Also where a program has taken the right to write away from a folder.
+fn renamed(
+    (folder, name): (&OwnedFd, &OsStr),
+    (into, other): (&OwnedFd, &OsStr),
+) -> io::Result<()> {
+    match renameat(folder, name, into, other) {
+        Err(Errno::ACCESS | Errno::PERM) => {}
         done => return Ok(done?),
-    };
-    // By its handle, which goes through no name.
+    }
+    let before = [folder, into].map(opened_up);
+    let done = renameat(folder, name, into, other);
+    for (own, mode) in before.into_iter().flatten().rev() {
+        fs::set_permissions(&own, mode)?;
+    }
+    Ok(done?)
+}
+
+/// Gives its owner all rights to a folder, by its handle, which goes through no name. What it had before is told.
+fn opened_up(folder: &OwnedFd) -> io::Result<(PathBuf, fs::Permissions)> {
     let own = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
-    let before = fs::metadata(&own).map_err(|_| again)?.permissions();
+    let before = fs::metadata(&own)?.permissions();
     let mut open = before.clone();
     open.set_mode(before.mode() | 0o700);
     fs::set_permissions(&own, open)?;
-    let done = renameat(folder, name, folder, aside);
-    fs::set_permissions(&own, before)?;
-    Ok(done?)
+    Ok((own, before))
 }
 
 /// What is looked out for is written down, in case its owner dies: held by a lock while the owner lives.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::known::Found;
 use super::named::{self, Named, Trees, Unread};
-use super::{Kept, OWN, states};
+use super::{Kept, OWN, odd, states};
 use crate::confine::paths::{as_far_as_there, lexical};
 use crate::confine::placeholders::is_there;
 use crate::confine::{Placeholder, Refusal, Site, scan, within};
@@ -47,6 +47,7 @@ impl Kept {
             let tree = folder.parent().filter(|_| folder.ends_with(".git")).unwrap_or(folder);
             trees.entry(folder.clone()).or_default().insert(tree.to_owned());
             self.known.programs.extend(states::of(folder, folder));
+            self.known.odd.extend(odd::of(folder));
         }
         let is_of_tree = |folder: &Path| {
             is_there(&folder.join("commondir")) && !is_there(&folder.join("objects"))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::odd::Odd;
 use super::states::Programs;
 use crate::confine::scan::{Kind, Names};
 
@@ -20,6 +21,9 @@ pub(in crate::confine) struct Known {
     /// What stands half done in them.
     #[serde(with = "by_path")]
     pub(super) programs: Programs,
+    /// What was no file and no folder in them.
+    #[serde(default, with = "by_path")]
+    pub(super) odd: Odd,
     /// What is looked through beside the workspace.
     pub(super) beside: BTreeSet<OsString>,
     /// Folders of hooks that the person's own settings name in each work tree.

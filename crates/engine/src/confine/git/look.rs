@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use super::known::{Found, Known};
 use super::named::Named;
-use super::{made, states};
+use super::{made, odd, states};
 use crate::confine::deep;
 use crate::confine::scan::{self, Kind};
 
-/// How something is put aside: a sentence says that it was, and why.
-type Aside = fn(&Path, &str) -> Option<String>;
+/// How something is put aside, into which folder: a sentence says that it was, and why.
+type Aside = fn(&Path, &Path, &str) -> Option<String>;
 
 /// No more folders than these are named that could not be looked at.
 const NAMED: usize = 5;
@@ -53,6 +53,7 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
     for folder in known.folders.keys().filter(|folder| !found.contains_key(*folder)) {
         look.states(folder);
     }
+    look.odd(found.keys().chain(known.folders.keys()));
     look.told
 }
 
@@ -198,6 +199,27 @@ impl Look<'_> {
         }
     }
 
+    /// What is no file in the place of git's own, and was not there before. It is put at the top of the folder: git
+    /// reads all that it finds in some of those that are in it.
+    fn odd<'a>(&mut self, folders: impl Iterator<Item = &'a PathBuf>) {
+        let mut all = BTreeMap::new();
+        for folder in folders {
+            for (path, to) in odd::of(folder) {
+                if self.known.odd.get(&path) != Some(&to) {
+                    all.entry(path).or_insert((folder, to));
+                }
+            }
+        }
+        for (path, (folder, to)) in all.into_iter().rev() {
+            let why = match to {
+                Some(to) => format!("has git read and write where it leads, `{}`", to.display()),
+                None => "has git wait, for it is no file".to_owned(),
+            };
+            let told = (self.aside)(&path, folder, &why);
+            self.told.extend(told);
+        }
+    }
+
     /// Puts a folder of git's own aside so that it is none any more, by whatever name: it has no `HEAD` then.
     fn refuse(&mut self, folder: &Path, why: &str) {
         let is_of_modules = || {
@@ -206,10 +228,11 @@ impl Look<'_> {
         };
         let shown = folder.display();
         let head = format!("makes `{shown}` a repository that may have git run programs ({why})");
-        let head = (self.aside)(&folder.join("HEAD"), &head);
+        let head = (self.aside)(&folder.join("HEAD"), folder, &head);
         // A new repository that is made in its place would take its settings over.
         let whole = if folder.ends_with(".git") || is_of_modules() {
-            (self.aside)(folder, &format!("is a repository that may have git run programs ({why})"))
+            let why = format!("is a repository that may have git run programs ({why})");
+            (self.aside)(folder, folder.parent().unwrap_or(folder), &why)
         } else {
             None
         };
@@ -217,7 +240,7 @@ impl Look<'_> {
     }
 
     fn put_aside(&mut self, path: &Path, why: &str) {
-        let told = (self.aside)(path, why);
+        let told = (self.aside)(path, path.parent().unwrap_or(path), why);
         self.told.extend(told);
     }
 }

@@ -5,6 +5,7 @@ mod known;
 mod look;
 mod made;
 mod named;
+mod odd;
 mod plain;
 mod settings;
 mod states;

@@ -248,3 +248,91 @@ fn a_configuration_that_cannot_be_read_is_refused() {
     let refusal = kept(&site, &names, &[workspace]).unwrap_err();
     assert!(refusal.what.contains(".git/config` does not tell that: line 2"), "{refusal}");
 }
+
+/// What a program puts in the place of a file of git's own, and what of git's a person then uses: that reads or writes
+/// a file beside the workspace, where nothing is put aside.
+const ODD: [(&str, &str); 12] = [
+    ("ln -sf ../../victim .git/COMMIT_EDITMSG", "GIT_EDITOR=true git commit -q --amend"),
+    ("ln -sf ../../../victim .git/logs/HEAD", "git commit -q --allow-empty -m x"),
+    ("ln -sf \"$PWD/../victim\" .git/logs/refs/heads/main", "git commit -q --allow-empty -m x"),
+    ("ln -s ../../victim .git/FETCH_HEAD", "git fetch -q . main"),
+    ("rm .git/index; ln -s ../../made .git/index", "git add a"),
+    (
+        "mkdir ../o; mv .git/logs ../o/logs; ln -s ../../o/logs .git/logs",
+        "git commit -q --allow-empty -m x",
+    ),
+    ("git init -q s; ln -s ../../../victim s/.git/FETCH_HEAD", "cd s; git fetch -q .. main"),
+    (
+        "git worktree add -q t; ln -s \"$PWD/../victim\" .git/worktrees/t/COMMIT_EDITMSG",
+        "cd t; git commit -q --allow-empty -m x",
+    ),
+    ("git init -q --bare b; ln -s ../../victim b/FETCH_HEAD", "cd b; git fetch -q .. main"),
+    (
+        "mkdir ../o; touch ../o/x; mkdir -p .git/worktrees; ln -s ../../../o .git/worktrees/w",
+        "git worktree prune",
+    ),
+    (
+        "mkdir -p .git/info; ln -s ../../../victim .git/info/sparse-checkout",
+        "git sparse-checkout set src",
+    ),
+    ("ln -s config .git/COMMIT_EDITMSG", "git commit -q --allow-empty -m x"),
+];
+
+#[test]
+fn a_link_in_the_place_of_a_file_of_gits_is_put_aside() {
+    let prepared = || {
+        let place = Place::new();
+        fs::write(place.at("victim"), "of a person\n").unwrap();
+        place
+    };
+    // Beside the workspace, and git's own settings.
+    let outside = |place: &Place| {
+        let all = "cd ..; find . -path ./w -prune -o -print | sort; cat w/.git/config; \
+                   find . -path ./w -prune -o -type f -exec cat {} +";
+        let shell = Command::new("sh").args(["-c", all]).current_dir(place.at("w")).output();
+        String::from_utf8(shell.unwrap().stdout).unwrap()
+    };
+    for (does, uses) in ODD {
+        let bare = prepared();
+        assert!(bare.sh(does), "{does}");
+        let before = outside(&bare);
+        bare.sh(uses);
+        assert_ne!(outside(&bare), before, "it changes nothing anyway: {does}");
+        let place = prepared();
+        let told = place.told(does);
+        assert_eq!(told.len(), 1, "{told:?}: {does}");
+        assert!(told[0].contains("has git read and write where it leads"), "{told:?}");
+        let before = outside(&place);
+        place.sh(uses);
+        let settings = |text: &str| text.replace("[extensions]\n\tworktreeConfig = true\n", "");
+        assert_eq!(settings(&outside(&place)), settings(&before), "{told:?}: {does}");
+        assert_eq!(place.told("true"), Vec::<String>::new(), "it is told once: {does}");
+    }
+}
+
+#[test]
+fn git_waits_for_no_pipe_of_a_program() {
+    let place = Place::new();
+    for name in ["HEAD", "MERGE_MSG", "refs/heads/z", "info/exclude"] {
+        let told =
+            place.told(&format!("cd .git; test ! -e {name} || mv {name} ../of; mkfifo {name}"));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("has git wait"), "{told:?}");
+        place.sh(&format!("test ! -e of || mv of .git/{name}"));
+        assert!(place.sh("timeout 10 git status && timeout 10 git for-each-ref"), "{name}");
+    }
+}
+
+/// As another way of having several work trees does, and git in older times.
+#[test]
+fn links_that_stood_in_the_place_of_gits_files_stay() {
+    let place = Place::new();
+    assert!(
+        place.sh("mkdir ../of && mv .git/logs ../of/logs && ln -s ../../of/logs .git/logs && \
+         ln -sf refs/heads/main .git/HEAD && git status")
+    );
+    let does = "git -c core.preferSymlinkRefs=true checkout -q -b two && git commit -q --allow-empty -m x && test -L .git/HEAD";
+    assert_eq!(place.told(does), Vec::<String>::new());
+    let told = place.told("ln -sfn ../../victim .git/logs");
+    assert_eq!(told.len(), 1, "{told:?}");
+}
