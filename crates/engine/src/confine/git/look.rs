@@ -193,7 +193,7 @@ impl Look<'_> {
         let Ok(reached) = deep::reach(folder) else { return };
         for (path, programs) in states::of(folder, reached.path()) {
             if !states::stood(&programs, self.known.programs.get(&path)) {
-                let why = "has git run programs when a person goes on with what was begun there";
+                let why = "has git run programs, or write elsewhere, when a person goes on with it";
                 self.put_aside(&path, why);
             }
         }
