@@ -250,3 +250,25 @@ fn what_binds_a_program_by_a_link_is_not_replaced() {
         assert!(place.path().join(name).is_symlink(), "{name}");
     }
 }
+
+/// A name in a folder is reached by a link to that folder, too.
+#[test]
+fn what_steers_a_person_is_put_aside_with_the_link_that_leads_there() {
+    let makes =
+        "mkdir -p hh/store && echo '[hooks]' > hh/hgrc && touch hh/requires && ln -s hh .hg";
+    let ground = Ground::new();
+    let said = ground.runs(makes).ends(0);
+    assert!(said.err.contains(".hg` was made by a program"), "{said:?}");
+    assert!(!said.err.contains("could not be moved"), "{said:?}");
+    assert!(!ground.at(".hg").exists() && ground.at("hh/hgrc").exists());
+    // Of a link that was there, what it leads to.
+    let ground = Ground::new();
+    fs::create_dir(ground.at("hh")).unwrap();
+    symlink("hh", ground.at(".hg")).unwrap();
+    let said = ground.runs("echo '[hooks]' > hh/hgrc").ends(0);
+    assert!(said.err.contains("hh/hgrc` was made by a program"), "{said:?}");
+    assert!(ground.at(".hg").exists() && !ground.at("hh/hgrc").exists());
+    let said = ground.runs("mkdir other; touch other/hgrc; ln -sfn other .hg").ends(0);
+    assert!(said.err.contains(".hg` was made by a program"), "{said:?}");
+    assert!(!ground.at(".hg").exists());
+}

@@ -33,21 +33,35 @@ impl Lookout {
     pub(super) fn look(&self) -> Vec<String> {
         let mut told = Vec::new();
         let there = protected::there(&self.workspace, self.missing.keys().cloned());
-        for (path, stand_in) in &self.missing {
-            if !there.contains(path)
-                || stand_in.as_ref().is_some_and(|text| is_as_made(Some(text), path))
-            {
-                continue;
-            }
-            for path in protected::come_to_be(path) {
-                let why = "steers Botpipe, or an agent or editor on this machine";
-                told.extend(put_aside(&path, path.parent().unwrap_or(&path), why));
+        let missing = self.missing.iter().filter(|(path, stand_in)| {
+            let stands = |text: &String| is_as_made(Some(text), path);
+            there.contains(*path) && !stand_in.as_ref().is_some_and(stands)
+        });
+        let (by_links, plain): (Vec<_>, Vec<_>) = missing
+            .map(|(path, _)| (path, self.link_to(path)))
+            .partition(|(_, link)| link.is_some());
+        let why = "steers Botpipe, or an agent or editor on this machine";
+        for path in plain.into_iter().flat_map(|(path, _)| protected::come_to_be(path)) {
+            told.extend(put_aside(&path, path.parent().unwrap_or(&path), why));
+        }
+        for (path, link) in by_links {
+            // It may be gone with what it leads to, where the link was there before.
+            if let Some(link) = link.filter(|_| path.symlink_metadata().is_ok()) {
+                told.extend(put_aside(&link, link.parent().unwrap_or(&link), why));
             }
         }
         if let Some(known) = &self.repositories {
             told.extend(git::look(&self.workspace, known, put_aside));
         }
         told
+    }
+
+    /// The first link on the way to something in the workspace.
+    fn link_to(&self, path: &Path) -> Option<PathBuf> {
+        let above = path.ancestors().skip(1);
+        let inside =
+            above.take_while(|it| *it != self.workspace && it.starts_with(&self.workspace));
+        inside.filter(|it| it.is_symlink()).last().map(Path::to_owned)
     }
 
     /// What of a list that was found in a folder of ours is about the workspace of that folder: nothing else is moved
