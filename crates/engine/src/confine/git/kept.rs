@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::known::Found;
 use super::named::{self, Named, Trees, Unread};
-use super::{Kept, OWN, odd, states};
+use super::{Kept, OWN, PLACES, has_entries, odd, states};
 use crate::confine::paths::{as_far_as_there, lexical};
 use crate::confine::placeholders::is_there;
 use crate::confine::{Placeholder, Refusal, Site, scan, within};
@@ -39,6 +39,12 @@ impl Kept {
             let others = [folder, common].into_iter().filter(|it| !it.starts_with(&site.workspace));
             folders.extend(others.filter(|it| is_of_git(it)));
         }
+        // What commits are written to outside, whatever leads there.
+        for folder in &self.outside {
+            let areas = ["modules", "worktrees"].map(|name| folder.join(name).into_os_string());
+            self.known.beside.extend(areas);
+            folders.extend(is_of_git(folder).then(|| folder.clone()));
+        }
         for area in self.known.beside.iter().map(Path::new) {
             let (names, _) = scan::as_far_as_read(area, &[]);
             folders.extend(Found::in_names(area, &names).folders);
@@ -48,6 +54,10 @@ impl Kept {
             trees.entry(folder.clone()).or_default().insert(tree.to_owned());
             self.known.programs.extend(states::of(folder, folder));
             self.known.odd.extend(odd::of(folder));
+            let places = PLACES.map(|name| folder.join(name)).into_iter();
+            let own = Some(folder.join("config.worktree")).filter(|path| is_there(path));
+            let stood = places.filter(|path| has_entries(path)).chain(own);
+            self.known.stood.extend(stood.map(PathBuf::into_os_string));
         }
         let is_of_tree = |folder: &Path| {
             is_there(&folder.join("commondir")) && !is_there(&folder.join("objects"))

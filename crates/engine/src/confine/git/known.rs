@@ -24,6 +24,9 @@ pub(in crate::confine) struct Known {
     /// What was no file and no folder in them.
     #[serde(default, with = "by_path")]
     pub(super) odd: Odd,
+    /// Settings of work trees, and folders that say where git fetches from.
+    #[serde(default)]
+    pub(super) stood: BTreeSet<OsString>,
     /// What is looked through beside the workspace.
     pub(super) beside: BTreeSet<OsString>,
     /// Folders of hooks that the person's own settings name in each work tree.
@@ -90,6 +93,8 @@ impl Found {
         let mut found = Self::default();
         for (folder, entries) in names.all() {
             let (mut head, mut objects, mut refs, mut common) = (false, false, false, false);
+            // What is in one that is none yet, `git init` takes over.
+            let named = folder.file_name().is_some_and(|name| name == ".git");
             for entry in entries {
                 match entry.name.as_encoded_bytes() {
                     b"HEAD" => head = entry.kind != Kind::Folder,
@@ -102,7 +107,7 @@ impl Found {
                     _ => {}
                 }
             }
-            if head && ((objects && refs) || common) {
+            if named || (head && ((objects && refs) || common)) {
                 // Joined with nothing, a path would end in a slash.
                 let path =
                     if folder.as_os_str().is_empty() { base.into() } else { base.join(folder) };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::known::{Found, Known};
 use super::named::Named;
-use super::{made, odd, states};
+use super::{PLACES, has_entries, made, odd, states};
 use crate::confine::deep;
 use crate::confine::scan::{self, Kind};
 
@@ -51,6 +51,8 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
         }
     }
     for folder in known.folders.keys().filter(|folder| !found.contains_key(*folder)) {
+        look.settings(folder);
+        look.places(folder);
         look.states(folder);
     }
     look.odd(found.keys().chain(known.folders.keys()));
@@ -113,13 +115,36 @@ impl Look<'_> {
         if let Some(why) = strange.or_else(|| self.of_common(folder)) {
             return self.refuse(folder, &why);
         }
-        if before == Some(&false) {
-            let config = folder.join("config");
-            if let Some(why) = made::strange_settings(&config, folder, self.workspace) {
-                self.put_aside(&config, &format!("may have git run programs ({why})"));
+        if before.is_some() {
+            self.settings(folder);
+        }
+        self.places(folder);
+        self.states(folder);
+    }
+
+    /// Files of settings that come to be in a known folder, also one that git reads only when others say so: git itself
+    /// has those say so, later.
+    fn settings(&mut self, folder: &Path) {
+        let settled = self.known.folders.get(folder) != Some(&false);
+        let of_tree = folder.join("config.worktree");
+        let new = [
+            (!settled).then(|| folder.join("config")),
+            (!self.known.stood.contains(of_tree.as_os_str())).then_some(of_tree),
+        ];
+        for file in new.into_iter().flatten() {
+            if let Some(why) = made::strange_settings(&file, folder, self.workspace) {
+                self.put_aside(&file, &format!("may have git run programs ({why})"));
             }
         }
-        self.states(folder);
+    }
+
+    /// Where git fetches from, as it was said before settings said it.
+    fn places(&mut self, folder: &Path) {
+        for places in PLACES.map(|name| folder.join(name)) {
+            if !self.known.stood.contains(places.as_os_str()) && has_entries(&places) {
+                self.put_aside(&places, "says where git fetches from");
+            }
+        }
     }
 
     /// What is wrong with what a folder shares with others. It may have been there before and lead to

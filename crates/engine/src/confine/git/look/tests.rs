@@ -43,7 +43,11 @@ impl Place {
 
     /// Looks out from what is there now.
     fn looks_out(&self) -> Lookout {
-        let workspace = self.at("w");
+        self.looks_out_from("w")
+    }
+
+    fn looks_out_from(&self, workspace: &str) -> Lookout {
+        let workspace = self.at(workspace);
         let site = Site {
             tools: Vec::new(),
             stop: crate::process::StopSwitch::new(),
@@ -275,7 +279,7 @@ const ODD: [(&str, &str); 12] = [
         "mkdir -p .git/info; ln -s ../../../victim .git/info/sparse-checkout",
         "git sparse-checkout set src",
     ),
-    ("ln -s config .git/COMMIT_EDITMSG", "git commit -q --allow-empty -m x"),
+    ("ln -sf config .git/COMMIT_EDITMSG", "git commit -q --allow-empty -m x"),
 ];
 
 #[test]
@@ -290,7 +294,7 @@ fn a_link_in_the_place_of_a_file_of_gits_is_put_aside() {
         let all = "cd ..; find . -path ./w -prune -o -print | sort; cat w/.git/config; \
                    find . -path ./w -prune -o -type f -exec cat {} +";
         let shell = Command::new("sh").args(["-c", all]).current_dir(place.at("w")).output();
-        String::from_utf8(shell.unwrap().stdout).unwrap()
+        String::from_utf8_lossy(&shell.unwrap().stdout).into_owned()
     };
     for (does, uses) in ODD {
         let bare = prepared();
@@ -335,4 +339,74 @@ fn links_that_stood_in_the_place_of_gits_files_stay() {
     assert_eq!(place.told(does), Vec::<String>::new());
     let told = place.told("ln -sfn ../../victim .git/logs");
     assert_eq!(told.len(), 1, "{told:?}");
+}
+
+/// Commits are written there, and so is all else.
+#[test]
+fn the_repository_that_a_workspace_is_a_folder_of_is_looked_at() {
+    let plans = "mkdir -p .git/rebase-merge && cd .git/rebase-merge && git rev-parse HEAD | tee onto orig-head > /dev/null && \
+                 echo refs/heads/main > head-name && echo 1 > msgnum && echo 1 > end && touch interactive done && \
+                 echo 'exec touch \"$RAN\"' > git-rebase-todo";
+    let module =
+        format!("git init -q --bare .git/modules/lib && {EVIL} >> .git/modules/lib/config");
+    let link = "ln -sf ../../victim .git/COMMIT_EDITMSG";
+    let does = [plans, &module, link];
+    for does in does {
+        let place = Place::new();
+        assert!(place.sh("mkdir sub && git config rebase.missingCommitsCheck ignore"));
+        let lookout = place.looks_out_from("w/sub");
+        assert!(place.sh(does), "{does}");
+        let told = lookout.look();
+        assert_eq!(told.len(), 1, "{told:?}: {does}");
+        place.sh("git rebase --continue; cd .git/modules/lib && git status");
+        assert!(!place.at("ran").exists(), "{told:?}: {does}");
+        let ordinary = "git commit -q --allow-empty -m x && git worktree add -q sub/t && git stash && git gc -q";
+        let lookout = place.looks_out_from("w/sub");
+        place.sh(ordinary);
+        assert_eq!(lookout.look(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_git_takes_over_later_is_put_aside() {
+    let hook = "printf '#!/bin/sh\\ntouch \"$RAN\"\\n' > .git/hooks/pre-commit && chmod +x .git/hooks/pre-commit";
+    let hook = format!("mkdir -p .git/hooks && {hook}");
+    let settings = format!("mkdir -p .git && {EVIL} > .git/config");
+    for does in [hook, settings] {
+        let place = Place::new();
+        assert!(place.sh("rm -rf .git"));
+        assert_eq!(place.told(&does).len(), 1, "{does}");
+        assert!(place.sh("git init -q . && git add a && git commit -qm x && git status"), "{does}");
+        assert!(!place.at("ran").exists(), "{does}");
+    }
+    for tree in [".git", ".git/worktrees/t"] {
+        let place = Place::new();
+        assert!(place.sh("git worktree add -q ../t"));
+        let told = place.told(&format!("{EVIL} > {tree}/config.worktree"));
+        assert_eq!(told.len(), 1, "{told:?}");
+        place.sh("git sparse-checkout set src; git status; cd ../t && git status");
+        assert!(!place.at("ran").exists());
+    }
+    // A person's own, and what git writes there.
+    let place = Place::new();
+    assert!(place.sh(&format!("{EVIL} > .git/config.worktree")));
+    assert_eq!(
+        place.told("git init -q s; cd s; git sparse-checkout set src"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn git_fetches_from_no_place_that_a_program_wrote_into_a_file_of_its_own() {
+    for name in ["remotes", "branches"] {
+        let place = Place::new();
+        assert_eq!(place.told(&format!("mkdir -p .git/{name}")), Vec::<String>::new());
+        let does = format!("mkdir -p .git/{name} && echo 'URL: ../x' > .git/{name}/origin");
+        let told = place.told(&does);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(!place.at(&format!("w/.git/{name}/origin")).exists());
+        let stood = Place::new();
+        assert!(stood.sh(&does));
+        assert_eq!(stood.told("true"), Vec::<String>::new());
+    }
 }
