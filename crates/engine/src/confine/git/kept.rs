@@ -89,6 +89,7 @@ impl Kept {
         self.keep_all_of(&of_person, &all, roots);
         let relative = of_person.hooks.into_iter().filter(|path| path.is_relative());
         self.known.hooks = relative.map(PathBuf::into_os_string).collect();
+        self.known.scripts = of_person.scripts.into_iter().map(PathBuf::into_os_string).collect();
         let around = around(&site.workspace).into_iter().flat_map(|(tree, folder)| {
             ["config", "config.worktree"].map(|name| (folder.join(name), tree.clone()))
         });
@@ -125,6 +126,15 @@ impl Kept {
             }
             for path in named.commands.iter().map(|word| top.join(word)).filter(|it| it.is_file()) {
                 self.keep_path(&path, roots);
+            }
+            for path in named.scripts.iter().map(|word| top.join(word)) {
+                // What is not there yet is run from then on.
+                if !path.is_dir() {
+                    self.keep_path(&path, roots);
+                }
+                if path.is_file() {
+                    self.known.scripts_there.insert(path.into_os_string());
+                }
             }
             for path in &named.hooks {
                 let hooks = lexical(&top.join(path));

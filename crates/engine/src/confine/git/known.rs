@@ -31,6 +31,11 @@ pub(in crate::confine) struct Known {
     pub(super) beside: BTreeSet<OsString>,
     /// Folders of hooks that the person's own settings name in each work tree.
     pub(super) hooks: BTreeSet<OsString>,
+    /// Programs that they name so, and those of all that settings name in work trees which were there.
+    #[serde(default)]
+    pub(super) scripts: BTreeSet<OsString>,
+    #[serde(default)]
+    pub(super) scripts_there: BTreeSet<OsString>,
     pub(super) home: Option<OsString>,
     /// Nothing of the workspace is written.
     pub(super) only_beside: bool,

@@ -195,10 +195,11 @@ impl Look<'_> {
         folder.starts_with(self.workspace) || all.any(|known| folder.starts_with(known))
     }
 
-    /// Hooks in a new work tree that settings of the person's make git run there.
+    /// Hooks and programs in a new work tree that settings of the person's make git run there.
     fn hooks_of(&self, tree: &Path, of: Option<&Path>) -> Option<String> {
-        let hooks = self.known.hooks.iter().map(PathBuf::from).collect();
-        let mut named = Named { hooks, ..Named::default() };
+        let [hooks, scripts] = [&self.known.hooks, &self.known.scripts]
+            .map(|words| words.iter().map(PathBuf::from).collect());
+        let mut named = Named { hooks, scripts, ..Named::default() };
         if let Some(folder) = of {
             let common = made::common_of(folder).ok().flatten();
             let home = self.known.home.as_deref().map(Path::new);
@@ -211,7 +212,8 @@ impl Look<'_> {
                 drop(named.add(&file, home));
             }
         }
-        made::shared_hooks(tree, &named)
+        let there = || made::shared_scripts(tree, &named, &self.known.scripts_there);
+        made::shared_hooks(tree, &named).or_else(there)
     }
 
     fn states(&mut self, folder: &Path) {

@@ -410,3 +410,42 @@ fn git_fetches_from_no_place_that_a_program_wrote_into_a_file_of_its_own() {
         assert_eq!(stood.told("true"), Vec::<String>::new());
     }
 }
+
+/// A new work tree of a repository whose settings, or the person's, name a program by a relative path.
+#[test]
+fn a_work_tree_with_a_program_where_settings_name_one_is_put_aside() {
+    let script = "mkdir -p s/tools && printf '#!/bin/sh\\ntouch \"$RAN\"\\n' > s/tools/fsm && chmod +x s/tools/fsm";
+    let leads = format!("{script} && echo 'gitdir: ../.git' > s/.git");
+    let adds = format!("git worktree add -q s && {script}");
+    let makes = format!("git init -q s && {script}");
+    let (own, of_person) =
+        ("git config core.fsmonitor tools/fsm", "git config --global core.fsmonitor ./tools/fsm");
+    for (names, does) in [(own, &leads), (own, &adds), (of_person, &adds), (of_person, &makes)] {
+        for stands in [
+            "true",
+            "mkdir tools && printf '#!/bin/sh\\nexit 1\\n' > tools/fsm && git add . && git commit -qm tools",
+        ] {
+            let bare = Place::new();
+            assert!(bare.sh(stands) && bare.sh(names) && bare.sh(does), "{does}");
+            bare.sh("cd s && git status");
+            assert!(bare.at("ran").exists(), "it runs nothing anyway: {does}");
+            let place = Place::new();
+            assert!(place.sh(stands) && place.sh(names));
+            let told = place.told(does);
+            assert!(
+                told.iter().any(|it| it.contains("`tools/fsm`, which git's settings have it run")),
+                "{told:?}: {does}"
+            );
+            place.sh("cd s && git status");
+            assert!(!place.at("ran").exists(), "{told:?}: {does}");
+        }
+    }
+    let place = Place::new();
+    let stands = "mkdir tools && echo exit 1 > tools/fsm && git add . && git commit -qm tools";
+    assert!(place.sh(stands) && place.sh("git config core.fsmonitor 'sh tools/fsm'"));
+    assert_eq!(
+        place.told("git worktree add -q s && cd s && git commit -q --allow-empty -m x"),
+        Vec::<String>::new()
+    );
+    assert_eq!(place.told("git clone -q . c"), Vec::<String>::new());
+}
