@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::known::{Found, Known};
 use super::named::Named;
-use super::{PLACES, has_entries, made, odd, states};
+use super::{PLACES, has_entries, made, odd, paths, states};
 use crate::confine::deep;
 use crate::confine::scan::{self, Kind};
 
@@ -218,6 +218,12 @@ impl Look<'_> {
 
     fn states(&mut self, folder: &Path) {
         let Ok(reached) = deep::reach(folder) else { return };
+        for (path, why) in paths::strange(folder) {
+            self.put_aside(
+                &path,
+                &format!("has git read or write what is no file of the work tree ({why})"),
+            );
+        }
         for (path, programs) in states::of(folder, reached.path()) {
             if !states::stood(&programs, self.known.programs.get(&path)) {
                 let why = "has git run programs, or write elsewhere, when a person goes on with it";

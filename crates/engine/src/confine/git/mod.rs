@@ -6,6 +6,7 @@ mod look;
 mod made;
 mod named;
 mod odd;
+mod paths;
 mod plain;
 mod settings;
 mod states;

@@ -449,3 +449,42 @@ fn a_work_tree_with_a_program_where_settings_name_one_is_put_aside() {
     );
     assert_eq!(place.told("git clone -q . c"), Vec::<String>::new());
 }
+
+/// By the index a person's git writes any file, also a hook, and by what it remembers of conflicts it reads any.
+#[test]
+fn files_of_gits_that_name_more_than_the_work_tree_are_put_aside() {
+    let index = "h=$(printf '#!/bin/sh\\ntouch \"$RAN\"\\n' | git hash-object -w --stdin) && \
+                 git update-index --add --cacheinfo 100755,$h,.git_hooks/post-checkout && \
+                 sed -i s:.git_hooks:.git/hooks: .git/index";
+    let hashed = "python3 -c 'import hashlib; d = open(\".git/index\", \"rb\").read()[:-20]; \
+                  open(\".git/index\", \"wb\").write(d + hashlib.sha1(d).digest())'";
+    let index = format!("{index} && {hashed}");
+    let resolved = "h=$(printf %040d 1) && mkdir -p .git/rr-cache/$h && touch .git/rr-cache/$h/preimage && \
+                    printf \"$h\\tNAME\\0\" > .git/MERGE_RR";
+    let outside = resolved.replace("NAME", "$PWD/../secret");
+    let linked = format!("ln -s ../secret x && {}", resolved.replace("NAME", "x"));
+    let checks_out = "git checkout -- .; git checkout -q -b other";
+    let commits =
+        "git commit -q --allow-empty -m x; grep -rq hidden .git/rr-cache && touch \"$RAN\"";
+    for (does, uses) in [(index, checks_out), (outside, commits), (linked, commits)] {
+        let prepared = || {
+            let place = Place::new();
+            fs::write(place.at("secret"), "hidden\n").unwrap();
+            place
+        };
+        let bare = prepared();
+        assert!(bare.sh(&does), "{does}");
+        bare.sh(uses);
+        assert!(bare.at("ran").exists(), "it does nothing anyway: {does}");
+        let place = prepared();
+        let told = place.told(&does);
+        assert_eq!(told.len(), 1, "{told:?}: {does}");
+        place.sh(uses);
+        assert!(!place.at("ran").exists(), "{told:?}: {does}");
+    }
+    // A conflict as git has it.
+    let place = Place::new();
+    assert!(place.sh("git config rerere.enabled true && git checkout -qb one && echo 1 > a && git commit -qam 1 && \
+                      git checkout -q main && echo 2 > a && git commit -qam 2"));
+    assert_eq!(place.told("! git merge -q one; test -s .git/MERGE_RR"), Vec::<String>::new());
+}
