@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::known::Found;
 use super::named::{self, Named, Trees, Unread};
-use super::{Kept, OWN, PLACES, has_entries, odd, states};
+use super::{Kept, OWN, PLACES, has_entries, odd, paths, states};
 use crate::confine::paths::{as_far_as_there, lexical};
 use crate::confine::placeholders::is_there;
 use crate::confine::{Placeholder, Refusal, Site, scan, within};
@@ -54,6 +54,7 @@ impl Kept {
             trees.entry(folder.clone()).or_default().insert(tree.to_owned());
             self.known.programs.extend(states::of(folder, folder));
             self.known.odd.extend(odd::of(folder));
+            self.known.indexes.extend(paths::settled(folder));
             let places = PLACES.map(|name| folder.join(name)).into_iter();
             let own = Some(folder.join("config.worktree")).filter(|path| is_there(path));
             let stood = places.filter(|path| has_entries(path)).chain(own);

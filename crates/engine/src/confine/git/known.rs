@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::odd::Odd;
+use super::paths::Stamp;
 use super::states::Programs;
 use crate::confine::scan::{Kind, Names};
 
@@ -27,6 +28,9 @@ pub(in crate::confine) struct Known {
     /// Settings of work trees, and folders that say where git fetches from.
     #[serde(default)]
     pub(super) stood: BTreeSet<OsString>,
+    /// Their indexes, as far as it would show if they changed.
+    #[serde(default, with = "by_path")]
+    pub(super) indexes: BTreeMap<PathBuf, Stamp>,
     /// What is looked through beside the workspace.
     pub(super) beside: BTreeSet<OsString>,
     /// Folders of hooks that the person's own settings name in each work tree.

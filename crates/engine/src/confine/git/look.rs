@@ -218,7 +218,7 @@ impl Look<'_> {
 
     fn states(&mut self, folder: &Path) {
         let Ok(reached) = deep::reach(folder) else { return };
-        for (path, why) in paths::strange(folder) {
+        for (path, why) in paths::strange(folder, &self.known.indexes) {
             self.put_aside(
                 &path,
                 &format!("has git read or write what is no file of the work tree ({why})"),

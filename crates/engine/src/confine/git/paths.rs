@@ -1,8 +1,10 @@
 //! Files of git's own that name files of a work tree, by which git reads and writes them: it trusts that they lie there.
 
-use std::ffi::OsStr;
-use std::fs;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::made;
@@ -10,26 +12,50 @@ use super::named::Named;
 use super::settings::{self, Links};
 use crate::confine::deep;
 use crate::confine::links::follow;
+use crate::confine::scan;
 use crate::plain;
 
 /// More than the index of any work tree.
 const LONGEST: u64 = 1 << 30;
 
-/// Those in one of git's own folders that name what is no file of the work tree, such as a hook; and why.
-pub(super) fn strange(folder: &Path) -> Vec<(PathBuf, String)> {
+/// What tells that an index is still the same: where it is on the disk, and when it was changed.
+pub(super) type Stamp = (u64, u64, i64, i64, u64);
+
+/// The indexes in one of git's own folders that would show it if they changed from now on. They may be long.
+pub(super) fn settled(folder: &Path) -> BTreeMap<PathBuf, Stamp> {
+    let all = indexes(folder).into_iter().map(|name| folder.join(name));
+    let settled = all.filter_map(|path| {
+        let there = fs::symlink_metadata(&path).ok().filter(scan::has_settled)?;
+        Some((path, stamp(&there)))
+    });
+    settled.collect()
+}
+
+fn stamp(there: &Metadata) -> Stamp {
+    (there.dev(), there.ino(), there.ctime(), there.ctime_nsec(), there.size())
+}
+
+fn indexes(at: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(at).into_iter().flatten().flatten();
+    // The one that git reads first may say that others belong to it.
+    let is_one = |name: &OsString| name == "index" || name.as_bytes().starts_with(b"sharedindex.");
+    entries.map(|entry| entry.file_name()).filter(is_one).collect()
+}
+
+/// Those in one of git's own folders that name what is no file of the work tree, such as a hook; and why. Indexes that
+/// are as they were are not read.
+pub(super) fn strange(folder: &Path, before: &BTreeMap<PathBuf, Stamp>) -> Vec<(PathBuf, String)> {
     let Ok(reached) = deep::reach(folder) else { return Vec::new() };
     let at = reached.path();
-    let entries = fs::read_dir(at).into_iter().flatten().flatten();
-    let indexes = entries.map(|entry| entry.file_name()).filter(|name| is_index(name));
-    let indexes = indexes.map(|name| (folder.join(&name), of_index(&at.join(&name), folder)));
+    let indexes = indexes(at).into_iter().filter_map(|name| {
+        let (path, file) = (folder.join(&name), at.join(&name));
+        let now = fs::symlink_metadata(&file).ok().map(|there| stamp(&there));
+        let is_new = now.is_none() || before.get(&path) != now.as_ref();
+        is_new.then(|| (path, of_index(&file, folder)))
+    });
     let resolved = (folder.join(RESOLVED), of_resolved(&at.join(RESOLVED), folder));
     let all = indexes.chain([resolved]);
     all.filter_map(|(path, why)| Some((path, why?))).collect()
-}
-
-/// The one that git reads first may say that others belong to it.
-fn is_index(name: &OsStr) -> bool {
-    name == "index" || name.as_bytes().starts_with(b"sharedindex.")
 }
 
 fn of_index(file: &Path, folder: &Path) -> Option<String> {
@@ -210,6 +236,31 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    fn strange(folder: &Path) -> Vec<(PathBuf, String)> {
+        super::strange(folder, &BTreeMap::new())
+    }
+
+    #[test]
+    fn an_index_is_read_again_when_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        git(folder, "git init -q .; echo a > xgit; git add xgit");
+        assert_eq!(
+            settled(&folder.join(".git")),
+            BTreeMap::new(),
+            "it may change in the same tick"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(4100));
+        let before = settled(&folder.join(".git"));
+        assert_eq!(before.len(), 1);
+        let file = folder.join(".git/index");
+        let modified = fs::metadata(&file).unwrap().modified().unwrap();
+        renamed(folder, b"xgit", b".git");
+        // Who may write it may set that, and not the time of the change.
+        fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+        assert_eq!(super::strange(&folder.join(".git"), &before).len(), 1);
+    }
 
     /// Git in a folder, which it makes all of this in.
     fn git(folder: &Path, script: &str) {
