@@ -281,3 +281,25 @@ fn repositories_of_builds_are_made_anew() {
         assert!(!ground.at(theirs).join(".git/hooks/pre-commit").exists());
     }
 }
+
+/// A name in a folder is reached by a link to that folder, too.
+#[test]
+fn what_steers_a_person_is_put_aside_with_the_link_that_leads_there() {
+    let makes =
+        "mkdir -p hh/store && echo '[hooks]' > hh/hgrc && touch hh/requires && ln -s hh .hg";
+    let ground = Ground::new();
+    let said = ground.runs(makes).ends(0);
+    assert!(said.err.contains(".hg` was made by a program"), "{said:?}");
+    assert!(!said.err.contains("could not be moved"), "{said:?}");
+    assert!(!ground.at(".hg").exists() && ground.at("hh/hgrc").exists());
+    // Of a link that was there, what it leads to.
+    let ground = Ground::new();
+    fs::create_dir(ground.at("hh")).unwrap();
+    symlink("hh", ground.at(".hg")).unwrap();
+    let said = ground.runs("echo '[hooks]' > hh/hgrc").ends(0);
+    assert!(said.err.contains("hh/hgrc` was made by a program"), "{said:?}");
+    assert!(ground.at(".hg").exists() && !ground.at("hh/hgrc").exists());
+    let said = ground.runs("mkdir other; touch other/hgrc; ln -sfn other .hg").ends(0);
+    assert!(said.err.contains(".hg` was made by a program"), "{said:?}");
+    assert!(!ground.at(".hg").exists());
+}

@@ -33,21 +33,35 @@ impl Lookout {
     pub(super) fn look(&self) -> Vec<String> {
         let mut told = Vec::new();
         let there = protected::there(&self.workspace, self.missing.keys().cloned());
-        for (path, stand_in) in &self.missing {
-            if !there.contains(path)
-                || stand_in.as_ref().is_some_and(|text| is_as_made(Some(text), path))
-            {
-                continue;
-            }
-            for path in protected::come_to_be(path) {
-                let why = "steers Botpipe, or an agent or editor on this machine";
-                told.extend(put_aside(&path, why));
+        let missing = self.missing.iter().filter(|(path, stand_in)| {
+            let stands = |text: &String| is_as_made(Some(text), path);
+            there.contains(*path) && !stand_in.as_ref().is_some_and(stands)
+        });
+        let (by_links, plain): (Vec<_>, Vec<_>) = missing
+            .map(|(path, _)| (path, self.link_to(path)))
+            .partition(|(_, link)| link.is_some());
+        let why = "steers Botpipe, or an agent or editor on this machine";
+        for path in plain.into_iter().flat_map(|(path, _)| protected::come_to_be(path)) {
+            told.extend(put_aside(&path, path.parent().unwrap_or(&path), why));
+        }
+        for (path, link) in by_links {
+            // It may be gone with what it leads to, where the link was there before.
+            if let Some(link) = link.filter(|_| path.symlink_metadata().is_ok()) {
+                told.extend(put_aside(&link, link.parent().unwrap_or(&link), why));
             }
         }
         if let Some(known) = &self.repositories {
             told.extend(git::look(&self.workspace, known, put_aside));
         }
         told
+    }
+
+    /// The first link on the way to something in the workspace.
+    fn link_to(&self, path: &Path) -> Option<PathBuf> {
+        let above = path.ancestors().skip(1);
+        let inside =
+            above.take_while(|it| *it != self.workspace && it.starts_with(&self.workspace));
+        inside.filter(|it| it.is_symlink()).last().map(Path::to_owned)
     }
 
     /// What of a list that was found in a folder of ours is about the workspace of that folder: nothing else is moved
@@ -61,22 +75,23 @@ impl Lookout {
     }
 }
 
-/// Renames it out of the way: to a name that no program can have taken, where the usual one is. No link is on the way
-/// there: programs that still run may put one.
-fn put_aside(path: &Path, why: &str) -> Option<String> {
+/// Renames it out of the way, into a folder above it: to a name that no program can have taken, where the usual one is.
+/// No link is on the way there: programs that still run may put one.
+fn put_aside(path: &Path, into: &Path, why: &str) -> Option<String> {
     let (folder, name) = plain::split(path).ok()?;
     let shown = path.display();
-    let moved = plain::folder(folder).and_then(|opened| {
+    let both = || Ok::<_, io::Error>((plain::folder(folder)?, plain::folder(into)?));
+    let moved = both().and_then(|(opened, to)| {
         let free = |ending: String| {
             let mut other = OsString::from(name);
             other.push(ending);
-            statat(&opened, &other, AtFlags::SYMLINK_NOFOLLOW).is_err().then_some(other)
+            statat(&to, &other, AtFlags::SYMLINK_NOFOLLOW).is_err().then_some(other)
         };
         let usual =
             (0..10).map(|n| if n == 0 { ".refused".to_owned() } else { format!(".refused-{n}") });
         let mut all = usual.chain(std::iter::repeat_with(|| format!(".refused-{:016x}", random())));
         let aside = all.find_map(free).ok_or(io::ErrorKind::AlreadyExists)?;
-        renamed(&opened, name, &aside).map(|()| folder.join(aside))
+        renamed((&opened, name), (&to, &aside)).map(|()| into.join(aside))
     });
     Some(match moved {
         Ok(aside) => format!(
@@ -94,21 +109,31 @@ fn random() -> u64 {
     std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ())
 }
 
-/// Also where a program has taken the right to write away from the folder.
-fn renamed(folder: &OwnedFd, name: &OsStr, aside: &OsStr) -> io::Result<()> {
-    let again = match renameat(folder, name, folder, aside) {
-        Err(Errno::ACCESS | Errno::PERM) => Errno::ACCESS,
+/// Also where a program has taken the right to write away from a folder.
+fn renamed(
+    (folder, name): (&OwnedFd, &OsStr),
+    (into, other): (&OwnedFd, &OsStr),
+) -> io::Result<()> {
+    match renameat(folder, name, into, other) {
+        Err(Errno::ACCESS | Errno::PERM) => {}
         done => return Ok(done?),
-    };
-    // By its handle, which goes through no name.
+    }
+    let before = [folder, into].map(opened_up);
+    let done = renameat(folder, name, into, other);
+    for (own, mode) in before.into_iter().flatten().rev() {
+        fs::set_permissions(&own, mode)?;
+    }
+    Ok(done?)
+}
+
+/// Gives its owner all rights to a folder, by its handle, which goes through no name. What it had before is told.
+fn opened_up(folder: &OwnedFd) -> io::Result<(PathBuf, fs::Permissions)> {
     let own = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
-    let before = fs::metadata(&own).map_err(|_| again)?.permissions();
+    let before = fs::metadata(&own)?.permissions();
     let mut open = before.clone();
     open.set_mode(before.mode() | 0o700);
     fs::set_permissions(&own, open)?;
-    let done = renameat(folder, name, folder, aside);
-    fs::set_permissions(&own, before)?;
-    Ok(done?)
+    Ok((own, before))
 }
 
 /// What is looked out for is written down, in case its owner dies: held by a lock while the owner lives.

@@ -372,9 +372,16 @@ impl<'a> Work<'a> {
         for path in there.iter().chain(&others).filter(|path| **path != self.site.state) {
             self.keep_one(path);
         }
-        let missing = missing.into_iter().chain(kept.named).map(|path| (path, None));
+        let missing = missing.into_iter().chain(kept.named);
+        // Also where a link that is there leads: one that a program makes is put aside itself.
+        let roots = &self.roots;
+        let led = |path: &PathBuf| {
+            let deep = path.parent().is_some_and(|above| !roots.iter().any(|root| root == above));
+            deep.then(|| follow(path).to)
+        };
+        let missing = missing.flat_map(|path| led(&path).into_iter().chain([path]));
         let mut missing: BTreeMap<PathBuf, Option<String>> =
-            missing.filter(|(path, _)| within(path, &self.roots)).collect();
+            missing.filter(|path| within(path, roots)).map(|path| (path, None)).collect();
         for placeholder in kept.missing {
             if within(&placeholder.path, &self.roots) {
                 let contents = placeholder.contents.unwrap_or_default().to_owned();

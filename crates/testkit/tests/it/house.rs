@@ -84,7 +84,9 @@ fn none(offences: &[String]) {
 fn outside(home: &[&str], offends: fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for (name, sources) in sources() {
-        for source in sources.iter().filter(|it| it.path.starts_with("src/")) {
+        // What is only a file's inline tests has a file of its own where they are long.
+        let is_code = |it: &&Source| it.path.starts_with("src/") && !it.path.ends_with("/tests.rs");
+        for source in sources.iter().filter(is_code) {
             let place = format!("{name}/{}", source.path);
             let at_home = name == "testkit" || home.iter().any(|home| place.starts_with(home));
             if !at_home && offends(&code(&source.text)) {
@@ -223,6 +225,22 @@ fn every_test_file_is_run() {
         }
     }
     none(&lost);
+}
+
+#[test]
+fn a_file_of_inline_tests_is_no_code() {
+    let mut built = Vec::new();
+    for (name, sources) in sources() {
+        let all = sources.iter().filter(|it| it.path.starts_with("src/"));
+        for folder in all.filter_map(|it| it.path.strip_suffix("/tests.rs")) {
+            let owners = [format!("{folder}.rs"), format!("{folder}/mod.rs")];
+            let mut owner = sources.iter().filter(|it| owners.contains(&it.path));
+            if !owner.any(|it| it.text.contains("#[cfg(test)]\nmod tests;")) {
+                built.push(format!("{name}/{folder}/tests.rs"));
+            }
+        }
+    }
+    none(&built);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::known::Found;
 use super::named::{self, Named, Trees, Unread};
-use super::{Kept, OWN, states};
+use super::{Kept, OWN, PLACES, has_entries, odd, paths, states};
 use crate::confine::paths::{as_far_as_there, lexical};
 use crate::confine::placeholders::is_there;
 use crate::confine::{Placeholder, Refusal, Site, scan, within};
@@ -39,6 +39,12 @@ impl Kept {
             let others = [folder, common].into_iter().filter(|it| !it.starts_with(&site.workspace));
             folders.extend(others.filter(|it| is_of_git(it)));
         }
+        // What commits are written to outside, whatever leads there.
+        for folder in &self.outside {
+            let areas = ["modules", "worktrees"].map(|name| folder.join(name).into_os_string());
+            self.known.beside.extend(areas);
+            folders.extend(is_of_git(folder).then(|| folder.clone()));
+        }
         for area in self.known.beside.iter().map(Path::new) {
             let (names, _) = scan::as_far_as_read(area, &[]);
             folders.extend(Found::in_names(area, &names).folders);
@@ -47,6 +53,12 @@ impl Kept {
             let tree = folder.parent().filter(|_| folder.ends_with(".git")).unwrap_or(folder);
             trees.entry(folder.clone()).or_default().insert(tree.to_owned());
             self.known.programs.extend(states::of(folder, folder));
+            self.known.odd.extend(odd::of(folder));
+            self.known.indexes.extend(paths::settled(folder));
+            let places = PLACES.map(|name| folder.join(name)).into_iter();
+            let own = Some(folder.join("config.worktree")).filter(|path| is_there(path));
+            let stood = places.filter(|path| has_entries(path)).chain(own);
+            self.known.stood.extend(stood.map(PathBuf::into_os_string));
         }
         let is_of_tree = |folder: &Path| {
             is_there(&folder.join("commondir")) && !is_there(&folder.join("objects"))
@@ -78,6 +90,7 @@ impl Kept {
         self.keep_all_of(&of_person, &all, roots);
         let relative = of_person.hooks.into_iter().filter(|path| path.is_relative());
         self.known.hooks = relative.map(PathBuf::into_os_string).collect();
+        self.known.scripts = of_person.scripts.into_iter().map(PathBuf::into_os_string).collect();
         let around = around(&site.workspace).into_iter().flat_map(|(tree, folder)| {
             ["config", "config.worktree"].map(|name| (folder.join(name), tree.clone()))
         });
@@ -114,6 +127,15 @@ impl Kept {
             }
             for path in named.commands.iter().map(|word| top.join(word)).filter(|it| it.is_file()) {
                 self.keep_path(&path, roots);
+            }
+            for path in named.scripts.iter().map(|word| top.join(word)) {
+                // What is not there yet is run from then on.
+                if !path.is_dir() {
+                    self.keep_path(&path, roots);
+                }
+                if path.is_file() {
+                    self.known.scripts_there.insert(path.into_os_string());
+                }
             }
             for path in &named.hooks {
                 let hooks = lexical(&top.join(path));

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::odd::Odd;
+use super::paths::Stamp;
 use super::states::Programs;
 use crate::confine::scan::{Kind, Names};
 
@@ -20,10 +22,24 @@ pub(in crate::confine) struct Known {
     /// What stands half done in them.
     #[serde(with = "by_path")]
     pub(super) programs: Programs,
+    /// What was no file and no folder in them.
+    #[serde(default, with = "by_path")]
+    pub(super) odd: Odd,
+    /// Settings of work trees, and folders that say where git fetches from.
+    #[serde(default)]
+    pub(super) stood: BTreeSet<OsString>,
+    /// Their indexes, as far as it would show if they changed.
+    #[serde(default, with = "by_path")]
+    pub(super) indexes: BTreeMap<PathBuf, Stamp>,
     /// What is looked through beside the workspace.
     pub(super) beside: BTreeSet<OsString>,
     /// Folders of hooks that the person's own settings name in each work tree.
     pub(super) hooks: BTreeSet<OsString>,
+    /// Programs that they name so, and those of all that settings name in work trees which were there.
+    #[serde(default)]
+    pub(super) scripts: BTreeSet<OsString>,
+    #[serde(default)]
+    pub(super) scripts_there: BTreeSet<OsString>,
     pub(super) home: Option<OsString>,
     /// Nothing of the workspace is written.
     pub(super) only_beside: bool,
@@ -86,6 +102,8 @@ impl Found {
         let mut found = Self::default();
         for (folder, entries) in names.all() {
             let (mut head, mut objects, mut refs, mut common) = (false, false, false, false);
+            // What is in one that is none yet, `git init` takes over.
+            let named = folder.file_name().is_some_and(|name| name == ".git");
             for entry in entries {
                 match entry.name.as_encoded_bytes() {
                     b"HEAD" => head = entry.kind != Kind::Folder,
@@ -98,7 +116,7 @@ impl Found {
                     _ => {}
                 }
             }
-            if head && ((objects && refs) || common) {
+            if named || (head && ((objects && refs) || common)) {
                 // Joined with nothing, a path would end in a slash.
                 let path =
                     if folder.as_os_str().is_empty() { base.into() } else { base.join(folder) };

@@ -1,5 +1,7 @@
 //! Whether a repository that a program made has git run programs: all that is not plainly harmless does.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -157,4 +159,23 @@ pub(super) fn shared_hooks(tree: &Path, named: &Named) -> Option<String> {
         entries.is_ok_and(|mut entries| entries.next().is_some())
     })?;
     Some(format!("its work tree has hooks in `{}`", hooks.display()))
+}
+
+/// The same of programs. One that is there as it is in a work tree that was known, whose own is kept, may be.
+pub(super) fn shared_scripts(
+    tree: &Path,
+    named: &Named,
+    known: &BTreeSet<OsString>,
+) -> Option<String> {
+    let reached = deep::reach(tree).ok()?;
+    let is_as_known = |path: &Path, word: &Path| {
+        let read = |path: &Path| settings::bytes_of(path, Links::Followed).ok().flatten();
+        let mut all = known.iter().map(Path::new).filter(|it| it.ends_with(word));
+        read(path).is_some_and(|here| all.any(|it| read(it).as_ref() == Some(&here)))
+    };
+    let script = named.scripts.iter().find(|word| {
+        let path = reached.path().join(word);
+        path.symlink_metadata().is_ok() && !path.is_dir() && !is_as_known(&path, word)
+    })?;
+    Some(format!("its work tree has `{}`, which git's settings have it run", script.display()))
 }

@@ -6,6 +6,8 @@ mod known;
 mod look;
 mod made;
 mod named;
+mod odd;
+mod paths;
 mod plain;
 mod settings;
 mod states;
@@ -43,6 +45,14 @@ pub(super) struct Kept {
 
 /// Of a folder of git's own, what says what the host runs.
 const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attributes"];
+
+/// Of the same, what says where git fetches from; older gits made some of these, and leave them empty.
+const PLACES: [&str; 2] = ["branches", "remotes"];
+
+/// Whether it is a folder that is not empty.
+fn has_entries(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
 
 /// Finds every folder of git's own that a program in the workspace could write.
 pub(super) fn kept(site: &Site, names: &Names, roots: &[PathBuf]) -> Result<Kept, Refusal> {
@@ -127,6 +137,8 @@ pub(super) fn keep(folder: &Path, kept: &mut Kept) {
             kept.missing.insert(Placeholder { path, contents: Some("") });
         }
     }
+    kept.there
+        .extend(PLACES.map(|name| folder.join(name)).into_iter().filter(|it| has_entries(it)));
     // With such a file git takes its configuration from elsewhere. This one says: from here.
     let common = folder.join("commondir");
     let ours = is_as_made(Some(OWN), &common);

@@ -20,6 +20,8 @@ pub(super) struct Named {
     pub(super) others: BTreeSet<PathBuf>,
     /// Words of commands that git runs of its own accord: some may be files, from the top of a work tree.
     pub(super) commands: BTreeSet<PathBuf>,
+    /// Those of them that git, or what it starts, takes from the work tree that it is in.
+    pub(super) scripts: BTreeSet<PathBuf>,
     /// The top of the work tree, where that is said.
     pub(super) tree: Option<PathBuf>,
 }
@@ -76,7 +78,10 @@ impl Named {
                         self.add_all(&path, home, depth + 1)?;
                     }
                 }
-                name if is_command(name) => self.commands.extend(words(&value)),
+                name if is_command(name) => {
+                    self.commands.extend(words(&value));
+                    self.scripts.extend(scripts(&value));
+                }
                 "core.hookspath" => drop(self.hooks.insert(path()?)),
                 "core.attributesfile" | "core.excludesfile" | "init.templatedir" => {
                     self.others.insert(path()?);
@@ -123,6 +128,27 @@ fn words(command: &[u8]) -> impl Iterator<Item = PathBuf> {
         .split(ends)
         .filter(|word| !word.is_empty() && !word.starts_with(b"-"))
         .map(|word| PathBuf::from(OsStr::from_bytes(word)))
+}
+
+/// Those words that are taken from where git is: paths, and what is given to something that runs it. Others are found
+/// among the programs of the person, or are no files.
+fn scripts(command: &[u8]) -> impl Iterator<Item = PathBuf> {
+    const RUN: [&str; 12] = [
+        "sh", "bash", "dash", "zsh", "env", "python", "python3", "perl", "ruby", "node", "deno",
+        "bun",
+    ];
+    let first = words(command).next();
+    let runs = first
+        .as_deref()
+        .and_then(Path::file_name)
+        .is_some_and(|it| RUN.iter().any(|run| it == *run));
+    let is_one = move |(at, word): &(usize, PathBuf)| {
+        let bytes = word.as_os_str().as_bytes();
+        word.is_relative()
+            && (bytes.contains(&b'/') || (*at > 0 && (runs || bytes.contains(&b'.'))))
+    };
+    let all = words(command).enumerate().filter(is_one).map(|(_, word)| word);
+    all.map(|word| word.strip_prefix(".").map(Path::to_owned).unwrap_or(word))
 }
 
 /// A path of a setting, with its home.
@@ -184,6 +210,25 @@ mod tests {
         named.add(&at("three"), None).unwrap();
         let words = ["sh", "./tools/c", "1"].map(PathBuf::from);
         assert_eq!(named.commands, BTreeSet::from(words));
+        let scripts = ["tools/c", "1"].map(PathBuf::from);
+        assert_eq!(named.scripts, BTreeSet::from(scripts));
+    }
+
+    #[test]
+    fn what_a_command_takes_from_a_work_tree_is_told_from_what_it_calls() {
+        let found = |command: &str| -> Vec<String> {
+            scripts(command.as_bytes()).map(|it| it.display().to_string()).collect()
+        };
+        for command in
+            ["git-lfs clean -- %f", "less -FX", "true", "/usr/bin/x", "code --wait", "gpg"]
+        {
+            assert_eq!(found(command), Vec::<String>::new(), "{command}");
+        }
+        assert_eq!(found("tools/fsm"), ["tools/fsm"]);
+        assert_eq!(found("./fsm --all"), ["fsm"]);
+        assert_eq!(found("sh fsm"), ["fsm"]);
+        assert_eq!(found("python3 -u filter.py clean"), ["filter.py", "clean"]);
+        assert_eq!(found("uv run lint.py"), ["lint.py"]);
     }
 
     #[test]

@@ -77,7 +77,6 @@ const PLAIN: &[(&str, May)] = &[
     ("diff.renames", Be),
     ("extensions.compatobjectformat", Be),
     ("extensions.objectformat", Be),
-    ("extensions.partialclone", Be),
     ("extensions.refstorage", Be),
     ("extensions.relativeworktrees", Be),
     ("extensions.worktreeconfig", Be),
@@ -143,8 +142,6 @@ const PLAIN_OF: &[(&str, May)] = &[
     ("remote.fetch", Be),
     ("remote.followremotehead", Be),
     ("remote.mirror", Be),
-    ("remote.partialclonefilter", Be),
-    ("remote.promisor", Be),
     ("remote.prune", Be),
     ("remote.push", Be),
     ("remote.pushurl", BePlace),
@@ -232,7 +229,6 @@ mod tests {
             "[branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n\trebase = true",
             "[submodule \"lib\"]\n\tactive = true\n\turl = ../lib\n\tupdate = rebase",
             "[core]\n\thooksPath = /dev/null\n\tfsmonitor = false\n\teditor = true\n\tpager = cat",
-            "[extensions]\n\tpartialClone = origin\n[remote \"origin\"]\n\turl = file:///a\n\tpromisor = true",
         ] {
             assert!(all_plain(text), "{text}");
         }
@@ -256,6 +252,10 @@ mod tests {
             "[include]\n\tpath = x",
             "[includeIf \"gitdir:/\"]\n\tpath = x",
             "[alias]\n\tst = !x",
+            // Git asks a host of the program's for what is missing, whatever it is asked.
+            "[extensions]\n\tpartialClone = origin",
+            "[remote \"origin\"]\n\tpromisor = true",
+            "[remote \"origin\"]\n\tpartialCloneFilter = blob:none",
             "[diff]\n\texternal = x",
             "[diff \"x\"]\n\ttextconv = x",
             "[filter \"x\"]\n\tclean = x",
