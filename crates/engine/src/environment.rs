@@ -142,8 +142,8 @@ pub const ALLOWED: [&str; 9] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TZ", "TMPDIR"];
 
 /// Names that pass so that tool chains are found and do as they do outside: where they and their caches are,
-/// and how they build and print. None whose value may be a secret, as addresses of registries, and none that
-/// has an agent's own program run code.
+/// and how they build and print; who commits, by which editor, and by which certificates hosts are believed. None
+/// whose value may be a secret, as addresses of registries, and none that has an agent's own program run code.
 pub const TOOLS: &[&str] = &[
     // Rust.
     "CARGO_HOME",
@@ -235,6 +235,36 @@ pub const TOOLS: &[&str] = &[
     "CMAKE_PREFIX_PATH",
     "CMAKE_GENERATOR",
     "CMAKE_BUILD_PARALLEL_LEVEL",
+    // Whoever commits, and the editor of a message: a command, run where any other may be.
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_AUTHOR_DATE",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+    "GIT_COMMITTER_DATE",
+    "EMAIL",
+    "GIT_EDITOR",
+    "GIT_SEQUENCE_EDITOR",
+    "VISUAL",
+    "EDITOR",
+    // Certificates.
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NIX_SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "AWS_CA_BUNDLE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "CARGO_HTTP_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "npm_config_cafile",
+    "NPM_CONFIG_CAFILE",
+    "DENO_CERT",
+    "BUNDLE_SSL_CA_CERT",
+    "PERL_LWP_SSL_CA_FILE",
+    "HEX_CACERTS_PATH",
     // Any.
     "CI",
     "COLORTERM",
@@ -302,7 +332,8 @@ mod tests {
             ["TOKEN", "SECRET", "PASS", "KEY", "AUTH", "URL", "PROXY", "PRELOAD", "NODE_OPTIONS"];
         let also = ["NODE_PATH", "PYTHONPATH", "PYTHONSTARTUP", "RUBYOPT", "PERL5OPT", "BASH_ENV"];
         for name in TOOLS {
-            let upper = name.to_uppercase();
+            // An author is no secret, and curl no address.
+            let upper = name.to_uppercase().replace("_AUTHOR_", "_").replace("CURL_", "");
             assert!(!parts.iter().any(|part| upper.contains(part)), "{name}");
             assert!(!also.contains(name) && !name.starts_with("LD_"), "{name}");
         }

@@ -99,6 +99,27 @@ fn commits_are_the_persons_and_are_not_signed() {
     }
 }
 
+/// In a container nobody has settings of git: who commits is said by variables, and by which editor.
+#[test]
+fn commits_are_by_whom_and_by_the_editor_that_variables_name() {
+    for caller in with(&["git"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        project
+            .host("git config --global --unset user.name; git config --global --unset user.email");
+        let who = "GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.test GIT_COMMITTER_NAME=C EMAIL=c@example.test";
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        project.host(&format!(
+            "{who} GIT_EDITOR='sed -i 1s/^/edited/' timeout 120 {program} sandbox -- git commit -q --amend"
+        ));
+        let said = project.host("git log -1 --format='%an %ae %cn %ce %s'");
+        // Of a commit that is amended the author stays.
+        assert_eq!(said, "Caller c@example.test C c@example.test editedfirst\n");
+        project.host(&format!("{who} {program} sandbox -- git commit -q --allow-empty -m b"));
+        let said = project.host("git log -1 --format='%an %ae %cn %ce'");
+        assert_eq!(said, "A a@example.test C c@example.test\n");
+    }
+}
+
 /// By name and home; the number of root is another one inside.
 #[test]
 fn whoever_runs_a_program_has_a_name_in_there() {

@@ -164,7 +164,7 @@ fn once(log: Log) -> Log {
 }
 
 /// A sentence as it is told: a name in it may hold a line break, and would say another in our name.
-pub(super) fn in_one_line(sentence: &str) -> String {
+pub(crate) fn in_one_line(sentence: &str) -> String {
     let mut line = String::with_capacity(sentence.len());
     for character in sentence.chars() {
         if character.is_control() {

@@ -7,7 +7,7 @@ use botpipe_sandbox::Layer;
 
 use super::keys::{self, Known};
 use super::paths::{absolute, is_theirs};
-use super::{Site, person, toolchains, within};
+use super::{Site, Unshown, certificates, person, toolchains, within};
 
 /// A folder of a home that is shown, and what of it is not.
 struct Tools {
@@ -118,8 +118,15 @@ pub(crate) fn secrets_in(workspace: &Path) -> Vec<String> {
     all.map(|path| globset::escape(&path.to_string_lossy())).collect()
 }
 
-/// Lays what is seen of a home and of tool chains elsewhere, and who it is by name, over folders that are empty.
-pub(super) fn lay(site: &Site, allow_write: &[String], empty: &[PathBuf], laid: &mut Vec<Layer>) {
+/// Lays what is seen of a home and of tool chains elsewhere, and who it is by name, over folders that are empty. What is
+/// not seen although a person's settings name it.
+pub(super) fn lay(
+    site: &Site,
+    allow_write: &[String],
+    empty: &[PathBuf],
+    laid: &mut Vec<Layer>,
+) -> Vec<Unshown> {
+    let mut unshown = Vec::new();
     let home = site.home.as_deref();
     let written = allow_write.iter().map(|written| absolute(written, site));
     let written = written.chain(site.granted.iter().chain(&site.places).cloned());
@@ -127,12 +134,14 @@ pub(super) fn lay(site: &Site, allow_write: &[String], empty: &[PathBuf], laid: 
     if let Some(home) = home.filter(|home| within(home, empty)) {
         laid.extend(layers(home, &written));
     }
+    laid.extend(certificates::layers(site, &written, empty, &mut unshown));
     laid.extend(person::layers(home));
     laid.extend(programs(&site.path, &written, empty, home));
     let (workspace, state) = (&site.workspace, &site.state);
     let kept = toolchains::Kept { workspace, state, home, empty, laid };
     let tools = toolchains::layers(&site.tools, &kept);
     laid.extend(tools);
+    unshown
 }
 
 /// What is laid over an empty home; programs write what is `written`.
@@ -231,6 +240,7 @@ mod tests {
             view: View::Kept,
             path: ["work/.venv/bin", "bin/more", "tools/bin"].map(|it| home.join(it)).to_vec(),
             tools: Vec::new(),
+            certificates: Vec::new(),
             stop: crate::process::StopSwitch::new(),
         };
         let mut laid = Vec::new();

@@ -94,7 +94,7 @@ impl<'a> Work<'a> {
         let home = self.site.home.as_deref();
         let (hidden, empty) = host::hidden(home);
         (self.lower, self.empty) = (hidden, empty);
-        home::lay(self.site, rules.allow_write, &self.empty, &mut self.lower);
+        self.files.unshown = home::lay(self.site, rules.allow_write, &self.empty, &mut self.lower);
         if !self.reads_everything(rules) {
             for folder in host::not_of_the_system() {
                 if !within(&folder, &self.empty) {
@@ -473,6 +473,8 @@ impl<'a> Work<'a> {
         let ours: Vec<PathBuf> = self.site.places.iter().chain(&self.site.shown).cloned().collect();
         let upper = order::laid(std::mem::take(&mut self.upper), &ours);
         self.files.layers = self.lower.into_iter().chain(upper).collect();
+        let layers = &self.files.layers;
+        self.files.unshown.retain(|it| !is_seen(layers, &it.path));
         self.files.written =
             self.roots.into_iter().chain(self.site.places.iter().cloned()).collect();
         self.files.placeholders.sort();

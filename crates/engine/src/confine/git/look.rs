@@ -272,6 +272,7 @@ mod tests {
             let workspace = self.at("w");
             let site = Site {
                 tools: Vec::new(),
+                certificates: Vec::new(),
                 stop: crate::process::StopSwitch::new(),
                 state: workspace.join(".botpipe"),
                 workspace: workspace.clone(),
