@@ -120,6 +120,31 @@ fn commits_are_by_whom_and_by_the_editor_that_variables_name() {
     }
 }
 
+/// They would refuse a commit outside; where they cannot be shown, that is told.
+#[test]
+fn a_persons_own_hooks_run_inside() {
+    for caller in with(&["git"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        let hook = "printf '#!/bin/sh\\n! grep -q hush $(git diff --cached --name-only)\\n'";
+        project.host(&format!(
+            "mkdir ~/.githooks && {hook} > ~/.githooks/pre-commit && chmod +x ~/.githooks/pre-commit
+             git config --global core.hooksPath '~/.githooks'"
+        ));
+        let said = project.inside(&[], "echo hush > a; git add a; git commit -qm a");
+        assert_ne!(said.code, 0, "as {caller}: {}{}", said.out, said.err);
+        project
+            .works("echo said > a; git add a; git commit -qm a; ! echo x > ~/.githooks/pre-commit");
+        project.host("mv ~/.githooks ~/hooks && ln -s hooks ~/.githooks");
+        let said = project.inside(&[], "true");
+        let told = said.err.matches("git passes over the hooks of your own").count();
+        assert_eq!(told, 1, "as {caller}: {}", said.err);
+        let line = said.err.split_once("name `").unwrap().1.split_once('`').unwrap().0;
+        project.host(&format!("git config --global core.hooksPath '{line}'"));
+        let said = project.inside(&[], "echo hush > a; git add a; git commit -qm a");
+        assert_ne!(said.code, 0, "as {caller}: {}{}", said.out, said.err);
+    }
+}
+
 /// By name and home; the number of root is another one inside.
 #[test]
 fn whoever_runs_a_program_has_a_name_in_there() {

@@ -7,7 +7,7 @@ use botpipe_sandbox::Layer;
 
 use super::keys::{self, Known};
 use super::paths::{absolute, is_theirs};
-use super::{Site, Unshown, certificates, person, toolchains, within};
+use super::{Site, Unshown, certificates, git_settings, person, toolchains, within};
 
 /// A folder of a home that is shown, and what of it is not.
 struct Tools {
@@ -132,7 +132,7 @@ pub(super) fn lay(
     let written = written.chain(site.granted.iter().chain(&site.places).cloned());
     let written: Vec<PathBuf> = written.chain([site.workspace.clone()]).collect();
     if let Some(home) = home.filter(|home| within(home, empty)) {
-        laid.extend(layers(home, &written));
+        laid.extend(layers(home, &written, &mut unshown));
     }
     laid.extend(certificates::layers(site, &written, empty, &mut unshown));
     laid.extend(person::layers(home));
@@ -145,7 +145,7 @@ pub(super) fn lay(
 }
 
 /// What is laid over an empty home; programs write what is `written`.
-fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
+fn layers(home: &Path, written: &[PathBuf], unshown: &mut Vec<Unshown>) -> Vec<Layer> {
     let mut layers = Vec::new();
     let mounts = toolchains::mounts();
     for Tools { folder, without } in TOOLS {
@@ -156,7 +156,7 @@ fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
     }
     let settings = SETTINGS.iter().map(|name| home.join(name));
     layers.extend(settings.filter(|file| file.is_file() && is_straight(file)).map(Layer::Shown));
-    layers.extend(super::git_settings::layers(home, written));
+    layers.extend(git_settings::layers(home, written, unshown));
     layers
 }
 
