@@ -145,6 +145,41 @@ fn a_persons_own_hooks_run_inside() {
     }
 }
 
+/// A name that is the person's own is asked for where it is, and by the person's certificates.
+#[test]
+fn packages_are_asked_for_where_a_persons_settings_say() {
+    for caller in with(&["python3"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        project.host(
+            "cd; mkdir -p .config/pip .config/go certs
+             printf '//npm.corp.test/:_authToken=HUSH\n@corp:registry=https://npm.corp.test/\n' > .npmrc
+             printf '[global]\nindex-url = https://pip.corp.test/simple\n' > .config/pip/pip.conf
+             printf 'GOPROXY=https://me:HUSH@go.corp.test\nGOPRIVATE=corp.test\n' > .config/go/env
+             echo HUSH > .pypirc; echo '-----BEGIN CERTIFICATE-----' > certs/ca.pem
+             echo '-----BEGIN PRIVATE KEY-----' > certs/key.pem",
+        );
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        let inside = |policy: &str, text: &str| {
+            project.host(&format!(
+                "echo '{policy}' > ~/policy.yaml; CURL_CA_BUNDLE=~/certs/ca.pem SSL_CERT_FILE=~/certs/key.pem \
+                 {program} sandbox --policy ~/policy.yaml -- sh -c '{text}' 2>&1"
+            ))
+        };
+        let seen = "cat ~/.npmrc ~/.config/pip/pip.conf ~/.config/go/env \"$CURL_CA_BUNDLE\"";
+        let kept = "\n@corp:registry=https://npm.corp.test/\n[global]\nindex-url = https://pip.corp.test/simple\n\n\
+                    GOPRIVATE=corp.test\n-----BEGIN CERTIFICATE-----\n";
+        assert_eq!(inside("network: none", seen), kept, "as {caller}");
+        assert_eq!(
+            inside("network: none", "grep -r HUSH ~; cat ~/.pypirc 2>/dev/null; ls ~/certs"),
+            "ca.pem\n"
+        );
+        let told = inside("network: limited", "true");
+        assert!(told.contains("/.config/go/env` names an address together with a key"), "{told}");
+        assert!(told.contains("`SSL_CERT_FILE` names") && told.contains("private key"), "{told}");
+        assert_eq!(told.lines().count(), 2, "{told}");
+    }
+}
+
 /// By name and home; the number of root is another one inside.
 #[test]
 fn whoever_runs_a_program_has_a_name_in_there() {

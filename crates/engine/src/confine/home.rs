@@ -7,7 +7,7 @@ use botpipe_sandbox::Layer;
 
 use super::keys::{self, Known};
 use super::paths::{absolute, is_theirs};
-use super::{Site, Unshown, certificates, git_settings, person, toolchains, within};
+use super::{Site, Unshown, certificates, git_settings, person, registries, toolchains, within};
 
 /// A folder of a home that is shown, and what of it is not.
 struct Tools {
@@ -157,6 +157,7 @@ fn layers(home: &Path, written: &[PathBuf], unshown: &mut Vec<Unshown>) -> Vec<L
     let settings = SETTINGS.iter().map(|name| home.join(name));
     layers.extend(settings.filter(|file| file.is_file() && is_straight(file)).map(Layer::Shown));
     layers.extend(git_settings::layers(home, written, unshown));
+    layers.extend(registries::layers(home, written, unshown));
     layers
 }
 
