@@ -180,6 +180,44 @@ fn packages_are_asked_for_where_a_persons_settings_say() {
     }
 }
 
+/// Its python is a link to one that is seen: the link itself is not.
+#[test]
+fn an_environment_of_the_home_is_found_by_the_line_that_is_told() {
+    for caller in with(&["python3"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        project.host(
+            "mkdir -p ~/venvs/v/bin ~/notes ~/more && cd ~/venvs/v && touch pyvenv.cfg
+             ln -s $(command -v python3) bin/python3 && ln -s python3 bin/python
+             printf '#!%s/bin/python\nprint(1)\n' $PWD > ~/../work/s.py; chmod +x ~/../work/s.py
+             echo note > ~/notes/note; ln -s ../notes/note ~/more/link; ln -s notes/note ~/link",
+        );
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        let say = |grant: &str, words: &str| {
+            project.host(&format!("{grant} {program} sandbox -- {words} 2>&1 || true"))
+        };
+        for (words, out, grants) in [
+            ("~/venvs/v/bin/python -c 'print(1)'", "1\n", "/home/venvs/v"),
+            ("./s.py", "1\n", "/home/venvs/v"),
+            ("sh -c ./s.py", "1\n", "/home/venvs/v"),
+            ("bash -c ./s.py", "1\n", "/home/venvs/v"),
+            ("cat ~/more/link", "note\n", "/home/notes/note"),
+        ] {
+            let said = say("", words);
+            let (_, grant) =
+                said.split_once("there; `").unwrap_or_else(|| panic!("{words}: {said}"));
+            let (grant, _) = grant.split_once("` in Botpipe's own environment permits it").unwrap();
+            assert!(grant.ends_with(grants), "{grant}");
+            assert_eq!(say(grant, words), out, "as {caller}: {grant} {words}");
+        }
+        // Beside it lies all of the home.
+        let said = say("", "cat ~/link");
+        assert!(said.contains("/home/link` is not seen: it is a link in a folder"), "{said}");
+        let name = said.split_once("; name `").unwrap().1.split_once('`').unwrap().0;
+        let grant = said.split_once("which `").unwrap().1.split_once('`').unwrap().0;
+        assert_eq!(say(grant, &format!("cat {name}")), "note\n");
+    }
+}
+
 /// By name and home; the number of root is another one inside.
 #[test]
 fn whoever_runs_a_program_has_a_name_in_there() {
