@@ -180,6 +180,38 @@ fn packages_are_asked_for_where_a_persons_settings_say() {
     }
 }
 
+/// What was written there would be gone without a word, and the repository of the host would know a work tree that is
+/// nowhere.
+#[test]
+fn a_work_tree_beside_the_workspace_is_kept_or_told() {
+    for caller in with(&["git"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        let add = "git worktree add -q -B b ../beside && echo precious > ../beside/p";
+        let at = |folder: &str, policy: &str| {
+            project.host(&format!(
+                "test -d {folder} || git clone -q . {folder}; cd {folder}; echo \"{policy}\" > ~/policy.yaml
+                 {program} sandbox --policy ~/policy.yaml -- sh -c '{add}' 2>&1 || echo failed $?"
+            ))
+        };
+        // A folder of the home holds the workspace: nothing can be made in it.
+        let said = at("~/w/deep/one", "{}");
+        assert!(said.contains("failed"), "as {caller}: {said}");
+        let line = said.split_once("it is read only; `").unwrap().1.split_once('`').unwrap().0;
+        assert!(line.ends_with("/home/w/deep]"), "{said}");
+        assert_eq!(at("~/w/deep/one", line), "", "as {caller}");
+        project.host("grep precious ~/w/deep/beside/p");
+        // The home itself does: programs have their own.
+        let said = at("~/two", "{}");
+        let told = said.matches("/home/beside` was in memory and is gone").count();
+        assert_eq!((told, said.lines().count()), (1, 1), "as {caller}: {said}");
+        let line = said.split_once("as in `").unwrap().1.split_once('`').unwrap().0;
+        project.host("cd ~/two && git worktree prune && mkdir ../beside");
+        assert_eq!(at("~/two", line), "", "as {caller}");
+        project.host("grep precious ~/beside/p");
+    }
+}
+
 /// Its python is a link to one that is seen: the link itself is not.
 #[test]
 fn an_environment_of_the_home_is_found_by_the_line_that_is_told() {

@@ -42,6 +42,7 @@ mod tree;
 mod unwritten;
 mod view;
 pub(crate) mod whole;
+mod work_trees;
 
 use std::path::{Path, PathBuf};
 

@@ -473,6 +473,7 @@ impl<'a> Work<'a> {
         let ours: Vec<PathBuf> = self.site.places.iter().chain(&self.site.shown).cloned().collect();
         let upper = order::laid(std::mem::take(&mut self.upper), &ours);
         self.files.layers = self.lower.into_iter().chain(upper).collect();
+        order::close_around(&self.site.workspace, &self.empty, &mut self.files.layers);
         let layers = &self.files.layers;
         self.files.unshown.retain(|it| !is_seen(layers, &it.path));
         self.files.written =

@@ -166,7 +166,13 @@ impl Reasons {
             (Kind::ReadOnly, Effect::Read | Effect::Masked(_)) if may_write(&path) => {
                 self.not_written(&path, complaint.removes)
             }
-            (Kind::ReadOnly, Effect::Private(_)) if self.is_ours(&path) => {
+            // Beside the workspace, where only the program would see what it writes, nothing is made.
+            (Kind::ReadOnly, Effect::Private(_))
+                if self.is_ours(&path)
+                    || (may_write(&path)
+                        && !self.is_in_memory(&path)
+                        && !path.starts_with(&self.site.workspace)) =>
+            {
                 self.not_written(&path, complaint.removes)
             }
             (Kind::Denied | Kind::Unopened, Effect::Masked(by)) if may_read(&path) => {
