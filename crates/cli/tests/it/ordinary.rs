@@ -154,6 +154,8 @@ fn packages_are_asked_for_where_a_persons_settings_say() {
             "cd; mkdir -p .config/pip .config/go certs
              printf '//npm.corp.test/:_authToken=HUSH\n@corp:registry=https://npm.corp.test/\n' > .npmrc
              printf '[global]\nindex-url = https://pip.corp.test/simple\n' > .config/pip/pip.conf
+             echo \"cafile=$HOME/certs/npm.pem\" >> .npmrc; git config --global http.sslCAInfo '~/certs/git.pem'
+             for ca in npm git; do echo '-----BEGIN CERTIFICATE-----' > certs/$ca.pem; done
              printf 'GOPROXY=https://me:HUSH@go.corp.test\nGOPRIVATE=corp.test\n' > .config/go/env
              echo HUSH > .pypirc; echo '-----BEGIN CERTIFICATE-----' > certs/ca.pem
              echo '-----BEGIN PRIVATE KEY-----' > certs/key.pem",
@@ -165,13 +167,14 @@ fn packages_are_asked_for_where_a_persons_settings_say() {
                  {program} sandbox --policy ~/policy.yaml -- sh -c '{text}' 2>&1"
             ))
         };
-        let seen = "cat ~/.npmrc ~/.config/pip/pip.conf ~/.config/go/env \"$CURL_CA_BUNDLE\"";
+        let seen =
+            "grep -hv cafile ~/.npmrc ~/.config/pip/pip.conf ~/.config/go/env \"$CURL_CA_BUNDLE\"";
         let kept = "\n@corp:registry=https://npm.corp.test/\n[global]\nindex-url = https://pip.corp.test/simple\n\n\
                     GOPRIVATE=corp.test\n-----BEGIN CERTIFICATE-----\n";
         assert_eq!(inside("network: none", seen), kept, "as {caller}");
         assert_eq!(
             inside("network: none", "grep -r HUSH ~; cat ~/.pypirc 2>/dev/null; ls ~/certs"),
-            "ca.pem\n"
+            "ca.pem\ngit.pem\nnpm.pem\n"
         );
         let told = inside("network: limited", "true");
         assert!(told.contains("/.config/go/env` names an address together with a key"), "{told}");

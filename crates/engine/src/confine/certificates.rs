@@ -1,6 +1,7 @@
 //! The certificates that a person's variables name, by which tools believe a proxy or a registry: shown where nothing
 //! else is seen.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +13,11 @@ use super::{Site, Unshown, home, within};
 use crate::plain;
 use crate::policy::lexical;
 
-/// A path of certificates, and the variable that names it.
+/// A path of certificates, and the variable or file of settings that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
-    by: &'static str,
-    path: PathBuf,
+    pub(super) by: String,
+    pub(super) path: PathBuf,
 }
 
 /// The variables that name them: of [`crate::environment::TOOLS`].
@@ -53,16 +54,17 @@ pub(crate) fn named(value: impl Fn(&str) -> Option<OsString>) -> Vec<Named> {
         let paths = std::env::split_paths(&value).filter(|path| path.is_absolute());
         for path in paths.map(|path| lexical(&path)) {
             if !all.iter().any(|known| known.path == path) {
-                all.push(Named { by, path });
+                all.push(Named { by: by.to_owned(), path });
             }
         }
     }
     all
 }
 
-/// Layers that show them where they lie in what is `empty` for programs, to be read.
+/// Layers that show them where they lie in what is `empty` for programs, to be read; also those that settings name.
 pub(super) fn layers(
     site: &Site,
+    by_settings: &[Named],
     written: &[PathBuf],
     empty: &[PathBuf],
     unshown: &mut Vec<Unshown>,
@@ -70,7 +72,9 @@ pub(super) fn layers(
     let secrets = site.home.iter().flat_map(|home| home::all_secrets(home)).collect();
     let among = Among { written, empty, secrets };
     let mut layers = Vec::new();
-    for Named { by, path } in &site.certificates {
+    let mut known = BTreeSet::new();
+    let all = site.certificates.iter().chain(by_settings);
+    for Named { by, path } in all.filter(|named| known.insert(&named.path)) {
         let shown = if path.is_dir() { among.folder(path) } else { among.file(path) };
         match shown {
             Ok(shown) => layers.extend(shown),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Text};
 
+use super::certificates::Named;
 use super::paths::is_theirs;
 use super::{Unshown, home as homes, keys, within};
 use crate::plain;
@@ -28,7 +29,12 @@ const MOST: usize = 50;
 
 /// Layers that show them, to be read. Nothing of what programs write (`written`) is among them: it would name what
 /// else they are to see.
-pub(super) fn layers(home: &Path, written: &[PathBuf], unshown: &mut Vec<Unshown>) -> Vec<Layer> {
+pub(super) fn layers(
+    home: &Path,
+    written: &[PathBuf],
+    unshown: &mut Vec<Unshown>,
+    certificates: &mut Vec<Named>,
+) -> Vec<Layer> {
     let secrets: Vec<PathBuf> = homes::all_secrets(home).collect();
     let mut seen = BTreeSet::new();
     let mut folders = BTreeSet::new();
@@ -50,6 +56,9 @@ pub(super) fn layers(home: &Path, written: &[PathBuf], unshown: &mut Vec<Unshown
                 match meant {
                     Meant::File => left.push((path, depth + 1)),
                     Meant::Hooks | Meant::Template => drop(folders.insert((meant, path))),
+                    Meant::Certificates => {
+                        certificates.push(Named { by: "http.sslCAInfo".to_owned(), path });
+                    }
                 }
             }
         }
@@ -141,6 +150,8 @@ enum Meant {
     Hooks,
     /// A folder that every new repository is a copy of.
     Template,
+    /// By which a host is believed.
+    Certificates,
 }
 
 /// What a file of settings names.
@@ -164,6 +175,7 @@ fn named(text: &str, file: &Path, home: &Path) -> Vec<(Meant, PathBuf)> {
             | ("blame", "ignorerevsfile") => Meant::File,
             ("core", "hookspath") => Meant::Hooks,
             ("init", "templatedir") => Meant::Template,
+            ("http", "sslcainfo" | "sslcapath") => Meant::Certificates,
             _ => continue,
         };
         // A relative folder is one of the work tree, not beside the settings.
@@ -200,7 +212,7 @@ mod tests {
             Layer::Masked(at) => at.join("(closed)"),
             other => panic!("{other:?}"),
         };
-        let mut all: Vec<String> = layers(home, written, &mut Vec::new())
+        let mut all: Vec<String> = layers(home, written, &mut Vec::new(), &mut Vec::new())
             .into_iter()
             .map(|layer| at(layer).strip_prefix(home).unwrap().display().to_string())
             .collect();
@@ -287,7 +299,7 @@ mod tests {
             fs::write(home.join(".gitconfig"), settings).unwrap();
             let mut unshown = Vec::new();
             let written = [home.join("work")];
-            drop(layers(&home, &written, &mut unshown));
+            drop(layers(&home, &written, &mut unshown, &mut Vec::new()));
             let told = unshown.into_iter().map(|it| it.what).collect::<Vec<_>>().join("\n");
             (shown(&home, &written), told)
         };

@@ -127,14 +127,15 @@ pub(super) fn lay(
     laid: &mut Vec<Layer>,
 ) -> Vec<Unshown> {
     let mut unshown = Vec::new();
+    let mut named = Vec::new();
     let home = site.home.as_deref();
     let written = allow_write.iter().map(|written| absolute(written, site));
     let written = written.chain(site.granted.iter().chain(&site.places).cloned());
     let written: Vec<PathBuf> = written.chain([site.workspace.clone()]).collect();
     if let Some(home) = home.filter(|home| within(home, empty)) {
-        laid.extend(layers(home, &written, &mut unshown));
+        laid.extend(layers(home, &written, &mut unshown, &mut named));
     }
-    laid.extend(certificates::layers(site, &written, empty, &mut unshown));
+    laid.extend(certificates::layers(site, &named, &written, empty, &mut unshown));
     laid.extend(person::layers(home));
     laid.extend(programs(&site.path, &written, empty, home));
     let (workspace, state) = (&site.workspace, &site.state);
@@ -145,7 +146,12 @@ pub(super) fn lay(
 }
 
 /// What is laid over an empty home; programs write what is `written`.
-fn layers(home: &Path, written: &[PathBuf], unshown: &mut Vec<Unshown>) -> Vec<Layer> {
+fn layers(
+    home: &Path,
+    written: &[PathBuf],
+    unshown: &mut Vec<Unshown>,
+    named: &mut Vec<certificates::Named>,
+) -> Vec<Layer> {
     let mut layers = Vec::new();
     let mounts = toolchains::mounts();
     for Tools { folder, without } in TOOLS {
@@ -156,8 +162,8 @@ fn layers(home: &Path, written: &[PathBuf], unshown: &mut Vec<Unshown>) -> Vec<L
     }
     let settings = SETTINGS.iter().map(|name| home.join(name));
     layers.extend(settings.filter(|file| file.is_file() && is_straight(file)).map(Layer::Shown));
-    layers.extend(git_settings::layers(home, written, unshown));
-    layers.extend(registries::layers(home, written, unshown));
+    layers.extend(git_settings::layers(home, written, unshown, named));
+    layers.extend(registries::layers(home, written, unshown, named));
     layers
 }
 

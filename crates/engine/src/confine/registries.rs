@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Text};
 
+use super::certificates::Named;
 use super::git_settings::found_by;
 use super::keys::{is_whole, tells};
 use super::{Unshown, home as homes, within};
 use crate::plain;
+use crate::policy::lexical;
 
 /// Settings by their places in a home, with the tools that read them.
 const FILES: [(&str, &str); 10] = [
@@ -28,7 +30,12 @@ const FILES: [(&str, &str); 10] = [
 const LONGEST: u64 = 64 << 10;
 
 /// Layers that show them. Nothing that programs write, or may have bent, is among them.
-pub(super) fn layers(home: &Path, written: &[PathBuf], unshown: &mut Vec<Unshown>) -> Vec<Layer> {
+pub(super) fn layers(
+    home: &Path,
+    written: &[PathBuf],
+    unshown: &mut Vec<Unshown>,
+    certificates: &mut Vec<Named>,
+) -> Vec<Layer> {
     let secrets: Vec<PathBuf> = homes::all_secrets(home).collect();
     let mut layers = Vec::new();
     for (name, tool) in FILES {
@@ -44,11 +51,27 @@ pub(super) fn layers(home: &Path, written: &[PathBuf], unshown: &mut Vec<Unshown
         if address_kept_back {
             unshown.push(no_address(&at, tool));
         }
+        certificates.extend(text.lines().filter_map(|line| {
+            let path = certificates_in(line, home)?;
+            Some(Named { by: at.display().to_string(), path })
+        }));
         if text.lines().any(|line| !line.is_empty()) {
             layers.push(Layer::Text(Text { at, text }));
         }
     }
     layers
+}
+
+/// The path of certificates that a line names, as `cafile=/x` and `cert = ~/x` do.
+fn certificates_in(line: &str, home: &Path) -> Option<PathBuf> {
+    const NAMES: [&str; 6] = ["cafile", "cert", "ca", "ssl_verify", "httpsCaFilePath", "ca-file"];
+    let (name, value) = line.split_once('=').or_else(|| line.split_once(':'))?;
+    let value = value.trim().trim_matches(['"', '\'']);
+    let path = match value.strip_prefix("~/") {
+        Some(inside) => home.join(inside),
+        None => PathBuf::from(value),
+    };
+    (NAMES.contains(&name.trim()) && path.is_absolute()).then(|| lexical(&path))
 }
 
 /// That a tool asks others than it does outside.
@@ -198,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn certificates_that_settings_name_are_found() {
+        let home = Path::new("/home/me");
+        for line in
+            ["cafile=/home/me/ca.pem", "cert = ~/ca.pem", "ssl_verify: /home/me/x/../ca.pem"]
+        {
+            assert_eq!(certificates_in(line, home), Some(home.join("ca.pem")), "{line}");
+        }
+        for line in ["strict-ssl=true", "ssl_verify: true", "cache=/home/me/c", "cafile=ca.pem"] {
+            assert_eq!(certificates_in(line, home), None, "{line}");
+        }
+    }
+
+    #[test]
     fn settings_that_a_program_may_have_bent_are_not_shown() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().canonicalize().unwrap();
@@ -208,7 +244,7 @@ mod tests {
         let look = |to: &str| {
             drop(std::fs::remove_file(home.join(".npmrc")));
             std::os::unix::fs::symlink(to, home.join(".npmrc")).unwrap();
-            layers(&home, &[home.join("work")], &mut Vec::new()).len()
+            layers(&home, &[home.join("work")], &mut Vec::new(), &mut Vec::new()).len()
         };
         assert_eq!([look("dots/npmrc"), look("work/npmrc"), look(".ssh/npmrc")], [1, 0, 0]);
     }
