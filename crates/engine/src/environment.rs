@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::confine::person;
+use crate::confine::{person, registries};
 use crate::policy::Environment;
 
 /// The variables a started process gets.
@@ -28,9 +28,14 @@ pub(crate) fn confined(
     rules: &Environment,
     extra: &[(String, String)],
 ) -> Vec<(OsString, OsString)> {
-    let also: Vec<String> = pass.iter().filter(|name| passes(rules, name)).cloned().collect();
-    let passed = source.into_iter().filter(|(name, _)| {
+    let asked = pass.iter().filter(|name| passes(rules, name)).cloned();
+    let also: Vec<String> = asked.chain(ADDRESSES.map(str::to_owned)).collect();
+    let passed = source.into_iter().filter(|(name, value)| {
         let name = name.to_string_lossy();
+        if ADDRESSES.contains(&&*name) && !pass.iter().any(|asked| *asked == *name) {
+            let tells = value.to_str().is_none_or(registries::tells_of_keys);
+            return !tells && passes(rules, &name);
+        }
         // Where a policy says which pass, those of tool chains are among them or not.
         if is_of_tools(&name) { passes(rules, &name) } else { !denies(rules, &name) }
     });
@@ -276,6 +281,24 @@ pub const TOOLS: &[&str] = &[
     "SOURCE_DATE_EPOCH",
 ];
 
+/// Names that pass where no key is in their value: where tools ask for packages. Else they would ask everybody's registry
+/// for a name that is the person's own.
+pub const ADDRESSES: [&str; 13] = [
+    "npm_config_registry",
+    "NPM_CONFIG_REGISTRY",
+    "YARN_NPM_REGISTRY_SERVER",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "GOPROXY",
+    "GOPRIVATE",
+    "GONOPROXY",
+    "GONOSUMDB",
+];
+
 fn is_of_tools(name: &str) -> bool {
     TOOLS.contains(&name)
 }
@@ -323,6 +346,25 @@ mod tests {
         let deny = ["CARGO_*".to_owned(), "USER".to_owned()].to_vec();
         let deny = Environment { deny, ..Environment::default() };
         assert_eq!(of(&source, &deny), ["GOPATH", "LOGNAME", "PATH", "TMPDIR"]);
+    }
+
+    #[test]
+    fn addresses_of_registries_pass_without_a_key_or_by_leave() {
+        let own = "https://pip.corp.test/simple";
+        let keyed = "https://me:hush@pip.corp.test/simple";
+        let passed = |value: &str, pass: &[&str], rules: &Environment| {
+            let source = [("PIP_INDEX_URL".into(), value.into())];
+            let pass: Vec<String> = pass.iter().map(|name| (*name).to_owned()).collect();
+            let all = confined(source, &pass, rules, &[]);
+            all.iter().any(|(name, set)| name == "PIP_INDEX_URL" && set == value)
+        };
+        let none = Environment::default();
+        assert!(passed(own, &[], &none) && !passed(keyed, &[], &none));
+        assert!(passed(keyed, &["PIP_INDEX_URL"], &none));
+        let deny = Environment { deny: vec!["PIP_*".to_owned()], ..Environment::default() };
+        assert!(!passed(own, &[], &deny) && !passed(keyed, &["PIP_INDEX_URL"], &deny));
+        let other = Environment { allow: Some(vec!["CI".to_owned()]), ..Environment::default() };
+        assert!(!passed(own, &[], &other));
     }
 
     /// A name that says that it holds a secret, or an address that may hold one, is in no list.

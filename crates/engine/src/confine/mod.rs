@@ -32,7 +32,7 @@ pub(crate) mod person;
 mod placeholders;
 mod protected;
 pub(crate) mod refused;
-mod registries;
+pub(crate) mod registries;
 pub(crate) mod report;
 mod scan;
 pub(crate) mod site;

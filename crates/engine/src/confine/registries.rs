@@ -130,7 +130,7 @@ fn without_keys(text: &str) -> Shown {
 }
 
 /// Whether a line tells of a key, or may be one.
-fn tells_of_keys(line: &str) -> bool {
+pub(crate) fn tells_of_keys(line: &str) -> bool {
     const NAMES: [&str; 10] = [
         "auth",
         "username",
