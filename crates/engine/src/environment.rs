@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::confine::person;
+use crate::confine::{person, registries};
 use crate::policy::Environment;
 
 /// The variables a started process gets.
@@ -28,9 +28,14 @@ pub(crate) fn confined(
     rules: &Environment,
     extra: &[(String, String)],
 ) -> Vec<(OsString, OsString)> {
-    let also: Vec<String> = pass.iter().filter(|name| passes(rules, name)).cloned().collect();
-    let passed = source.into_iter().filter(|(name, _)| {
+    let asked = pass.iter().filter(|name| passes(rules, name)).cloned();
+    let also: Vec<String> = asked.chain(ADDRESSES.map(str::to_owned)).collect();
+    let passed = source.into_iter().filter(|(name, value)| {
         let name = name.to_string_lossy();
+        if ADDRESSES.contains(&&*name) && !pass.iter().any(|asked| *asked == *name) {
+            let tells = value.to_str().is_none_or(registries::tells_of_keys);
+            return !tells && passes(rules, &name);
+        }
         // Where a policy says which pass, those of tool chains are among them or not.
         if is_of_tools(&name) { passes(rules, &name) } else { !denies(rules, &name) }
     });
@@ -142,8 +147,8 @@ pub const ALLOWED: [&str; 9] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TZ", "TMPDIR"];
 
 /// Names that pass so that tool chains are found and do as they do outside: where they and their caches are,
-/// and how they build and print. None whose value may be a secret, as addresses of registries, and none that
-/// has an agent's own program run code.
+/// and how they build and print; who commits, by which editor, and by which certificates hosts are believed. None
+/// whose value may be a secret, as addresses of registries, and none that has an agent's own program run code.
 pub const TOOLS: &[&str] = &[
     // Rust.
     "CARGO_HOME",
@@ -235,6 +240,36 @@ pub const TOOLS: &[&str] = &[
     "CMAKE_PREFIX_PATH",
     "CMAKE_GENERATOR",
     "CMAKE_BUILD_PARALLEL_LEVEL",
+    // Whoever commits, and the editor of a message: a command, run where any other may be.
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_AUTHOR_DATE",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+    "GIT_COMMITTER_DATE",
+    "EMAIL",
+    "GIT_EDITOR",
+    "GIT_SEQUENCE_EDITOR",
+    "VISUAL",
+    "EDITOR",
+    // Certificates.
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NIX_SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "AWS_CA_BUNDLE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "CARGO_HTTP_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "npm_config_cafile",
+    "NPM_CONFIG_CAFILE",
+    "DENO_CERT",
+    "BUNDLE_SSL_CA_CERT",
+    "PERL_LWP_SSL_CA_FILE",
+    "HEX_CACERTS_PATH",
     // Any.
     "CI",
     "COLORTERM",
@@ -244,6 +279,24 @@ pub const TOOLS: &[&str] = &[
     "CLICOLOR_FORCE",
     "DEBIAN_FRONTEND",
     "SOURCE_DATE_EPOCH",
+];
+
+/// Names that pass where no key is in their value: where tools ask for packages. Else they would ask everybody's registry
+/// for a name that is the person's own.
+pub const ADDRESSES: [&str; 13] = [
+    "npm_config_registry",
+    "NPM_CONFIG_REGISTRY",
+    "YARN_NPM_REGISTRY_SERVER",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "GOPROXY",
+    "GOPRIVATE",
+    "GONOPROXY",
+    "GONOSUMDB",
 ];
 
 fn is_of_tools(name: &str) -> bool {
@@ -295,6 +348,25 @@ mod tests {
         assert_eq!(of(&source, &deny), ["GOPATH", "LOGNAME", "PATH", "TMPDIR"]);
     }
 
+    #[test]
+    fn addresses_of_registries_pass_without_a_key_or_by_leave() {
+        let own = "https://pip.corp.test/simple";
+        let keyed = "https://me:hush@pip.corp.test/simple";
+        let passed = |value: &str, pass: &[&str], rules: &Environment| {
+            let source = [("PIP_INDEX_URL".into(), value.into())];
+            let pass: Vec<String> = pass.iter().map(|name| (*name).to_owned()).collect();
+            let all = confined(source, &pass, rules, &[]);
+            all.iter().any(|(name, set)| name == "PIP_INDEX_URL" && set == value)
+        };
+        let none = Environment::default();
+        assert!(passed(own, &[], &none) && !passed(keyed, &[], &none));
+        assert!(passed(keyed, &["PIP_INDEX_URL"], &none));
+        let deny = Environment { deny: vec!["PIP_*".to_owned()], ..Environment::default() };
+        assert!(!passed(own, &[], &deny) && !passed(keyed, &["PIP_INDEX_URL"], &deny));
+        let other = Environment { allow: Some(vec!["CI".to_owned()]), ..Environment::default() };
+        assert!(!passed(own, &[], &other));
+    }
+
     /// A name that says that it holds a secret, or an address that may hold one, is in no list.
     #[test]
     fn nothing_that_may_be_a_secret_or_runs_code_passes() {
@@ -302,7 +374,8 @@ mod tests {
             ["TOKEN", "SECRET", "PASS", "KEY", "AUTH", "URL", "PROXY", "PRELOAD", "NODE_OPTIONS"];
         let also = ["NODE_PATH", "PYTHONPATH", "PYTHONSTARTUP", "RUBYOPT", "PERL5OPT", "BASH_ENV"];
         for name in TOOLS {
-            let upper = name.to_uppercase();
+            // An author is no secret, and curl no address.
+            let upper = name.to_uppercase().replace("_AUTHOR_", "_").replace("CURL_", "");
             assert!(!parts.iter().any(|part| upper.contains(part)), "{name}");
             assert!(!also.contains(name) && !name.starts_with("LD_"), "{name}");
         }

@@ -99,6 +99,160 @@ fn commits_are_the_persons_and_are_not_signed() {
     }
 }
 
+/// In a container nobody has settings of git: who commits is said by variables, and by which editor.
+#[test]
+fn commits_are_by_whom_and_by_the_editor_that_variables_name() {
+    for caller in with(&["git"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        project
+            .host("git config --global --unset user.name; git config --global --unset user.email");
+        let who = "GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.test GIT_COMMITTER_NAME=C EMAIL=c@example.test";
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        project.host(&format!(
+            "{who} GIT_EDITOR='sed -i 1s/^/edited/' timeout 120 {program} sandbox -- git commit -q --amend"
+        ));
+        let said = project.host("git log -1 --format='%an %ae %cn %ce %s'");
+        // Of a commit that is amended the author stays.
+        assert_eq!(said, "Caller c@example.test C c@example.test editedfirst\n");
+        project.host(&format!("{who} {program} sandbox -- git commit -q --allow-empty -m b"));
+        let said = project.host("git log -1 --format='%an %ae %cn %ce'");
+        assert_eq!(said, "A a@example.test C c@example.test\n");
+    }
+}
+
+/// They would refuse a commit outside; where they cannot be shown, that is told.
+#[test]
+fn a_persons_own_hooks_run_inside() {
+    for caller in with(&["git"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        let hook = "printf '#!/bin/sh\\n! grep -q hush $(git diff --cached --name-only)\\n'";
+        project.host(&format!(
+            "mkdir ~/.githooks && {hook} > ~/.githooks/pre-commit && chmod +x ~/.githooks/pre-commit
+             git config --global core.hooksPath '~/.githooks'"
+        ));
+        let said = project.inside(&[], "echo hush > a; git add a; git commit -qm a");
+        assert_ne!(said.code, 0, "as {caller}: {}{}", said.out, said.err);
+        project
+            .works("echo said > a; git add a; git commit -qm a; ! echo x > ~/.githooks/pre-commit");
+        project.host("mv ~/.githooks ~/hooks && ln -s hooks ~/.githooks");
+        let said = project.inside(&[], "true");
+        let told = said.err.matches("git passes over the hooks of your own").count();
+        assert_eq!(told, 1, "as {caller}: {}", said.err);
+        let line = said.err.split_once("name `").unwrap().1.split_once('`').unwrap().0;
+        project.host(&format!("git config --global core.hooksPath '{line}'"));
+        let said = project.inside(&[], "echo hush > a; git add a; git commit -qm a");
+        assert_ne!(said.code, 0, "as {caller}: {}{}", said.out, said.err);
+    }
+}
+
+/// A name that is the person's own is asked for where it is, and by the person's certificates.
+#[test]
+fn packages_are_asked_for_where_a_persons_settings_say() {
+    for caller in with(&["python3"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        project.host(
+            "cd; mkdir -p .config/pip .config/go certs
+             printf '//npm.corp.test/:_authToken=HUSH\n@corp:registry=https://npm.corp.test/\n' > .npmrc
+             printf '[global]\nindex-url = https://pip.corp.test/simple\n' > .config/pip/pip.conf
+             echo \"cafile=$HOME/certs/npm.pem\" >> .npmrc; git config --global http.sslCAInfo '~/certs/git.pem'
+             for ca in npm git; do echo '-----BEGIN CERTIFICATE-----' > certs/$ca.pem; done
+             printf 'GOPROXY=https://me:HUSH@go.corp.test\nGOPRIVATE=corp.test\n' > .config/go/env
+             echo HUSH > .pypirc; echo '-----BEGIN CERTIFICATE-----' > certs/ca.pem
+             echo '-----BEGIN PRIVATE KEY-----' > certs/key.pem",
+        );
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        let inside = |policy: &str, text: &str| {
+            project.host(&format!(
+                "echo '{policy}' > ~/policy.yaml; CURL_CA_BUNDLE=~/certs/ca.pem SSL_CERT_FILE=~/certs/key.pem \
+                 {program} sandbox --policy ~/policy.yaml -- sh -c '{text}' 2>&1"
+            ))
+        };
+        let seen =
+            "grep -hv cafile ~/.npmrc ~/.config/pip/pip.conf ~/.config/go/env \"$CURL_CA_BUNDLE\"";
+        let kept = "\n@corp:registry=https://npm.corp.test/\n[global]\nindex-url = https://pip.corp.test/simple\n\n\
+                    GOPRIVATE=corp.test\n-----BEGIN CERTIFICATE-----\n";
+        assert_eq!(inside("network: none", seen), kept, "as {caller}");
+        assert_eq!(
+            inside("network: none", "grep -r HUSH ~; cat ~/.pypirc 2>/dev/null; ls ~/certs"),
+            "ca.pem\ngit.pem\nnpm.pem\n"
+        );
+        let told = inside("network: limited", "true");
+        assert!(told.contains("/.config/go/env` names an address together with a key"), "{told}");
+        assert!(told.contains("`SSL_CERT_FILE` names") && told.contains("private key"), "{told}");
+        assert_eq!(told.lines().count(), 2, "{told}");
+    }
+}
+
+/// What was written there would be gone without a word, and the repository of the host would know a work tree that is
+/// nowhere.
+#[test]
+fn a_work_tree_beside_the_workspace_is_kept_or_told() {
+    for caller in with(&["git"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        let add = "git worktree add -q -B b ../beside && echo precious > ../beside/p";
+        let at = |folder: &str, policy: &str| {
+            project.host(&format!(
+                "test -d {folder} || git clone -q . {folder}; cd {folder}; echo \"{policy}\" > ~/policy.yaml
+                 {program} sandbox --policy ~/policy.yaml -- sh -c '{add}' 2>&1 || echo failed $?"
+            ))
+        };
+        // A folder of the home holds the workspace: nothing can be made in it.
+        let said = at("~/w/deep/one", "{}");
+        assert!(said.contains("failed"), "as {caller}: {said}");
+        let line = said.split_once("it is read only; `").unwrap().1.split_once('`').unwrap().0;
+        assert!(line.ends_with("/home/w/deep]"), "{said}");
+        assert_eq!(at("~/w/deep/one", line), "", "as {caller}");
+        project.host("grep precious ~/w/deep/beside/p");
+        // The home itself does: programs have their own.
+        let said = at("~/two", "{}");
+        let told = said.matches("/home/beside` was in memory and is gone").count();
+        assert_eq!((told, said.lines().count()), (1, 1), "as {caller}: {said}");
+        let line = said.split_once("as in `").unwrap().1.split_once('`').unwrap().0;
+        project.host("cd ~/two && git worktree prune && mkdir ../beside");
+        assert_eq!(at("~/two", line), "", "as {caller}");
+        project.host("grep precious ~/beside/p");
+    }
+}
+
+/// Its python is a link to one that is seen: the link itself is not.
+#[test]
+fn an_environment_of_the_home_is_found_by_the_line_that_is_told() {
+    for caller in with(&["python3"]) {
+        let project = Project::make(caller, Tools::System, "touch first");
+        project.host(
+            "mkdir -p ~/venvs/v/bin ~/notes ~/more && cd ~/venvs/v && touch pyvenv.cfg
+             ln -s $(command -v python3) bin/python3 && ln -s python3 bin/python
+             printf '#!%s/bin/python\nprint(1)\n' $PWD > ~/../work/s.py; chmod +x ~/../work/s.py
+             echo note > ~/notes/note; ln -s ../notes/note ~/more/link; ln -s notes/note ~/link",
+        );
+        let program = env!("CARGO_BIN_EXE_botpipe");
+        let say = |grant: &str, words: &str| {
+            project.host(&format!("{grant} {program} sandbox -- {words} 2>&1 || true"))
+        };
+        for (words, out, grants) in [
+            ("~/venvs/v/bin/python -c 'print(1)'", "1\n", "/home/venvs/v"),
+            ("./s.py", "1\n", "/home/venvs/v"),
+            ("sh -c ./s.py", "1\n", "/home/venvs/v"),
+            ("bash -c ./s.py", "1\n", "/home/venvs/v"),
+            ("cat ~/more/link", "note\n", "/home/notes/note"),
+        ] {
+            let said = say("", words);
+            let (_, grant) =
+                said.split_once("there; `").unwrap_or_else(|| panic!("{words}: {said}"));
+            let (grant, _) = grant.split_once("` in Botpipe's own environment permits it").unwrap();
+            assert!(grant.ends_with(grants), "{grant}");
+            assert_eq!(say(grant, words), out, "as {caller}: {grant} {words}");
+        }
+        // Beside it lies all of the home.
+        let said = say("", "cat ~/link");
+        assert!(said.contains("/home/link` is not seen: it is a link in a folder"), "{said}");
+        let name = said.split_once("; name `").unwrap().1.split_once('`').unwrap().0;
+        let grant = said.split_once("which `").unwrap().1.split_once('`').unwrap().0;
+        assert_eq!(say(grant, &format!("cat {name}")), "note\n");
+    }
+}
+
 /// By name and home; the number of root is another one inside.
 #[test]
 fn whoever_runs_a_program_has_a_name_in_there() {

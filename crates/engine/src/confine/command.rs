@@ -199,6 +199,7 @@ impl Command {
         for gap in open.filter(|gap| gap.control == "allow_write") {
             told(&gap.what);
         }
+        compiled.files.iter().flat_map(|files| &files.unshown).for_each(|it| told(&it.what));
         let reasons = Reasons::of(&compiled, &self.policy, &site);
         let guard = Guard::stand(&compiled, Some(&site.state), Arc::clone(told));
         let guard = guard.map_err(NotRun::Guard)?;

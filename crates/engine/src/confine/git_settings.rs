@@ -1,13 +1,15 @@
 //! The files of a home that a person's settings of git name, so that git works inside as it does outside: what
-//! they include, and what is ignored and has attributes everywhere.
+//! they include, what is ignored and has attributes everywhere, and the person's own hooks.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Text};
 
+use super::certificates::Named;
 use super::paths::is_theirs;
-use super::within;
+use super::{Unshown, home as homes, keys, within};
 use crate::plain;
 use crate::policy::lexical;
 
@@ -27,16 +29,22 @@ const MOST: usize = 50;
 
 /// Layers that show them, to be read. Nothing of what programs write (`written`) is among them: it would name what
 /// else they are to see.
-pub(super) fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
-    let secrets: Vec<PathBuf> = super::home::all_secrets(home).collect();
+pub(super) fn layers(
+    home: &Path,
+    written: &[PathBuf],
+    unshown: &mut Vec<Unshown>,
+    certificates: &mut Vec<Named>,
+) -> Vec<Layer> {
+    let secrets: Vec<PathBuf> = homes::all_secrets(home).collect();
     let mut seen = BTreeSet::new();
+    let mut folders = BTreeSet::new();
     let mut left: Vec<(PathBuf, usize)> = FOUND.iter().map(|name| (home.join(name), 0)).collect();
     let mut layers = Vec::new();
     while let Some((path, depth)) = left.pop() {
         if seen.len() == MOST || !path.starts_with(home) || !seen.insert(path.clone()) {
             continue;
         }
-        let Some(found) = found(&path, written) else { continue };
+        let Some(found) = found_by(&path, written) else { continue };
         if within(&path, &secrets) || within(&found, &secrets) {
             continue;
         }
@@ -44,7 +52,15 @@ pub(super) fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
         if let Some(text) = &text
             && depth < DEEPEST
         {
-            left.extend(named(text, &path, home).into_iter().map(|it| (it, depth + 1)));
+            for (meant, path) in named(text, &path, home) {
+                match meant {
+                    Meant::File => left.push((path, depth + 1)),
+                    Meant::Hooks | Meant::Template => drop(folders.insert((meant, path))),
+                    Meant::Certificates => {
+                        certificates.push(Named { by: "http.sslCAInfo".to_owned(), path });
+                    }
+                }
+            }
         }
         if found == path {
             layers.push(Layer::Shown(path));
@@ -53,18 +69,93 @@ pub(super) fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
             layers.push(Layer::Text(Text { at: path, text }));
         }
     }
+    for (meant, folder) in folders.into_iter().take(MOST) {
+        match folder_of(meant, &folder, home, (written, &secrets)) {
+            Ok(shown) => layers.extend(shown),
+            // A template that is not found git tells itself.
+            Err(_) if meant == Meant::Template => {}
+            Err(why) => unshown.push(no_hooks(&folder, &why)),
+        }
+    }
     layers
 }
 
+/// Layers for a folder; `Err`: why there are none, in words.
+fn folder_of(
+    meant: Meant,
+    path: &Path,
+    home: &Path,
+    (written, secrets): (&[PathBuf], &[PathBuf]),
+) -> Result<Vec<Layer>, String> {
+    // Nothing is there outside either, or it is seen.
+    if !path.is_dir() || within(path, written) {
+        return Ok(Vec::new());
+    }
+    if !path.starts_with(home) {
+        return Err("it lies outside the home".to_owned());
+    }
+    let found = path.canonicalize().map_err(|error| error.to_string())?;
+    if found != path {
+        return Err(format!("a link is on the way to it; name `{}`", found.display()));
+    }
+    let holds = |inner: &PathBuf| inner.starts_with(path);
+    if within(path, secrets) || secrets.iter().any(holds) || homes::is_wide(home, path) {
+        return Err("it lies in, or holds, what proves who somebody is".to_owned());
+    }
+    let copied = ["hooks", "config"].map(|name| path.join(name));
+    if meant == Meant::Template && copied.iter().any(|it| it.symlink_metadata().is_ok()) {
+        // Each repository that a program makes would have hooks, and be put aside for that.
+        return Err("repositories that programs make have no hooks".to_owned());
+    }
+    let mut layers = vec![Layer::Shown(path.to_owned())];
+    layers.extend(keys::in_unknown(path).into_iter().map(|name| Layer::Masked(path.join(name))));
+    // One that leads to where all such files are kept, which is not seen.
+    let entries = fs::read_dir(path).into_iter().flatten().flatten().take(MOST);
+    let links = entries.filter(|it| it.file_type().is_ok_and(|kind| kind.is_symlink()));
+    for link in links.map(|entry| entry.path()) {
+        let Some(found) = found_by(&link, written) else { continue };
+        let text = plain::peek(&found, LONGEST).unwrap_or_default();
+        let is_key = text.is_empty() || text.windows(KEY.len()).any(|part| part == KEY);
+        if found.starts_with(home) && !within(&found, secrets) && !is_key {
+            layers.push(Layer::Shown(found));
+        }
+    }
+    Ok(layers)
+}
+
+const KEY: &[u8] = b"PRIVATE KEY";
+
+/// That git passes over a person's own hooks.
+fn no_hooks(folder: &Path, why: &str) -> Unshown {
+    let shown = folder.display();
+    let what = format!(
+        "`{shown}` is not shown, so git passes over the hooks of your own in it (`core.hooksPath`): {why}; \
+         `BOTPIPE_ALLOW_READ={shown}` in Botpipe's own environment shows a folder that no link leads to"
+    );
+    Unshown { path: folder.to_owned(), what, of_network: false }
+}
+
 /// The file that a path leads to, where that is no program's word.
-fn found(path: &Path, written: &[PathBuf]) -> Option<PathBuf> {
+pub(super) fn found_by(path: &Path, written: &[PathBuf]) -> Option<PathBuf> {
     path.symlink_metadata().ok()?;
     let found = path.canonicalize().ok()?;
     (found.is_file() && !is_theirs(path, written)).then_some(found)
 }
 
+/// What a setting names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Meant {
+    File,
+    /// A folder of hooks.
+    Hooks,
+    /// A folder that every new repository is a copy of.
+    Template,
+    /// By which a host is believed.
+    Certificates,
+}
+
 /// What a file of settings names.
-fn named(text: &str, file: &Path, home: &Path) -> Vec<PathBuf> {
+fn named(text: &str, file: &Path, home: &Path) -> Vec<(Meant, PathBuf)> {
     let mut section = String::new();
     let mut named = Vec::new();
     for line in text.lines().map(str::trim) {
@@ -77,14 +168,20 @@ fn named(text: &str, file: &Path, home: &Path) -> Vec<PathBuf> {
         }
         let Some((key, value)) = setting.split_once('=') else { continue };
         let of = section.split([' ', '\t', '"']).next().unwrap_or_default();
-        let meant = matches!(
-            (of, key.trim().to_lowercase().as_str()),
+        let meant = match (of, key.trim().to_lowercase().as_str()) {
             ("include" | "includeif", "path")
-                | ("core", "excludesfile" | "attributesfile")
-                | ("commit", "template")
-                | ("blame", "ignorerevsfile")
-        );
-        named.extend(meant.then(|| absolute(value, file, home)).flatten());
+            | ("core", "excludesfile" | "attributesfile")
+            | ("commit", "template")
+            | ("blame", "ignorerevsfile") => Meant::File,
+            ("core", "hookspath") => Meant::Hooks,
+            ("init", "templatedir") => Meant::Template,
+            ("http", "sslcainfo" | "sslcapath") => Meant::Certificates,
+            _ => continue,
+        };
+        // A relative folder is one of the work tree, not beside the settings.
+        let path = absolute(value, file, home);
+        let relative = !value.trim().trim_start_matches('"').starts_with(['/', '~']);
+        named.extend(path.filter(|_| meant == Meant::File || !relative).map(|it| (meant, it)));
     }
     named
 }
@@ -107,15 +204,15 @@ fn absolute(value: &str, file: &Path, home: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn shown(home: &Path, written: &[PathBuf]) -> Vec<String> {
         let at = |layer: Layer| match layer {
             Layer::Shown(at) => at,
             Layer::Text(text) => text.at,
+            Layer::Masked(at) => at.join("(closed)"),
             other => panic!("{other:?}"),
         };
-        let mut all: Vec<String> = layers(home, written)
+        let mut all: Vec<String> = layers(home, written, &mut Vec::new(), &mut Vec::new())
             .into_iter()
             .map(|layer| at(layer).strip_prefix(home).unwrap().display().to_string())
             .collect();
@@ -179,5 +276,49 @@ mod tests {
         std::os::unix::fs::symlink("../diary", home.join("dots/gitconfig")).unwrap();
         assert_eq!(shown(&home, &[]), [".gitconfig"]);
         assert_eq!(shown(&home, &written), [""; 0]);
+    }
+
+    /// With what its links lead to, and never in what holds keys.
+    #[test]
+    fn the_hooks_of_a_person_are_shown_or_it_is_told_that_they_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in
+            ["hooks", "dots/bin", ".ssh/hooks", ".config", "work/hooks", "plain", "full/hooks"]
+        {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, home.join(name)).unwrap();
+        for name in ["hooks/pre-commit", "hooks/token", "dots/bin/push", ".ssh/id"] {
+            fs::write(home.join(name), "#!/bin/sh\n").unwrap();
+        }
+        link("../dots/bin/push", "hooks/pre-push");
+        link("../.ssh/id", "hooks/update");
+        link("hooks", "by-link");
+        let look = |settings: &str| {
+            fs::write(home.join(".gitconfig"), settings).unwrap();
+            let mut unshown = Vec::new();
+            let written = [home.join("work")];
+            drop(layers(&home, &written, &mut unshown, &mut Vec::new()));
+            let told = unshown.into_iter().map(|it| it.what).collect::<Vec<_>>().join("\n");
+            (shown(&home, &written), told)
+        };
+        let (all, told) = look("[core]\nhooksPath = ~/hooks\n");
+        assert_eq!(all, [".gitconfig", "dots/bin/push", "hooks", "hooks/token/(closed)"]);
+        assert_eq!(told, "");
+        for hidden in ["~/.ssh/hooks", "~/.config", "~/by-link"] {
+            let (all, told) = look(&format!("[core]\nhooksPath = {hidden}\n"));
+            assert_eq!(all, [".gitconfig"], "{hidden}");
+            assert!(told.contains("git passes over the hooks of your own"), "{hidden}: {told}");
+        }
+        for (seen, also) in [("~/work/hooks", None), ("hooks", None), ("~/none", None)]
+            .into_iter()
+            .chain([("\n[init]\ntemplateDir = ~/plain", Some("plain"))])
+            .chain([("\n[init]\ntemplateDir = ~/full", None)])
+        {
+            let (all, told) = look(&format!("[core]\nhooksPath = {seen}\n"));
+            assert_eq!(all, [Some(".gitconfig"), also].into_iter().flatten().collect::<Vec<_>>());
+            assert_eq!(told, "", "{seen}");
+        }
     }
 }

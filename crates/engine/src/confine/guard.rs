@@ -12,6 +12,7 @@ use botpipe_sandbox::{Contained, Watching, watch};
 use super::lookout::{self, Lookout, Written};
 use super::scan;
 use super::whole::{Compiled, Door};
+use super::work_trees::Known;
 use super::{Placeholders, denied::Watched, hints};
 use crate::process::Outside;
 
@@ -25,6 +26,7 @@ pub(crate) struct Guard {
     doors: Vec<Door>,
     watched: Option<Watched>,
     lookout: Option<Lookout>,
+    work_trees: Option<Known>,
     log: Log,
     standing: Mutex<Standing>,
     // Dropped last: nothing may be made in their place while anything runs.
@@ -59,6 +61,7 @@ impl Guard {
         for told in state.map(lookout::take_over).unwrap_or_default() {
             log(&told);
         }
+        let work_trees = lookout.as_ref().and_then(|lookout| Known::of(&lookout.workspace));
         let written = match (state, &lookout) {
             (Some(state), Some(lookout)) => Some(Written::down(state, lookout)?),
             _ => None,
@@ -68,6 +71,7 @@ impl Guard {
             doors: compiled.doors.clone(),
             watched: files.and_then(|files| files.watched.clone()),
             lookout,
+            work_trees,
             log,
             standing: Mutex::default(),
             _written: written,
@@ -80,6 +84,9 @@ impl Drop for Guard {
     /// The program has ended: what it made that steers others is put aside.
     fn drop(&mut self) {
         for told in self.lookout.iter().flat_map(Lookout::look) {
+            (self.log)(&told);
+        }
+        for told in self.work_trees.iter().flat_map(Known::gone) {
             (self.log)(&told);
         }
         if !self.holds_files {
@@ -164,7 +171,7 @@ fn once(log: Log) -> Log {
 }
 
 /// A sentence as it is told: a name in it may hold a line break, and would say another in our name.
-pub(super) fn in_one_line(sentence: &str) -> String {
+pub(crate) fn in_one_line(sentence: &str) -> String {
     let mut line = String::with_capacity(sentence.len());
     for character in sentence.chars() {
         if character.is_control() {

@@ -7,7 +7,7 @@ use botpipe_sandbox::{Account, Layer};
 
 use super::keys::{self, Known};
 use super::paths::{absolute, is_theirs};
-use super::{Site, person, toolchains, within};
+use super::{Site, Unshown, certificates, git_settings, person, registries, toolchains, within};
 use crate::account;
 
 /// A folder of a home that is shown, and what of it is not.
@@ -119,13 +119,16 @@ pub(crate) fn secrets_in(workspace: &Path) -> Vec<String> {
     all.map(|path| globset::escape(&path.to_string_lossy())).collect()
 }
 
-/// Lays what is seen of a home and of tool chains elsewhere, and who it is by name, over folders that are empty.
+/// Lays what is seen of a home and of tool chains elsewhere, and who it is by name, over folders that are empty. What is
+/// not seen although a person's settings name it.
 pub(super) fn lay(
     site: &Site,
     (allow_write, account): (&[String], Option<Account>),
     empty: &[PathBuf],
     laid: &mut Vec<Layer>,
-) {
+) -> Vec<Unshown> {
+    let mut unshown = Vec::new();
+    let mut named = Vec::new();
     let home = site.home.as_deref();
     let written = allow_write.iter().map(|written| absolute(written, site));
     let written = written.chain(site.granted.iter().chain(&site.places).cloned());
@@ -135,19 +138,27 @@ pub(super) fn lay(
             (Layer::Shown(path), Some(account)) => is_closed(path, account),
             _ => false,
         };
+        let all = layers(home, &written, &mut unshown, &mut named);
         // Git stops at settings that it may not read.
-        laid.extend(layers(home, &written).into_iter().filter(|layer| !closed(layer)));
+        laid.extend(all.into_iter().filter(|layer| !closed(layer)));
     }
+    laid.extend(certificates::layers(site, &named, &written, empty, &mut unshown));
     laid.extend(person::layers(home, account));
     laid.extend(programs(&site.path, &written, empty, home));
     let (workspace, state) = (&site.workspace, &site.state);
     let kept = toolchains::Kept { workspace, state, home, empty, laid };
     let tools = toolchains::layers(&site.tools, &kept);
     laid.extend(tools);
+    unshown
 }
 
 /// What is laid over an empty home; programs write what is `written`.
-fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
+fn layers(
+    home: &Path,
+    written: &[PathBuf],
+    unshown: &mut Vec<Unshown>,
+    named: &mut Vec<certificates::Named>,
+) -> Vec<Layer> {
     let mut layers = Vec::new();
     let mounts = toolchains::mounts();
     for Tools { folder, without } in TOOLS {
@@ -158,7 +169,8 @@ fn layers(home: &Path, written: &[PathBuf]) -> Vec<Layer> {
     }
     let settings = SETTINGS.iter().map(|name| home.join(name));
     layers.extend(settings.filter(|file| file.is_file() && is_straight(file)).map(Layer::Shown));
-    layers.extend(super::git_settings::layers(home, written));
+    layers.extend(git_settings::layers(home, written, unshown, named));
+    layers.extend(registries::layers(home, written, unshown, named));
     layers
 }
 
@@ -247,6 +259,7 @@ mod tests {
             view: View::Kept,
             path: ["work/.venv/bin", "bin/more", "tools/bin"].map(|it| home.join(it)).to_vec(),
             tools: Vec::new(),
+            certificates: Vec::new(),
             stop: crate::process::StopSwitch::new(),
         };
         let mut laid = Vec::new();

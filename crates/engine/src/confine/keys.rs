@@ -292,7 +292,8 @@ fn without_keys(text: &str) -> Told {
     }
 }
 
-fn tells(line: &str) -> bool {
+/// Whether a line of settings tells of a key.
+pub(super) fn tells(line: &str) -> bool {
     const WORDS: [&str; 8] =
         ["token", "secret", "passw", "credential", "apikey", "api_key", "api-key", "authorization"];
     let line = line.trim().to_lowercase();
@@ -309,7 +310,7 @@ fn tells(line: &str) -> bool {
 }
 
 /// Whether nothing that begins in a line ends in another.
-fn is_whole(line: &str) -> bool {
+pub(super) fn is_whole(line: &str) -> bool {
     let line = line.trim();
     let count = |it: char| line.matches(it).count();
     let closed = [('(', ')'), ('[', ']'), ('{', '}')];

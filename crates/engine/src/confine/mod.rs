@@ -2,6 +2,7 @@
 
 mod build_output;
 pub(crate) mod canary;
+mod certificates;
 pub(crate) mod command;
 mod covered;
 mod deep;
@@ -31,6 +32,7 @@ pub(crate) mod person;
 mod placeholders;
 mod protected;
 pub(crate) mod refused;
+pub(crate) mod registries;
 pub(crate) mod report;
 mod scan;
 pub(crate) mod site;
@@ -40,6 +42,7 @@ mod tree;
 mod unwritten;
 mod view;
 pub(crate) mod whole;
+mod work_trees;
 
 use std::path::{Path, PathBuf};
 
@@ -102,6 +105,8 @@ pub(crate) struct Site {
     pub(crate) path: Vec<PathBuf>,
     /// Tool chains, to be found by variables.
     pub(crate) tools: Vec<toolchains::Tool>,
+    /// Files and folders of certificates, by the variables that name them.
+    pub(crate) certificates: Vec<certificates::Named>,
     /// Thrown, what is looked for is looked for no longer, and nothing starts.
     pub(crate) stop: StopSwitch,
 }
@@ -145,6 +150,18 @@ pub(crate) struct Files {
     pub(crate) account: Option<Account>,
     /// What the layers leave open.
     pub(crate) gaps: Vec<Gap>,
+    /// What of a person's settings means nothing to it.
+    pub(crate) unshown: Vec<Unshown>,
+}
+
+/// Something that a person's settings name and that programs do not see: tools pass over it without a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unshown {
+    pub(crate) path: PathBuf,
+    /// What it means, with what to do.
+    pub(crate) what: String,
+    /// It matters to who reaches hosts only.
+    pub(crate) of_network: bool,
 }
 
 /// A file or folder that is made for the time being.

@@ -30,6 +30,23 @@ pub(super) fn laid(mut layers: Vec<Layer>, ours: &[PathBuf]) -> Vec<Layer> {
     laid
 }
 
+/// Has nothing made beside the workspace, in the folders between it and the one of the program's own that they lie in
+/// (`empty`): only the program would see it, and it would be gone without a word. Not where more than that is laid.
+pub(super) fn close_around(workspace: &Path, empty: &[PathBuf], layers: &mut Vec<Layer>) {
+    let outer = empty.iter().filter(|it| workspace.starts_with(it));
+    let Some(outer) = outer.max_by_key(|it| it.components().count()) else { return };
+    let between = workspace.ancestors().skip(1).take_while(|it| it != outer);
+    let Some(first) = between.last() else { return };
+    let Some(at) = layers.iter().position(|it| matches!(it, Layer::Private(at) if at == outer))
+    else {
+        return;
+    };
+    // What is laid there, or around it, shows more.
+    if !layers[at + 1..].iter().any(|layer| first.starts_with(path(layer))) {
+        layers.insert(at + 1, Layer::Empty(first.to_owned()));
+    }
+}
+
 fn path(layer: &Layer) -> &Path {
     match layer {
         Layer::Writable(path)
@@ -70,5 +87,22 @@ mod tests {
         assert_eq!(laid.len(), 40_000);
         assert!(!laid.contains(&inner), "it lies in what is closed");
         assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn nothing_is_made_beside_a_workspace_in_a_folder_of_a_home() {
+        let [home, work] = ["/home/me", "/home/me/w/deep/work"].map(PathBuf::from);
+        let empty = [PathBuf::from("/home"), home.clone()];
+        let closed = |workspace: &Path, more: &[Layer]| {
+            let mut layers: Vec<Layer> = empty.iter().cloned().map(Layer::Private).collect();
+            layers.extend(more.iter().cloned());
+            close_around(workspace, &empty, &mut layers);
+            layers.into_iter().position(|layer| layer == Layer::Empty("/home/me/w".into()))
+        };
+        assert_eq!(closed(&work, &[Layer::Writable(work.clone())]), Some(2));
+        assert_eq!(closed(&work, &[Layer::Writable("/home/me/w".into())]), None);
+        assert_eq!(closed(&work, &[Layer::Writable("/home/me".into())]), None);
+        assert_eq!(closed(&home.join("w"), &[]), None);
+        assert_eq!(closed(Path::new("/srv/w/work"), &[]), None);
     }
 }

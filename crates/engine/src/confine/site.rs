@@ -14,7 +14,7 @@ use botpipe_kernel::run::{Harness, McpServer};
 use botpipe_providers::codex;
 
 use super::whole::{Api, Endpoint};
-use super::{Site, View, toolchains};
+use super::{Site, View, certificates, toolchains};
 use crate::account;
 use crate::harness::key::Place;
 use crate::harness::{Kind, login_file, own_home, temporary_folder};
@@ -286,6 +286,7 @@ pub(crate) fn of_person(workspace: PathBuf, state: Option<PathBuf>) -> Site {
         view: View::Kept,
         path: env::split_paths(&path).collect(),
         tools: toolchains::named(|name| env::var_os(name)),
+        certificates: certificates::named(|name| env::var_os(name)),
         stop: StopSwitch::new(),
     }
 }

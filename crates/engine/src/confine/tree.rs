@@ -1,6 +1,8 @@
 //! The layers of a site: what a program sees of the host, of a home and of the workspace, in the order in
 //! which they are laid.
 
+mod covering;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,15 +10,15 @@ use std::sync::Arc;
 use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::{Layer, Scratch};
 
-use super::denied::{self, Denied, Watched};
+use super::denied::{self, Denied};
 use super::links::{follow, is_seen};
 use super::lookout::Lookout;
 use super::paths::{absolute, is_pattern, straight};
 use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
-    Files, Placeholder, Refusal, Rules, Site, View, build_output, covered, git, history, home,
-    host, kept_links, order, others, protected, sockets, unless_stopped, unwritten, view, within,
+    Files, Placeholder, Refusal, Rules, Site, View, build_output, covered, git, home, host,
+    kept_links, order, others, protected, unless_stopped, unwritten, view, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -112,7 +114,8 @@ impl<'a> Work<'a> {
         let (hidden, empty) = host::hidden(home);
         (self.lower, self.empty) = (hidden, empty);
         let account = self.files.account;
-        home::lay(self.site, (rules.allow_write, account), &self.empty, &mut self.lower);
+        let written = (rules.allow_write, account);
+        self.files.unshown = home::lay(self.site, written, &self.empty, &mut self.lower);
         if !self.reads_everything(rules) {
             for folder in host::not_of_the_system() {
                 if !within(&folder, &self.empty) {
@@ -444,60 +447,13 @@ impl<'a> Work<'a> {
         self.upper.extend(between.map(|above| Layer::Writable(above.to_owned())));
     }
 
-    /// What may not be read, where it cannot be hidden.
-    fn cover(
-        &mut self,
-        rules: &Rules<'_>,
-        denied: Denied,
-        names: &Arc<Names>,
-    ) -> Result<(), Refusal> {
-        let is_hidden = |path: &Path| {
-            path.starts_with(self.workspace()) && !within(path, &self.roots) && !self.parts
-        };
-        let denied_there = denied.there.iter().filter(|path| !path.starts_with(&self.site.state));
-        let open: Vec<PathBuf> = denied_there.filter(|path| !is_hidden(path)).cloned().collect();
-        covered::few_enough("deny_read", open.len())?;
-        for path in &open {
-            if path.symlink_metadata().is_ok_and(|it| !it.is_symlink()) {
-                self.pin(path);
-                self.upper.push(Layer::Masked(path.clone()));
-            }
-        }
-        let folders: Vec<PathBuf> =
-            names.folders().map(|folder| self.workspace().join(folder)).collect();
-        let seen = |path: &Path| is_seen(&self.lower, path);
-        history::check((rules.deny_read, &denied), self.site, names, &seen)?;
-        if let Some(patterns) = denied.patterns
-            && !folders.is_empty()
-        {
-            let workspace = self.workspace().to_owned();
-            self.files.watched =
-                Some(Watched { workspace, folders, names: Arc::clone(names), patterns });
-        }
-        self.files.denied = denied.there.into_iter().collect();
-        Ok(())
-    }
-
-    fn close_sockets(&mut self, names: &Names) {
-        for socket in sockets::seen(self.site, names, &[&self.lower, &self.upper], &self.empty) {
-            self.pin(&socket);
-            self.upper.push(Layer::Masked(socket));
-        }
-    }
-
-    /// A program may do no more in there than whoever runs it, not even where it could give itself the right to: what
-    /// is in there was not judged.
-    fn close_folders(&mut self) {
-        for folder in self.files.closed.clone() {
-            self.pin(&folder);
-            self.upper.push(Layer::Masked(folder));
-        }
-    }
-
     fn finish(mut self) -> Files {
         let ours: Vec<PathBuf> = self.site.places.iter().chain(&self.site.shown).cloned().collect();
         let upper = order::laid(std::mem::take(&mut self.upper), &ours);
         self.files.layers = self.lower.into_iter().chain(upper).collect();
+        order::close_around(&self.site.workspace, &self.empty, &mut self.files.layers);
+        let layers = &self.files.layers;
+        self.files.unshown.retain(|it| !is_seen(layers, &it.path));
         self.files.written =
             self.roots.into_iter().chain(self.site.places.iter().cloned()).collect();
         self.files.placeholders.sort();

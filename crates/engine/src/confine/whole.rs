@@ -143,7 +143,10 @@ pub(crate) fn compile(
             permit: "move it to another folder, such as `/tmp` or one in your home".to_owned(),
         });
     }
-    let files = files(&rules, site)?;
+    let mut files = files(&rules, site)?;
+    if let Some(files) = files.as_mut().filter(|_| policy.network == NetworkMode::None) {
+        files.unshown.retain(|it| !it.of_network);
+    }
     let (network, doors, mut variables) = reach(policy, surroundings)?;
     let account = files.as_ref().and_then(|files| files.account);
     // What passes of these names whoever runs Botpipe.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Trouble;
 use crate::account;
 use crate::confine::canary::{self, Grounded, Seen};
-use crate::confine::guard::Guard;
+use crate::confine::guard::{Guard, in_one_line};
 use crate::confine::refused::{Complaint, Reasons, Told, complaints, of_message};
 use crate::confine::site::{Needs, of_run};
 use crate::confine::whole::{Compiled, Surroundings, compile};
@@ -100,6 +100,12 @@ pub(super) fn confine(
     let layout = &driver.desk.layout;
     let holds = policy::of_run(&driver.run, (step, program.role), layout);
     let (site, compiled) = compiled(driver, &holds, program.role, program.view, &program.needs)?;
+    // To whoever watches, once: no agent has a use for it.
+    for it in compiled.files.iter().flat_map(|files| &files.unshown) {
+        if driver.desk.unshown.insert(it.what.clone()) {
+            driver.progress.notice(&Notice::Note { text: &in_one_line(&it.what) });
+        }
+    }
     let reasons = Reasons::of(&compiled, &holds, &site);
     let mut refusals =
         Refusals { reasons, rules: holds.environment.clone(), ..Refusals::default() };

@@ -153,6 +153,8 @@ pub(crate) struct Desk {
     pub(crate) policies: Vec<(String, Ref)>,
     /// What canaries saw of each policy, by its text and its view of the workspace.
     pub(crate) proven: Vec<((String, crate::confine::View), Value)>,
+    /// What was told of a person's settings that programs do not see.
+    pub(crate) unshown: BTreeSet<String>,
     /// The function that runs while what it asked for is done.
     pub(crate) parked: Option<super::Parked>,
     /// Records the turns, when the run is recorded.
@@ -204,6 +206,7 @@ impl Desk {
             looked_at: BTreeSet::new(),
             policies: Vec::new(),
             proven: Vec::new(),
+            unshown: BTreeSet::new(),
             parked: None,
             object: Beside::default(),
             file: Beside::default(),

@@ -16,6 +16,7 @@ use botpipe_egress::Rules;
 use botpipe_sandbox::{Account, Layer, Text};
 use rustix::fs::{Access, access};
 
+use super::links::follow;
 use super::paths::as_far_as_there;
 use super::whole::{Compiled, Door};
 use super::{Site, within};
@@ -100,6 +101,12 @@ impl Reasons {
             _ => {}
         }
         let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
+        // A script is there and what runs it is not.
+        let of_path = of_path.or_else(|| {
+            let missing = complaint.paths.iter().filter(|_| complaint.kind == Kind::Missing);
+            let mut runs = missing.filter_map(|path| what_runs(&self.meant(complaint, path)?));
+            runs.find_map(|path| self.of_path(complaint, &path))
+        });
         of_path.or_else(|| {
             let sentence = match (complaint.listens, self.policy.allow_local_binding) {
                 (Listens::No, _) | (Listens::High, true) => None,
@@ -112,12 +119,8 @@ impl Reasons {
 
     /// The same of a program that was to be executed.
     pub(crate) fn told_of_program(&self, program: &Path) -> Option<Told> {
-        // A script is there and what runs it is not.
-        let first = plain::peek_first(&self.site.workspace.join(program), 256).unwrap_or_default();
-        let first = String::from_utf8_lossy(&first);
-        let runs = first.strip_prefix("#!").and_then(|it| it.split_whitespace().next());
-        let paths = [program.to_str(), runs].into_iter().flatten().map(str::to_owned);
-        let paths = paths.filter(|path| path.contains('/')).collect();
+        let paths = program.to_str().filter(|path| path.contains('/')).map(str::to_owned);
+        let paths = paths.into_iter().collect();
         self.told(&Complaint {
             kind: Kind::Missing,
             paths,
@@ -127,7 +130,8 @@ impl Reasons {
         })
     }
 
-    fn of_path(&self, complaint: &Complaint, written: &str) -> Option<Told> {
+    /// The path that a text of a complaint means, with its dots resolved as text.
+    fn meant(&self, complaint: &Complaint, written: &str) -> Option<PathBuf> {
         if written.len() > LONGEST || written.chars().any(char::is_control) {
             return None;
         }
@@ -136,7 +140,16 @@ impl Reasons {
             (Some(rest), Some(home)) => home.join(rest),
             _ => begins.join(written),
         };
-        let path = lexical(&path);
+        Some(lexical(&path))
+    }
+
+    fn of_path(&self, complaint: &Complaint, written: &str) -> Option<Told> {
+        let path = self.meant(complaint, written)?;
+        if complaint.kind == Kind::Missing
+            && let Some(sentence) = self.of_links(&path)
+        {
+            return Some(Told { sentence, of_unseen: true });
+        }
         // A link that is to go is meant itself.
         let itself = complaint.removes || complaint.kind == Kind::Busy;
         let path = match (path.parent(), path.file_name()) {
@@ -156,7 +169,13 @@ impl Reasons {
             (Kind::ReadOnly, Effect::Read | Effect::Masked(_)) if may_write(&path) => {
                 self.not_written(&path, complaint.removes)
             }
-            (Kind::ReadOnly, Effect::Private(_)) if self.is_ours(&path) => {
+            // Beside the workspace, where only the program would see what it writes, nothing is made.
+            (Kind::ReadOnly, Effect::Private(_))
+                if self.is_ours(&path)
+                    || (may_write(&path)
+                        && !self.is_in_memory(&path)
+                        && !path.starts_with(&self.site.workspace)) =>
+            {
                 self.not_written(&path, complaint.removes)
             }
             (Kind::Denied | Kind::Unopened, Effect::Masked(by)) if may_read(&path) => {
@@ -178,6 +197,18 @@ impl Reasons {
             _ => return None,
         };
         Some(Told { sentence, of_unseen: complaint.kind == Kind::Missing })
+    }
+
+    /// Of a link that programs do not see, whatever it leads to.
+    fn of_links(&self, path: &Path) -> Option<String> {
+        let led = follow(path);
+        let unseen = led.links.iter().any(|link| self.is_unseen(link));
+        (unseen && may_read(path)).then(|| self.link_not_shown(&led))
+    }
+
+    /// Whether it lies in a folder of the program's own.
+    fn is_unseen(&self, path: &Path) -> bool {
+        matches!(self.effect(path), Effect::Private(_))
     }
 
     fn effect(&self, path: &Path) -> Effect {
@@ -261,6 +292,14 @@ fn is_program_of_system(path: &Path) -> bool {
     folders.iter().any(|folder| path.starts_with(folder))
         && path.is_file()
         && access(path, Access::EXEC_OK).is_ok()
+}
+
+/// What the first line of a script says that runs it.
+fn what_runs(script: &Path) -> Option<String> {
+    let first = plain::peek_first(script, 256).ok()?;
+    let first = String::from_utf8_lossy(&first);
+    let runs = first.strip_prefix("#!")?.split_whitespace().next()?;
+    runs.starts_with('/').then(|| runs.to_owned())
 }
 
 /// Whether the host has it and would let us read it.

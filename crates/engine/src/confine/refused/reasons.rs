@@ -4,9 +4,11 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use botpipe_kernel::plan::SandboxMode;
+use botpipe_sandbox::Layer;
 
 use super::{Effect, Reasons};
-use crate::confine::links::follow;
+use crate::confine::home as homes;
+use crate::confine::links::{Led, follow};
 use crate::confine::paths::absolute;
 use crate::confine::whole::{IN_MEMORY, Surroundings, compile};
 use crate::confine::{View, denied, protected, within};
@@ -178,6 +180,48 @@ impl Reasons {
         format!("`{shown}` is not seen: programs have an empty folder there; {permit} permits it")
     }
 
+    /// Of links on the way to what the host has: programs do not see them, nor perhaps where they lead.
+    pub(super) fn link_not_shown(&self, led: &Led) -> String {
+        let home = self.site.home.as_deref();
+        let unseen: Vec<&PathBuf> = led.links.iter().filter(|link| self.is_unseen(link)).collect();
+        let plain = |path: &PathBuf| {
+            !self.is_ours(path) && !is_socket(path) && self.denied_by_name(path).is_none()
+        };
+        if let Some(other) = unseen.iter().copied().chain([&led.to]).find(|path| !plain(path)) {
+            return self.not_shown(other);
+        }
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for link in &unseen {
+            let own = with_its_own(link, home);
+            let folder = if own == link.as_path() { link.parent().unwrap_or(own) } else { own };
+            // It would show all that lies in a home, or what proves who somebody is.
+            let is_a_root = self.layers.iter().any(
+                |layer| matches!(layer, Layer::Private(at) | Layer::Empty(at) if at == folder),
+            );
+            if is_a_root || home.is_some_and(|home| homes::is_wide(home, folder)) {
+                let (shown, to) = (self.shown(link), self.shown(&led.to));
+                let more = if self.is_unseen(&led.to) {
+                    format!(", which {} shows", self.to_read(&led.to))
+                } else {
+                    String::new()
+                };
+                return format!(
+                    "`{shown}` is not seen: it is a link in a folder that is not shown; name `{to}` in its \
+                     place{more}"
+                );
+            }
+            if !within(folder, &folders) {
+                folders.push(folder.to_owned());
+            }
+        }
+        if self.is_unseen(&led.to) && !within(&led.to, &folders) {
+            folders.push(with_its_own(&led.to, home).to_owned());
+        }
+        let shown = self.shown(unseen.first().map_or(&led.to, |link| link));
+        let permit = self.to_read_all(&folders);
+        format!("`{shown}` is not seen: programs have an empty folder there; {permit} permits it")
+    }
+
     /// Of what cannot be renamed or removed, since something is laid over it.
     pub(super) fn not_moved(&self, path: &Path, effect: &Effect) -> String {
         let shown = self.shown(path);
@@ -253,12 +297,24 @@ impl Reasons {
 
     /// A list that has all of the host means what programs are shown of it, and takes nothing more.
     fn to_read(&self, path: &Path) -> String {
-        let list = &self.policy.allow_read;
         let path = with_its_own(path, self.site.home.as_deref());
-        if list.iter().any(|text| path.starts_with(absolute(text, &self.site))) {
-            return format!("`BOTPIPE_ALLOW_READ={}` in Botpipe's own environment", path.display());
+        self.to_read_all(&[path.to_owned()])
+    }
+
+    fn to_read_all(&self, paths: &[PathBuf]) -> String {
+        let list = &self.policy.allow_read;
+        let has =
+            |path: &PathBuf| list.iter().any(|text| path.starts_with(absolute(text, &self.site)));
+        if paths.iter().any(has) {
+            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            return format!(
+                "`BOTPIPE_ALLOW_READ={}` in Botpipe's own environment",
+                paths.join(":")
+            );
         }
-        self.with(Control::AllowRead, list, path)
+        let more: Vec<String> = paths.iter().map(|path| self.shown(path)).collect();
+        let list = list.iter().filter(|text| !more.contains(text)).chain(&more);
+        self.line(Control::AllowRead, &list.cloned().collect::<Vec<_>>())
     }
 
     fn mode(&self) -> String {

@@ -49,6 +49,7 @@ impl World {
             view,
             path: Vec::new(),
             tools: Vec::new(),
+            certificates: Vec::new(),
             stop: crate::process::StopSwitch::new(),
         }
     }

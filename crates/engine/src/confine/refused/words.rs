@@ -83,8 +83,8 @@ const OF_SHELLS: [&str; 5] =
 /// What is started, by the words of those who say that it could not be.
 const STARTED: [&str; 4] = ["fork", "thread", "clone", "spawn"];
 
-/// What a small shell says at the end of a line of a program that it does not find.
-const NO_PROGRAM: &str = ": not found";
+/// What shells say at the end of a line of a program that they do not find, or of a script whose program that is.
+const NO_PROGRAM: [&str; 2] = [": not found", ": cannot execute: required file not found"];
 
 /// Longer lines are data.
 const LONGEST_LINE: usize = 8 << 10;
@@ -137,7 +137,7 @@ fn of_value(value: &Value, cwd: Option<&str>, found: &mut Vec<Complaint>) {
 
 fn complains(text: &str) -> bool {
     WORDS.iter().any(|(words, _)| text.contains(words))
-        || text.contains(NO_PROGRAM)
+        || NO_PROGRAM.iter().any(|words| text.contains(words))
         || network::complains(text)
         || bounds::complains(text)
         || text.contains(rights::NO_KEY)
@@ -163,7 +163,7 @@ fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
 }
 
 fn of_file(line: &str, before: &[&str]) -> Option<Complaint> {
-    if let Some(head) = line.strip_suffix(NO_PROGRAM) {
+    if let Some(head) = NO_PROGRAM.iter().find_map(|words| line.strip_suffix(words)) {
         let name = head.rsplit(": ").next().filter(|name| name.contains('/'))?;
         let paths = vec![name.to_owned()];
         return Some(Complaint {

@@ -50,6 +50,7 @@ impl Place {
         let workspace = self.at(workspace);
         let site = Site {
             tools: Vec::new(),
+            certificates: Vec::new(),
             stop: crate::process::StopSwitch::new(),
             state: workspace.join(".botpipe"),
             workspace: workspace.clone(),
