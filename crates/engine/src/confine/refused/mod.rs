@@ -2,6 +2,7 @@
 //! told, or by something else, in which case nothing is.
 
 mod bounds;
+mod lines;
 mod network;
 mod reasons;
 mod rights;
@@ -18,7 +19,7 @@ use rustix::fs::{Access, access};
 
 use super::paths::as_far_as_there;
 use super::whole::{Compiled, Door};
-use super::{Site, within};
+use super::{Files, Site, within};
 use crate::plain;
 use crate::policy::{Resolved, lexical};
 use rights::Listens;
@@ -30,11 +31,15 @@ pub(crate) use words::{Complaint, complaints, of_message};
 pub(crate) struct Reasons {
     policy: Resolved,
     site: Site,
+    /// Whether files are kept from it at all.
+    keeps_files: bool,
     layers: Vec<Layer>,
     denied: Vec<PathBuf>,
     closed: Vec<PathBuf>,
     written: Vec<PathBuf>,
     unwritten: Vec<PathBuf>,
+    /// What stands in the place of what is not there.
+    placeholders: Vec<PathBuf>,
     /// What the proxy lets pass; `None`: the network is the host's.
     reached: Option<Rules>,
 }
@@ -61,11 +66,19 @@ enum Effect {
     Private(PathBuf),
 }
 
+/// Refusals that are told of one program.
+pub(crate) const MOST_TOLD: usize = 50;
+/// What is told where there were more.
+pub(crate) const MORE: &str = "more was refused than the 50 sentences that are told of one program";
+
 impl Reasons {
-    /// Of a program that is confined like this; `None`: no file is kept from it.
+    /// Of a program that is confined like this; `None`: it is not.
     pub(crate) fn of(compiled: &Compiled, policy: &Resolved, site: &Site) -> Option<Self> {
-        let files = compiled.files.as_ref()?;
+        compiled.confinement.as_ref()?;
+        let none = Files::default();
+        let files = compiled.files.as_ref().unwrap_or(&none);
         Some(Self {
+            keeps_files: compiled.files.is_some(),
             policy: policy.clone(),
             site: site.clone(),
             layers: files.layers.clone(),
@@ -73,6 +86,7 @@ impl Reasons {
             closed: files.closed.clone(),
             written: files.written.clone(),
             unwritten: files.unwritten.clone(),
+            placeholders: files.placeholders.iter().map(|it| it.path.clone()).collect(),
             reached: compiled.doors.iter().find_map(|door| match door {
                 Door::Proxy(rules) => Some(rules.as_ref().clone()),
                 Door::Address(_) | Door::Api(_) => None,
@@ -93,11 +107,17 @@ impl Reasons {
             Kind::Unanswered => return self.not_answered(named?),
             Kind::TooLarge => return self.not_longer(),
             Kind::NoMemory => return self.not_given(),
-            Kind::NoKey => return self.not_signed(),
+            Kind::NoKey => return self.not_signed(named?),
             _ => {}
         }
         let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
         of_path.or_else(|| {
+            // `'standard output'` is no file.
+            let is_file =
+                |name: &String| name.contains('/') || is_there(&self.site.workspace.join(name));
+            if complaint.kind == Kind::Full && self.keeps_files {
+                return self.not_held_anywhere().filter(|_| !complaint.paths.iter().any(is_file));
+            }
             let sentence = match (complaint.listens, self.policy.allow_local_binding) {
                 (Listens::No, _) | (Listens::High, true) => None,
                 (Listens::High | Listens::Low, false) => Some(self.not_listening()),
@@ -107,21 +127,15 @@ impl Reasons {
         })
     }
 
-    /// The same of a program that was to be executed.
-    pub(crate) fn told_of_program(&self, program: &Path) -> Option<Told> {
+    /// The same of a program that was to be executed; `missing`: it was not found, else it may not be.
+    pub(crate) fn told_of_program(&self, program: &Path, missing: bool) -> Option<Told> {
         // A script is there and what runs it is not.
         let first = plain::peek_first(&self.site.workspace.join(program), 256).unwrap_or_default();
         let first = String::from_utf8_lossy(&first);
         let runs = first.strip_prefix("#!").and_then(|it| it.split_whitespace().next());
         let paths = [program.to_str(), runs].into_iter().flatten().map(str::to_owned);
         let paths = paths.filter(|path| path.contains('/')).collect();
-        self.told(&Complaint {
-            kind: Kind::Missing,
-            paths,
-            removes: false,
-            listens: Listens::No,
-            cwd: None,
-        })
+        self.told(&Complaint::of(if missing { Kind::Missing } else { Kind::Denied }, paths))
     }
 
     fn of_path(&self, complaint: &Complaint, written: &str) -> Option<Told> {
@@ -142,6 +156,8 @@ impl Reasons {
         };
         let effect = self.effect(&path);
         let sentence = match (complaint.kind, &effect) {
+            (Kind::NotPermitted(tried), _) => self.not_permitted(&path, tried)?,
+            _ if !self.keeps_files => return None,
             // Its name stood in front of what it said.
             (Kind::ReadOnly, _) if is_program_of_system(&path) => return None,
             (Kind::Full, _) if self.is_in_memory(&path) => self.not_held(&path),
@@ -150,11 +166,23 @@ impl Reasons {
             {
                 self.not_written(&path, false)
             }
+            (Kind::ReadOnly | Kind::Busy, _) if complaint.by_git && self.is_kept_of_git(&path) => {
+                self.not_set(&path)
+            }
             (Kind::ReadOnly, Effect::Read | Effect::Masked(_)) if may_write(&path) => {
                 self.not_written(&path, complaint.removes)
             }
             (Kind::ReadOnly, Effect::Private(_)) if self.is_ours(&path) => {
                 self.not_written(&path, complaint.removes)
+            }
+            (Kind::IsFolder, _) if self.placeholders.contains(&path) => {
+                self.not_written(&path, false)
+            }
+            // It turned up while the program ran, and was covered then.
+            (Kind::Denied | Kind::Busy, Effect::Read | Effect::Written)
+                if may_read(&path) && self.is_denied(&path) =>
+            {
+                self.not_read(&path, &path)
             }
             (Kind::Denied | Kind::Unopened, Effect::Masked(by)) if may_read(&path) => {
                 self.not_read(&path, by)
@@ -168,7 +196,6 @@ impl Reasons {
             (Kind::Busy, Effect::Read) if self.is_laid(&path) && may_write(&path) => {
                 self.not_written(&path, false)
             }
-            (Kind::NotPermitted(tried), _) => self.not_permitted(&path, tried)?,
             _ => return None,
         };
         Some(Told { sentence, of_unseen: complaint.kind == Kind::Missing })
