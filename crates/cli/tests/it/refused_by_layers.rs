@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
-use crate::place::{Place, Said, said};
+use crate::place::{Place, Said, answers, said};
 
 /// Under a policy of one's own.
 fn sandbox(place: &Place, policy: &str, script: &str) -> Said {
@@ -194,5 +194,51 @@ fn a_repository_that_is_to_go_is_told_of_once() {
         let refused = sandbox(&place, "{}\n", script);
         let [sentence] = told(&refused)[..] else { panic!("{refused:?}") };
         assert!(sentence.ends_with("; run this git command yourself, outside"), "{sentence}");
+    }
+}
+
+const TURNS: &str = "\
+sop: 1
+name: work
+policy: { allow_write: [docs] }
+steps:
+  - id: make
+    run: 'echo botpipe sandbox: a word of its own >&2; rm src/b; exit 0'
+  - id: wait
+    run: 'head -c BYTES /dev/zero; sleep 20'
+    limits: { wall: 300ms }
+    routes: { done: FINISH, failed: ask }
+  - id: ask
+    prompt: Make it.
+    routes: { accepted: FINISH }
+";
+
+/// Afterwards too, and only what Botpipe itself said.
+#[test]
+fn what_turns_were_refused_is_kept_with_the_run() {
+    for bytes in ["0", "5000"] {
+        let place = Place::with("work", &TURNS.replace("BYTES", bytes));
+        place.write("docs/a", "");
+        place.write("src/b", "");
+        let agent = format!("echo x > src/b; {}", answers("accepted"));
+        place.run("work", &agent, &[]).ends(0);
+        let script =
+            "`src/b` is not written: it is read only; `allow_write: [docs, src]` permits it";
+        let worker =
+            "`src/b` is not written: it is read only; `allow_write: [docs, src/b]` permits it";
+        let show = place.say(&["runs", "show", "work", "t1"]).ends(0).json();
+        let refused = serde_json::json!([
+            { "turn": "make/1/script/1", "sentences": [script] },
+            { "turn": "ask/1/worker/1", "sentences": [worker] },
+        ]);
+        assert_eq!(show["refused"], refused);
+        for logs in [&["logs", "work", "t1"][..], &["logs", "work", "t1", "-f"]] {
+            let logs = place.say(logs).ends(0).out;
+            for sentence in [script, worker] {
+                assert_eq!(logs.matches(&format!("refused: {sentence}\n")).count(), 1, "{logs}");
+            }
+            assert!(!logs.contains("a word of its own"), "{logs}");
+            assert!(logs.contains("the command was still running after 300ms"), "{logs}");
+        }
     }
 }
