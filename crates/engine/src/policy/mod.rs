@@ -20,7 +20,7 @@ pub(crate) use access::{UNCONFINED, in_force, of_their_own};
 pub(crate) use asking::{cannot_ask, cannot_keep, unkept};
 pub use control::{Control, Origin};
 pub use enforcer::enforcer;
-pub use explain::{Bound, ControlLine, explain};
+pub use explain::{Bound, By, ControlLine, explain};
 pub(crate) use foreseen::{Foreseen, all_unstarted};
 pub(crate) use hidden::{OF_OTHERS, SECRETS};
 pub(crate) use layers::{denied, of_role, of_run};
