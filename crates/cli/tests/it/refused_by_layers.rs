@@ -107,6 +107,8 @@ fn a_folder_outside_is_made_by_whoever_runs_it() {
         assert!(refused.err.contains("; make it first\n"), "{refused:?}");
     }
     sandbox(&place, "allow_write: [outx/]\n", "echo x > outx/y").ends(0);
+    let text = sandbox(&place, "deny_read: '**/*.pem'\n", "true").ends(125);
+    assert!(text.err.contains("a list of one is `['**/*.pem']`"), "{text:?}");
     let file = place.command(&["sandbox", "--workspace", "policy.yaml", "--", "true"]);
     let file = said(&{ file }.output().unwrap()).ends(125);
     assert!(file.err.contains("policy.yaml` is not a folder"), "{file:?}");
