@@ -85,7 +85,9 @@ fn full(rules: &Rules) -> String {
     let line = "`network: full`".to_owned();
     let lines = layers(rules).iter().map(|layer| by(line.clone(), &layer.whose));
     let lines: Vec<String> = lines.collect();
-    if lines.is_empty() { line } else { lines.join(" and ") }
+    let full = if lines.is_empty() { line } else { lines.join(" and ") };
+    // Nobody keeps a host from who has all of them.
+    if rules.deny.is_empty() { full } else { format!("{full} without `deny_network_domains`") }
 }
 
 /// A line with whose it is.
@@ -195,9 +197,21 @@ mod tests {
         let address = Refusal::Address { ip: [10, 0, 0, 1].into(), kind };
         for (to, refusal, ends) in [
             ("c.example:443", None, "`deny_network_domains` without it permits it"),
-            ("pypi.org:443", Some(address), "by a list, `network: full` permits it"),
-            ("10.0.0.1:443", None, "such an address, `network: full` permits it"),
-            ("[2606:2800::1]:443", None, "such an address, `network: full` permits it"),
+            (
+                "pypi.org:443",
+                Some(address),
+                "by a list, `network: full` without `deny_network_domains` permits it",
+            ),
+            (
+                "10.0.0.1:443",
+                None,
+                "such an address, `network: full` without `deny_network_domains` permits it",
+            ),
+            (
+                "[2606:2800::1]:443",
+                None,
+                "such an address, `network: full` without `deny_network_domains` permits it",
+            ),
             ("[::1]:8124", None, "the host's own is reached with `network: full`"),
             ("0.0.0.0:80", None, "the host's own is reached with `network: full`"),
             ("a.example:80", Some(Refusal::NotHttp), "and port 80 carries nothing else"),

@@ -174,7 +174,13 @@ impl Reasons {
     /// The whole network, by each layer that does not give it.
     pub(super) fn full(&self) -> String {
         let keeps = |it: &Policy| it.network != Some(NetworkMode::Full);
-        self.word(Control::Network, "full", keeps)
+        let full = self.word(Control::Network, "full", keeps);
+        // Nobody keeps a host from who has all of them.
+        if self.policy.deny_domains.is_empty() {
+            full
+        } else {
+            format!("{full} without `deny_network_domains`")
+        }
     }
 
     fn mode_of_network(&self) -> &'static str {
