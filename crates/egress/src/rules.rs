@@ -23,6 +23,9 @@ pub struct Rules {
     pub resolve: BTreeMap<Host, SocketAddr>,
     /// The ports of patterns that name none.
     pub ports: Vec<u16>,
+    /// Where nothing is allowed, and several have a say: the lists of all who do not allow everything, that of who
+    /// allows nothing empty. They let nothing pass, and are there to say who has to give.
+    pub withheld: Vec<Layer>,
 }
 
 impl Default for Rules {
@@ -34,6 +37,7 @@ impl Default for Rules {
             deny: Vec::new(),
             resolve: BTreeMap::new(),
             ports: vec![80, 443],
+            withheld: Vec::new(),
         }
     }
 }
@@ -52,6 +56,8 @@ pub enum Allow {
 pub struct Layer {
     /// Where the list stands, to finish "… is not in": `network_domains of step build`.
     pub place: String,
+    /// Whose it is, to follow a line of policy: `of the step`, ``in `ci.yaml` ``; empty where there is no other.
+    pub whose: String,
     /// The list, with what presets stand for.
     pub patterns: Vec<Pattern>,
     /// The names of those presets.

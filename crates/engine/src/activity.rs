@@ -1,18 +1,18 @@
 //! What a turn said, read back from its side file: as it came, or in words for a person who watches.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::{Digest, TurnId};
-use botpipe_kernel::run::{Run, Usage};
+use botpipe_kernel::run::{Event, Run, Usage};
 use botpipe_providers::{Asked, Codec, Rules};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::driver::activity_name;
 use crate::engine::{Engine, RunView};
 use crate::harness::Kind;
-use crate::perform::codec_of;
+use crate::perform::{TOLD, codec_of};
 use crate::policy;
 use crate::process::Stream;
 use crate::request::RunSummary;
@@ -23,6 +23,18 @@ use crate::workspace::files::Hasher;
 pub struct Line {
     pub stream: Stream,
     pub text: String,
+    /// Botpipe itself says it, of what the program was refused.
+    pub by_botpipe: bool,
+}
+
+/// What a turn was refused, as it was told when the turn ended.
+///
+/// # Shape
+/// `{"turn":"do/1/producer/1","sentences":["`src/b` is not written: …"]}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    pub turn: TurnId,
+    pub sentences: Vec<String>,
 }
 
 /// The side file of a turn, read as far as it is written.
@@ -38,6 +50,15 @@ pub struct Tail {
 struct Row {
     s: String,
     l: String,
+    #[serde(default)]
+    by: Option<String>,
+}
+
+impl From<Row> for Line {
+    fn from(Row { s, l, by }: Row) -> Self {
+        let stream = if s == "err" { Stream::Stderr } else { Stream::Stdout };
+        Self { stream, text: l, by_botpipe: by.as_deref() == Some("botpipe") }
+    }
 }
 
 impl Tail {
@@ -68,9 +89,8 @@ impl Tail {
             self.read += row.len() as u64;
             self.hasher.update(&row);
             // A row that cannot be read is none of ours; the digest will tell.
-            let Ok(Row { s, l }) = serde_json::from_slice(&row) else { continue };
-            let stream = if s == "err" { Stream::Stderr } else { Stream::Stdout };
-            if !each(Line { stream, text: l }) {
+            let Ok(row) = serde_json::from_slice::<Row>(&row) else { continue };
+            if !each(row.into()) {
                 return Ok(false);
             }
         }
@@ -95,6 +115,8 @@ impl Words {
     /// What a line says, if it is worth a person's while.
     pub fn of(&mut self, line: &Line) -> Option<String> {
         match &mut self.codec {
+            // Told with the turn's end.
+            _ if line.by_botpipe => None,
             Some(_) if line.stream == Stream::Stderr => None,
             Some(codec) => codec.hear(&line.text).say,
             None => Some(line.text.clone()),
@@ -103,6 +125,27 @@ impl Words {
 }
 
 impl Engine {
+    /// What a turn was refused; nothing where its side file is gone, or older than these rows.
+    pub fn refused(&self, run: &RunSummary, turn: &TurnId) -> Vec<String> {
+        let path = self.tail(run, turn).path;
+        let lines = last_rows(&path).unwrap_or_default().into_iter().map(Line::from);
+        let told = lines.filter(|line| line.by_botpipe);
+        told.map(|line| line.text.strip_prefix(TOLD).unwrap_or(&line.text).to_owned()).collect()
+    }
+
+    /// What each turn of a run was refused, in the order in which they ended.
+    pub fn all_refused(&self, view: &RunView) -> Vec<Refused> {
+        let ended = view.events.iter().filter_map(|stored| match &stored.event {
+            Event::TurnEnded { turn, activity: Some(_), .. } => Some(turn.clone()),
+            _ => None,
+        });
+        let refused = ended.map(|turn| {
+            let sentences = self.refused(&view.summary, &turn);
+            Refused { turn, sentences }
+        });
+        refused.filter(|it| !it.sentences.is_empty()).collect()
+    }
+
     /// What a turn said, from its beginning.
     pub fn tail(&self, run: &RunSummary, turn: &TurnId) -> Tail {
         let folder = self.parts.layout.run_folder(&run.task, &run.workflow, &run.run);
@@ -149,3 +192,19 @@ impl Engine {
         Ok(crate::engine::summary_of(&row))
     }
 }
+
+/// The last rows of a side file: what was refused is told at the end of a turn.
+fn last_rows(path: &Path) -> io::Result<Vec<Row>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(LAST_BYTES).read_to_end(&mut bytes)?;
+    // Half a row is none.
+    let rows =
+        bytes.split(|byte| *byte == b'\n').filter_map(|row| serde_json::from_slice(row).ok());
+    Ok(rows.collect())
+}
+
+/// Room for all the sentences that are told of one turn, with the longest paths.
+const LAST_BYTES: u64 = 1 << 20;

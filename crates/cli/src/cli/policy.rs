@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use botpipe_engine::config::Layer;
-use botpipe_engine::policy::{Bound, Origin, explain};
+use botpipe_engine::config::{Agent, HarnessLayer, Layer, Setting};
+use botpipe_engine::policy::{Bound, By, Origin, explain};
 use botpipe_kernel::ids::StepId;
 use clap::Subcommand;
 use serde_json::json;
 
 use super::options::{Json, Workspace, checked};
-use super::run::policy_option;
+use super::run::{Provider, policy_option, provider};
 use crate::term::exit;
 use crate::term::failure::Failure;
 use crate::term::output::{one_line, result};
@@ -31,11 +31,13 @@ pub(super) enum Command {
 ///
 /// A control of which nobody says anything, and which bounds nothing, is shown with `--all`. `script` is a
 /// command or a function of the step, its checks and hooks. What nobody enforces here is told as
-/// `run` would refuse it, and the exit code is 7 then. Nothing is run.
+/// `run` would refuse it, and the exit code is 7 then. What depends on the agent is judged by the one that
+/// `--provider`, the settings or the workflow name; without any, only what no agent keeps is. Nothing is run.
 ///
 /// Examples:
 ///   botpipe policy explain ralph_loop
 ///   botpipe policy explain ralph_loop implement --policy-file ci.yaml
+///   botpipe policy explain ralph_loop --provider codex
 ///   botpipe policy explain ./release.sop.yaml --all --json
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -49,6 +51,9 @@ pub(super) struct Explain {
     /// As if the run was given this file
     #[arg(long, value_name = "FILE")]
     policy_file: Option<PathBuf>,
+    /// As if the run was given this agent: `codex`, `claude`, `acp`, `command` or `replay`
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<String>,
     /// All controls
     #[arg(long)]
     all: bool,
@@ -56,6 +61,9 @@ pub(super) struct Explain {
     workspace: Workspace,
     #[command(flatten)]
     json: Json,
+    /// The agent's program and its arguments, or further arguments for a harness
+    #[arg(last = true, value_name = "PROGRAM", requires = "provider")]
+    program: Vec<String>,
 }
 
 impl Command {
@@ -75,8 +83,10 @@ impl Explain {
         let workspace = self.workspace.path();
         let compiled = checked(workspace, &self.reference)?;
         let policy = self.policy_file.as_deref().map(policy_option).transpose()?;
-        let settings = self.workspace.config()?.with(Layer { policy, ..Layer::default() });
-        let mut bound = explain(&compiled, &settings, workspace);
+        let named = self.provider.as_deref().map(provider).transpose()?;
+        let by = if named == Some(Provider::Replay) { By::Recording } else { By::Settings };
+        let settings = self.workspace.config()?.with(Layer { policy, ..self.agent(named) });
+        let mut bound = explain(&compiled, &settings, workspace, by);
         if let Some(step) = &self.step {
             bound.retain(|it| it.step == *step);
             if bound.is_empty() {
@@ -93,6 +103,22 @@ impl Explain {
         result(self.json.form(), || text(&bound), || json!({ "bound": bound }));
         let refused = bound.iter().any(|it| it.refusal.is_some());
         Ok(if refused { exit::POLICY } else { exit::OK })
+    }
+}
+
+impl Explain {
+    /// What the options say of the agent.
+    fn agent(&self, named: Option<Provider>) -> Layer {
+        let Some(Provider::Agent(agent)) = named else { return Layer::default() };
+        let words = (!self.program.is_empty()).then(|| Setting::option("--", self.program.clone()));
+        let is_command = agent == Agent::Command;
+        let (command, args) = if is_command { (words, None) } else { (None, words) };
+        Layer {
+            agent: Some(Setting::option("--provider", agent)),
+            command,
+            any: HarnessLayer { args, ..HarnessLayer::default() },
+            ..Layer::default()
+        }
     }
 }
 
@@ -120,5 +146,6 @@ fn text(bound: &[Bound]) -> String {
         text.push('\n');
     }
     text.truncate(text.trim_end().len());
+    text.push('\n');
     text
 }

@@ -108,7 +108,7 @@ pub(super) struct Args {
 
 /// What `--provider` may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Provider {
+pub(super) enum Provider {
     Agent(Agent),
     Replay,
 }
@@ -257,7 +257,8 @@ impl Args {
     }
 }
 
-fn provider(name: &str) -> Result<Provider, Failure> {
+/// What `--provider` names.
+pub(super) fn provider(name: &str) -> Result<Provider, Failure> {
     if name == "replay" {
         return Ok(Provider::Replay);
     }

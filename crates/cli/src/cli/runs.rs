@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use botpipe_engine::activity::Refused;
 use botpipe_engine::catalog;
 use botpipe_engine::enforcement::Enforced;
 use botpipe_engine::merges::merges;
@@ -121,6 +122,7 @@ impl Show {
         let engine = self.which.workspace.engine()?;
         let view = engine.show(&which)?;
         let enforced = engine.enforced(&view.events)?;
+        let refused = engine.all_refused(&view);
         let end = End {
             run: &view.summary.run,
             task: &view.summary.task,
@@ -132,7 +134,8 @@ impl Show {
             named: which.run.is_some(),
             owned: view.summary.owned,
         };
-        result(self.json.form(), || show(&view, &end, &enforced), || full(&view, &end, &enforced));
+        let kept = (&enforced[..], &refused[..]);
+        result(self.json.form(), || show(&view, &end, kept), || full(&view, &end, kept));
         Ok(exit::OK)
     }
 }
@@ -197,7 +200,7 @@ fn at(run: &RunSummary) -> String {
     }
 }
 
-fn show(view: &RunView, end: &End<'_>, enforced: &[Enforced]) -> String {
+fn show(view: &RunView, end: &End<'_>, (enforced, refused): (&[Enforced], &[Refused])) -> String {
     let mut text = end.text();
     let run = &view.summary;
     let _ = writeln!(
@@ -213,11 +216,15 @@ fn show(view: &RunView, end: &End<'_>, enforced: &[Enforced]) -> String {
     text.push_str(&story::text(&story::chapters(&view.events), &view.state));
     text.push_str(&story::merged(&merges(&view.events)));
     text.push_str(&enforced::text(enforced));
+    text.push_str(&enforced::refused(refused));
     text
 }
 
-/// A summary, where the run stands, its visits, and what kept its policies.
-fn full(view: &RunView, end: &End<'_>, enforced: &[Enforced]) -> Value {
+/// A summary, where the run stands, its visits, what kept its policies, and what they refused.
+///
+/// # Shape
+/// `{…, "sandbox": […], "refused"?: [{"turn", "sentences"}], "merges"?: […]}`
+fn full(view: &RunView, end: &End<'_>, (enforced, refused): (&[Enforced], &[Refused])) -> Value {
     let mut all = summary(&view.summary);
     let standing = end.to_json(exit::of_lifecycle(&view.state.lifecycle));
     if let (Value::Object(all), Value::Object(standing)) = (&mut all, standing) {
@@ -227,6 +234,9 @@ fn full(view: &RunView, end: &End<'_>, enforced: &[Enforced]) -> Value {
         all.insert("provider".to_owned(), json!(view.state.provider));
         all.insert("steps".to_owned(), story::to_json(&story::chapters(&view.events)));
         all.insert("sandbox".to_owned(), json!(enforced));
+        if !refused.is_empty() {
+            all.insert("refused".to_owned(), json!(refused));
+        }
         let merges = merges(&view.events);
         if !merges.is_empty() {
             all.insert("merges".to_owned(), json!(merges));

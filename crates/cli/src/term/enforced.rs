@@ -1,7 +1,8 @@
-//! Enforcement reports in words.
+//! Enforcement reports in words, and what was refused.
 
 use std::fmt::Write as _;
 
+use botpipe_engine::activity::Refused;
 use botpipe_engine::enforcement::{Enforced, Report};
 
 use super::output::{one_line, printable};
@@ -16,6 +17,18 @@ pub(crate) fn text(all: &[Enforced]) -> String {
         text.push_str(&of(&enforced.report));
     }
     text
+}
+
+/// What turns were refused; nothing where none was.
+pub(crate) fn refused(all: &[Refused]) -> String {
+    let mut text = String::new();
+    for Refused { turn, sentences } in all {
+        let _ = writeln!(text, "\n  refused to {turn}:");
+        for sentence in sentences {
+            let _ = writeln!(text, "    {}", one_line(sentence, 1000));
+        }
+    }
+    printable(&text)
 }
 
 /// One report: a table, then what is left open.

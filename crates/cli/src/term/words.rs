@@ -10,6 +10,7 @@ use botpipe_kernel::run::{
 
 use super::agent::agent;
 use super::clock;
+use super::exit;
 use super::output::one_line;
 
 /// An event in words, given the run after it; `None` for one that only the record needs.
@@ -321,12 +322,22 @@ fn ended(turn: &TurnId, result: &TurnResult, leftover: u32) -> String {
         n => format!(" ({n} processes it left behind were ended)"),
     };
     match result {
-        TurnResult::Completed { exit: Some(code), .. } => {
-            format!("{who} ended with exit code {code}{left}")
+        TurnResult::Completed { exit: Some(code), text } => {
+            let beyond = match text {
+                Ref::Inline(text) if i32::from(exit::BEYOND) == *code => beyond(text),
+                _ => None,
+            };
+            let why = beyond.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{who} ended with exit code {code}{why}{left}")
         }
         TurnResult::Completed { .. } => format!("{who} done{left}"),
         TurnResult::Failed { message, .. } => format!("{who} failed: {message}{left}"),
     }
+}
+
+/// What the last line of a command's text says of a limit that it went beyond.
+pub(crate) fn beyond(text: &str) -> Option<&str> {
+    text.lines().last()?.strip_prefix("botpipe: ").filter(|line| line.starts_with("the command "))
 }
 
 /// What a person is asked, and does.

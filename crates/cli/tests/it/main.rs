@@ -49,6 +49,7 @@ mod real_locked;
 mod record;
 mod record_below;
 mod refused;
+mod refused_by_layers;
 mod resumed;
 mod rpc;
 mod runs;

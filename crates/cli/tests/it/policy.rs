@@ -126,3 +126,30 @@ fn a_run_keeps_the_policies_it_was_started_with() {
     assert_eq!(kept["policy"]["allow_local_binding"], true);
     place.say(&["answer", "hello", "t1", "--answer", "Ada"]).ends(5);
 }
+
+/// What no agent keeps is refused whoever it will be; what depends on the agent is, once it is named.
+#[test]
+fn what_a_run_would_refuse_of_an_agent_is_explained() {
+    let strict = "policy: { strict: true, limits: { memory: 1GiB } }\n";
+    let asks = "policy: { permission_mode: ask }\n";
+    for (policy, agent, code) in [
+        (strict, &[][..], 7),
+        (strict, &["--provider", "codex"], 7),
+        (strict, &["--provider", "replay"], 0),
+        (asks, &[], 0),
+        (asks, &["--provider", "claude"], 0),
+        (asks, &["--provider", "command"], 7),
+        (asks, &["--provider", "command", "--", "my-agent"], 7),
+        (asks, &["--provider", "acp"], 7),
+        (asks, &["--provider", "nobody"], 2),
+    ] {
+        let place = Place::with("hello", &format!("{HELLO}{policy}"));
+        let explained = place.say(&[&["policy", "explain", "hello"], agent].concat());
+        assert_eq!(explained.code, code, "{policy}{agent:?}: {explained:?}");
+    }
+    let place = Place::with("hello", &format!("{HELLO}{asks}"));
+    place.run("hello", "true", &[]).ends(7);
+    let own = "provider: { name: command, command: ['true'] }\n";
+    place.write(".nobody/botpipe/botpipe.yaml", own);
+    place.say(&["policy", "explain", "hello"]).ends(7);
+}

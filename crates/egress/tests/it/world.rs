@@ -139,7 +139,7 @@ pub(crate) fn listener() -> (TcpListener, SocketAddr) {
 /// A list of domains.
 pub(crate) fn layer(place: &str, patterns: &[&str]) -> Layer {
     let patterns = patterns.iter().map(|it| Pattern::parse(it).unwrap()).collect();
-    Layer { place: place.to_owned(), patterns, presets: Vec::new() }
+    Layer { place: place.to_owned(), whose: String::new(), patterns, presets: Vec::new() }
 }
 
 /// Rules that allow these.

@@ -178,7 +178,7 @@ impl Settings {
     }
 
     /// Whether options speak of the provider: the first layer is theirs.
-    fn options_choose(&self) -> bool {
+    pub(crate) fn options_choose(&self) -> bool {
         self.layers.first().is_some_and(|options| {
             options.agent.is_some()
                 || options.command.is_some()

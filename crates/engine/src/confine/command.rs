@@ -11,17 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use botpipe_egress::Host;
-use botpipe_kernel::plan::{Bounds, Validation};
+use botpipe_kernel::plan::{SandboxMode, Validation};
 use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 use rustix::process::Signal;
 use rustix::termios::tcgetpgrp;
 
 use super::guard::{Guard, Log, in_one_line};
-use super::refused::{Reasons, complaints};
+use super::refused::{MORE, MOST_TOLD, Reasons, complaints};
 use super::whole::{Compiled, Surroundings, compile};
 use super::{Refusal, report};
 use crate::environment;
-use crate::policy::{Control, Limit, Resolved, Unkept, exceeded, of_command};
+use crate::policy::{Control, Held, Limit, Resolved, Unkept, of_command};
 use crate::process::{Capture, Outside as _, StopSwitch};
 
 /// A command to run in the sandbox.
@@ -112,13 +112,18 @@ impl Command {
             }
             started => started?,
         };
-        let (ended, printed) = attend(running, &self.policy.limits, stop, (out, err));
+        let (ended, printed) = attend(running, &Held::of(&self.policy), stop, (out, err));
         let found = printed.iter().flat_map(|text| complaints(text));
         let mut known = BTreeSet::new();
         for found in found.filter_map(|complaint| reasons.as_ref()?.told(&complaint)) {
-            if known.len() < MOST_TOLD && known.insert(found.sentence.clone()) {
-                told(&found.sentence);
+            if !known.insert(found.sentence.clone()) {
+                continue;
             }
+            if known.len() > MOST_TOLD {
+                told(MORE);
+                break;
+            }
+            told(&found.sentence);
         }
         if !matches!(ended, Ended::Exited(0)) {
             let names = std::env::vars_os().map(|(name, _)| name);
@@ -184,6 +189,9 @@ impl Command {
         if workspace.parent().is_none() {
             return Err(crate::workspace::Error::Root.into());
         }
+        if !workspace.is_dir() {
+            return Err(crate::workspace::Error::NotAFolder { path: workspace }.into());
+        }
         let mut site = super::site::of_person(workspace.clone(), None);
         site.stop = stop.clone();
         let sources = self.sources.iter().flat_map(|source| super::by_all_links(source));
@@ -195,6 +203,12 @@ impl Command {
         };
         let compiled = compile(&self.policy, &site, &surroundings)?;
         self.settle(&compiled, told)?;
+        if self.policy.sandbox_mode == SandboxMode::DangerFullAccess {
+            told(
+                "no sandbox around the files of this command: `sandbox_mode: danger_full_access` in its policy; \
+                 `sandbox_mode: workspace_write` keeps one",
+            );
+        }
         let open = compiled.files.iter().flat_map(|files| &files.gaps);
         for gap in open.filter(|gap| gap.control == "allow_write") {
             told(&gap.what);
@@ -223,8 +237,9 @@ impl Command {
         let mut running = launch.start().map_err(|error| match &error {
             botpipe_sandbox::Error::Program { source, .. } => {
                 let missing = source.kind() == io::ErrorKind::NotFound;
-                let why = reasons.as_ref().filter(|_| missing).zip(self.argv.first());
-                let why = why.and_then(|(why, name)| why.told_of_program(Path::new(name)));
+                let denied = source.kind() == io::ErrorKind::PermissionDenied;
+                let why = reasons.as_ref().filter(|_| missing || denied).zip(self.argv.first());
+                let why = why.and_then(|(why, name)| why.told_of_program(Path::new(name), missing));
                 if let Some(why) = why {
                     told(&why.sentence);
                 }
@@ -247,15 +262,13 @@ struct Started {
     passed: Vec<(OsString, OsString)>,
 }
 
-/// Refusals of files that are told of one command.
-const MOST_TOLD: usize = 50;
 /// Bytes of each stream that are looked through for refusals: its head and its tail.
 const LOOKED_THROUGH: usize = 1 << 20;
 
 /// Carries the streams until the program has ended; how it did, and what it printed, as far as that is kept.
 fn attend(
     mut running: Contained,
-    limits: &Bounds,
+    limits: &Held,
     stop: &StopSwitch,
     (out, err): (impl io::Write + Send + 'static, impl io::Write + Send + 'static),
 ) -> (Ended, Vec<String>) {
@@ -265,7 +278,7 @@ fn attend(
     }
     let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
     let running = Arc::new(Mutex::new(running));
-    let printed = Arc::new(Printed::new(limits.output, &running));
+    let printed = Arc::new(Printed::new(limits.bounds.output, &running));
     let counted = Arc::clone(&printed);
     let stdout = stdout.map(|from| std::thread::spawn(move || carry(from, out, &counted)));
     let counted = Arc::clone(&printed);
@@ -285,7 +298,7 @@ fn attend(
     // One that came before anybody listened.
     pass_on(stop.requested());
     let bell = stop.bell_of(pass_on);
-    let (exit, out_of_time) = wait(&running, limits.wall_ms.map(Duration::from_millis));
+    let (exit, out_of_time) = wait(&running, limits.bounds.wall_ms.map(Duration::from_millis));
     drop(bell);
     let streams = [stdout, stderr].into_iter().flatten();
     let said: Vec<String> = streams.filter_map(|stream| stream.join().ok()).collect();
@@ -295,7 +308,7 @@ fn attend(
         beyond => beyond.map(Limit::from),
     };
     let ended = match (limit, exit.how) {
-        (Some(limit), _) => Ended::Exceeded(exceeded(limit, limits)),
+        (Some(limit), _) => Ended::Exceeded(limits.exceeded(limit)),
         (None, How::Exited(code)) => Ended::Exited(code),
         (None, How::Signalled(signal)) => Ended::Signalled(signal),
     };

@@ -1,6 +1,6 @@
 //! What a refusal says to people: what was refused, and the one line of policy that would permit it.
 
-use botpipe_egress::{Allow, Destination, Event, Refusal, Rules, Via, presets};
+use botpipe_egress::{Allow, Destination, Event, Layer, Refusal, Rules, Via, presets};
 
 /// A sentence for what did not go over the network; nothing for what did. `rules`: those of the proxy.
 pub(crate) fn of_network(event: &Event, rules: &Rules) -> Option<String> {
@@ -33,22 +33,21 @@ fn permits(target: &Destination, refusal: &Refusal, rules: &Rules) -> String {
     if let Some(line) = line(target, refusal, rules) {
         return format!("; {line} permits it");
     }
-    let why = match refusal {
-        Refusal::Denied { .. } => return undenied(target, rules),
+    match refusal {
+        Refusal::Denied { .. } => undenied(target, rules),
         Refusal::Address { .. } => {
-            "; no name that leads there is permitted by a list, `network: full` permits it"
+            format!("; no name that leads there is permitted by a list, {} permits it", full(rules))
         }
         Refusal::NoNetwork | Refusal::NotListed { .. } | Refusal::Port { .. } => {
-            "; no list permits such an address, `network: full` permits it"
+            format!("; no list permits such an address, {} permits it", full(rules))
         }
         Refusal::ServerName { .. }
         | Refusal::HostField { .. }
         | Refusal::NoServerName
         | Refusal::NotTls
         | Refusal::NotHttp
-        | Refusal::Here => "",
-    };
-    why.to_owned()
+        | Refusal::Here => String::new(),
+    }
 }
 
 fn line(target: &Destination, refusal: &Refusal, rules: &Rules) -> Option<String> {
@@ -57,23 +56,43 @@ fn line(target: &Destination, refusal: &Refusal, rules: &Rules) -> Option<String
         let domains = lines.lines().last().unwrap_or_default().to_owned();
         Some(format!("`{}`", preset(target, refusal, rules).unwrap_or(domains)))
     };
-    let layers = match &rules.allow {
-        Allow::Layers(layers) if layers.len() > 1 => layers.as_slice(),
-        _ => return Some(format!("`network: limited` with {}", of(rules)?)),
-    };
+    let layers = layers(rules);
+    if layers.is_empty() {
+        return Some(format!("`network: limited` with {}", of(rules)?));
+    }
     // Each narrows the others: all that lack it have to give, each by its own list.
     let wanted = refusal.wanted(target)?;
     let alone = layers
         .iter()
         .map(|layer| (layer, Rules { allow: Allow::Layers(vec![layer.clone()]), ..rules.clone() }));
     let lacking = alone.filter(|(_, rules)| rules.lacking(&wanted).is_some());
-    let lines: Option<Vec<String>> = lacking
-        .map(|(layer, rules)| {
-            let whose = layer.place.split_once("` ").map_or(layer.place.as_str(), |(_, it)| it);
-            Some(format!("{} {whose}", of(&rules)?))
-        })
-        .collect();
-    Some(format!("`network: limited` with {}", lines?.join(" and ")))
+    let lines = lacking.map(|(layer, rules)| {
+        Some(by(format!("`network: limited` with {}", of(&rules)?), &layer.whose))
+    });
+    Some(lines.collect::<Option<Vec<_>>>()?.join(" and "))
+}
+
+/// The lists of all that have to give.
+fn layers(rules: &Rules) -> &[Layer] {
+    match &rules.allow {
+        Allow::Layers(layers) => layers,
+        Allow::Nothing => &rules.withheld,
+    }
+}
+
+/// The whole network, of all that do not give it.
+fn full(rules: &Rules) -> String {
+    let line = "`network: full`".to_owned();
+    let lines = layers(rules).iter().map(|layer| by(line.clone(), &layer.whose));
+    let lines: Vec<String> = lines.collect();
+    let full = if lines.is_empty() { line } else { lines.join(" and ") };
+    // Nobody keeps a host from who has all of them.
+    if rules.deny.is_empty() { full } else { format!("{full} without `deny_network_domains`") }
+}
+
+/// A line with whose it is.
+fn by(line: String, whose: &str) -> String {
+    if whose.is_empty() { line } else { format!("{line} {whose}") }
 }
 
 /// Denied wins over allowed, and is not allowed by being no more denied.
@@ -108,7 +127,7 @@ fn preset(target: &Destination, refusal: &Refusal, rules: &Rules) -> Option<Stri
 
 #[cfg(test)]
 mod tests {
-    use botpipe_egress::{Layer, Pattern, Special, preset};
+    use botpipe_egress::{Pattern, Special, preset};
 
     use super::*;
 
@@ -117,7 +136,7 @@ mod tests {
         let read = |text: &&str| Pattern::parse(text).unwrap();
         let patterns = domains.iter().chain(of_presets).map(read).collect();
         let presets = presets.iter().map(|name| (*name).to_owned()).collect();
-        let layer = Layer { place: "the list".to_owned(), patterns, presets };
+        let layer = Layer { place: "the list".to_owned(), whose: String::new(), patterns, presets };
         let allow = Allow::Layers(vec![layer]);
         Rules { allow, deny: deny.iter().map(read).collect(), ..Rules::default() }
     }
@@ -151,19 +170,23 @@ mod tests {
 
     #[test]
     fn every_layer_that_lacks_it_has_to_give_by_its_own_list() {
-        let layers = [("a.example", "workflow"), ("b.example", "ceiling ci.yaml")];
+        let layers =
+            [("a.example", "of the workflow"), ("b.example", "in `ci.yaml`, which narrows it,")];
         let layers = layers.map(|(domain, whose)| Layer {
-            place: format!("the `network_domains` of {whose}"),
+            place: "the `network_domains` of somebody".to_owned(),
+            whose: whose.to_owned(),
             patterns: vec![Pattern::parse(domain).unwrap()],
             presets: Vec::new(),
         });
         let both = Rules { allow: Allow::Layers(layers.to_vec()), ..Rules::default() };
         let said = refused("new.example:443", &both, None);
-        let ends = "`network: limited` with `network_domains: [a.example, new.example]` of workflow and \
-                    `network_domains: [b.example, new.example]` of ceiling ci.yaml permits it";
+        let ends = "`network: limited` with `network_domains: [a.example, new.example]` of the workflow and \
+                    `network: limited` with `network_domains: [b.example, new.example]` in `ci.yaml`, which narrows \
+                    it, permits it";
         assert!(said.ends_with(ends), "{said}");
         let said = refused("a.example:443", &both, None);
-        let ends = "`network_domains: [b.example, a.example]` of ceiling ci.yaml permits it";
+        let ends = "; `network: limited` with `network_domains: [b.example, a.example]` in `ci.yaml`, which narrows \
+                    it, permits it";
         assert!(said.ends_with(ends), "{said}");
     }
 
@@ -174,9 +197,21 @@ mod tests {
         let address = Refusal::Address { ip: [10, 0, 0, 1].into(), kind };
         for (to, refusal, ends) in [
             ("c.example:443", None, "`deny_network_domains` without it permits it"),
-            ("pypi.org:443", Some(address), "by a list, `network: full` permits it"),
-            ("10.0.0.1:443", None, "such an address, `network: full` permits it"),
-            ("[2606:2800::1]:443", None, "such an address, `network: full` permits it"),
+            (
+                "pypi.org:443",
+                Some(address),
+                "by a list, `network: full` without `deny_network_domains` permits it",
+            ),
+            (
+                "10.0.0.1:443",
+                None,
+                "such an address, `network: full` without `deny_network_domains` permits it",
+            ),
+            (
+                "[2606:2800::1]:443",
+                None,
+                "such an address, `network: full` without `deny_network_domains` permits it",
+            ),
             ("[::1]:8124", None, "the host's own is reached with `network: full`"),
             ("0.0.0.0:80", None, "the host's own is reached with `network: full`"),
             ("a.example:80", Some(Refusal::NotHttp), "and port 80 carries nothing else"),

@@ -1,5 +1,6 @@
 //! What a path of a policy means: relative ones in the workspace, `~/` in the home, `/` as it stands.
 
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Refusal, Site, within};
@@ -30,7 +31,10 @@ pub(super) fn straight(
         Ok(found) if found == path => Ok(found),
         Ok(found) => Err(refused(format!("goes through a link, to `{}`", found.display()))),
         Err(error) => Err(Refusal {
-            permit: "make it first; a name that ends in `/` is made as a folder".to_owned(),
+            permit: match error.kind() {
+                ErrorKind::NotFound => "make it first".to_owned(),
+                _ => "a folder on its way has to let you in".to_owned(),
+            },
             ..refused(format!("cannot be opened: {error}"))
         }),
     }

@@ -13,7 +13,7 @@ use botpipe_sandbox::{Bounds, Confinement, Network, landlock};
 
 use super::paths::absolute;
 use super::{Files, Refusal, Rules, Site, files, others, person};
-use crate::policy::{Control, Resolved};
+use crate::policy::{Control, Origin, Resolved};
 
 /// The port of a program's own `127.0.0.1` that the proxy answers on.
 const PROXY: u16 = 3128;
@@ -203,9 +203,10 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
             permit: "`network: full` in the policy".to_owned(),
         });
     }
-    let allow = match policy.network {
-        NetworkMode::Limited => Allow::Layers(layers(policy)?),
-        _ => Allow::Nothing,
+    let (allow, withheld) = match policy.network {
+        NetworkMode::Limited => (Allow::Layers(layers(policy)?), Vec::new()),
+        // What is wrong with a list that is not looked at is said where it is.
+        _ => (Allow::Nothing, withheld(policy).unwrap_or_default()),
     };
     let remote = surroundings.endpoints.iter().filter_map(|endpoint| match endpoint {
         Endpoint::Host(destination) => Some(destination.clone()),
@@ -216,6 +217,7 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
         endpoints: remote.collect(),
         deny,
         resolve: surroundings.resolve.clone(),
+        withheld,
         ..Reached::default()
     };
     let mut doors = vec![Door::Proxy(Box::new(rules))];
@@ -247,31 +249,54 @@ fn reach(policy: &Resolved, surroundings: &Surroundings) -> Result<Reach, Refusa
 }
 
 fn layers(policy: &Resolved) -> Result<Vec<Domains>, Refusal> {
-    let of_layer = policy.lists.domains.iter().map(|origins| {
-        let whose: Vec<String> = origins.iter().map(ToString::to_string).collect();
-        whose.join(" and ")
+    let said_by = |origins: &[Origin], words: fn(&Origin) -> String| {
+        origins.iter().map(words).collect::<Vec<_>>().join(" and ")
+    };
+    let alone = policy.said_by.is_authors_alone(Control::Network);
+    let lists = policy.domains.iter().zip(&policy.presets).enumerate();
+    let layers = lists.map(|(n, (domains, presets))| {
+        let unknown = std::slice::from_ref(policy.origin(Control::Domains));
+        let origins = policy.said_by.domains.get(n).map_or(unknown, Vec::as_slice);
+        let by = (said_by(origins, Origin::to_string), said_by(origins, Origin::whose));
+        let by = if alone { (by.0, String::new()) } else { by };
+        layer(domains, presets, by)
     });
-    let unknown = std::iter::repeat_with(|| policy.origin(Control::Domains).to_string());
-    policy
-        .domains
-        .iter()
-        .zip(&policy.presets)
-        .zip(of_layer.chain(unknown))
-        .map(|((domains, presets), whose)| {
-            let place = format!("the `{}` of {whose}", Control::Domains);
-            let mut listed = patterns("network_domains", domains)?;
-            for name in presets {
-                let hosts = preset(name).ok_or_else(|| Refusal {
-                    control: "network_presets",
-                    what: format!("there is no preset `{name}`"),
-                    permit: "name its hosts in `network_domains`".to_owned(),
-                })?;
-                let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-                listed.extend(patterns("network_presets", &hosts)?);
-            }
-            Ok(Domains { place, patterns: listed, presets: presets.clone() })
-        })
-        .collect()
+    layers.collect()
+}
+
+/// The lists of all who do not give the whole network, where one of them gives none.
+fn withheld(policy: &Resolved) -> Result<Vec<Domains>, Refusal> {
+    if policy.said_by.is_authors_alone(Control::Network) {
+        return Ok(Vec::new());
+    }
+    let narrower = policy.said_by.networks().filter(|(mode, ..)| *mode != NetworkMode::Full);
+    let lists = narrower.map(|(mode, said, whose)| {
+        let list = |list: &Option<Vec<String>>| match mode {
+            NetworkMode::Limited => list.clone().unwrap_or_default(),
+            NetworkMode::None | NetworkMode::Full => Vec::new(),
+        };
+        layer(&list(&said.network_domains), &list(&said.network_presets), (whose.clone(), whose))
+    });
+    lists.collect()
+}
+
+fn layer(
+    domains: &[String],
+    presets: &[String],
+    (origin, whose): (String, String),
+) -> Result<Domains, Refusal> {
+    let place = format!("the `{}` of {origin}", Control::Domains);
+    let mut listed = patterns("network_domains", domains)?;
+    for name in presets {
+        let hosts = preset(name).ok_or_else(|| Refusal {
+            control: "network_presets",
+            what: format!("there is no preset `{name}`"),
+            permit: "name its hosts in `network_domains`".to_owned(),
+        })?;
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        listed.extend(patterns("network_presets", &hosts)?);
+    }
+    Ok(Domains { place, whose, patterns: listed, presets: presets.to_vec() })
 }
 
 fn patterns(control: &'static str, written: &[String]) -> Result<Vec<Pattern>, Refusal> {

@@ -120,7 +120,7 @@ pub(super) fn ask(
     }
     let Some(end) = end_of(&ended.how) else { return Err(Trouble::Stopped) };
     for Told { sentence, .. } in tell(driver, &refusals) {
-        log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
+        log.told(&sentence)?;
     }
     let stderr = driver.desk.redactor.redact(&ended.stderr.text).into_owned();
     let report = codec.close(&end, &stderr);

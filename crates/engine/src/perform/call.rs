@@ -13,7 +13,7 @@ use super::turn::{Activity, millis};
 use super::{Trouble, callbacks};
 use crate::driver::Driver;
 use crate::host::{Call, Calling, Said};
-use crate::policy::{self, Limit, exceeded};
+use crate::policy::{self, Held, Limit};
 use crate::process::Stream;
 
 /// A function that runs, kept while what it asked for is done.
@@ -60,8 +60,9 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
     };
     let step = driver.current_step()?;
     let wall = Clocks::of(&driver.run, &step, turn.role, false).wall;
-    let limits = policy::of_run(&driver.run, (&step, turn.role), &driver.desk.layout).limits;
-    let limit = limits.wall_ms.map(Duration::from_millis);
+    let limits = policy::of_run(&driver.run, (&step, turn.role), &driver.desk.layout);
+    let limits = Held::of(&limits);
+    let limit = limits.bounds.wall_ms.map(Duration::from_millis);
     let began = Instant::now();
     if parked.waits {
         tell(driver, &mut parked)?;
@@ -72,7 +73,7 @@ pub(super) fn run(driver: &mut Driver<'_>, turn: TurnId, prompt: &Ref) -> Result
         }
         let ran = parked.ran + began.elapsed();
         if limit.is_some_and(|limit| ran >= limit) {
-            let message = format!("the function {}", exceeded(Limit::Wall, &limits));
+            let message = format!("the function {}", limits.exceeded(Limit::Wall));
             return ended(driver, turn, parked.over(ran), &message, Some(1));
         }
         if let Some(limit) = wall.filter(|limit| ran >= *limit) {

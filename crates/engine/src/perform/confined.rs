@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_kernel::ids::Role;
-use botpipe_kernel::plan::{Bounds, Step, Validation};
+use botpipe_kernel::plan::{Step, Validation};
 use botpipe_sandbox::{Account, Launch};
 
 use serde_json::{Value, json};
@@ -14,13 +14,13 @@ use super::Trouble;
 use crate::account;
 use crate::confine::canary::{self, Grounded, Seen};
 use crate::confine::guard::{Guard, in_one_line};
-use crate::confine::refused::{Complaint, Reasons, Told, complaints, of_message};
+use crate::confine::refused::{Complaint, MORE, MOST_TOLD, Reasons, Told, complaints, of_message};
 use crate::confine::site::{Needs, of_run};
 use crate::confine::whole::{Compiled, Surroundings, compile};
 use crate::confine::{Site, View, report};
 use crate::driver::Driver;
 use crate::environment;
-use crate::policy::{self, Control, Origin, Resolved};
+use crate::policy::{self, Control, Held, Origin, Resolved};
 use crate::process::{Output, Outside};
 use crate::request::Notice;
 
@@ -74,7 +74,7 @@ pub(super) struct Confined {
     pub(super) launch: Launch,
     pub(super) outside: Option<Arc<dyn Outside>>,
     /// What of its policy its supervisor keeps.
-    pub(super) limits: Bounds,
+    pub(super) limits: Held,
     pub(super) refusals: Refusals,
 }
 
@@ -113,7 +113,7 @@ pub(super) fn confine(
     let log = Arc::new(move |sentence: &str| {
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         // A program that asks without end is told of once.
-        if heard.len() < MOST_REFUSALS && !heard.iter().any(|known| known == sentence) {
+        if heard.len() <= MOST_TOLD && !heard.iter().any(|known| known == sentence) {
             heard.push(sentence.to_owned());
         }
     });
@@ -128,11 +128,9 @@ pub(super) fn confine(
     }
     refusals.variables.clone_from(&env);
     let launch = Launch { env, confinement: compiled.confinement, ..launch };
-    Ok(Confined { launch, outside: Some(Arc::new(guard)), limits: holds.limits, refusals })
+    Ok(Confined { launch, outside: Some(Arc::new(guard)), limits: Held::of(&holds), refusals })
 }
 
-/// Refusals that are told of one program.
-const MOST_REFUSALS: usize = 50;
 /// What a program says of files that is looked into.
 const MOST_COMPLAINTS: usize = 500;
 
@@ -265,9 +263,13 @@ pub(super) fn tell(driver: &Driver<'_>, refusals: &Refusals) -> Vec<Told> {
         // Its path is the program's word.
         let sentence = driver.desk.redactor.redact(&sentence).into_owned();
         let new = Told { sentence, of_unseen };
-        if told.len() < MOST_REFUSALS && !told.contains(&new) {
+        if told.len() <= MOST_TOLD && !told.contains(&new) {
             told.push(new);
         }
+    }
+    if told.len() > MOST_TOLD {
+        told.truncate(MOST_TOLD);
+        told.push(Told { sentence: MORE.to_owned(), of_unseen: false });
     }
     for Told { sentence, .. } in &told {
         driver.progress.notice(&Notice::Note { text: sentence });

@@ -40,6 +40,7 @@ pub(crate) use clocks::Clocks;
 pub(crate) use desk::{About, Agent, Desk, way};
 pub(crate) use enter::findings;
 pub(crate) use replay::asked;
+pub(crate) use turn::TOLD;
 
 use botpipe_kernel::run::{Effect, Input};
 

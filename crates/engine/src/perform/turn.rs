@@ -130,7 +130,7 @@ fn run_program(
         refusals.missed(&[&ended.stdout, &ended.stderr]);
     }
     for Told { sentence, .. } in tell(driver, &refusals) {
-        log.line(Stream::Stderr, &format!("botpipe sandbox: {sentence}"))?;
+        log.told(&sentence)?;
     }
     let activity = log.finish();
     let result = result_of(driver, &turn, &argv[0], &ended)?;
@@ -198,6 +198,9 @@ fn beyond(driver: &Driver<'_>, what: &str, ended: &Ended) -> Result<TurnResult, 
     text.push_str(what);
     Ok(TurnResult::Completed { text: driver.keep(&text)?, exit: Some(BEYOND) })
 }
+
+/// How a line begins that tells of a refusal.
+pub(crate) const TOLD: &str = "botpipe sandbox: ";
 
 /// The exit code of a command beyond a limit, as `botpipe sandbox` has it.
 const BEYOND: i32 = 124;
@@ -308,6 +311,14 @@ impl Activity {
             Stream::Stderr => "err",
         };
         let row = format!("{}\n", serde_json::json!({ "s": from, "l": line }));
+        self.add(row.as_bytes()).map_err(|error| self.trouble(&error))
+    }
+
+    /// Adds what Botpipe itself tells of a refusal, as what is no word of the program's:
+    /// `{"s":"err","l":"botpipe sandbox: …","by":"botpipe"}`.
+    pub(super) fn told(&self, sentence: &str) -> Result<(), Trouble> {
+        let line = format!("{TOLD}{sentence}");
+        let row = format!("{}\n", serde_json::json!({ "s": "err", "l": line, "by": "botpipe" }));
         self.add(row.as_bytes()).map_err(|error| self.trouble(&error))
     }
 

@@ -83,6 +83,18 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// In whose file or part of a file a line stands, to follow the line.
+    pub(crate) fn whose(&self) -> String {
+        match self {
+            Self::Default => "in the workflow, or a file of `--policy`,".to_owned(),
+            Self::Repository { path } => format!("in `{path}`"),
+            Self::Workflow | Self::Step | Self::Turn => format!("of the {self}"),
+            Self::Ceiling { path } => format!("in `{path}`, which narrows it,"),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

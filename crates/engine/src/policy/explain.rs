@@ -18,13 +18,14 @@ use super::limits::{duration, size};
 use super::paths::Ground;
 use super::refusal::{of_process, processes};
 use super::resolve::{Resolved, value};
-use crate::config::Settings;
+use crate::config::{Agent, Settings};
 use crate::confine::report;
 use crate::confine::whole::IN_MEMORY;
 use crate::enforcement::KeyPlace;
 use crate::harness::{Kind, key};
 use crate::request::{ProviderChoice, StartRequest};
 use crate::start::family;
+use crate::workspace::files::Hasher;
 
 /// What binds a process of a step.
 ///
@@ -65,20 +66,43 @@ pub struct ControlLine {
     pub coverage: Option<&'static str>,
 }
 
+/// Who does the turns, as far as it matters for what is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Whom the settings say, else the workflow; where nobody says it, what holds of every agent is said.
+    Settings,
+    /// A recording, which runs nothing.
+    Recording,
+}
+
 /// What would bind the processes of a run with these settings, and of the runs below it.
-pub fn explain(compiled: &Compiled, settings: &Settings, workspace: &Path) -> Vec<Bound> {
+pub fn explain(compiled: &Compiled, settings: &Settings, workspace: &Path, by: By) -> Vec<Bound> {
     let Some(plan) = &compiled.plan else { return Vec::new() };
-    // Who does the turns matters only for what is refused; where nobody is found, that is not said.
+    let recording = || Provider::Replay { cassette: Hasher::default().finish(), loose: false };
+    // One that is not found on this machine is judged by its kind.
     let filled = settings.fill(compiled, workspace, StartRequest::default()).unwrap_or_default();
-    let of_run = match (filled.provider, &plan.provider) {
-        (Some(ProviderChoice::Harness(chosen)), _) => Some(chosen.provider),
-        (Some(ProviderChoice::Command { program, args }), _) => {
+    let of_run = match (by, filled.provider, &plan.provider) {
+        (By::Recording, ..) | (By::Settings, Some(ProviderChoice::Replay { .. }), _) => {
+            Some(recording())
+        }
+        (_, Some(ProviderChoice::Harness(chosen)), _) => Some(chosen.provider),
+        (_, Some(ProviderChoice::Command { program, args }), _) => {
             Some(Provider::Command { program, args })
         }
-        (None, Some(plan::Provider::Command { program, args })) => {
+        (_, None, Some(plan::Provider::Command { program, args }))
+            if !settings.options_choose() =>
+        {
             Some(Provider::Command { program: program.clone(), args: args.clone() })
         }
-        _ => None,
+        (_, None, Some(plan::Provider::Replay { .. })) if !settings.options_choose() => {
+            Some(recording())
+        }
+        (_, None, _) => settings.agent().map(|it| match it.value {
+            Agent::Command => Provider::Command { program: String::new(), args: Vec::new() },
+            Agent::Harness(Kind::Codex) => Provider::Codex(Box::default()),
+            Agent::Harness(Kind::Claude) => Provider::Claude(Box::default()),
+            Agent::Harness(Kind::Acp) => Provider::Acp(Box::default()),
+        }),
     };
     let named =
         filled.providers.into_iter().map(|(name, chosen)| (name, chosen.provider)).collect();

@@ -50,7 +50,7 @@ impl Ground {
     }
 
     /// Whether one path is another, or lies below it. `/` does not stand for what is hidden in it.
-    pub(super) fn covers(&self, outer: &str, inner: &str) -> bool {
+    pub(crate) fn covers(&self, outer: &str, inner: &str) -> bool {
         let (outer, inner) = (self.whole(outer), self.whole(inner));
         let all = outer.parent().is_none() && inner.parent().is_some();
         inner.starts_with(&outer) && !(all && self.is_hidden(&inner))

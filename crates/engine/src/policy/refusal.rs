@@ -188,7 +188,8 @@ fn unenforced(
     let agent = role != Role::Script || calls;
     match by {
         // A recording runs nothing.
-        None | Some(Provider::Replay { .. }) if role != Role::Script => Vec::new(),
+        Some(Provider::Replay { .. }) if role != Role::Script => Vec::new(),
+        None if role != Role::Script => open_for_anybody(holds),
         _ => {
             let mut found = left_open(holds, agent, by);
             // What a verifier writes is gone with it, and so nothing turns up.
@@ -197,6 +198,17 @@ fn unenforced(
             found
         }
     }
+}
+
+/// What no agent keeps, whoever it will be.
+fn open_for_anybody(holds: &Resolved) -> Vec<Unenforced> {
+    let never = |it: &Unenforced| match it {
+        Unenforced::Rules(Control::AllowPermissions, _) => !holds.asks(),
+        Unenforced::Rules(control, _) => *control == Control::AskPermissions,
+        Unenforced::Asking(_) => false,
+        Unenforced::Control(_) => true,
+    };
+    left_open(holds, true, None).into_iter().filter(never).collect()
 }
 
 /// The same for a program, whoever it is of; `agent`: it may be asked to do something of its own accord.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::control::{Control, Origin};
 use super::paths::Ground;
+use super::said::Said;
 
 /// A policy in which nothing is left open.
 ///
@@ -40,28 +41,10 @@ pub struct Resolved {
     pub strict: bool,
     /// Of every control.
     pub origins: BTreeMap<Control, Origin>,
-    /// What each layer says of lists that narrow each other.
+    /// What each layer says by itself.
     #[serde(skip)]
-    pub(crate) lists: Lists,
+    pub(crate) said_by: Said,
 }
-
-/// The lists of each layer by itself, so that all are named that have to give. They bind nothing: whatever they
-/// are, two policies are the same.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Lists {
-    /// Authors first.
-    pub(crate) allow_write: Vec<(Origin, Vec<String>)>,
-    /// Whose each of [`Resolved::domains`] is.
-    pub(crate) domains: Vec<Vec<Origin>>,
-}
-
-impl PartialEq for Lists {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Lists {}
 
 /// Which variables pass, and which are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,9 +112,9 @@ pub fn resolve(
     ground: &Ground,
 ) -> Resolved {
     let (said, origins) = over(authors);
-    let mut narrowed = Narrowing { holds: base(said, ground), ground };
+    let mut narrowed = Narrowing { holds: base(said.clone(), ground), ground };
     narrowed.holds.origins = origins;
-    narrowed.begin();
+    narrowed.begin(said);
     // In one order, whatever order they are given in.
     let mut ceilings: Vec<_> = ceilings.iter().collect();
     ceilings.sort_by(|one, other| one.0.cmp(&other.0));
@@ -142,7 +125,7 @@ pub fn resolve(
     if holds.network != NetworkMode::Limited {
         holds.domains.clear();
         holds.presets.clear();
-        holds.lists.domains.clear();
+        holds.said_by.domains.clear();
     }
     holds
 }
@@ -162,7 +145,7 @@ fn over(authors: &[(Origin, &Policy)]) -> (Policy, BTreeMap<Control, Origin>) {
 }
 
 /// Whether a layer says anything of a control.
-fn says(policy: &Policy, control: Control) -> bool {
+pub(super) fn says(policy: &Policy, control: Control) -> bool {
     match control {
         Control::SandboxMode => policy.sandbox_mode.is_some(),
         Control::PermissionMode => policy.permission_mode.is_some(),
@@ -250,12 +233,24 @@ fn base(said: Policy, ground: &Ground) -> Resolved {
         validation: said.validation.unwrap_or(Validation::Fail),
         strict: said.strict.unwrap_or(false),
         origins: BTreeMap::new(),
-        lists: Lists::default(),
+        said_by: Said::default(),
     }
 }
 
+/// What a ceiling says, with its paths in one form.
+fn in_one_form(ceiling: &Policy, ground: &Ground) -> Policy {
+    let mut said = ceiling.clone();
+    for list in [&mut said.allow_read, &mut said.allow_write].into_iter().flatten() {
+        *list = ground.least(list.drain(..));
+    }
+    for list in [&mut said.deny_read, &mut said.deny_write].into_iter().flatten() {
+        *list = sorted(list.drain(..).map(|it| ground.normal(&it)));
+    }
+    said
+}
+
 /// Controls that only a sandbox can keep.
-const FILES: [Control; 4] =
+pub(super) const FILES: [Control; 4] =
     [Control::AllowRead, Control::DenyRead, Control::AllowWrite, Control::DenyWrite];
 
 /// A policy while ceilings narrow it.
@@ -265,15 +260,18 @@ struct Narrowing<'g> {
 }
 
 impl Narrowing<'_> {
-    /// The lists as the authors left them.
-    fn begin(&mut self) {
+    /// What the authors say, with the lists of files that stand where they say nothing.
+    fn begin(&mut self, mut said: Policy) {
         let holds = &mut self.holds;
         let of_domains = [Control::Domains, Control::Presets, Control::Network];
         let of_domains = of_domains.map(|control| holds.origin(control).clone());
-        let said = of_domains.into_iter().find(|origin| *origin != Origin::Default);
-        holds.lists.domains = vec![vec![said.unwrap_or(Origin::Default)]; holds.domains.len()];
-        let written = (holds.origin(Control::AllowWrite).clone(), holds.allow_write.clone());
-        holds.lists.allow_write = vec![written];
+        let of = of_domains.into_iter().find(|origin| *origin != Origin::Default);
+        holds.said_by.domains = vec![vec![of.unwrap_or(Origin::Default)]; holds.domains.len()];
+        said.allow_read = Some(holds.allow_read.clone());
+        said.allow_write = Some(holds.allow_write.clone());
+        said.deny_read = Some(holds.deny_read.clone());
+        said.deny_write = Some(holds.deny_write.clone());
+        holds.said_by.by_authors(said, holds.origins.clone());
     }
 
     fn by(&mut self, origin: &Origin, ceiling: &Policy) {
@@ -281,10 +279,7 @@ impl Narrowing<'_> {
         self.modes(ceiling);
         self.files(ceiling);
         self.reach(origin, ceiling);
-        if let Some(allowed) = &ceiling.allow_write {
-            let allowed = self.ground.least(allowed.iter().cloned());
-            self.holds.lists.allow_write.push((origin.clone(), allowed));
-        }
+        self.holds.said_by.by_ceiling(in_one_form(ceiling, self.ground), origin.clone());
         self.rest(ceiling);
         for control in Control::ALL {
             let changed = value(&before, *control) != value(&self.holds, *control);
@@ -333,13 +328,13 @@ impl Narrowing<'_> {
             let list = |list: &Option<Vec<String>>| lower(list.clone().unwrap_or_default());
             let layer = (list(&ceiling.network_domains), list(&ceiling.network_presets));
             let layers = holds.domains.drain(..).zip(holds.presets.drain(..));
-            let of = holds.lists.domains.drain(..).chain([vec![origin.clone()]]);
+            let of = holds.said_by.domains.drain(..).chain([vec![origin.clone()]]);
             let mut known: BTreeMap<_, Vec<Origin>> = BTreeMap::new();
             for (layer, origins) in layers.chain([layer]).zip(of) {
                 known.entry(layer).or_default().extend(origins);
             }
             (holds.domains, holds.presets) = known.keys().cloned().unzip();
-            holds.lists.domains = known.into_values().collect();
+            holds.said_by.domains = known.into_values().collect();
         }
         let denied = ceiling.deny_network_domains.clone().unwrap_or_default();
         holds.deny_domains = lower(holds.deny_domains.drain(..).chain(denied));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use botpipe_kernel::plan::Bounds;
 use botpipe_sandbox::{Contained, Identity, Launch, Used};
 
 use super::output::Output;
+use crate::policy::Held;
 
 /// A program to run to its end.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Spec {
     /// Whether its input stays open for what the watcher sends, until it says [`Reply::finished`].
     pub talks: bool,
     /// The limits of its policy: time and output are kept here, the rest by what contains it.
-    pub limits: Bounds,
+    pub limits: Held,
     /// How long it may take in all.
     pub wall: Option<Duration>,
     /// How long it may take until it first says something on its standard output.
@@ -53,7 +53,7 @@ impl Spec {
             outside: None,
             stdin: Vec::new(),
             talks: false,
-            limits: Bounds::default(),
+            limits: Held::default(),
             wall: None,
             opening: None,
             idle: None,

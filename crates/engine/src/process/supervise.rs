@@ -4,7 +4,6 @@ use std::io::{self, PipeReader, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use botpipe_kernel::plan::Bounds;
 use botpipe_sandbox::{Contained, Exit, How as ExitHow};
 
 use super::flight::Counted;
@@ -13,7 +12,7 @@ use super::output::{Capture, Output};
 use super::pipes::{Piece, Pipes, STREAMS};
 use super::spec::{Clock, Ended, How, Reply, Spec, Stream, Watch};
 use super::stop::StopSwitch;
-use crate::policy::{Limit, exceeded};
+use crate::policy::{Held, Limit};
 
 /// Runs a program to its end, whatever end that is; afterwards nothing of it is left.
 pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
@@ -48,7 +47,7 @@ pub fn run(spec: Spec, watch: &mut dyn Watch, stop: &StopSwitch) -> Ended {
         watch,
         stop,
         clocks,
-        limits: spec.limits,
+        limits: spec.limits.clone(),
         printed: 0,
         opened: false,
         last_output: Instant::now(),
@@ -83,7 +82,7 @@ struct Supervision<'a> {
     watch: &'a mut dyn Watch,
     stop: &'a StopSwitch,
     clocks: Clocks,
-    limits: Bounds,
+    limits: Held,
     /// Bytes on both streams.
     printed: u64,
     /// It has said something on its standard output.
@@ -160,7 +159,7 @@ impl Supervision<'_> {
                 Piece::Closed => sink.close(&mut |line| replies.add(watch.line(stream, line))),
                 Piece::Bytes(bytes) => {
                     *printed += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                    if limits.output.is_some_and(|most| *printed > most) {
+                    if limits.bounds.output.is_some_and(|most| *printed > most) {
                         self.flooded();
                         continue;
                     }
@@ -182,7 +181,7 @@ impl Supervision<'_> {
         if self.reason.is_some() {
             return;
         }
-        self.reason = Some(How::Exceeded { what: exceeded(Limit::Output, &self.limits) });
+        self.reason = Some(How::Exceeded { what: self.limits.exceeded(Limit::Output) });
         if self.exit.is_none() {
             self.contained.kill();
             self.phase = Phase::Killing(Instant::now() + KILL_PATIENCE);
@@ -221,7 +220,7 @@ impl Supervision<'_> {
         match self.phase {
             Phase::Running => {
                 if self.clocks.limit.is_some_and(|at| at <= now) {
-                    let what = exceeded(Limit::Wall, &self.limits);
+                    let what = self.limits.exceeded(Limit::Wall);
                     self.end_because(How::Exceeded { what }, now);
                 } else if let Some((clock, after)) = self.clocks.ran_out(self.heard(), now) {
                     self.end_because(How::TimedOut { clock, after }, now);
@@ -311,7 +310,7 @@ impl Supervision<'_> {
             None => (How::Signalled(SIGKILL), 0, 1),
         };
         let how = match beyond {
-            Some(bound) => How::Exceeded { what: exceeded(bound.into(), &self.limits) },
+            Some(bound) => How::Exceeded { what: self.limits.exceeded(bound.into()) },
             None => how,
         };
         let [stdout, stderr] = self.sinks.map(|sink| sink.capture.finish());
@@ -354,7 +353,7 @@ struct Clocks {
 
 impl Clocks {
     fn of(spec: &Spec, start: Instant) -> Self {
-        let limit = spec.limits.wall_ms.map(Duration::from_millis);
+        let limit = spec.limits.bounds.wall_ms.map(Duration::from_millis);
         Self {
             start,
             limit: limit.and_then(|set| start.checked_add(set)),

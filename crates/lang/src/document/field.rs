@@ -116,9 +116,22 @@ pub fn wrong_type(node: &Node, place: Span, expected: &str, report: &mut Report<
             let meant = if matches!(word.as_str(), "yes" | "on") { "true" } else { "false" };
             problem = problem.help(format!("write `{meant}`"));
         }
+        let plain = |c: char| c.is_alphanumeric() || "/._-~@".contains(c);
+        let of_words =
+            LISTS_OF_WORDS.iter().any(|of| expected.strip_prefix("a list of ") == Some(of));
+        if of_words && !text.contains(char::is_control) {
+            let is_plain = text.starts_with(|c: char| c.is_alphanumeric() || "/.".contains(c))
+                && text.chars().all(plain);
+            let one =
+                if is_plain { text.clone() } else { format!("'{}'", text.replace('\'', "''")) };
+            problem = problem.help(format!("a list of one is `[{one}]`"));
+        }
     }
     report.push(problem);
 }
+
+/// What lists of single words are of: one word is easily taken for a list.
+const LISTS_OF_WORDS: [&str; 6] = ["paths", "names", "domains", "presets", "rules", "texts"];
 
 /// A text.
 pub fn text<'n>(entry: &'n Entry, report: &mut Report<'_>) -> Option<Spanned<&'n str>> {

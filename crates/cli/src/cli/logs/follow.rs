@@ -13,7 +13,7 @@ use botpipe_engine::trace::{turn_of, turns};
 use botpipe_engine::{Engine, Error};
 use botpipe_journal::Stored;
 use botpipe_kernel::ids::{Digest, TurnId};
-use botpipe_kernel::run::{Event, Lifecycle, Run};
+use botpipe_kernel::run::{Event, Lifecycle, Ref, Run, TurnResult};
 use serde_json::json;
 
 use crate::term::clock::moment;
@@ -133,10 +133,28 @@ impl<'a> Log<'a> {
                     && let Some(path) = self.engine.activity_file(&self.view.summary, turn)
                 {
                     let _ = writeln!(line, "{:20}output: {}", "", path.display());
+                    for refused in self.engine.refused(&self.view.summary, turn) {
+                        let _ = writeln!(line, "{:20}refused: {}", "", one_line(&refused, 1000));
+                    }
+                }
+                if let Some(limit) = self.limit_of(&stored.event) {
+                    let _ = writeln!(line, "{:20}{}", "", one_line(&limit, 400));
                 }
                 say(&line)
             }
         }
+    }
+
+    /// What a command says of a limit that it went beyond, where that is the end of a text too long for the event.
+    fn limit_of(&self, event: &Event) -> Option<String> {
+        let Event::TurnEnded { result: TurnResult::Completed { text, exit: Some(exit) }, .. } =
+            event
+        else {
+            return None;
+        };
+        let is_long = matches!(text, Ref::Object(_)) && i32::from(exit::BEYOND) == *exit;
+        let text = is_long.then(|| self.engine.text(text).ok())??;
+        words::beyond(&text).map(str::to_owned)
     }
 
     /// Begins to listen to a turn.

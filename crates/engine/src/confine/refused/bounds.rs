@@ -41,12 +41,11 @@ impl Reasons {
     pub(super) fn not_longer(&self) -> Option<Told> {
         let most = self.policy.limits.file_size?;
         let sentence = format!(
-            "a file is not written beyond {} (`{}`), and is cut off there; `limits: {{ file_size: {} }}`{} permits \
+            "a file is not written beyond {} (`{}`), and is cut off there; {} permits \
              more",
             size(Some(most)),
             Control::FileSize,
-            size(Some(most.saturating_mul(2))),
-            self.who(Control::FileSize)
+            self.larger(Control::FileSize, &size(Some(most.saturating_mul(2))))
         );
         Some(Told { sentence, of_unseen: false })
     }
@@ -55,11 +54,10 @@ impl Reasons {
     pub(super) fn not_given(&self) -> Option<Told> {
         let most = self.policy.limits.memory?;
         let sentence = format!(
-            "a program is given no memory beyond {} (`{}`); `limits: {{ memory: {} }}`{} permits more",
+            "a program is given no memory beyond {} (`{}`); {} permits more",
             size(Some(most)),
             Control::Memory,
-            size(Some(most.saturating_mul(2))),
-            self.who(Control::Memory)
+            self.larger(Control::Memory, &size(Some(most.saturating_mul(2))))
         );
         Some(Told { sentence, of_unseen: false })
     }

@@ -2,6 +2,7 @@
 //! told, or by something else, in which case nothing is.
 
 mod bounds;
+mod lines;
 mod network;
 mod reasons;
 mod rights;
@@ -19,7 +20,7 @@ use rustix::fs::{Access, access};
 use super::links::follow;
 use super::paths::as_far_as_there;
 use super::whole::{Compiled, Door};
-use super::{Site, within};
+use super::{Files, Site, within};
 use crate::plain;
 use crate::policy::{Resolved, lexical};
 use rights::Listens;
@@ -31,6 +32,8 @@ pub(crate) use words::{Complaint, complaints, of_message};
 pub(crate) struct Reasons {
     policy: Resolved,
     site: Site,
+    /// Whether files are kept from it at all.
+    keeps_files: bool,
     layers: Vec<Layer>,
     denied: Vec<PathBuf>,
     closed: Vec<PathBuf>,
@@ -38,6 +41,8 @@ pub(crate) struct Reasons {
     unwritten: Vec<PathBuf>,
     /// Who it runs as; `None`: whoever runs Botpipe.
     account: Option<Account>,
+    /// What stands in the place of what is not there.
+    placeholders: Vec<PathBuf>,
     /// What the proxy lets pass; `None`: the network is the host's.
     reached: Option<Rules>,
 }
@@ -64,11 +69,19 @@ enum Effect {
     Private(PathBuf),
 }
 
+/// Refusals that are told of one program.
+pub(crate) const MOST_TOLD: usize = 50;
+/// What is told where there were more.
+pub(crate) const MORE: &str = "more was refused than the 50 sentences that are told of one program";
+
 impl Reasons {
-    /// Of a program that is confined like this; `None`: no file is kept from it.
+    /// Of a program that is confined like this; `None`: it is not.
     pub(crate) fn of(compiled: &Compiled, policy: &Resolved, site: &Site) -> Option<Self> {
-        let files = compiled.files.as_ref()?;
+        compiled.confinement.as_ref()?;
+        let none = Files::default();
+        let files = compiled.files.as_ref().unwrap_or(&none);
         Some(Self {
+            keeps_files: compiled.files.is_some(),
             policy: policy.clone(),
             site: site.clone(),
             layers: files.layers.clone(),
@@ -77,6 +90,7 @@ impl Reasons {
             written: files.written.clone(),
             unwritten: files.unwritten.clone(),
             account: files.account,
+            placeholders: files.placeholders.iter().map(|it| it.path.clone()).collect(),
             reached: compiled.doors.iter().find_map(|door| match door {
                 Door::Proxy(rules) => Some(rules.as_ref().clone()),
                 Door::Address(_) | Door::Api(_) => None,
@@ -97,7 +111,7 @@ impl Reasons {
             Kind::Unanswered => return self.not_answered(named?),
             Kind::TooLarge => return self.not_longer(),
             Kind::NoMemory => return self.not_given(),
-            Kind::NoKey => return self.not_signed(),
+            Kind::NoKey => return self.not_signed(named?),
             _ => {}
         }
         let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
@@ -108,6 +122,12 @@ impl Reasons {
             runs.find_map(|path| self.of_path(complaint, &path))
         });
         of_path.or_else(|| {
+            // `'standard output'` is no file.
+            let is_file =
+                |name: &String| name.contains('/') || is_there(&self.site.workspace.join(name));
+            if complaint.kind == Kind::Full && self.keeps_files {
+                return self.not_held_anywhere().filter(|_| !complaint.paths.iter().any(is_file));
+            }
             let sentence = match (complaint.listens, self.policy.allow_local_binding) {
                 (Listens::No, _) | (Listens::High, true) => None,
                 (Listens::High | Listens::Low, false) => Some(self.not_listening()),
@@ -117,17 +137,11 @@ impl Reasons {
         })
     }
 
-    /// The same of a program that was to be executed.
-    pub(crate) fn told_of_program(&self, program: &Path) -> Option<Told> {
+    /// The same of a program that was to be executed; `missing`: it was not found, else it may not be.
+    pub(crate) fn told_of_program(&self, program: &Path, missing: bool) -> Option<Told> {
         let paths = program.to_str().filter(|path| path.contains('/')).map(str::to_owned);
-        let paths = paths.into_iter().collect();
-        self.told(&Complaint {
-            kind: Kind::Missing,
-            paths,
-            removes: false,
-            listens: Listens::No,
-            cwd: None,
-        })
+        let kind = if missing { Kind::Missing } else { Kind::Denied };
+        self.told(&Complaint::of(kind, paths.into_iter().collect()))
     }
 
     /// The path that a text of a complaint means, with its dots resolved as text.
@@ -158,6 +172,8 @@ impl Reasons {
         };
         let effect = self.effect(&path);
         let sentence = match (complaint.kind, &effect) {
+            (Kind::NotPermitted(tried), _) => self.not_permitted(&path, tried)?,
+            _ if !self.keeps_files => return None,
             // Its name stood in front of what it said.
             (Kind::ReadOnly, _) if is_program_of_system(&path) => return None,
             (Kind::Full, _) if self.is_in_memory(&path) => self.not_held(&path),
@@ -165,6 +181,9 @@ impl Reasons {
                 if may_write(&path) && !is_there(&path) =>
             {
                 self.not_written(&path, false)
+            }
+            (Kind::ReadOnly | Kind::Busy, _) if complaint.by_git && self.is_kept_of_git(&path) => {
+                self.not_set(&path)
             }
             (Kind::ReadOnly, Effect::Read | Effect::Masked(_)) if may_write(&path) => {
                 self.not_written(&path, complaint.removes)
@@ -177,6 +196,15 @@ impl Reasons {
                         && !path.starts_with(&self.site.workspace)) =>
             {
                 self.not_written(&path, complaint.removes)
+            }
+            (Kind::IsFolder, _) if self.placeholders.contains(&path) => {
+                self.not_written(&path, false)
+            }
+            // It turned up while the program ran, and was covered then.
+            (Kind::Denied | Kind::Busy, Effect::Read | Effect::Written)
+                if may_read(&path) && self.is_denied(&path) =>
+            {
+                self.not_read(&path, &path)
             }
             (Kind::Denied | Kind::Unopened, Effect::Masked(by)) if may_read(&path) => {
                 self.not_read(&path, by)
@@ -193,7 +221,6 @@ impl Reasons {
             (Kind::Denied | Kind::Unopened, Effect::Written | Effect::Read) => {
                 self.not_owned(&path, complaint.removes)?
             }
-            (Kind::NotPermitted(tried), _) => self.not_permitted(&path, tried)?,
             _ => return None,
         };
         Some(Told { sentence, of_unseen: complaint.kind == Kind::Missing })

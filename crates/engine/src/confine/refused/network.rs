@@ -3,7 +3,7 @@
 use std::fs;
 
 use botpipe_egress::{Destination, Host};
-use botpipe_kernel::plan::NetworkMode;
+use botpipe_kernel::plan::{NetworkMode, Policy};
 
 use super::words::Kind;
 use super::{Reasons, Told};
@@ -118,7 +118,7 @@ impl Reasons {
         let rules = self.reached.as_ref()?;
         let shown = host.map_or_else(|| "a host".to_owned(), |host| format!("`{host}`"));
         let target = host.and_then(|host| Destination::parse(&format!("{host}:443")).ok());
-        let full = format!("`network: full`{}", self.who(Control::Network));
+        let full = self.full();
         let mode = self.mode_of_network();
         let permits = target.map(|target| hints::permitted(&target, rules));
         let sentence = match permits {
@@ -164,11 +164,23 @@ impl Reasons {
         self.reached.as_ref()?;
         let sentence = format!(
             "`127.0.0.1:{port}` is not reached: a program's own machine is not the host's (`network: {}`); \
-             `network: full`{} permits it",
+             {} permits it",
             self.mode_of_network(),
-            self.who(Control::Network)
+            self.full()
         );
         Some(Told { sentence, of_unseen: true })
+    }
+
+    /// The whole network, by each layer that does not give it.
+    pub(super) fn full(&self) -> String {
+        let keeps = |it: &Policy| it.network != Some(NetworkMode::Full);
+        let full = self.word(Control::Network, "full", keeps);
+        // Nobody keeps a host from who has all of them.
+        if self.policy.deny_domains.is_empty() {
+            full
+        } else {
+            format!("{full} without `deny_network_domains`")
+        }
     }
 
     fn mode_of_network(&self) -> &'static str {

@@ -3,16 +3,18 @@
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use botpipe_kernel::plan::SandboxMode;
+use botpipe_kernel::plan::{Policy, SandboxMode};
 use botpipe_sandbox::Layer;
+use rustix::fs::statvfs;
 
-use super::{Effect, Reasons};
+use super::lines::with_its_own;
+use super::{Effect, Reasons, Told};
 use crate::confine::home as homes;
 use crate::confine::links::{Led, follow};
 use crate::confine::paths::absolute;
 use crate::confine::whole::{IN_MEMORY, Surroundings, compile};
 use crate::confine::{View, denied, protected, within};
-use crate::policy::{Control, Origin, size};
+use crate::policy::{Control, size};
 use crate::workspace::layout::Layout;
 
 impl Reasons {
@@ -22,10 +24,11 @@ impl Reasons {
             return self.not_looked_into(path);
         }
         if let Some(why) = self.nobodys(path) {
-            return format!("`{shown}` is not written: {why}");
+            let whole = self.whole_repository(path, removes);
+            return whole.unwrap_or_else(|| format!("`{shown}` is not written: {why}"));
         }
         if let Some(text) = self.names(&self.policy.deny_write, path) {
-            let mut permit = self.without(Control::DenyWrite, &self.policy.deny_write, path);
+            let mut permit = self.without(Control::DenyWrite, path);
             if let Some(more) = self.to_write(path, removes) {
                 permit = format!("{permit} with {more}");
             }
@@ -36,13 +39,15 @@ impl Reasons {
         if within(path, &self.unwritten) {
             return format!(
                 "`{shown}` is not written: it is another name of what `deny_write` keeps; {} permits it",
-                self.line(Control::DenyWrite, &[])
+                self.lines(Control::DenyWrite, |list| (!list.is_empty()).then(Vec::new))
             );
         }
         if within(path, &self.written) {
-            return format!(
-                "`{shown}` is not written: {KEPT}, and no policy permits it; write it yourself"
-            );
+            return self.whole_repository(path, removes).unwrap_or_else(|| {
+                format!(
+                    "`{shown}` is not written: {KEPT}, and no policy permits it; write it yourself"
+                )
+            });
         }
         let folder = to_grant(path, removes);
         if self.site.view == View::Discarded {
@@ -65,8 +70,42 @@ impl Reasons {
                 "`{shown}` is not written: {KEPT}, and no policy permits it; write it yourself"
             );
         }
-        let permit = self.to_write(path, removes).unwrap_or_else(|| self.with_more(&folder));
+        let permit = self.to_write(path, removes).unwrap_or_default();
+        if permit.is_empty() {
+            return format!(
+                "`{shown}` is not written: {KEPT}, and no policy permits it; write it yourself"
+            );
+        }
         format!("`{shown}` is not written: it is read only; {permit} permits it")
+    }
+
+    /// Of what steers git in a repository and was to go with all of it: one sentence for whatever is left.
+    fn whole_repository(&self, path: &Path, removes: bool) -> Option<String> {
+        let repository = repository_of(path).filter(|_| removes)?;
+        Some(format!(
+            "nothing of `{}` that steers git (its settings and hooks) is removed or replaced, and no policy permits \
+             it; do it yourself",
+            self.shown(&repository)
+        ))
+    }
+
+    /// Whether it is a repository's settings, and kept.
+    pub(super) fn is_kept_of_git(&self, path: &Path) -> bool {
+        let is_kept = self.nobodys(path).is_some() || within(path, &self.written);
+        is_kept && !self.is_ours(path) && repository_of(path).is_some()
+    }
+
+    /// Of settings that a command of git was to write.
+    pub(super) fn not_set(&self, path: &Path) -> String {
+        format!(
+            "`{}` is not written: {KEPT}, and no policy permits it; run this git command yourself, outside",
+            self.shown(path)
+        )
+    }
+
+    /// Whether a list has it denied by its name.
+    pub(super) fn is_denied(&self, path: &Path) -> bool {
+        self.names(&self.policy.deny_read, path).is_some()
     }
 
     /// Whether a path outside the workspace is written where a policy has the folder: settings of git and of shells in
@@ -107,21 +146,34 @@ impl Reasons {
     pub(super) fn not_held(&self, path: &Path) -> String {
         let most = self.policy.limits.memory.unwrap_or(IN_MEMORY);
         format!(
-            "`{}` is not written: folders in memory hold {} at most, all together; `limits: {{ memory: {} }}` \
-             permits it, up to half of the machine's memory",
+            "`{}` is not written: folders in memory hold {} at most, all together; {} permits it, up to half of the \
+             machine's memory",
             self.shown(path),
             size(Some(most)),
-            size(Some(most.saturating_mul(2)))
+            self.larger(Control::Memory, &size(Some(most.saturating_mul(2))))
         )
+    }
+
+    /// The same where no file is named, while the host has room.
+    pub(super) fn not_held_anywhere(&self) -> Option<Told> {
+        let has_room = |path: &Path| statvfs(path).is_ok_and(|it| it.f_bavail > 0);
+        let mut places = self.written.iter().map(PathBuf::as_path).chain([&*self.site.workspace]);
+        let most = self.policy.limits.memory.unwrap_or(IN_MEMORY);
+        let permit = self.larger(Control::Memory, &size(Some(most.saturating_mul(2))));
+        let sentence = format!(
+            "a file is not written: folders in memory (such as `/tmp`) hold {} at most, all together; {permit} \
+             permits it, up to half of the machine's memory",
+            size(Some(most)),
+        );
+        places.all(has_room).then_some(Told { sentence, of_unseen: false })
     }
 
     /// Of a process or thread that was one too many.
     pub(super) fn not_started(&self) -> Option<String> {
         let most = self.policy.limits.processes?;
         Some(format!(
-            "a process or thread is not started: {most} may be there at a time; `limits: {{ processes: {} }}` \
-             permits more",
-            most.saturating_mul(2)
+            "a process or thread is not started: {most} may be there at a time; {} permits more",
+            self.larger(Control::Processes, &most.saturating_mul(2).to_string())
         ))
     }
 
@@ -237,17 +289,17 @@ impl Reasons {
 
     /// Of a server.
     pub(super) fn not_listening(&self) -> String {
-        let who = self.who(Control::LocalBinding);
+        let denies = |it: &Policy| it.allow_local_binding == Some(false);
+        let permit = self.word(Control::LocalBinding, "true", denies);
         format!(
-            "nothing listens here: `allow_local_binding: false` keeps servers from it; \
-             `allow_local_binding: true`{who} permits it"
+            "nothing listens here: `allow_local_binding: false` keeps servers from it; {permit} permits it"
         )
     }
 
     fn denied_by_name(&self, path: &Path) -> Option<String> {
         let shown = self.shown(path);
         let text = self.names(&self.policy.deny_read, path)?;
-        let permit = self.without(Control::DenyRead, &self.policy.deny_read, path);
+        let permit = self.without(Control::DenyRead, path);
         Some(format!("`{shown}` is not read: `deny_read: {text}` hides it; {permit} permits it"))
     }
 
@@ -257,7 +309,7 @@ impl Reasons {
             return Some(OURS.to_owned());
         }
         if ["/proc", "/sys", "/dev"].iter().any(|kernels| path.starts_with(kernels)) {
-            return Some(KERNELS.to_owned());
+            return Some(format!("{KERNELS}; {}", self.leaves()));
         }
         let inside = path.strip_prefix(&self.site.workspace).ok()?;
         let steers = protected::names().any(|name| inside.starts_with(name));
@@ -281,7 +333,7 @@ impl Reasons {
     }
 
     /// The text of a list of paths and globs that means the path.
-    fn names(&self, list: &[String], path: &Path) -> Option<String> {
+    pub(super) fn names(&self, list: &[String], path: &Path) -> Option<String> {
         let inside = path.strip_prefix(&self.site.workspace).ok();
         let means = |text: &&String| {
             let whole = text.strip_suffix("/**").unwrap_or(text);
@@ -293,84 +345,6 @@ impl Reasons {
             matches || path.starts_with(&named) || path.starts_with(follow(&named).to)
         };
         list.iter().find(means).cloned()
-    }
-
-    /// A list that has all of the host means what programs are shown of it, and takes nothing more.
-    fn to_read(&self, path: &Path) -> String {
-        let path = with_its_own(path, self.site.home.as_deref());
-        self.to_read_all(&[path.to_owned()])
-    }
-
-    fn to_read_all(&self, paths: &[PathBuf]) -> String {
-        let list = &self.policy.allow_read;
-        let has =
-            |path: &PathBuf| list.iter().any(|text| path.starts_with(absolute(text, &self.site)));
-        if paths.iter().any(has) {
-            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-            return format!(
-                "`BOTPIPE_ALLOW_READ={}` in Botpipe's own environment",
-                paths.join(":")
-            );
-        }
-        let more: Vec<String> = paths.iter().map(|path| self.shown(path)).collect();
-        let list = list.iter().filter(|text| !more.contains(text)).chain(&more);
-        self.line(Control::AllowRead, &list.cloned().collect::<Vec<_>>())
-    }
-
-    fn mode(&self) -> String {
-        let who = self.who(Control::SandboxMode);
-        format!("`sandbox_mode: workspace_write`{who}")
-    }
-
-    /// The lists of what is written with one path more: where several narrow each other, all that lack it have to
-    /// give, each with what it has already.
-    fn with_more(&self, path: &Path) -> String {
-        let layers = &self.policy.lists.allow_write;
-        if layers.len() < 2 {
-            return self.with(Control::AllowWrite, &self.policy.allow_write, path);
-        }
-        let has =
-            |list: &[String]| list.iter().any(|it| path.starts_with(absolute(it, &self.site)));
-        let lacking = layers.iter().filter(|(_, list)| !has(list));
-        let more = self.shown(path);
-        let lines = lacking.map(|(origin, list)| {
-            let texts: Vec<String> = list.iter().chain([&more]).map(|it| in_yaml(it)).collect();
-            let whose = match origin {
-                Origin::Ceiling { path } => format!("in `{path}`, which narrows it,"),
-                Origin::Repository { path } => format!("in `{path}`"),
-                Origin::Default => "in the workflow".to_owned(),
-                Origin::Workflow | Origin::Step | Origin::Turn => format!("of the {origin}"),
-            };
-            format!("`{}: [{}]` {whose}", Control::AllowWrite, texts.join(", "))
-        });
-        lines.collect::<Vec<_>>().join(" with ")
-    }
-
-    /// The line with one path more: lists are set as a whole.
-    fn with(&self, control: Control, list: &[String], path: &Path) -> String {
-        let more = self.shown(path);
-        let list = list.iter().filter(|text| **text != more).cloned().chain([more.clone()]);
-        self.line(control, &list.collect::<Vec<_>>())
-    }
-
-    /// The list without all that means the path.
-    fn without(&self, control: Control, list: &[String], path: &Path) -> String {
-        let means = |text: &&String| self.names(std::slice::from_ref(*text), path).is_some();
-        let rest: Vec<String> = list.iter().filter(|text| !means(text)).cloned().collect();
-        self.line(control, &rest)
-    }
-
-    fn line(&self, control: Control, list: &[String]) -> String {
-        let texts: Vec<String> = list.iter().map(|text| in_yaml(text)).collect();
-        format!("`{control}: [{}]`{}", texts.join(", "), self.who(control))
-    }
-
-    /// Authors permit nothing that an operator's file narrows.
-    pub(super) fn who(&self, control: Control) -> String {
-        match self.policy.origin(control) {
-            Origin::Ceiling { path } => format!(" in `{path}`, which narrows it,"),
-            _ => String::new(),
-        }
     }
 
     /// As a policy names it: relative in the workspace.
@@ -386,8 +360,7 @@ impl Reasons {
 const KEPT: &str = "it steers git, Botpipe, or agents, editors and shells on this machine";
 const OURS: &str = "it is Botpipe's own record, and no policy permits it; what a step may write there are \
                     its artifacts";
-const KERNELS: &str = "it is the kernel's, and no policy of a sandbox permits it; \
-                       `sandbox_mode: danger_full_access` leaves the sandbox";
+const KERNELS: &str = "it is the kernel's, and no policy of a sandbox permits it";
 const SOCKET: &str = "it is a socket of this machine, and no policy of a sandbox permits it; its path in \
                       `BOTPIPE_ALLOW_WRITE` in Botpipe's own environment does";
 
@@ -400,14 +373,12 @@ fn to_grant(path: &Path, removes: bool) -> PathBuf {
     parent.unwrap_or(there).to_owned()
 }
 
-/// A program with what lies beside it, which it looks for: the folder that its `bin` is in.
-fn with_its_own<'a>(path: &'a Path, home: Option<&Path>) -> &'a Path {
-    let bin = path.parent().filter(|folder| folder.ends_with("bin") && path.is_file());
-    let whole = bin.and_then(Path::parent);
-    let wide = |folder: &Path| {
-        home.is_some_and(|home| home.starts_with(folder)) || folder.ends_with(".local")
-    };
-    whole.filter(|folder| folder.components().count() > 2 && !wide(folder)).unwrap_or(path)
+/// The folder of git's own whose settings or hooks a path is of.
+fn repository_of(path: &Path) -> Option<PathBuf> {
+    let steers = ["config", "config.worktree", "commondir", "hooks"];
+    let of = path.ancestors().find(|above| steers.iter().any(|name| above.ends_with(name)));
+    let folder = of.and_then(Path::parent)?;
+    folder.join("config").is_file().then(|| folder.to_owned())
 }
 
 fn first_missing(path: &Path) -> PathBuf {
@@ -417,15 +388,4 @@ fn first_missing(path: &Path) -> PathBuf {
 
 fn is_socket(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|it| it.file_type().is_socket())
-}
-
-/// A text as it stands in a list of YAML.
-fn in_yaml(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-~@+ ".contains(c);
-    let begins = text.starts_with(|c: char| c.is_alphanumeric() || "/._".contains(c));
-    if begins && text.chars().all(plain) && !text.ends_with(' ') {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
-    }
 }

@@ -80,12 +80,22 @@ fn port(text: &str) -> Option<u16> {
     text[..end].parse().ok().filter(|port| *port > 0)
 }
 
-/// Whether a line is of a key that is not there to sign with.
-pub(super) fn signs(line: &str) -> bool {
-    line.starts_with("gpg: ") && line.contains(NO_KEY)
+/// Where the key would be that a line says is not there to sign with: of gpg, or of git that signs with a key of ssh.
+pub(super) fn keys_of(line: &str) -> Option<&'static str> {
+    let [gpg, public, private] = NO_KEYS;
+    match line {
+        line if line.starts_with("gpg: ") && line.contains(gpg) => Some(".gnupg"),
+        line if line.starts_with("error: ")
+            && [public, private].iter().any(|it| line.contains(it)) =>
+        {
+            Some(".ssh")
+        }
+        _ => None,
+    }
 }
 
-pub(super) const NO_KEY: &str = "No secret key";
+pub(super) const NO_KEYS: [&str; 3] =
+    ["No secret key", "load public key ", "No private key found for public key "];
 
 /// Of a port that only root's programs have; there is no root in a sandbox.
 pub(super) fn not_listening_low() -> Option<String> {
@@ -113,10 +123,8 @@ impl Reasons {
         };
         let shown = self.shown(path);
         may.then(|| {
-            format!(
-                "`{shown}` {what}, and no policy of a sandbox permits it; `sandbox_mode: danger_full_access` \
-                 leaves the sandbox"
-            )
+            let leaves = self.leaves();
+            format!("`{shown}` {what}, and no policy of a sandbox permits it; {leaves}")
         })
     }
 
@@ -139,11 +147,11 @@ impl Reasons {
         closed.then(|| format!("{whose}, who may not read it by its rights; no policy permits it"))
     }
 
-    /// Of a signature, where the person has keys.
-    pub(super) fn not_signed(&self) -> Option<Told> {
-        let keys = self.site.home.as_ref()?.join(".gnupg");
+    /// Of a signature, where the person has keys in this folder of the home.
+    pub(super) fn not_signed(&self, keys: &str) -> Option<Told> {
         let sentence = "nothing is signed: keys stay outside of the sandbox, and no policy permits them; commit \
                         without (`--no-gpg-sign`), and sign outside";
-        keys.is_dir().then(|| Told { sentence: sentence.to_owned(), of_unseen: true })
+        let has_keys = self.keeps_files && self.site.home.as_ref()?.join(keys).is_dir();
+        has_keys.then(|| Told { sentence: sentence.to_owned(), of_unseen: true })
     }
 }

@@ -357,8 +357,8 @@ fn what_two_layers_narrow_is_permitted_by_the_lists_of_both() {
     let told = said(Some(&own), "src/new");
     assert!(told.ends_with("`allow_write: [docs, src]` of the workflow permits it"), "{told}");
     let told = said(None, "BASE/beside/new");
-    let ends = "`allow_write: [., BASE/beside]` in the workflow with `allow_write: [docs, src, BASE/beside]` \
-                in `ci.yaml`, which narrows it, permits it";
+    let ends = "`allow_write: [., BASE/beside]` in the workflow, or a file of `--policy`, with \
+                `allow_write: [docs, src, BASE/beside]` in `ci.yaml`, which narrows it, permits it";
     assert!(told.ends_with(ends), "{told}");
 }
 

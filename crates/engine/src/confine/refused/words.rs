@@ -22,6 +22,14 @@ pub(crate) struct Complaint {
     pub(super) cwd: Option<PathBuf>,
     /// It may have been a server that was not to be one.
     pub(super) listens: Listens,
+    /// They are settings that git itself was to write.
+    pub(super) by_git: bool,
+}
+
+impl Complaint {
+    pub(super) fn of(kind: Kind, paths: Vec<String>) -> Self {
+        Self { kind, paths, removes: false, cwd: None, listens: Listens::No, by_git: false }
+    }
 }
 
 /// The kernel's reason, by the words of strerror(3).
@@ -41,6 +49,8 @@ pub(super) enum Kind {
     Unopened,
     /// ENOSPC.
     Full,
+    /// EISDIR: a folder of ours may stand in the place of a file.
+    IsFolder,
     /// EAGAIN, of a process or a thread: no path belongs to it.
     NotStarted,
     /// A host with no way to it; in the place of a path stands its name, if that was told.
@@ -53,12 +63,12 @@ pub(super) enum Kind {
     TooLarge,
     /// ENOMEM.
     NoMemory,
-    /// A key to sign with.
+    /// A key to sign with; in the place of a path stands the folder of keys in the home.
     NoKey,
 }
 
 /// Without their first letter, which some write small.
-const WORDS: [(&str, Kind); 11] = [
+const WORDS: [(&str, Kind); 17] = [
     ("ead-only file system", Kind::ReadOnly),
     ("ermission denied", Kind::Denied),
     ("o such file or directory", Kind::Missing),
@@ -66,7 +76,13 @@ const WORDS: [(&str, Kind); 11] = [
     ("esource busy or locked", Kind::Busy),
     ("nable to open database file", Kind::Unopened),
     ("o space left on device", Kind::Full),
+    ("s a directory", Kind::IsFolder),
+    ("llegal operation on a directory", Kind::IsFolder),
     ("annot fork", Kind::NotStarted),
+    ("an't start new thread", Kind::NotStarted),
+    ("nable to create native thread", Kind::NotStarted),
+    ("ailed to create new OS thread", Kind::NotStarted),
+    ("spawn EAGAIN", Kind::NotStarted),
     ("esource temporarily unavailable", Kind::NotStarted),
     ("peration not permitted", Kind::NotPermitted(Tried::Unknown)),
     ("nvalid argument", Kind::NotPermitted(Tried::Owner)),
@@ -140,7 +156,7 @@ fn complains(text: &str) -> bool {
         || NO_PROGRAM.iter().any(|words| text.contains(words))
         || network::complains(text)
         || bounds::complains(text)
-        || text.contains(rights::NO_KEY)
+        || rights::NO_KEYS.iter().any(|words| text.contains(words))
 }
 
 /// Without what colours it.
@@ -155,37 +171,26 @@ fn plain(line: &str) -> String {
 }
 
 fn of_line(line: &str, before: &[&str]) -> Option<Complaint> {
+    if let Some(keys) = rights::keys_of(line) {
+        return Some(Complaint::of(Kind::NoKey, vec![keys.to_owned()]));
+    }
     of_file(line, before).or_else(|| {
-        let pathless = || bounds::of_line(line).or(rights::signs(line).then_some(Kind::NoKey));
-        let (kind, paths) = network::of_line(line).or_else(|| Some((pathless()?, Vec::new())))?;
-        Some(Complaint { kind, paths, removes: false, listens: Listens::No, cwd: None })
+        let pathless = || Some((bounds::of_line(line)?, Vec::new()));
+        network::of_line(line).or_else(pathless).map(|(kind, paths)| Complaint::of(kind, paths))
     })
 }
 
 fn of_file(line: &str, before: &[&str]) -> Option<Complaint> {
     if let Some(head) = NO_PROGRAM.iter().find_map(|words| line.strip_suffix(words)) {
         let name = head.rsplit(": ").next().filter(|name| name.contains('/'))?;
-        let paths = vec![name.to_owned()];
-        return Some(Complaint {
-            kind: Kind::Missing,
-            paths,
-            removes: false,
-            listens: Listens::No,
-            cwd: None,
-        });
+        return Some(Complaint::of(Kind::Missing, vec![name.to_owned()]));
     }
     let (at, words, kind) =
         WORDS.iter().find_map(|(words, kind)| line.find(words).map(|at| (at, words, *kind)))?;
     if kind == Kind::NotStarted {
         let said = line.to_lowercase();
         let started = STARTED.iter().any(|word| said.contains(word));
-        return started.then(|| Complaint {
-            kind,
-            paths: Vec::new(),
-            removes: false,
-            listens: Listens::No,
-            cwd: None,
-        });
+        return started.then(|| Complaint::of(kind, Vec::new()));
     }
     let kind = match kind {
         // The kernel's word for a user that there is not.
@@ -226,13 +231,10 @@ fn of_file(line: &str, before: &[&str]) -> Option<Complaint> {
     }
     let removes = removes(said) || tail.contains("' -> '");
     let listens = if kind == Kind::Denied { rights::listens(line, before) } else { Listens::No };
-    (!paths.is_empty() || listens != Listens::No).then_some(Complaint {
-        kind,
-        paths,
-        removes,
-        cwd: None,
-        listens,
-    })
+    let by_git = said.contains("write config file ") || said.contains("lock config file ");
+    // Where nothing has room, programs often name nothing.
+    let is_one = !paths.is_empty() || listens != Listens::No || kind == Kind::Full;
+    is_one.then(|| Complaint { removes, listens, by_git, ..Complaint::of(kind, paths) })
 }
 
 /// The line above `Caused by:`, or above the number of a cause.
