@@ -28,6 +28,7 @@ mod others;
 mod paths;
 mod pattern;
 pub(crate) mod person;
+mod place_taken;
 mod placeholders;
 mod protected;
 pub(crate) mod refused;

@@ -16,7 +16,8 @@ use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
     Files, Placeholder, Refusal, Rules, Site, View, build_output, covered, git, history, home,
-    host, kept_links, order, others, protected, sockets, unless_stopped, unwritten, view, within,
+    host, kept_links, order, others, place_taken, protected, sockets, unless_stopped, unwritten, view,
+    within,
 };
 use crate::workspace::layout::Layout;
 
@@ -344,6 +345,11 @@ impl<'a> Work<'a> {
             there.extend(also);
             missing.extend(never);
         }
+        for own in place_taken::of(self.workspace(), &self.roots) {
+            there.remove(&own);
+            missing.remove(&own);
+            self.take_place(own);
+        }
         let links = kept_links::of(&there, self.workspace(), names);
         for target in links.values() {
             let list = if is_there(target) { &mut there } else { &mut missing };
@@ -402,6 +408,13 @@ impl<'a> Work<'a> {
                 self.upper.push(unwritten::kept(path));
             }
         }
+    }
+
+    /// Botpipe's own folder stands there, empty, where a first run may make it.
+    fn take_place(&mut self, own: PathBuf) {
+        self.pin(&own);
+        self.upper.push(Layer::Empty(own.clone()));
+        self.files.placeholders.push(Placeholder { path: own, contents: None });
     }
 
     fn stand_in(&mut self, placeholder: Placeholder) {
