@@ -7,6 +7,7 @@ mod covered;
 mod deep;
 pub(crate) mod denied;
 mod elsewhere;
+mod eyes;
 mod git;
 mod git_contents;
 mod git_files;
@@ -31,7 +32,9 @@ pub(crate) mod person;
 mod place_taken;
 mod placeholders;
 mod protected;
+mod record;
 pub(crate) mod refused;
+mod replaced;
 pub(crate) mod report;
 mod scan;
 pub(crate) mod site;
@@ -42,6 +45,7 @@ mod unwritten;
 mod view;
 pub(crate) mod whole;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::Role;
@@ -131,6 +135,8 @@ pub(crate) struct Files {
     pub(crate) placeholders: Vec<Placeholder>,
     /// What must not come to be, and is looked for afterwards.
     pub(crate) lookout: Option<lookout::Lookout>,
+    /// What of the trees that are written is kept from being written, and whether it has others run something.
+    pub(crate) kept: BTreeMap<PathBuf, bool>,
     /// What is covered by hand when it turns up: patterns in trees that are written.
     pub(crate) watched: Option<denied::Watched>,
     /// What was found that may not be read.

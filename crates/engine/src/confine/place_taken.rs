@@ -40,6 +40,9 @@ mod tests {
         assert!(taken(), "it was left behind");
         fs::write(top.join(Layout::FOLDER).join(".gitignore"), "").unwrap();
         assert!(!taken());
-        assert!(of(&top, &[top.join("src")]).is_empty(), "nothing of the workspace's top is written");
+        assert!(
+            of(&top, &[top.join("src")]).is_empty(),
+            "nothing of the workspace's top is written"
+        );
     }
 }

@@ -41,7 +41,7 @@ fn canaries(workspace: &Path, stage1: Option<&PathBuf>) -> Result<Vec<Canary>, F
     let site = of_person(workspace, None);
     let compiled = compile(&policy, &site, &Surroundings::default())
         .map_err(|refusal| Finding::problem(NAME, refusal.what, refusal.permit))?;
-    let seen = canary::send(&compiled, &policy, &site, (None, stage1.cloned()));
+    let seen = canary::send(&compiled, &policy, &site, stage1.cloned());
     seen.map_err(|why| match why {
         Grounded::Guard(error) => {
             let says = format!("it cannot be set up: {error}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Trouble;
 use crate::confine::canary::{self, Grounded, Seen};
-use crate::confine::guard::Guard;
+use crate::confine::guard::{self, Guard, Log};
 use crate::confine::refused::{Complaint, Reasons, Told, complaints, of_message};
 use crate::confine::site::{Needs, of_run};
 use crate::confine::whole::{Compiled, Surroundings, compile};
@@ -94,22 +94,24 @@ pub(super) fn confine(
     program: &Program<'_>,
     launch: Launch,
 ) -> Result<Confined, Trouble> {
-    prove(driver, step, program.role, program.view, &program.needs)?;
-    let layout = &driver.desk.layout;
-    let holds = policy::of_run(&driver.run, (step, program.role), layout);
-    let (site, compiled) = compiled(driver, &holds, program.role, program.view, &program.needs)?;
-    let reasons = Reasons::of(&compiled, &holds, &site);
-    let mut refusals =
-        Refusals { reasons, rules: holds.environment.clone(), ..Refusals::default() };
-    let heard = Arc::clone(&refusals.told);
-    let log = Arc::new(move |sentence: &str| {
+    let told = Arc::default();
+    let heard: Arc<Mutex<Vec<String>>> = Arc::clone(&told);
+    let log: Log = Arc::new(move |sentence: &str| {
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         // A program that asks without end is told of once.
         if heard.len() < MOST_REFUSALS && !heard.iter().any(|known| known == sentence) {
             heard.push(sentence.to_owned());
         }
     });
-    let guard = Guard::stand(&compiled, Some(&layout.botpipe()), log);
+    guard::take_over(driver.desk.layout.root(), &log);
+    prove(driver, step, program.role, program.view, &program.needs)?;
+    let layout = &driver.desk.layout;
+    let holds = policy::of_run(&driver.run, (step, program.role), layout);
+    let (site, compiled) = compiled(driver, &holds, program.role, program.view, &program.needs)?;
+    let reasons = Reasons::of(&compiled, &holds, &site);
+    let mut refusals =
+        Refusals { reasons, rules: holds.environment.clone(), told, ..Refusals::default() };
+    let guard = Guard::stand(&compiled, &driver.stop, log);
     let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
     let extra: Vec<(String, String)> =
         compiled.variables.iter().chain(program.extra).cloned().collect();
@@ -175,9 +177,8 @@ pub(super) fn prove(
         return Ok(report.clone());
     }
     let (site, compiled) = compiled(driver, &holds, role, view, needs)?;
-    let state = driver.desk.layout.botpipe();
     let stage1 = driver.parts.stage1.clone();
-    let canaries = canary::send(&compiled, &holds, &site, (Some(&state), stage1));
+    let canaries = canary::send(&compiled, &holds, &site, stage1);
     let canaries = canaries.map_err(|why| match why {
         Grounded::Guard(error) => Trouble::stuck(format!("set the sandbox up: {error}")),
         // Nothing of the machine is missing.

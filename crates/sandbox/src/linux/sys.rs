@@ -14,12 +14,14 @@ use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 mod descriptors;
+mod open_files;
 
 pub(super) use descriptors::{
     close_all_but_standard, close_on_exec_all_but_standard, copy_of_stdin, place,
     receive_with_descriptors, send_with_descriptors,
 };
 pub(super) use libc::{ESRCH, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
+pub(crate) use open_files::{raise_open_files, with_usual_open_files};
 
 /// A process number as the kernel takes it; negative means a process group.
 pub(super) type Pid = libc::pid_t;
