@@ -24,6 +24,7 @@ mod laws;
 pub(crate) mod left_out;
 mod links;
 mod lookout;
+pub(crate) mod merged;
 mod order;
 mod others;
 mod paths;
