@@ -219,7 +219,7 @@ fn many_small_repositories_stop_no_start() {
         "git init -q --bare r1; rm -r r1/hooks; for n in $(seq 2 150); do cp -r r1 r$n; done",
     );
     let said =
-        ground.from_shell("ulimit -Sn 256; exec $BOTPIPE sandbox -- sh -c 'ulimit -Sn'").ends(0);
+        ground.in_shell("ulimit -Sn 256; exec $BOTPIPE sandbox -- sh -c 'ulimit -Sn'").ends(0);
     assert_eq!(said.out, "256\n", "the program has what the person has");
 }
 
@@ -228,21 +228,21 @@ fn many_small_repositories_stop_no_start() {
 fn a_program_goes_no_further_than_what_is_denied_is_watched() {
     let ground = Ground::new();
     let bounds = "unshare -Ur sh -c 'echo 12 > /proc/sys/user/max_inotify_watches'";
-    if ground.from_shell(bounds).code != 0 {
+    if ground.in_shell(bounds).code != 0 {
         return; // no such namespaces here
     }
     ground.place.write("policy.yaml", "allow_write: [.]\ndeny_read: ['**/.env']\n");
     let does = "for n in $(seq 40); do mkdir d$n; done; sleep 60; touch survived";
     let script = "unshare -Ur sh -c 'echo 12 > /proc/sys/user/max_inotify_watches; \
                   exec $BOTPIPE sandbox --policy policy.yaml -- sh -c \"$DOES\"'";
-    let told = ground.from_shell(&format!("export DOES='{does}'; {script}")).ends(128 + 9);
+    let told = ground.in_shell(&format!("export DOES='{does}'; {script}")).ends(128 + 9);
     assert!(told.err.contains("turned up and could not be watched"), "{told:?}");
     assert!(!ground.at("survived").exists());
 }
 
 impl Ground {
     /// What a person's shell says; `$BOTPIPE` is the binary.
-    fn from_shell(&self, script: &str) -> Said {
+    fn in_shell(&self, script: &str) -> Said {
         let own = self.command(&[]);
         let mut shell = Command::new("sh");
         shell.args(["-c", script]).current_dir(self.place.path()).stdin(Stdio::null());

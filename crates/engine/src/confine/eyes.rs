@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_sandbox::{Cover, Watcher, Watching, watch};
 
 use super::denied::Watched;
 use super::guard::Log;
 use super::lookout::Lookout;
-use super::replaced::Was;
+use super::replaced::{Identity, Was, identity};
 use super::{Files, scan};
 use crate::workspace::layout::Layout;
 
@@ -21,7 +21,7 @@ pub(super) struct Eyes {
     /// What is kept, as it was.
     kept: BTreeMap<PathBuf, Was>,
     /// The folders on the way to each, in what is written.
-    ways: BTreeSet<PathBuf>,
+    ways: BTreeMap<PathBuf, Identity>,
 }
 
 impl Eyes {
@@ -35,7 +35,9 @@ impl Eyes {
             around.into_iter().take_while(|folder| super::within(folder, &files.written))
         };
         let kept = lookout.kept.clone();
-        let ways = kept.keys().flat_map(|path| way(path)).collect();
+        let ways: BTreeSet<PathBuf> = kept.keys().flat_map(|path| way(path)).collect();
+        let ways =
+            ways.into_iter().filter_map(|path| Some((path.clone(), identity(&path)?))).collect();
         Self { denied: files.watched.clone(), kept, ways }
     }
 
@@ -45,12 +47,19 @@ impl Eyes {
     /// Nobody can watch for what may not be read.
     pub(super) fn open(&self, cover: Cover, log: &Log) -> io::Result<Option<Watching>> {
         let of_denied = self.denied.iter().flat_map(|it| &it.folders).cloned();
-        let folders: BTreeSet<PathBuf> = of_denied.chain(self.ways.iter().cloned()).collect();
+        let folders: BTreeSet<PathBuf> = of_denied.chain(self.ways.keys().cloned()).collect();
         if folders.is_empty() {
             return Ok(None);
         }
         let folders: Vec<PathBuf> = folders.into_iter().collect();
-        let open = Open { eyes: self.clone(), cover: Arc::new(cover), log: Arc::clone(log) };
+        let laid = self.kept.iter().filter_map(|(path, was)| Some((path.clone(), was.identity()?)));
+        let laid = laid.chain(self.ways.clone()).collect();
+        let open = Open {
+            eyes: self.clone(),
+            laid: Arc::new(Mutex::new(laid)),
+            cover: Arc::new(cover),
+            log: Arc::clone(log),
+        };
         let watching = match watch(&folders, open.clone()) {
             Ok(watching) => Some(watching),
             Err(error) if self.denied.is_some() => return Err(error),
@@ -63,12 +72,15 @@ impl Eyes {
             }
         };
         if let Some(Watched { workspace, names, .. }) = &self.denied {
-            scan::changed(workspace, names).iter().for_each(|path| open.found(path));
-        }
-        for (path, was) in &self.kept {
-            if was.is_replaced(path) {
-                open.found(path);
+            for path in scan::changed(workspace, names) {
+                if self.is_denied(&path) {
+                    open.cover.path(&path);
+                }
             }
+        }
+        // Outer ones first.
+        for path in self.ways.keys().chain(self.kept.keys()) {
+            open.look_at(path);
         }
         Ok(watching)
     }
@@ -89,24 +101,48 @@ impl Eyes {
 #[derive(Clone)]
 struct Open {
     eyes: Eyes,
+    /// What something is laid over that is kept.
+    laid: Arc<Mutex<BTreeMap<PathBuf, Identity>>>,
     cover: Arc<Cover>,
     log: Log,
 }
 
-impl Watcher for Open {
-    fn found(&self, path: &Path) {
+impl Open {
+    /// Keeps again what is kept, and the folders on the way to it, where something else is there by now.
+    fn look_at(&self, path: &Path) {
         let is_kept = self.eyes.kept.contains_key(path);
-        if self.eyes.is_denied(path) || (is_kept && path.ends_with(Layout::FOLDER)) {
+        if !is_kept && !self.eyes.ways.contains_key(path) {
+            return;
+        }
+        let Some(now) = identity(path) else { return };
+        let before = {
+            let mut laid = self.laid.lock().unwrap_or_else(PoisonError::into_inner);
+            laid.insert(path.to_owned(), now)
+        };
+        if before == Some(now) {
+            return;
+        }
+        if is_kept && path.ends_with(Layout::FOLDER) {
             self.cover.path(path);
         } else if is_kept {
             self.cover.keep(path);
-        } else if self.eyes.ways.contains(path) {
+        } else {
             self.cover.pin(path);
+        }
+    }
+}
+
+impl Watcher for Open {
+    fn found(&self, path: &Path) {
+        if self.eyes.is_denied(path) {
+            self.cover.path(path);
+        } else {
+            self.look_at(path);
         }
     }
 
     fn enters(&self, folder: &Path) -> bool {
-        self.eyes.may_hold_denied(folder) || self.eyes.ways.contains(folder)
+        self.eyes.may_hold_denied(folder) || self.eyes.ways.contains_key(folder)
     }
 
     fn lost(&self, folder: &Path, why: &io::Error) {

@@ -29,13 +29,13 @@ pub(in crate::confine) struct Was {
 
 /// What is called so is the same while this is the same. A number is given again, to a file that was born later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
+pub(in crate::confine) struct Identity {
     device: u64,
     number: u64,
     born: Option<(u64, u32)>,
 }
 
-fn identity(path: &Path) -> Option<Identity> {
+pub(super) fn identity(path: &Path) -> Option<Identity> {
     let there = fs::symlink_metadata(path).ok()?;
     let born = there.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let born = born.map(|at| (at.as_secs(), at.subsec_nanos()));
@@ -49,8 +49,12 @@ impl Was {
         Self { file: identity(path), contents, settings, steers }
     }
 
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.file
+    }
+
     /// Whether something else is there by now.
-    pub(super) fn is_replaced(&self, path: &Path) -> bool {
+    fn is_replaced(&self, path: &Path) -> bool {
         identity(path).is_some_and(|now| self.file != Some(now))
     }
 
@@ -152,4 +156,44 @@ fn is_as_committed(path: &Path) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(was: &Was, path: &Path, known: &git::Known) -> Option<String> {
+        let aside = |_: &Path, why: &str| Some(format!("put aside: {why}"));
+        was.judge(path, (path.parent().unwrap(), known), aside)
+    }
+
+    /// As `git` and many editors write: a new file in the place of the old one.
+    fn replace(path: &Path, text: &str) {
+        fs::write(path.with_extension("new"), text).unwrap();
+        fs::rename(path.with_extension("new"), path).unwrap();
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_left_and_what_steers_and_is_not_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join(".mcp.json");
+        let known = git::Known::default();
+        fs::write(&path, "{}").unwrap();
+        let was = |steers| Was::of(&path, steers, folder.path(), &known);
+        let (steers, unwritten) = (was(true), was(false));
+        fs::write(&path, "{ }").unwrap();
+        assert_eq!(judged(&steers, &path, &known), None, "the same file was closed all the time");
+        replace(&path, "{}");
+        assert_eq!(
+            judged(&steers, &path, &known),
+            None,
+            "as a branch that is left and taken again"
+        );
+        replace(&path, "{ \"evil\": 1 }");
+        assert!(judged(&steers, &path, &known).unwrap().starts_with("put aside"));
+        let told = judged(&unwritten, &path, &known).unwrap();
+        assert!(told.ends_with("may hold what it wrote: look at it"), "{told}");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(judged(&steers, &path, &known), None);
+    }
 }

@@ -111,7 +111,7 @@ pub(super) fn confine(
     let reasons = Reasons::of(&compiled, &holds, &site);
     let mut refusals =
         Refusals { reasons, rules: holds.environment.clone(), told, ..Refusals::default() };
-    let guard = Guard::stand(&compiled, &driver.stop, log);
+    let guard = Guard::stand(&compiled, driver.stop, log);
     let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
     let extra: Vec<(String, String)> =
         compiled.variables.iter().chain(program.extra).cloned().collect();

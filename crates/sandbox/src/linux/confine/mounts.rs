@@ -393,7 +393,7 @@ impl Masks {
         match kind(place.as_fd())? {
             FileType::Directory => {
                 let copy = copy_of(place.as_fd(), NO_SUID_NO_DEV)?;
-                attach(copy.as_fd(), place.as_fd())
+                unless_gone(attach(copy.as_fd(), place.as_fd()))
             }
             _ => Ok(()),
         }
@@ -408,7 +408,7 @@ impl Masks {
             FileType::Fifo | FileType::Socket => self.cover(path),
             _ => {
                 let copy = copy_of(place.as_fd(), NO_SUID_NO_DEV | READ_ONLY)?;
-                attach(copy.as_fd(), place.as_fd())
+                unless_gone(attach(copy.as_fd(), place.as_fd()))
             }
         }
     }
@@ -425,4 +425,12 @@ impl Masks {
         sys::set_mount_attributes(mask.as_fd(), u64::from(READ_ONLY.bits()))?;
         attach(mask.as_fd(), place.as_fd())
     }
+}
+
+/// What was replaced again meanwhile is told again.
+fn unless_gone(laid: io::Result<()>) -> io::Result<()> {
+    laid.or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
 }
