@@ -96,6 +96,8 @@ impl Ground {
         let mut command = Command::new(&all[0]);
         command.args(&all[1..]).env_clear().env("PATH", PATH).env("LANG", "C.UTF-8");
         command.env("HOME", self.path().join("home")).env("USER", "caller");
+        // What Botpipe itself writes down is no change of the home.
+        command.env("XDG_STATE_HOME", self.path().join("state"));
         command.env("SECRET_OF_THE_CALLER", format!("CALLER={}", self.secret));
         command.current_dir(self.work()).stdin(Stdio::null());
         command
