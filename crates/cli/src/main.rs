@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     botpipe_sandbox::enter_if_stage1();
+    botpipe_sandbox::raise_open_files();
     panic::set_hook(Box::new(|panic| {
         // Nothing can be done when even this cannot be said.
         let _ = writeln!(

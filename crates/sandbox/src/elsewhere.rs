@@ -11,6 +11,12 @@ use crate::{Account, Error, Exit, Identity, Launch, Liveness, NoAccount, Used};
 /// Nothing of the kind is there.
 pub(crate) fn hang_up_with_parent(_: &mut std::process::Command) {}
 
+/// Nothing is started beside.
+pub(crate) fn raise_open_files() {}
+
+/// It has what we have.
+pub(crate) fn with_usual_open_files(_: &mut std::process::Command) {}
+
 /// A running program: there can be none here.
 #[derive(Debug)]
 pub struct Contained {
@@ -120,6 +126,21 @@ impl Cover {
     pub fn path(&self, _path: &Path) {
         match self.never {}
     }
+
+    /// See the Linux implementation.
+    pub fn keep(&self, _path: &Path) {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn pin(&self, _path: &Path) {
+        match self.never {}
+    }
+
+    /// See the Linux implementation.
+    pub fn end(&self) {
+        match self.never {}
+    }
 }
 
 /// Watches folders: not here.
@@ -131,7 +152,7 @@ pub struct Watching {
 
 pub(crate) fn watch(
     _folders: &[std::path::PathBuf],
-    _found: impl Fn(&Path) + Send + 'static,
+    _watcher: impl crate::Watcher,
 ) -> std::io::Result<Watching> {
     Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
 }

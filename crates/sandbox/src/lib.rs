@@ -56,16 +56,33 @@ pub fn hang_up_with_us(command: &mut std::process::Command) {
     os::hang_up_with_parent(command);
 }
 
-/// Watches folders, and those that turn up in them, until the answer is dropped. `found` is called with
-/// every path that is made there or moved there.
+/// Lets this process have as many files open as the system permits; the programs it launches have as many as before.
+pub fn raise_open_files() {
+    os::raise_open_files();
+}
+
+/// Has a command that is started beside the sandbox have as many files open as this process might before
+/// [`raise_open_files`].
+pub fn with_usual_open_files(command: &mut std::process::Command) {
+    os::with_usual_open_files(command);
+}
+
+/// What a watch of folders is for.
+pub trait Watcher: Send + 'static {
+    /// Told of every path that is made or moved into a watched folder, and of what a folder that turns up holds.
+    fn found(&self, path: &Path);
+    /// Whether a folder that turns up is watched too.
+    fn enters(&self, folder: &Path) -> bool;
+    /// Told of a folder that turned up and cannot be watched: there may be too many for the kernel.
+    fn lost(&self, folder: &Path, why: &std::io::Error);
+}
+
+/// Watches folders, and those that turn up in them, until the answer is dropped.
 ///
 /// # Errors
 /// A folder that cannot be watched: there may be too many for the kernel, or none can be here.
-pub fn watch(
-    folders: &[PathBuf],
-    found: impl Fn(&Path) + Send + 'static,
-) -> std::io::Result<Watching> {
-    os::watch(folders, found)
+pub fn watch(folders: &[PathBuf], watcher: impl Watcher) -> std::io::Result<Watching> {
+    os::watch(folders, watcher)
 }
 
 /// The version of the kernel's interface to Landlock, which stands behind the mounts of a confinement;

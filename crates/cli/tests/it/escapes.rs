@@ -66,9 +66,10 @@ fn a_sandbox_that_does_nothing_is_found_out() {
     fs::write(&pretender, text).unwrap();
     fs::set_permissions(&pretender, fs::Permissions::from_mode(0o755)).unwrap();
     // Bare, the attempts on the proxy go through an open one, which a pretender has not; what looks at process 1
-    // or at every process has a namespace of its own bare.
+    // or at every process has a namespace of its own bare; and a pretender's parent is the suite itself.
     let mut attempts = sample(17);
     attempts.retain(|it| !it.is_limited() && it.bare.is_none() && !it.is_function());
+    attempts.retain(|it| it.name != "the environment of the parent");
     assert!(attempts.len() > 10);
     let proof =
         prove(&attempts, &Adapter::Botpipe(pretender), &[Caller::own()], ground.path(), &|_| {})

@@ -171,12 +171,12 @@ fn an_acp_agent_as_it_was_captured_and_broken() {
     play_all("acp", "acp", "0.0.0", &[], 40);
 }
 
-/// A program of this name in a folder of its own, for `PATH`.
-fn in_path(place: &Place, name: &str, lines: &str) -> String {
-    let path = place.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{lines}\n"));
+/// A program of this name in a folder, for `PATH`.
+fn in_path(folder: &Path, name: &str, lines: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let folder = path.parent().unwrap().display().to_string();
-    format!("{folder}:{}", std::env::var("PATH").unwrap())
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
 }
 
 #[test]
@@ -187,7 +187,9 @@ fn at_a_limit_the_run_goes_on_with_the_harness_it_was_told_to_fall_back_to() {
         "case $1 in --version) echo '2.1.330 (Claude Code)';; \
          *) touch claude_was_asked; printf '%s\\n' '{answer}';; esac"
     );
-    let path = in_path(&place, "claude", &claude);
+    // Where no agent writes.
+    let installed = tempfile::tempdir().unwrap();
+    let path = in_path(installed.path(), "claude", &claude);
     let program = program(place.path(), "codex", "0.169.0").display().to_string();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex/usage_limit.txt");
     let run = |more: &[&str]| {
@@ -195,6 +197,7 @@ fn at_a_limit_the_run_goes_on_with_the_harness_it_was_told_to_fall_back_to() {
             place.command(&["run", "hello", "x", "--task", "t", "--provider", "codex"]);
         command.args(["--program", &program]).args(more).args(["--", "--script"]).arg(&script);
         command.env("HOME", place.path().join("home")).env_remove("XDG_STATE_HOME");
+        command.env_remove("BOTPIPE_ALLOW_WRITE");
         said(&command.env("PATH", &path).output().unwrap())
     };
     run(&["--fallback", "claude"]).ends(2);

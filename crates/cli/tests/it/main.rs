@@ -30,6 +30,7 @@ mod leave;
 mod limits;
 mod links;
 mod logs;
+mod meanwhile;
 mod names;
 mod ordinary;
 mod ordinary_ground;

@@ -3,14 +3,13 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use botpipe_kernel::plan::{NetworkMode, SandboxMode};
 use botpipe_sandbox::{Containment, Error, Launch, Network, Probe};
 use serde::Serialize;
 
-use super::guard::Guard;
+use super::Placeholders;
 use super::paths::{absolute, as_far_as_there, is_pattern};
 use super::whole::Compiled;
 use super::{Site, View};
@@ -62,8 +61,8 @@ pub(crate) enum Grounded {
     Sandbox(Error),
 }
 
-/// Tries a compiled policy from inside of it, with all that stands around a program; nothing where there is
-/// nothing to keep. `state` is a folder of ours, if there is one.
+/// Tries a compiled policy from inside of it, with all that stands in for what is missing; nothing where there is
+/// nothing to keep.
 ///
 /// # Errors
 /// No canary came back.
@@ -71,9 +70,10 @@ pub(crate) fn send(
     compiled: &Compiled,
     policy: &Resolved,
     site: &Site,
-    (state, stage1): (Option<&Path>, Option<PathBuf>),
+    stage1: Option<PathBuf>,
 ) -> Result<Vec<Canary>, Grounded> {
-    let guard = Guard::stand(compiled, state, Arc::new(|_| {})).map_err(Grounded::Guard)?;
+    let wanted = compiled.files.as_ref().map_or(&[][..], |files| &files.placeholders);
+    let placeholders = Placeholders::make(wanted, &site.stop).map_err(Grounded::Guard)?;
     let launch = Launch {
         program: PathBuf::new(),
         args: Vec::new(),
@@ -88,7 +88,7 @@ pub(crate) fn send(
         Some(_) => fly(compiled, policy, site, &launch),
         None => Ok(Vec::new()),
     };
-    drop(guard);
+    drop(placeholders);
     seen.map_err(Grounded::Sandbox)
 }
 

@@ -16,7 +16,7 @@ use botpipe_sandbox::{Contained, Containment, Exit, How, Launch};
 use rustix::process::Signal;
 use rustix::termios::tcgetpgrp;
 
-use super::guard::{Guard, Log, in_one_line};
+use super::guard::{self, Guard, Log, in_one_line};
 use super::refused::{MORE, MOST_TOLD, Reasons, complaints};
 use super::whole::{Compiled, Surroundings, compile};
 use super::{Refusal, report};
@@ -201,6 +201,7 @@ impl Command {
             own_policy: true,
             ..Surroundings::default()
         };
+        guard::take_over(&workspace, told);
         let compiled = compile(&self.policy, &site, &surroundings)?;
         self.settle(&compiled, told)?;
         if self.policy.sandbox_mode == SandboxMode::DangerFullAccess {
@@ -215,7 +216,7 @@ impl Command {
         }
         compiled.files.iter().flat_map(|files| &files.unshown).for_each(|it| told(&it.what));
         let reasons = Reasons::of(&compiled, &self.policy, &site);
-        let guard = Guard::stand(&compiled, Some(&site.state), Arc::clone(told));
+        let guard = Guard::stand(&compiled, stop, Arc::clone(told));
         let guard = guard.map_err(NotRun::Guard)?;
         let rules = &self.policy.environment;
         let mut variables =

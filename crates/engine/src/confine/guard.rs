@@ -7,14 +7,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_egress::{Bounds, Endpoint, Event, Forward, Proxy, Rules};
-use botpipe_sandbox::{Contained, Watching, watch};
+use botpipe_sandbox::{Contained, Watching};
 
-use super::lookout::{self, Lookout, Written};
+use super::eyes::Eyes;
+use super::lookout::Lookout;
+use super::record::{self, Record};
 use super::scan;
 use super::whole::{Compiled, Door};
 use super::work_trees::Known;
-use super::{Placeholders, denied::Watched, hints};
-use crate::process::Outside;
+use super::{Placeholders, hints};
+use crate::process::{Outside, StopSwitch};
 
 /// Told of every refusal, as a sentence.
 pub(crate) type Log = Arc<dyn Fn(&str) + Send + Sync>;
@@ -24,13 +26,13 @@ pub(crate) struct Guard {
     /// Whether anything holds the program's files.
     holds_files: bool,
     doors: Vec<Door>,
-    watched: Option<Watched>,
+    eyes: Eyes,
     lookout: Option<Lookout>,
     work_trees: Option<Known>,
     log: Log,
     standing: Mutex<Standing>,
     // Dropped last: nothing may be made in their place while anything runs.
-    _written: Option<Written>,
+    _record: Option<Record>,
     _placeholders: Placeholders,
 }
 
@@ -49,34 +51,43 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// Stands ready for a program. `state`: a folder of ours, if there is one, where it is written down what
-    /// is looked out for.
-    pub(crate) fn stand(compiled: &Compiled, state: Option<&Path>, log: Log) -> io::Result<Self> {
+    /// Stands ready for a program, unless it is asked to stop.
+    pub(crate) fn stand(compiled: &Compiled, stop: &StopSwitch, log: Log) -> io::Result<Self> {
         let log = once(log);
         let files = compiled.files.as_ref();
         let wanted = files.map_or(&[][..], |files| &files.placeholders);
-        let placeholders = Placeholders::make(wanted)?;
-        let lookout = files.and_then(|files| files.lookout.clone());
-        let state = state.filter(|state| state.is_dir() && lookout.is_some());
-        for told in state.map(lookout::take_over).unwrap_or_default() {
-            log(&told);
+        let placeholders = Placeholders::make(wanted, stop)?;
+        let mut lookout = files.and_then(|files| files.lookout.clone());
+        if let (Some(lookout), Some(files)) = (&mut lookout, files) {
+            lookout.keep(&files.kept);
+            lookout.amid(&record::all(&lookout.workspace));
         }
         let work_trees = lookout.as_ref().and_then(|lookout| Known::of(&lookout.workspace));
-        let written = match (state, &lookout) {
-            (Some(state), Some(lookout)) => Some(Written::down(state, lookout)?),
-            _ => None,
-        };
+        let record = lookout.as_ref().map(Record::of).transpose().unwrap_or_else(|error| {
+            log(&format!(
+                "what a program may not bring into being could not be written down ({error}): if this is killed, look \
+                 yourself at what the program left"
+            ));
+            None
+        });
         Ok(Self {
             holds_files: files.is_some(),
             doors: compiled.doors.clone(),
-            watched: files.and_then(|files| files.watched.clone()),
+            eyes: Eyes::of(files, lookout.as_ref()),
             lookout,
             work_trees,
             log,
             standing: Mutex::default(),
-            _written: written,
+            _record: record,
             _placeholders: placeholders,
         })
+    }
+}
+
+/// Looks for what owners that died were looking out for around a workspace: before anything of it is taken for there.
+pub(crate) fn take_over(workspace: &Path, log: &Log) {
+    for told in record::take_over(workspace) {
+        log(&in_one_line(&told));
     }
 }
 
@@ -120,27 +131,7 @@ impl Outside for Guard {
                 }
             }
         }
-        if let Some(Watched { workspace, folders, names, patterns }) = &self.watched {
-            let cover = Arc::new(program.cover()?);
-            let (base, matching) = (workspace.clone(), patterns.clone());
-            let denied = move |path: &Path| {
-                path.strip_prefix(&base).is_ok_and(|inside| matching.is_match(inside))
-            };
-            let covering = Arc::clone(&cover);
-            let found = {
-                let denied = denied.clone();
-                move |path: &Path| {
-                    if denied(path) {
-                        covering.path(path);
-                    }
-                }
-            };
-            standing.watching = Some(watch(folders, found)?);
-            // What came to be between the first look and the watches.
-            for path in scan::changed(workspace, names).iter().filter(|path| denied(path)) {
-                cover.path(path);
-            }
-        }
+        standing.watching = self.eyes.open(program.cover()?, &self.log)?;
         Ok(())
     }
 }

@@ -1,31 +1,34 @@
 //! What no program may bring into being, where nothing can be laid over it beforehand: it is looked for once
 //! the program has ended, and put aside under another name. Nothing is destroyed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, renameat, statat};
+use rustix::fs::{AtFlags, renameat, statat};
 use rustix::io::Errno;
 
 use super::git;
 use super::placeholders::is_as_made;
 use super::protected;
+use super::replaced::Was;
 use crate::plain;
 
 /// Looks out from before a program starts until it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lookout {
-    pub(super) workspace: PathBuf,
+    pub(in crate::confine) workspace: PathBuf,
     /// What was not there, and must not come to be; with a text, it may be a file of just that, or an empty
     /// folder: something that stands in.
     pub(in crate::confine) missing: BTreeMap<PathBuf, Option<String>>,
     /// What was there of git; what comes to be may not have it run programs.
-    pub(super) repositories: Option<git::Known>,
+    pub(in crate::confine) repositories: Option<git::Known>,
+    /// What was kept, as it was: people may replace it while a program runs.
+    pub(in crate::confine) kept: BTreeMap<PathBuf, Was>,
 }
 
 impl Lookout {
@@ -53,6 +56,12 @@ impl Lookout {
         if let Some(known) = &self.repositories {
             told.extend(git::look(&self.workspace, known, put_aside));
         }
+        let none = git::Known::default();
+        let known = self.repositories.as_ref().unwrap_or(&none);
+        let judged = |(path, was): (&PathBuf, &Was)| {
+            was.judge(path, (&self.workspace, known), put_replaced_aside)
+        };
+        told.extend(self.kept.iter().filter_map(judged));
         told
     }
 
@@ -64,20 +73,60 @@ impl Lookout {
         inside.filter(|it| it.is_symlink()).last().map(Path::to_owned)
     }
 
-    /// What of a list that was found in a folder of ours is about the workspace of that folder: nothing else is moved
-    /// for its sake.
-    fn of(mut self, state: &Path) -> Option<Self> {
-        let workspace = self.workspace.clone();
-        let ours = Some(workspace.as_path()) == state.parent() || workspace.starts_with(state);
-        self.missing.retain(|path, _| path.starts_with(&workspace));
-        self.repositories = self.repositories.map(|known| known.in_folder(&workspace));
-        ours.then_some(self)
+    /// Also looks for what is kept and replaced meanwhile, from what is there now. `steers`: it has others run
+    /// something.
+    pub(super) fn keep(&mut self, kept: &BTreeMap<PathBuf, bool>) {
+        let none = git::Known::default();
+        let known = self.repositories.as_ref().unwrap_or(&none);
+        let was = |path: &PathBuf, steers| Was::of(path, steers, &self.workspace, known);
+        self.kept = kept.iter().map(|(path, steers)| (path.clone(), was(path, *steers))).collect();
+    }
+
+    /// What programs that still run did not find there is not taken for there before this one: they may have made it.
+    /// What has gone since it was found was put aside as one of them ended.
+    pub(super) fn amid(&mut self, others: &[Self]) {
+        let around: BTreeSet<PathBuf> = self
+            .missing
+            .keys()
+            .chain(self.kept.keys())
+            .filter_map(|it| it.parent())
+            .map(Path::to_owned)
+            .collect();
+        for other in others {
+            let ours = |path: &Path| path.parent().is_some_and(|folder| around.contains(folder));
+            for (path, text) in other.missing.iter().filter(|(path, _)| ours(path)) {
+                self.kept.remove(path);
+                self.missing.entry(path.clone()).or_insert_with(|| text.clone());
+            }
+            for (path, was) in &mut self.kept {
+                if let Some(before) = other.kept.get(path) {
+                    was.clone_from(before);
+                }
+            }
+            if let (Some(known), Some(others)) = (&mut self.repositories, &other.repositories) {
+                known.amid(others, &other.workspace);
+            }
+        }
+        if let Some(known) = &mut self.repositories {
+            known.without_what_is_gone();
+        }
+        let gone = self.kept.extract_if(.., |path, _| path.symlink_metadata().is_err());
+        self.missing.extend(gone.map(|(path, _)| (path, None)));
     }
 }
 
 /// Renames it out of the way, into a folder above it: to a name that no program can have taken, where the usual one is.
 /// No link is on the way there: programs that still run may put one.
 fn put_aside(path: &Path, into: &Path, why: &str) -> Option<String> {
+    moved(path, into, &format!("was made by a program and {why}"))
+}
+
+fn put_replaced_aside(path: &Path, why: &str) -> Option<String> {
+    let what = "was replaced while a program ran, may hold what it wrote, and";
+    moved(path, path.parent().unwrap_or(path), &format!("{what} {why}"))
+}
+
+fn moved(path: &Path, into: &Path, what: &str) -> Option<String> {
     let (folder, name) = plain::split(path).ok()?;
     let shown = path.display();
     let both = || Ok::<_, io::Error>((plain::folder(folder)?, plain::folder(into)?));
@@ -95,17 +144,17 @@ fn put_aside(path: &Path, into: &Path, why: &str) -> Option<String> {
     });
     Some(match moved {
         Ok(aside) => format!(
-            "`{shown}` was made by a program and {why}: it is now `{}`; make it yourself to permit it",
+            "`{shown}` {what}: it is now `{}`; make it yourself to permit it",
             aside.display()
         ),
-        Err(error) => format!(
-            "`{shown}` was made by a program and {why}, and could not be moved: {error}; remove it before you go on"
-        ),
+        Err(error) => {
+            format!("`{shown}` {what}, and could not be moved: {error}; remove it before you go on")
+        }
     })
 }
 
 /// A number that nobody knows beforehand.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ())
 }
 
@@ -134,63 +183,4 @@ fn opened_up(folder: &OwnedFd) -> io::Result<(PathBuf, fs::Permissions)> {
     open.set_mode(before.mode() | 0o700);
     fs::set_permissions(&own, open)?;
     Ok((own, before))
-}
-
-/// What is looked out for is written down, in case its owner dies: held by a lock while the owner lives.
-#[derive(Debug)]
-pub(super) struct Written {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Written {
-    /// Writes it down in a folder of ours.
-    pub(super) fn down(folder: &Path, lookout: &Lookout) -> io::Result<Self> {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = folder.join(format!("{PREFIX}{}-{n}", std::process::id()));
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&path)?;
-        flock(&file, FlockOperation::LockExclusive)?;
-        let text =
-            serde_json::to_vec(&(&lookout.workspace, &lookout.missing, &lookout.repositories))?;
-        file.write_all(&text)?;
-        Ok(Self { path, _file: file })
-    }
-}
-
-impl Drop for Written {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.path));
-    }
-}
-
-const PREFIX: &str = "lookout-";
-/// More than any list holds.
-const MOST_BYTES: u64 = 64 << 20;
-
-/// Looks for what owners that died were looking out for.
-pub(super) fn take_over(folder: &Path) -> Vec<String> {
-    let mut told = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let path = entry.path();
-        // A program may have made the folder before we did, and put anything there.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file =
-            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(&path);
-        let Ok(file) = file else { continue };
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            continue; // its owner lives
-        }
-        let mut text = Vec::new();
-        drop((&file).take(MOST_BYTES).read_to_end(&mut text));
-        if let Ok((workspace, missing, repositories)) = serde_json::from_slice(&text) {
-            let found = Lookout { workspace, missing, repositories };
-            told.extend(found.of(folder).iter().flat_map(Lookout::look));
-        }
-        drop(fs::remove_file(&path));
-    }
-    told
 }

@@ -8,6 +8,7 @@ mod covered;
 mod deep;
 pub(crate) mod denied;
 mod elsewhere;
+mod eyes;
 mod git;
 mod git_contents;
 mod git_files;
@@ -24,15 +25,19 @@ mod laws;
 pub(crate) mod left_out;
 mod links;
 mod lookout;
+pub(crate) mod merged;
 mod order;
 mod others;
 mod paths;
 mod pattern;
 pub(crate) mod person;
+mod place_taken;
 mod placeholders;
 mod protected;
+mod record;
 pub(crate) mod refused;
 pub(crate) mod registries;
+mod replaced;
 pub(crate) mod report;
 mod scan;
 pub(crate) mod site;
@@ -44,6 +49,7 @@ mod view;
 pub(crate) mod whole;
 mod work_trees;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::Role;
@@ -136,6 +142,8 @@ pub(crate) struct Files {
     pub(crate) placeholders: Vec<Placeholder>,
     /// What must not come to be, and is looked for afterwards.
     pub(crate) lookout: Option<lookout::Lookout>,
+    /// What of the trees that are written is kept from being written, and whether it has others run something.
+    pub(crate) kept: BTreeMap<PathBuf, bool>,
     /// What is covered by hand when it turns up: patterns in trees that are written.
     pub(crate) watched: Option<denied::Watched>,
     /// What was found that may not be read.

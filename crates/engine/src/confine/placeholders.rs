@@ -3,13 +3,12 @@
 //! known by what it holds, and taken over by the next.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{
     AtFlags, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, openat, statat, unlinkat,
@@ -19,6 +18,7 @@ use rustix::io::Errno;
 use super::Placeholder;
 use crate::account;
 use crate::plain::{self, peek_text};
+use crate::process::StopSwitch;
 
 /// One that programs of this process need.
 struct Needed {
@@ -26,10 +26,8 @@ struct Needed {
     stands: Stands,
 }
 
-/// One that stands, by handles: programs that run may put links in the place of folders.
+/// One that stands, by one handle: there may be many.
 struct Stands {
-    /// What it is in.
-    folder: OwnedFd,
     /// Held by a shared lock: another Botpipe that needs it holds one too, and whoever goes last removes it.
     held: File,
 }
@@ -71,8 +69,8 @@ impl Placeholders {
     /// Makes what is missing.
     ///
     /// # Errors
-    /// One that cannot be made, by its path.
-    pub(crate) fn make(wanted: &[Placeholder]) -> io::Result<Self> {
+    /// One that cannot be made, or that a program does not let go of, by its path.
+    pub(crate) fn make(wanted: &[Placeholder], stop: &StopSwitch) -> io::Result<Self> {
         let mut made = Self::default();
         let mut needed = needed();
         for placeholder in wanted {
@@ -82,14 +80,7 @@ impl Placeholders {
                 made.ours.push(placeholder.clone());
                 continue;
             }
-            let mut tries = 0..TRIES;
-            let stands = loop {
-                match stand(placeholder) {
-                    Err(error)
-                        if error.kind() == io::ErrorKind::NotFound && tries.next().is_some() => {}
-                    done => break done.map_err(|error| told(path, &error))?,
-                }
-            };
+            let stands = keep_trying(placeholder, stop).map_err(|error| told(path, &error))?;
             let Some(stands) = stands else { continue };
             needed.insert(path.clone(), Needed { by: 1, stands });
             made.ours.push(placeholder.clone());
@@ -109,6 +100,31 @@ fn told(path: &Path, error: &io::Error) -> io::Error {
 
 /// How often one is made again that another Botpipe removes meanwhile.
 const TRIES: usize = 100;
+
+/// How long another may hold one alone: a Botpipe does while it removes it. A program can for as long as it runs.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BETWEEN: Duration = Duration::from_millis(20);
+
+fn keep_trying(placeholder: &Placeholder, stop: &StopSwitch) -> io::Result<Option<Stands>> {
+    let mut tries = 0..TRIES;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match stand(placeholder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries.next().is_some() => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if stop.wait(BETWEEN).is_some() {
+                    return Err(io::Error::other("it was asked to stop"));
+                }
+                if Instant::now() > until {
+                    return Err(io::Error::other(
+                        "a program that runs in the workspace holds it by a lock; end that program first",
+                    ));
+                }
+            }
+            done => return done,
+        }
+    }
+}
 
 /// Makes one and holds it; nothing where somebody made something else there since it was looked for.
 ///
@@ -160,10 +176,10 @@ fn stand(placeholder: &Placeholder) -> io::Result<Option<Stands>> {
         }
         _ => return Ok(None),
     }
-    flock(&held, FlockOperation::LockShared)?;
+    flock(&held, FlockOperation::NonBlockingLockShared)?;
     let (ours, now) = (fstat(&held)?, statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?);
     let same = (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino);
-    if same { Ok(Some(Stands { folder, held })) } else { Err(io::ErrorKind::NotFound.into()) }
+    if same { Ok(Some(Stands { held })) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 const NEW: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
@@ -184,8 +200,8 @@ impl Drop for Placeholders {
             }
             let Some(Needed { stands, .. }) = needed.remove(path) else { continue };
             let last = flock(&stands.held, FlockOperation::NonBlockingLockExclusive).is_ok();
-            if let Some(name) = path.file_name().filter(|_| last) {
-                stands.remove(placeholder.contents, name);
+            if last {
+                stands.remove(placeholder.contents, path);
             }
         }
     }
@@ -200,8 +216,11 @@ pub(super) fn is_as_made(contents: Option<&str>, path: &Path) -> bool {
 
 impl Stands {
     /// Removes it if it is as it was made; what somebody put there stays.
-    fn remove(&self, contents: Option<&str>, name: &OsStr) {
-        let there = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    fn remove(&self, contents: Option<&str>, path: &Path) {
+        // Programs that run may have put links in the place of folders: none is followed.
+        let Ok((folder, name)) = plain::split(path) else { return };
+        let Ok(folder) = plain::folder(folder) else { return };
+        let there = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW);
         let ours = fstat(&self.held);
         let same = |a: &Stat, b: &Stat| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
         if !matches!((&there, &ours), (Ok(there), Ok(ours)) if same(there, ours)) {
@@ -216,7 +235,7 @@ impl Stands {
         // A folder goes only while it is empty.
         let flags = if contents.is_none() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         if is_as_made() {
-            let _ = unlinkat(&self.folder, name, flags);
+            let _ = unlinkat(&folder, name, flags);
         }
     }
 }
@@ -229,6 +248,10 @@ mod tests {
         Placeholder { path: folder.join("commondir"), contents: Some(".\n") }
     }
 
+    fn made(wanted: &[Placeholder]) -> io::Result<Placeholders> {
+        Placeholders::make(wanted, &StopSwitch::new())
+    }
+
     /// An owner may die between making the file and writing it.
     #[test]
     fn one_that_was_begun_is_finished_and_goes_with_the_next() {
@@ -238,7 +261,7 @@ mod tests {
             if let Some(left) = left {
                 fs::write(&wanted.path, left).unwrap();
             }
-            let stands = Placeholders::make(std::slice::from_ref(&wanted)).unwrap();
+            let stands = made(std::slice::from_ref(&wanted)).unwrap();
             assert_eq!(fs::read_to_string(&wanted.path).unwrap(), ".\n", "{left:?}");
             drop(stands);
             assert!(!wanted.path.exists(), "{left:?}");
@@ -249,7 +272,7 @@ mod tests {
     fn one_that_another_botpipe_needs_stays_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let hooks = Placeholder { path: folder.path().join("hooks"), contents: None };
-        let stands = Placeholders::make(std::slice::from_ref(&hooks)).unwrap();
+        let stands = made(std::slice::from_ref(&hooks)).unwrap();
         // As another process holds it.
         let other = open(&hooks.path).unwrap();
         flock(&other, FlockOperation::LockShared).unwrap();
@@ -258,6 +281,26 @@ mod tests {
         assert!(!is_there(&hooks.path), "it only stands in, for the other");
         drop(other);
         assert!(is_there(&hooks.path), "nobody needs it: it is somebody's own");
+    }
+
+    #[test]
+    fn one_that_a_program_locks_is_waited_for_no_longer_than_a_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = Placeholder { path: folder.path().join("hooks"), contents: None };
+        fs::create_dir(&hooks.path).unwrap();
+        let program = open(&hooks.path).unwrap();
+        flock(&program, FlockOperation::LockExclusive).unwrap();
+        let refused = made(std::slice::from_ref(&hooks)).unwrap_err().to_string();
+        assert!(refused.contains("hooks` has to stand in"), "{refused}");
+        assert!(refused.contains("a program that runs in the workspace holds it"), "{refused}");
+        let stop = StopSwitch::new();
+        stop.request(15);
+        let began = Instant::now();
+        assert!(Placeholders::make(std::slice::from_ref(&hooks), &stop).is_err());
+        assert!(began.elapsed() < PATIENCE);
+        drop(program);
+        drop(made(std::slice::from_ref(&hooks)).unwrap());
+        assert!(!hooks.path.exists());
     }
 
     /// A program that runs may put a link there, or in the place of a folder above, at any moment.
@@ -270,9 +313,9 @@ mod tests {
         fs::write(host.join("file"), "").unwrap();
         fs::create_dir(place.join("git")).unwrap();
         std::os::unix::fs::symlink(host.join("file"), place.join("git/commondir")).unwrap();
-        drop(Placeholders::make(&[wanted(&place.join("git"))]).unwrap());
+        drop(made(&[wanted(&place.join("git"))]).unwrap());
         std::os::unix::fs::symlink(&host, place.join("way")).unwrap();
-        assert!(Placeholders::make(&[wanted(&place.join("way"))]).is_err());
+        assert!(made(&[wanted(&place.join("way"))]).is_err());
         assert_eq!(fs::read(host.join("file")).unwrap(), b"");
         assert_eq!(fs::read_dir(&host).unwrap().count(), 1);
     }
@@ -282,7 +325,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let wanted = wanted(folder.path());
         fs::write(&wanted.path, "../other\n").unwrap();
-        drop(Placeholders::make(std::slice::from_ref(&wanted)).unwrap());
+        drop(made(std::slice::from_ref(&wanted)).unwrap());
         assert_eq!(fs::read_to_string(&wanted.path).unwrap(), "../other\n");
     }
 }

@@ -2,8 +2,9 @@
 //! which they are laid.
 
 mod covering;
+mod kept;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,14 +12,13 @@ use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::{Layer, Scratch};
 
 use super::denied::{self, Denied};
-use super::links::{follow, is_seen};
-use super::lookout::Lookout;
+use super::links::is_seen;
 use super::paths::{absolute, is_pattern, straight};
 use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
-    Files, Placeholder, Refusal, Rules, Site, View, build_output, covered, git, home, host,
-    kept_links, order, others, protected, unless_stopped, unwritten, view, within,
+    Files, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, order, others,
+    unless_stopped, view, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -333,118 +333,6 @@ impl<'a> Work<'a> {
             folders,
             writable: discarded,
         }));
-    }
-
-    /// What nobody writes, in the trees that are written.
-    fn keep(&mut self, rules: &Rules<'_>, names: &Names) -> Result<(), Refusal> {
-        let own = self.site.state.clone();
-        if own.is_dir() {
-            if !self.workspace().starts_with(&own) {
-                // Of that git knows what the project keeps, and passes over the rest: else a commit would take that for
-                // deleted, and this for new.
-                let shown = Layout::IN_GIT.map(|name| own.join(name)).into_iter();
-                let shown = shown.filter(|it| is_there(it) && !it.is_symlink());
-                self.upper.extend(shown.map(Layer::Shown));
-                self.upper.push(Layer::Empty(own));
-            }
-            self.upper.extend(self.site.shown.iter().cloned().map(Layer::Shown));
-            self.upper.extend(self.site.places.iter().cloned().map(Layer::Writable));
-            self.upper.extend(self.site.covered.iter().cloned().map(Layer::Masked));
-        }
-        let mut kept = match self.git.take() {
-            Some(kept) => kept,
-            None => git::kept(self.site, names, &self.roots)?,
-        };
-        kept.known.closed_before(&self.files.closed);
-        let (mut there, mut missing) = protected::of(self.workspace());
-        there.extend(self.site.kept.iter().filter(|path| is_there(path)).cloned());
-        self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
-        let mut there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
-        for root in self.roots.iter().filter(|root| !root.starts_with(self.workspace())) {
-            let (also, never) = protected::of(root);
-            there.extend(also);
-            missing.extend(never);
-        }
-        let links = kept_links::of(&there, self.workspace(), names);
-        for target in links.values() {
-            let list = if is_there(target) { &mut there } else { &mut missing };
-            list.insert(target.clone());
-        }
-        // By every other name of theirs as well.
-        let others = scan::other_names(&there, self.workspace(), &self.site.state, names);
-        for path in there.iter().chain(&others).filter(|path| **path != self.site.state) {
-            self.keep_one(path);
-        }
-        let missing = missing.into_iter().chain(kept.named);
-        // Also where a link that is there leads: one that a program makes is put aside itself.
-        let roots = &self.roots;
-        let led = |path: &PathBuf| {
-            let deep = path.parent().is_some_and(|above| !roots.iter().any(|root| root == above));
-            deep.then(|| follow(path).to)
-        };
-        let missing = missing.flat_map(|path| led(&path).into_iter().chain([path]));
-        let mut missing: BTreeMap<PathBuf, Option<String>> =
-            missing.filter(|path| within(path, roots)).map(|path| (path, None)).collect();
-        for placeholder in kept.missing {
-            if within(&placeholder.path, &self.roots) {
-                let contents = placeholder.contents.unwrap_or_default().to_owned();
-                missing.insert(placeholder.path.clone(), Some(contents));
-                self.stand_in(placeholder);
-            }
-        }
-        if !self.roots.is_empty() || !self.site.places.is_empty() {
-            self.files.lookout = Some(Lookout {
-                workspace: self.workspace().to_owned(),
-                missing,
-                repositories: Some(kept.known),
-            });
-        }
-        self.keep_unwritten(rules, names)
-    }
-
-    fn keep_unwritten(&mut self, rules: &Rules<'_>, names: &Names) -> Result<(), Refusal> {
-        let found = unwritten::find(rules.deny_write, self.site, names, &self.lower)?;
-        let open = found.there.iter().filter(|path| within(path, &self.roots));
-        covered::few_enough("deny_write", open.count())?;
-        for path in &found.there {
-            self.keep_one(path);
-        }
-        for path in &found.missing {
-            let missing = path.ancestors().take_while(|path| !is_there(path));
-            if let Some(first) = missing.last().filter(|_| within(path, &self.roots)) {
-                self.stand_in(Placeholder { path: first.to_owned(), contents: None });
-            }
-        }
-        self.files.gaps.extend(found.gaps);
-        self.files.unwritten = found.there.into_iter().collect();
-        Ok(())
-    }
-
-    /// Keeps one from being written, and from being moved away with a folder above it.
-    fn keep_one(&mut self, path: &Path) {
-        let led = follow(path);
-        // A link by its own name too, or it would be put to lead elsewhere.
-        for path in led.links.into_iter().chain([led.to]) {
-            if within(&path, &self.roots) && path.symlink_metadata().is_ok() {
-                self.pin(&path);
-                self.upper.push(unwritten::kept(path));
-            }
-        }
-    }
-
-    fn stand_in(&mut self, placeholder: Placeholder) {
-        self.pin(&placeholder.path);
-        self.upper.push(Layer::Shown(placeholder.path.clone()));
-        self.files.placeholders.push(placeholder);
-    }
-
-    /// Keeps every folder between a path and what is written in its place.
-    fn pin(&mut self, path: &Path) {
-        let roots = self.roots.iter().filter(|root| path.starts_with(root));
-        let Some(root) = roots.max_by_key(|root| root.components().count()) else { return };
-        let between = path.ancestors().skip(1).take_while(|above| above != root);
-        let between = between.filter(|above| above.starts_with(root));
-        self.upper.extend(between.map(|above| Layer::Writable(above.to_owned())));
     }
 
     fn finish(mut self) -> Files {

@@ -45,7 +45,7 @@ fn canaries(
     let site = of_person(workspace, None);
     let compiled = compile(&policy, &site, &Surroundings::default())
         .map_err(|refusal| Finding::problem(NAME, refusal.what, refusal.permit))?;
-    let seen = canary::send(&compiled, &policy, &site, (None, stage1.cloned()));
+    let seen = canary::send(&compiled, &policy, &site, stage1.cloned());
     let account = compiled.files.as_ref().and_then(|files| files.account);
     seen.map(|seen| (seen, account)).map_err(|why| match why {
         Grounded::Guard(error) => {

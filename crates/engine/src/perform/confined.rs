@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Trouble;
 use crate::account;
 use crate::confine::canary::{self, Grounded, Seen};
-use crate::confine::guard::{Guard, in_one_line};
+use crate::confine::guard::{self, Guard, Log, in_one_line};
 use crate::confine::refused::{Complaint, MORE, MOST_TOLD, Reasons, Told, complaints, of_message};
 use crate::confine::site::{Needs, of_run};
 use crate::confine::whole::{Compiled, Surroundings, compile};
@@ -96,6 +96,16 @@ pub(super) fn confine(
     program: &Program<'_>,
     launch: Launch,
 ) -> Result<Confined, Trouble> {
+    let told = Arc::default();
+    let heard: Arc<Mutex<Vec<String>>> = Arc::clone(&told);
+    let log: Log = Arc::new(move |sentence: &str| {
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        // A program that asks without end is told of once.
+        if heard.len() <= MOST_TOLD && !heard.iter().any(|known| known == sentence) {
+            heard.push(sentence.to_owned());
+        }
+    });
+    guard::take_over(driver.desk.layout.root(), &log);
     prove(driver, step, program.role, program.view, &program.needs)?;
     let layout = &driver.desk.layout;
     let holds = policy::of_run(&driver.run, (step, program.role), layout);
@@ -108,16 +118,8 @@ pub(super) fn confine(
     }
     let reasons = Reasons::of(&compiled, &holds, &site);
     let mut refusals =
-        Refusals { reasons, rules: holds.environment.clone(), ..Refusals::default() };
-    let heard = Arc::clone(&refusals.told);
-    let log = Arc::new(move |sentence: &str| {
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        // A program that asks without end is told of once.
-        if heard.len() <= MOST_TOLD && !heard.iter().any(|known| known == sentence) {
-            heard.push(sentence.to_owned());
-        }
-    });
-    let guard = Guard::stand(&compiled, Some(&layout.botpipe()), log);
+        Refusals { reasons, rules: holds.environment.clone(), told, ..Refusals::default() };
+    let guard = Guard::stand(&compiled, driver.stop, log);
     let guard = guard.map_err(|error| Trouble::stuck(format!("set the sandbox up: {error}")))?;
     let extra: Vec<(String, String)> =
         compiled.variables.iter().chain(program.extra).cloned().collect();
@@ -205,9 +207,8 @@ pub(super) fn prove(
         return Ok(report.clone());
     }
     let (site, compiled) = compiled(driver, &holds, role, view, needs)?;
-    let state = driver.desk.layout.botpipe();
     let stage1 = driver.parts.stage1.clone();
-    let canaries = canary::send(&compiled, &holds, &site, (Some(&state), stage1));
+    let canaries = canary::send(&compiled, &holds, &site, stage1);
     let canaries = canaries.map_err(|why| match why {
         Grounded::Guard(error) => Trouble::stuck(format!("set the sandbox up: {error}")),
         // Nothing of the machine is missing.

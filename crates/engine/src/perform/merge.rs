@@ -5,6 +5,8 @@ use botpipe_kernel::ids::{BranchId, VisitId};
 use botpipe_kernel::run::{Input, Merge, MergedBranch, SnapshotId};
 
 use super::Trouble;
+use crate::confine::merged::Merging;
+use crate::confine::site::of_person;
 use crate::driver::Driver;
 use crate::request::Notice;
 use crate::workspace::Error;
@@ -54,7 +56,15 @@ pub(super) fn apply(
     if !changed.is_empty() {
         return Ok(Input::MergeRefused { visit, tree: now, changed });
     }
-    let restored = match snapshots.restore_over(now, &merge.tree) {
+    let site = of_person(driver.desk.layout.root().to_owned(), Some(driver.desk.layout.botpipe()));
+    let begun = Merging::begin(&site);
+    let (merging, mut told) = begun.map_err(|refusal| Trouble::stuck(refusal.to_string()))?;
+    let restored = snapshots.restore_over(now, &merge.tree);
+    told.extend(merging.end());
+    for text in &told {
+        driver.progress.notice(&Notice::Note { text });
+    }
+    let restored = match restored {
         Err(Error::NotRestored { paths, .. }) => {
             let tree = snapshots.take()?;
             return Ok(Input::MergeRefused { visit, tree, changed: paths });

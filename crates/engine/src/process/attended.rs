@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use botpipe_sandbox::{Launch, hang_up_with_us};
+use botpipe_sandbox::{Launch, hang_up_with_us, with_usual_open_files};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::StopSwitch;
@@ -20,6 +20,7 @@ pub(crate) fn run(launch: &Launch, stop: &StopSwitch) -> io::Result<i32> {
     let mut command = Command::new(&launch.program);
     command.args(&launch.args).current_dir(&launch.cwd);
     command.env_clear().envs(launch.env.iter().map(|(name, value)| (name, value)));
+    with_usual_open_files(&mut command);
     hang_up_with_us(&mut command);
     let mut child = command.spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);

@@ -48,6 +48,7 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> io::Result<Begun> {
     let (mut ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("botpipe").args(args).stdin(Stdio::from(OwnedFd::from(theirs)));
+    botpipe_sandbox::with_usual_open_files(&mut command);
     let mut child = command.spawn()?;
     // With its copy of their end closed, the end of the child is heard.
     drop(command);

@@ -177,6 +177,7 @@ impl Drop for Running {
 /// `GIT_NO_LAZY_FETCH` forbids it, for older ones no protocol is allowed.
 fn git_alone(git: &Path) -> Command {
     let mut git = Command::new(git);
+    botpipe_sandbox::with_usual_open_files(&mut git);
     git.args(["-c", "protocol.allow=never", "-c", "core.alternateRefsCommand=false"]);
     git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
     git.env("GIT_TERMINAL_PROMPT", "0");

@@ -77,6 +77,18 @@ impl Layout {
         if self.root.parent().is_none() {
             return Err(Error::Root);
         }
+        // A folder that only took the place goes when the program has ended that it was made for.
+        for _ in 0..TRIES {
+            match self.try_to_create() {
+                Err(Error::NotWritable { source, .. } | Error::Io { source, .. })
+                    if source.kind() == io::ErrorKind::NotFound => {}
+                done => return done,
+            }
+        }
+        self.try_to_create()
+    }
+
+    fn try_to_create(&self) -> Result<(), Error> {
         let folder = self.botpipe();
         let not_writable = |source: io::Error| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -328,6 +340,9 @@ fn plain_components(path: &str) -> Result<Vec<&str>, &'static str> {
     }
     Ok(parts)
 }
+
+/// How often the folder of ours is made again that goes meanwhile.
+const TRIES: usize = 20;
 
 /// The folder of a workflow's runs; no artifact may lie in it.
 const RUNS: &str = "runs";

@@ -262,10 +262,30 @@ impl Cover {
     /// Covers what is at a path now: from here on it can neither be read nor written there. A program
     /// whose file cannot be covered is killed.
     pub fn path(&self, path: &Path) {
+        self.say(init::COVER, path);
+    }
+
+    /// Keeps what is at a path now from being written there from here on. A program whose file cannot be kept is
+    /// killed.
+    pub fn keep(&self, path: &Path) {
+        self.say(init::KEEP, path);
+    }
+
+    /// Keeps the folder at a path from being moved away there. A program whose folder cannot be kept is killed.
+    pub fn pin(&self, path: &Path) {
+        self.say(init::PIN, path);
+    }
+
+    /// Kills the program and everything it started.
+    pub fn end(&self) {
+        drop((&self.socket).write_all(&[init::KILL]));
+    }
+
+    fn say(&self, word: u8, path: &Path) {
         let digits =
             |byte: &u8| [byte >> 4, byte & 0xf].map(|d| b"0123456789abcdef"[usize::from(d)]);
         let path = path.as_os_str().as_bytes().iter().flat_map(digits);
-        let words: Vec<u8> = [init::COVER].into_iter().chain(path).chain([init::OVER]).collect();
+        let words: Vec<u8> = [word].into_iter().chain(path).chain([init::OVER]).collect();
         // A stage 1 that is gone has already ended everything.
         drop((&self.socket).write_all(&words));
     }

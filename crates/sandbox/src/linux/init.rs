@@ -60,6 +60,10 @@ pub(super) const KILL: u8 = b'K';
 pub(super) const COVER: u8 = b'C';
 /// Stage 1's first word where it tells the kernel which numbers there are: they are told.
 pub(super) const MAPPED: u8 = b'M';
+/// Stage 1's word for: keep what is at the path that follows from being written; the path as that of [`COVER`].
+pub(super) const KEEP: u8 = b'P';
+/// Stage 1's word for: keep the folder at the path that follows from being moved away; the path as that of [`COVER`].
+pub(super) const PIN: u8 = b'N';
 /// The end of a path.
 pub(super) const OVER: u8 = b'\n';
 
@@ -231,7 +235,8 @@ fn attend(reach: Reach, begun: &Begun, commands: &mut UnixStream, signals: Owned
         };
         if commanded {
             match next_byte(commands) {
-                Some(COVER) if cover(commands, begun.masks.as_ref()).is_ok() => {}
+                Some(word @ (COVER | KEEP | PIN))
+                    if cover(word, commands, begun.masks.as_ref()).is_ok() => {}
                 word => match word.and_then(signal_of) {
                     Some(signal) => drop(sys::kill(-begun.agent, signal)),
                     None => break,
@@ -276,7 +281,7 @@ fn told_by(how: How, bounds: &Bounds) -> Option<Bound> {
 }
 
 /// What cannot be covered is not left open: the program ends.
-fn cover(commands: &mut UnixStream, masks: Option<&Masks>) -> io::Result<()> {
+fn cover(word: u8, commands: &mut UnixStream, masks: Option<&Masks>) -> io::Result<()> {
     let bad = || io::Error::from(io::ErrorKind::InvalidData);
     let mut path = Vec::new();
     loop {
@@ -289,7 +294,12 @@ fn cover(commands: &mut UnixStream, masks: Option<&Masks>) -> io::Result<()> {
             }
         }
     }
-    masks.ok_or_else(bad)?.cover(&path)
+    let masks = masks.ok_or_else(bad)?;
+    match word {
+        KEEP => masks.keep(&path),
+        PIN => masks.pin(&path),
+        _ => masks.cover(&path),
+    }
 }
 
 fn next_byte(from: &mut impl Read) -> Option<u8> {

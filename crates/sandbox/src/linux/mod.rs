@@ -25,7 +25,7 @@ pub(crate) use early::launch_once;
 pub(crate) use ids::account_refused;
 pub(crate) use procfs::{is_alive, process_identity};
 pub(crate) use stage1::enter_if_stage1;
-pub(crate) use sys::{hang_up_with_parent, landlock};
+pub(crate) use sys::{hang_up_with_parent, landlock, raise_open_files, with_usual_open_files};
 pub use watch::Watching;
 pub(crate) use watch::watch;
 

@@ -30,7 +30,9 @@ pub(super) enum Process {
 
 /// Starts our binary again with a socket. Nothing of it is visible to others but the fixed words.
 pub(super) fn start(path: &Path, words: &[&str], socket: OwnedFd) -> io::Result<Child> {
-    Command::new(path)
+    let mut command = Command::new(path);
+    sys::with_usual_open_files(&mut command);
+    command
         .arg0("botpipe")
         .args(words)
         .env_clear()

@@ -14,6 +14,7 @@ use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 mod descriptors;
+mod open_files;
 mod powers;
 
 pub(super) use descriptors::{
@@ -21,6 +22,7 @@ pub(super) use descriptors::{
     receive_with_descriptors, send_with_descriptors,
 };
 pub(super) use libc::{ESRCH, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
+pub(crate) use open_files::{raise_open_files, with_usual_open_files};
 pub(super) use powers::{
     become_user, bound_capabilities, drop_capabilities, hide_from_debuggers, no_new_privileges,
 };

@@ -106,6 +106,8 @@ impl Ground {
             // Git of root's own looks at nobody else's repository without it.
             command.env("GIT_CONFIG_SYSTEM", self.path().join(SAFE));
         }
+        // What Botpipe itself writes down is no change of the home.
+        command.env("XDG_STATE_HOME", self.path().join("state"));
         command.env("SECRET_OF_THE_CALLER", format!("CALLER={}", self.secret));
         command.current_dir(self.work()).stdin(Stdio::null());
         command

@@ -24,6 +24,22 @@ fn what_branches_change_is_merged_file_by_file_and_line_by_line() {
     assert_eq!(events(&place, "merge_applied").len(), 1);
 }
 
+/// Each branch makes a part of a repository that has git run a program, and none of them the whole.
+#[test]
+fn what_only_the_merge_makes_whole_is_put_aside() {
+    let place = flow(&[
+        (
+            "one",
+            "mkdir -p m/objects m/refs; touch m/objects/o m/refs/r; \
+             printf '[core]\\n\\tfsmonitor = touch x;false\\n\\tworktree = .\\n' > m/config",
+        ),
+        ("two", "mkdir m; echo ref: refs/heads/main > m/HEAD"),
+    ]);
+    let said = run(&place).ends(0);
+    assert!(said.err.contains("m` a repository that may have git run programs"), "{said:?}");
+    assert!(!place.path().join("m/HEAD").exists() && place.path().join("m/HEAD.refused").exists());
+}
+
 #[test]
 fn a_conflict_leaves_a_branch_out_whole_and_keeps_its_folder() {
     let place = flow(&[

@@ -53,13 +53,6 @@ impl Known {
     pub(in crate::confine) fn closed_before(&mut self, folders: &[PathBuf]) {
         self.closed = folders.iter().map(|folder| folder.clone().into_os_string()).collect();
     }
-
-    /// Without what lies elsewhere.
-    pub(in crate::confine) fn in_folder(mut self, folder: &Path) -> Self {
-        self.folders.retain(|path, _| path.starts_with(folder));
-        self.beside.retain(|path| Path::new(path).starts_with(folder));
-        self
-    }
 }
 
 /// Paths are any bytes, which keys of JSON are not.

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::named::Named;
 use super::plain::{is_of_submodule, is_plain};
-use super::settings::{self, Links, Settings};
+use super::settings::{self, Links, Setting, Settings};
 use crate::confine::deep;
 use crate::confine::links::follow;
+use crate::workspace::files::digest_of;
 
 /// What has git run programs, as the end of a sentence. `folder` is one of git's own.
 pub(super) fn strange(folder: &Path, workspace: &Path) -> Option<String> {
@@ -32,14 +33,42 @@ pub(super) fn strange(folder: &Path, workspace: &Path) -> Option<String> {
 
 /// The same of a file of settings alone. `folder` is the one of git's own that it is in.
 pub(super) fn strange_settings(file: &Path, folder: &Path, workspace: &Path) -> Option<String> {
+    match strange_ones(file, folder, workspace) {
+        Ok(all) => {
+            let name = file.file_name().unwrap_or_default().display();
+            let other = all.into_iter().next()?;
+            Some(format!("its `{name}` says `{}`", other.name))
+        }
+        Err(why) => Some(why),
+    }
+}
+
+/// All that is strange in a file of settings: in words, and by a digest of how it is written there. A value may be a
+/// secret.
+pub(super) fn all_strange(file: &Path, folder: &Path, workspace: &Path) -> Vec<(String, String)> {
+    let digest = |bytes: &[u8]| digest_of(bytes).to_string();
+    match strange_ones(file, folder, workspace) {
+        Ok(all) => {
+            let written = |it: &Setting| digest(format!("{:?}", (&it.of, &it.value)).as_bytes());
+            all.iter().map(|it| (format!("it says `{}`", it.name), written(it))).collect()
+        }
+        // One that is not read as a whole is another when a byte of it is.
+        Err(why) => {
+            let bytes = settings::bytes_of(file, Links::Refused).ok().flatten();
+            vec![(why, digest(&bytes.unwrap_or_default()))]
+        }
+    }
+}
+
+fn strange_ones(file: &Path, folder: &Path, workspace: &Path) -> Result<Vec<Setting>, String> {
     let name = file.file_name().unwrap_or_default().display();
     let bytes = match settings::bytes_of(file, Links::Refused) {
-        Ok(None) => return None,
+        Ok(None) => return Ok(Vec::new()),
         Ok(Some(bytes)) => bytes,
-        Err(error) => return Some(format!("its `{name}` cannot be read: {error}")),
+        Err(error) => return Err(format!("its `{name}` cannot be read: {error}")),
     };
     let Ok(read @ Settings { plain: true, .. }) = settings::parse(&bytes) else {
-        return Some(format!("its `{name}` is not written as git writes it"));
+        return Err(format!("its `{name}` is not written as git writes it"));
     };
     let tree = |tree: &[u8]| {
         let tree = Path::new(std::ffi::OsStr::from_bytes(tree));
@@ -48,8 +77,7 @@ pub(super) fn strange_settings(file: &Path, folder: &Path, workspace: &Path) -> 
         is_of_submodule(folder, workspace, tree)
             && real.map_or(true, |real| real.starts_with(workspace) && real != workspace)
     };
-    let other = read.all.into_iter().find(|setting| !is_plain(setting, tree))?;
-    Some(format!("its `{name}` says `{}`", other.name))
+    Ok(read.all.into_iter().filter(|setting| !is_plain(setting, tree)).collect())
 }
 
 fn hooks(at: &Path) -> Option<String> {

@@ -10,6 +10,7 @@ mod odd;
 mod paths;
 mod plain;
 mod settings;
+mod since;
 mod states;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 pub(super) use self::known::Known;
 pub(super) use self::look::look;
 use self::settings::Links;
+pub(super) use self::since::settings_of;
 use super::elsewhere;
 use super::placeholders::{is_as_made, is_there};
 use super::scan::{self, Kind, Names};

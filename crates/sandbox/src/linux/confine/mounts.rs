@@ -378,13 +378,44 @@ impl Masks {
         Ok(Self { root: rustix::fs::openat(CWD, "/", flags, Mode::empty())? })
     }
 
-    /// Covers what is at a path now, unless it is gone again.
+    /// What is at a path now; `None`: it is gone again.
+    fn place(&self, path: &[u8]) -> io::Result<Option<OwnedFd>> {
+        match look(self.root.as_fd(), Path::new(OsStr::from_bytes(path))) {
+            Ok(place) => Ok(Some(place)),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Lays a folder over itself: it cannot be moved away with what is laid in it.
+    pub(in super::super) fn pin(&self, path: &[u8]) -> io::Result<()> {
+        let Some(place) = self.place(path)? else { return Ok(()) };
+        match kind(place.as_fd())? {
+            FileType::Directory => {
+                let copy = copy_of(place.as_fd(), NO_SUID_NO_DEV)?;
+                unless_gone(attach(copy.as_fd(), place.as_fd()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lays what is at a path over itself, to be read.
+    pub(in super::super) fn keep(&self, path: &[u8]) -> io::Result<()> {
+        let Some(place) = self.place(path)? else { return Ok(()) };
+        match kind(place.as_fd())? {
+            FileType::Symlink => Ok(()),
+            // What is written to one arrives although it is read only.
+            FileType::Fifo | FileType::Socket => self.cover(path),
+            _ => {
+                let copy = copy_of(place.as_fd(), NO_SUID_NO_DEV | READ_ONLY)?;
+                unless_gone(attach(copy.as_fd(), place.as_fd()))
+            }
+        }
+    }
+
+    /// Covers what is at a path now.
     pub(in super::super) fn cover(&self, path: &[u8]) -> io::Result<()> {
-        let place = match look(self.root.as_fd(), Path::new(OsStr::from_bytes(path))) {
-            Ok(place) => place,
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(()),
-            Err(e) => return Err(e.into()),
-        };
+        let Some(place) = self.place(path)? else { return Ok(()) };
         let mask = match kind(place.as_fd())? {
             // A link is followed only to what it names, which is covered by its own name.
             FileType::Symlink => return Ok(()),
@@ -394,4 +425,12 @@ impl Masks {
         sys::set_mount_attributes(mask.as_fd(), u64::from(READ_ONLY.bits()))?;
         attach(mask.as_fd(), place.as_fd())
     }
+}
+
+/// What was replaced again meanwhile is told again.
+fn unless_gone(laid: io::Result<()>) -> io::Result<()> {
+    laid.or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
 }

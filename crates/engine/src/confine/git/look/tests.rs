@@ -1,6 +1,5 @@
 //! What a program may leave of git, and what is put aside: everything is made with git itself.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -70,7 +69,7 @@ impl Place {
         let text = serde_json::to_vec(&kept.known).unwrap();
         let known = serde_json::from_slice(&text).unwrap();
         assert_eq!(kept.known, known);
-        Lookout { workspace, missing: BTreeMap::new(), repositories: Some(known) }
+        Lookout { workspace, repositories: Some(known), ..Lookout::default() }
     }
 
     /// What is told after a program that does this.
