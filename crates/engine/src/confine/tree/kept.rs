@@ -69,9 +69,13 @@ impl Work<'_> {
         let missing = missing.into_iter().chain(kept.named);
         // Also where a link that is there leads: one that a program makes is put aside itself.
         let roots = &self.roots;
-        let led = |path: &PathBuf| {
-            let deep = path.parent().is_some_and(|above| !roots.iter().any(|root| root == above));
-            deep.then(|| follow(path).to)
+        let mut tops: BTreeMap<PathBuf, bool> = BTreeMap::new();
+        let mut led = |path: &PathBuf| {
+            let root = roots.iter().find(|root| path.starts_with(root))?;
+            let top = root.join(path.strip_prefix(root).ok()?.iter().next()?);
+            let deep = top != *path;
+            let may_lead = deep && *tops.entry(top).or_insert_with_key(|top| is_there(top));
+            may_lead.then(|| follow(path).to)
         };
         let missing = missing.flat_map(|path| led(&path).into_iter().chain([path]));
         let mut missing: BTreeMap<PathBuf, Option<String>> =
