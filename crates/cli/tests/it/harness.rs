@@ -198,6 +198,7 @@ fn at_a_limit_the_run_goes_on_with_the_harness_it_was_told_to_fall_back_to() {
         command.args(["--program", &program]).args(more).args(["--", "--script"]).arg(&script);
         command.env("HOME", place.path().join("home")).env_remove("XDG_STATE_HOME");
         command.env_remove("BOTPIPE_ALLOW_WRITE");
+        command.env("BOTPIPE_ALLOW_READ", env!("CARGO_MANIFEST_DIR"));
         said(&command.env("PATH", &path).output().unwrap())
     };
     run(&["--fallback", "claude"]).ends(2);
