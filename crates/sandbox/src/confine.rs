@@ -1,6 +1,6 @@
 //! What a program may touch beside its own processes: plain data, by absolute paths that cross no link.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::Account;
 
@@ -42,9 +42,10 @@ pub enum Layer {
     Text(Text),
 }
 
+#[cfg(target_os = "linux")]
 impl Layer {
     /// Where it is laid.
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         match self {
             Self::Private(path)
             | Self::Empty(path)
