@@ -7,7 +7,7 @@ use crate::policy::Environment;
 
 /// The variables a started process gets.
 ///
-/// From `source` pass [`ALLOWED`], all `LC_*`, [`TOOLS`], and the names in `pass`; then come the `extra`
+/// From `source` pass [`ALLOWED`], all `LC_*`, [`TOOLS`], [`CERTIFICATES`], and the names in `pass`; then come the `extra`
 /// pairs, which win over a passed one of the same name. Sorted by name, each name once.
 pub fn build(
     source: impl IntoIterator<Item = (OsString, OsString)>,
@@ -252,7 +252,19 @@ pub const TOOLS: &[&str] = &[
     "GIT_SEQUENCE_EDITOR",
     "VISUAL",
     "EDITOR",
-    // Certificates.
+    // Any.
+    "CI",
+    "COLORTERM",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "DEBIAN_FRONTEND",
+    "SOURCE_DATE_EPOCH",
+];
+
+/// Names that pass as those of [`TOOLS`] do: where the certificates are by which tools believe a proxy or a registry.
+pub const CERTIFICATES: [&str; 17] = [
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "NIX_SSL_CERT_FILE",
@@ -270,15 +282,6 @@ pub const TOOLS: &[&str] = &[
     "BUNDLE_SSL_CA_CERT",
     "PERL_LWP_SSL_CA_FILE",
     "HEX_CACERTS_PATH",
-    // Any.
-    "CI",
-    "COLORTERM",
-    "NO_COLOR",
-    "FORCE_COLOR",
-    "CLICOLOR",
-    "CLICOLOR_FORCE",
-    "DEBIAN_FRONTEND",
-    "SOURCE_DATE_EPOCH",
 ];
 
 /// Names that pass where no key is in their value: where tools ask for packages. Else they would ask everybody's registry
@@ -300,7 +303,7 @@ pub const ADDRESSES: [&str; 13] = [
 ];
 
 fn is_of_tools(name: &str) -> bool {
-    TOOLS.contains(&name)
+    TOOLS.contains(&name) || CERTIFICATES.contains(&name)
 }
 
 /// Has git sign nothing: whose private home is not seen has no key there.
@@ -373,7 +376,7 @@ mod tests {
         let parts =
             ["TOKEN", "SECRET", "PASS", "KEY", "AUTH", "URL", "PROXY", "PRELOAD", "NODE_OPTIONS"];
         let also = ["NODE_PATH", "PYTHONPATH", "PYTHONSTARTUP", "RUBYOPT", "PERL5OPT", "BASH_ENV"];
-        for name in TOOLS {
+        for name in TOOLS.iter().chain(&CERTIFICATES) {
             // An author is no secret, and curl no address.
             let upper = name.to_uppercase().replace("_AUTHOR_", "_").replace("CURL_", "");
             assert!(!parts.iter().any(|part| upper.contains(part)), "{name}");

@@ -10,6 +10,7 @@ use botpipe_sandbox::{Layer, Text};
 
 use super::paths::is_theirs;
 use super::{Site, Unshown, home, within};
+use crate::environment::CERTIFICATES;
 use crate::plain;
 use crate::policy::lexical;
 
@@ -20,27 +21,6 @@ pub(crate) struct Named {
     pub(super) path: PathBuf,
 }
 
-/// The variables that name them: of [`crate::environment::TOOLS`].
-const VARIABLES: [&str; 17] = [
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NIX_SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "AWS_CA_BUNDLE",
-    "PIP_CERT",
-    "GIT_SSL_CAINFO",
-    "GIT_SSL_CAPATH",
-    "CARGO_HTTP_CAINFO",
-    "NODE_EXTRA_CA_CERTS",
-    "npm_config_cafile",
-    "NPM_CONFIG_CAFILE",
-    "DENO_CERT",
-    "BUNDLE_SSL_CA_CERT",
-    "PERL_LWP_SSL_CA_FILE",
-    "HEX_CACERTS_PATH",
-];
-
 /// A longer file holds more than the certificates of the world.
 const LONGEST: u64 = 2 << 20;
 /// Files of one folder that are shown at most.
@@ -48,7 +28,7 @@ const MOST: usize = 300;
 
 /// What these variables name. A relative path is one of the workspace.
 pub(crate) fn named(value: impl Fn(&str) -> Option<OsString>) -> Vec<Named> {
-    let values = VARIABLES.iter().filter_map(|name| Some((*name, value(name)?)));
+    let values = CERTIFICATES.iter().filter_map(|name| Some((*name, value(name)?)));
     let mut all: Vec<Named> = Vec::new();
     for (by, value) in values {
         let paths = std::env::split_paths(&value).filter(|path| path.is_absolute());
@@ -152,12 +132,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-
-    #[test]
-    fn every_variable_that_names_certificates_passes() {
-        let passes = |name: &&str| crate::environment::TOOLS.contains(name);
-        assert!(VARIABLES.iter().all(passes));
-    }
 
     #[test]
     fn certificates_are_shown_and_nothing_beside_them() {

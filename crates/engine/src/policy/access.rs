@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::control::Control;
 use super::resolve::{Resolved, value};
-use crate::environment::{ADDRESSES, ALLOWED, TOOLS};
+use crate::environment::{ADDRESSES, ALLOWED, CERTIFICATES, TOOLS};
 
 /// What a harness is told of its own sandbox: to leave it off. Ours is around all of it, and where a policy
 /// wants none, nor does it want theirs.
@@ -35,7 +35,7 @@ pub(crate) fn of_their_own(holds: &Resolved) -> Access {
 pub(crate) fn in_force(pass: &[String], holds: &Resolved) -> String {
     let mut allow: Vec<&str> = ALLOWED.iter().copied().chain(["LC_*"]).collect();
     if holds.environment.allow.is_none() {
-        allow.extend(TOOLS.iter().chain(&ADDRESSES));
+        allow.extend(TOOLS.iter().chain(&CERTIFICATES).chain(&ADDRESSES));
     }
     allow.extend(pass.iter().map(String::as_str));
     allow.extend(holds.environment.allow.iter().flatten().map(String::as_str));
