@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Text};
 
-use super::paths::is_theirs;
+use super::paths::{in_shell, is_theirs};
 use super::{Site, Unshown, home, within};
 use crate::environment::CERTIFICATES;
 use crate::plain;
@@ -59,9 +59,9 @@ pub(super) fn layers(
         match shown {
             Ok(shown) => layers.extend(shown),
             Err(why) => {
-                let shown = path.display();
+                let (shown, typed) = (path.display(), in_shell([path.as_path()]));
                 let what = format!(
-                    "`{by}` names `{shown}`, which is not shown: {why}; `BOTPIPE_ALLOW_READ={shown}` in Botpipe's \
+                    "`{by}` names `{shown}`, which is not shown: {why}; `BOTPIPE_ALLOW_READ={typed}` in Botpipe's \
                      own environment shows it"
                 );
                 unshown.push(Unshown { path: path.clone(), what, of_network: true });

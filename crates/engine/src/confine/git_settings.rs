@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use botpipe_sandbox::{Layer, Text};
 
 use super::certificates::Named;
-use super::paths::is_theirs;
+use super::paths::{in_shell, is_theirs};
 use super::{Unshown, home as homes, keys, within};
 use crate::plain;
 use crate::policy::lexical;
@@ -127,10 +127,10 @@ const KEY: &[u8] = b"PRIVATE KEY";
 
 /// That git passes over a person's own hooks.
 fn no_hooks(folder: &Path, why: &str) -> Unshown {
-    let shown = folder.display();
+    let (shown, typed) = (folder.display(), in_shell([folder]));
     let what = format!(
         "`{shown}` is not shown, so git passes over the hooks of your own in it (`core.hooksPath`): {why}; \
-         `BOTPIPE_ALLOW_READ={shown}` in Botpipe's own environment shows a folder that no link leads to"
+         `BOTPIPE_ALLOW_READ={typed}` in Botpipe's own environment shows a folder that no link leads to"
     );
     Unshown { path: folder.to_owned(), what, of_network: false }
 }

@@ -50,6 +50,14 @@ pub(super) fn as_far_as_there(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
+/// Paths as one word of a shell's, with `:` between two: what is told to be typed is typed as it stands.
+pub(super) fn in_shell<'a>(paths: impl IntoIterator<Item = &'a Path>) -> String {
+    let all: Vec<String> = paths.into_iter().map(|path| path.display().to_string()).collect();
+    let word = all.join(":");
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@:,=%".contains(c);
+    if word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
 /// Whether a text of a policy is a pattern rather than a path.
 pub(super) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '{'])
@@ -94,3 +102,22 @@ fn parts(path: &Path) -> Vec<PathBuf> {
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::in_shell;
+
+    #[test]
+    fn what_is_to_be_typed_is_one_word_of_a_shells() {
+        for (paths, word) in [
+            (&["/a/b.c"][..], "/a/b.c"),
+            (&["/a", "/b c"], "'/a:/b c'"),
+            (&["/Mein Projekt/über"], "'/Mein Projekt/über'"),
+            (&["/it's $HOME"], r"'/it'\''s $HOME'"),
+        ] {
+            assert_eq!(in_shell(paths.iter().map(Path::new)), word);
+        }
+    }
+}

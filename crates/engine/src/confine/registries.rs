@@ -8,6 +8,7 @@ use botpipe_sandbox::{Layer, Text};
 use super::certificates::Named;
 use super::git_settings::found_by;
 use super::keys::{is_whole, tells};
+use super::paths::in_shell;
 use super::{Unshown, home as homes, within};
 use crate::plain;
 use crate::policy::lexical;
@@ -76,10 +77,10 @@ fn certificates_in(line: &str, home: &Path) -> Option<PathBuf> {
 
 /// That a tool asks others than it does outside.
 fn no_address(file: &Path, tool: &str) -> Unshown {
-    let shown = file.display();
+    let (shown, typed) = (file.display(), in_shell([file]));
     let what = format!(
         "`{shown}` names an address together with a key, which is not shown: {tool} asks its usual registry instead; \
-         the key in a line of its own leaves the address, `BOTPIPE_ALLOW_READ={shown}` in Botpipe's own environment \
+         the key in a line of its own leaves the address, `BOTPIPE_ALLOW_READ={typed}` in Botpipe's own environment \
          shows both"
     );
     Unshown { path: file.to_owned(), what, of_network: true }

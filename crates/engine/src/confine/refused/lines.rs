@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use botpipe_kernel::plan::{NetworkMode, Policy, SandboxMode};
 
 use super::Reasons;
-use crate::confine::paths::absolute;
+use crate::confine::paths::{absolute, in_shell};
 use crate::policy::{Control, Ground, limit_of, paths_of};
 
 impl Reasons {
@@ -34,11 +34,8 @@ impl Reasons {
                 .then(|| more.iter().fold(list.to_vec(), |list, path| with(&list, path)))
         });
         if no_list || lines.is_empty() {
-            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-            return format!(
-                "`BOTPIPE_ALLOW_READ={}` in Botpipe's own environment",
-                paths.join(":")
-            );
+            let typed = in_shell(paths.iter().map(PathBuf::as_path));
+            return format!("`BOTPIPE_ALLOW_READ={typed}` in Botpipe's own environment");
         }
         lines
     }

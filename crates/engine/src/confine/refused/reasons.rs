@@ -11,7 +11,7 @@ use super::lines::with_its_own;
 use super::{Effect, Reasons, Told};
 use crate::confine::home as homes;
 use crate::confine::links::{Led, follow};
-use crate::confine::paths::absolute;
+use crate::confine::paths::{absolute, in_shell};
 use crate::confine::whole::{IN_MEMORY, Surroundings, compile};
 use crate::confine::{View, denied, protected, within};
 use crate::policy::{Control, size};
@@ -55,7 +55,7 @@ impl Reasons {
                 "`{shown}` is not written: whoever judges the work writes in their own view of the \
                  workspace only, and no policy permits more; `BOTPIPE_ALLOW_WRITE={}` in Botpipe's own \
                  environment does",
-                folder.display()
+                in_shell([folder.as_path()])
             );
         }
         if folder == Path::new("/") {

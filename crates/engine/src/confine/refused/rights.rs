@@ -8,6 +8,7 @@ use rustix::process::geteuid;
 
 use super::{Reasons, Told};
 use crate::account;
+use crate::confine::paths::in_shell;
 use crate::confine::within;
 
 /// What was tried with a file, by the words of who was refused it.
@@ -138,10 +139,8 @@ impl Reasons {
         let (shown, owner) = (self.shown(path), there.uid());
         let whose = format!("`{shown}` is user {owner}'s, and programs run as user {user}");
         if within(path, &self.written) && !account::writes(account, &there) {
-            return Some(format!(
-                "{whose}; `chown -R {user}:{group} {}` gives it to them",
-                path.display()
-            ));
+            let typed = in_shell([path]);
+            return Some(format!("{whose}; `chown -R {user}:{group} {typed}` gives it to them"));
         }
         let closed = !account::reads(account, &there);
         closed.then(|| format!("{whose}, who may not read it by its rights; no policy permits it"))
