@@ -222,6 +222,28 @@ fn a_lost_conversation_is_begun_anew_with_a_summary(harness: &'static str) {
     }
 }
 
+/// Codex begins the record of a conversation before it writes down what it was asked: killed in between,
+/// it goes on, without a word of failure, with a conversation that holds nothing.
+fn an_empty_conversation_is_not_said_to_continue(interface: &'static str) {
+    let Some(bench) = Bench::cut_off(interface, "resume") else { return };
+    for (name, bytes) in bench.records() {
+        let text = String::from_utf8(bytes).unwrap();
+        let begun = text.find("\n{").filter(|_| text.starts_with('{')).unwrap() + 1;
+        assert!(text[..begun].contains("session_meta") && text[begun..].contains("walnut"));
+        fs::write(bench.stored().join(name), &text[..begun]).unwrap();
+    }
+    bench.resume().ends(0);
+    let again = &bench.asked("second")[0];
+    let told = [
+        "An earlier start of this turn was cut off",
+        "This is a new conversation; what was said before is gone.",
+        "> - `first/1/worker/1` answered: The word is walnut.",
+        "- `half.txt`",
+    ];
+    holds(again, &told, &["Your conversation continues", "echo one > one.txt", "sleep 600"]);
+    holds(&bench.asked("third")[0], &["hazel"], &["echo one > one.txt"]);
+}
+
 /// A conversation belongs to the folder it was held in.
 fn a_moved_workspace_leaves_its_conversations_behind(harness: &'static str) {
     let Some(bench) = Bench::cut_off(harness, "resume") else { return };
@@ -273,6 +295,16 @@ fn a_conversation_that_codex_exec_lost_is_begun_anew_with_a_summary() {
 #[test]
 fn a_conversation_that_claude_lost_is_begun_anew_with_a_summary() {
     a_lost_conversation_is_begun_anew_with_a_summary("claude");
+}
+
+#[test]
+fn an_empty_conversation_of_codex_is_not_said_to_continue() {
+    an_empty_conversation_is_not_said_to_continue("app_server");
+}
+
+#[test]
+fn an_empty_conversation_of_codex_exec_is_not_said_to_continue() {
+    an_empty_conversation_is_not_said_to_continue("exec");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub use find::FindError;
 pub(crate) use find::{find, program};
 pub(crate) use home::{has_login, login_file, own_home, prepare, stored_login, temporary_folder};
 pub(crate) use place::state_folder;
-pub(crate) use rollout::{branch, kept_in, rollout};
+pub(crate) use rollout::{branch, kept_in, rollout, says};
 pub use version::{Reading, Version, VersionError, read};
 
 use crate::error::Error;

@@ -22,6 +22,17 @@ pub(crate) fn rollout(home: &Path, thread: &str) -> Option<PathBuf> {
     files.find(|file| file.to_str().is_some_and(|name| name.ends_with(&end)))
 }
 
+/// Whether words stand in Codex's record of a conversation; `None`: there is no record to read.
+///
+/// # Source
+/// Codex CLI 0.169.0 begins a record (`session_meta`, `task_started`) some hundred milliseconds before it
+/// writes down the first prompt. Killed between the two, it goes on with a conversation that holds nothing.
+pub(crate) fn says(home: &Path, thread: &str, words: &str) -> Option<bool> {
+    let record = kept_in(home, &rollout(home, thread)?)?;
+    let bytes = plain::read(&record, LARGEST).ok()?;
+    Some(String::from_utf8_lossy(&bytes).contains(words))
+}
+
 /// A file that lies in a home itself: agents write there, and could lead elsewhere, or to what never ends.
 pub(crate) fn kept_in(home: &Path, path: &Path) -> Option<PathBuf> {
     let found = path.canonicalize().ok()?;

@@ -1,14 +1,17 @@
 //! What a turn is told of what came before it: an interruption, and work its conversation does not recall.
 
+use std::path::Path;
+
 use botpipe_kernel::ids::TurnId;
 use botpipe_kernel::run::{
-    Event, FindingState, InterruptCause, Leave, Permission, SessionKey, SessionUse, TurnCause,
-    TurnResult,
+    Event, FindingState, InterruptCause, Leave, Permission, Provider, SessionKey, SessionUse,
+    TurnCause, TurnResult,
 };
 
 use super::Trouble;
 use crate::driver::Driver;
-use crate::prompt::{InterruptionNote, Recalls, one_line};
+use crate::harness;
+use crate::prompt::{CONTRACT, InterruptionNote, Recalls, one_line};
 
 /// The note for a turn that was interrupted, or whose conversation cannot be gone on with.
 pub(super) fn note(
@@ -18,6 +21,11 @@ pub(super) fn note(
     session: Option<&SessionUse>,
 ) -> Result<Option<InterruptionNote>, Trouble> {
     let recalls = match session {
+        Some(SessionUse { key, token: Some(token), from: None, .. })
+            if matches!(cause, TurnCause::Resumed { .. }) && is_empty(driver, key, token) =>
+        {
+            Recalls::Nothing
+        }
         Some(SessionUse { token: Some(_), from: None, .. }) => Recalls::All,
         Some(SessionUse { token: Some(_), from: Some(_), .. }) => Recalls::UpToCheckpoint,
         Some(SessionUse { token: None, .. }) | None => Recalls::Nothing,
@@ -55,6 +63,14 @@ pub(super) fn note(
         _ => Vec::new(),
     };
     Ok(Some(InterruptionNote { what_happened, changed, recalls, summary }))
+}
+
+/// Whether the harness has kept a conversation in which nothing was said: it was killed before it had
+/// written down what it was asked first.
+fn is_empty(driver: &Driver<'_>, key: &SessionKey, token: &str) -> bool {
+    let Some(Provider::Codex(harness)) = driver.run.holder(key) else { return false };
+    let home = harness.home.as_deref().map(Path::new);
+    home.and_then(|home| harness::says(home, token, CONTRACT)) == Some(false)
 }
 
 fn words(cause: &InterruptCause) -> &'static str {

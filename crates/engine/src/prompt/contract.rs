@@ -191,7 +191,7 @@ impl Contract {
             Part::Whole => self.turn.to_string(),
             Part::WithoutInterruption => self.turn.path(),
         };
-        let mut out = "# Step contract\n\n".to_owned();
+        let mut out = format!("{CONTRACT}\n\n");
         let way = if self.way.is_empty() { String::new() } else { format!("{}:", self.way) };
         out += &format!("- Step: `{}` · visit {} · turn `{way}{turn}`\n", self.step, self.visit_n);
         out += &format!("- Workflow: `{}`\n", self.workflow);
@@ -387,9 +387,12 @@ impl Contract {
     }
 }
 
+/// Opens the part of a prompt that the engine writes: every turn of an agent is given one.
+pub const CONTRACT: &str = "# Step contract";
+
 /// A prompt as it was given to an agent: what its author wrote, and the contract.
 pub fn parts_of(prompt: &str) -> (&str, Option<&str>) {
-    match prompt.find("\n\n# Step contract\n\n- Step: `") {
+    match prompt.find(&format!("\n\n{CONTRACT}\n\n- Step: `")) {
         Some(at) => (&prompt[..at], Some(&prompt[at + 2..])),
         None => (prompt, None),
     }

@@ -14,8 +14,8 @@ mod template;
 mod text;
 
 pub use contract::{
-    AttachedNote, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part, ReadLine,
-    Recalls, Wanted, WriteLine, parts_of, without_interruption,
+    AttachedNote, CONTRACT, CheckLine, Contract, InterruptionNote, ItemLine, OfferedRoute, Part,
+    ReadLine, Recalls, Wanted, WriteLine, parts_of, without_interruption,
 };
 pub use control::{
     Change, Return, Way, control_line, printed_return, read_return, worklist_change,
