@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use botpipe_engine::process::StopSwitch;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
@@ -11,8 +12,8 @@ use signal_hook::low_level;
 
 use crate::term::exit;
 
-/// Throws the switch at SIGINT, SIGTERM and SIGHUP; a second SIGINT ends this process at once (what
-/// it started ends with it).
+/// Throws the switch at SIGINT, SIGTERM and SIGHUP. A second SIGINT has what runs killed; a third one, or time, ends
+/// this process wherever it is, and what it started with it.
 ///
 /// A SIGHUP that is ignored, as under `nohup`, stays ignored.
 ///
@@ -26,14 +27,38 @@ pub(crate) fn forward(stop: &StopSwitch) -> io::Result<()> {
     let mut signals = Signals::new(wanted)?;
     let stop = stop.clone();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut insisted = false;
         for signal in signals.forever() {
-            if signal == SIGINT && stop.requested().is_some() {
-                low_level::exit(exit::by_signal(SIGINT).into());
+            match (signal, stop.requested()) {
+                (SIGINT, Some(_)) if insisted => end(),
+                (SIGINT, Some(_)) => {
+                    insisted = true;
+                    stop.insist();
+                    end_in(TO_TIDY_UP);
+                }
+                _ => stop.request(signal),
             }
-            stop.request(signal);
         }
     })?;
     Ok(())
+}
+
+/// How long what was killed may take to be gone, and what stood around it to be tidied up.
+const TO_TIDY_UP: Duration = Duration::from_secs(5);
+
+fn end_in(patience: Duration) {
+    let late = thread::Builder::new().name("patience".to_owned());
+    let late = late.spawn(move || {
+        thread::sleep(patience);
+        end();
+    });
+    if late.is_err() {
+        end();
+    }
+}
+
+fn end() {
+    low_level::exit(exit::by_signal(SIGINT).into());
 }
 
 /// The same for a command that runs in our place, which hears of each signal as itself: it stands still and goes on

@@ -42,10 +42,9 @@ pub enum Layer {
     Text(Text),
 }
 
-#[cfg(target_os = "linux")]
 impl Layer {
     /// Where it is laid.
-    pub(crate) fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &std::path::Path {
         match self {
             Self::Private(path)
             | Self::Empty(path)

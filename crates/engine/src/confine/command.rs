@@ -292,6 +292,7 @@ fn attend(
             Some(Signal::HUP) => running.hang_up(),
             Some(Signal::TSTP) => running.freeze(),
             Some(Signal::CONT) => running.thaw(),
+            Some(Signal::KILL) => running.kill(),
             Some(_) => running.terminate(),
             None => {}
         }
@@ -311,6 +312,12 @@ fn attend(
     let ended = match (limit, exit.how) {
         (Some(limit), _) => Ended::Exceeded(limits.exceeded(limit)),
         (None, How::Exited(code)) => Ended::Exited(code),
+        (None, How::Signalled(_))
+            if stop.insisted()
+                && let Some(signal) = stop.requested() =>
+        {
+            Ended::Signalled(signal)
+        }
         (None, How::Signalled(signal)) => Ended::Signalled(signal),
     };
     (ended, said)

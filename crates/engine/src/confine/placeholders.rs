@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     fn wanted(folder: &Path) -> Placeholder {
-        Placeholder { path: folder.join("commondir"), contents: Some(".\n") }
+        Placeholder { path: folder.join("commondir"), contents: Some("./\n") }
     }
 
     fn made(wanted: &[Placeholder]) -> io::Result<Placeholders> {
@@ -257,12 +257,12 @@ mod tests {
     fn one_that_was_begun_is_finished_and_goes_with_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let wanted = wanted(folder.path());
-        for left in [None, Some(""), Some("."), Some(".\n")] {
+        for left in [None, Some(""), Some("."), Some("./\n")] {
             if let Some(left) = left {
                 fs::write(&wanted.path, left).unwrap();
             }
             let stands = made(std::slice::from_ref(&wanted)).unwrap();
-            assert_eq!(fs::read_to_string(&wanted.path).unwrap(), ".\n", "{left:?}");
+            assert_eq!(fs::read_to_string(&wanted.path).unwrap(), "./\n", "{left:?}");
             drop(stands);
             assert!(!wanted.path.exists(), "{left:?}");
         }

@@ -32,6 +32,9 @@ pub(crate) fn run(launch: &Launch, stop: &StopSwitch) -> io::Result<i32> {
         }
         if told {
             std::thread::sleep(LOOK_AGAIN);
+            if stop.insisted() {
+                child.kill()?;
+            }
         } else if stop.wait(LOOK_AGAIN).is_some() {
             told = true;
             // One that is gone already is seen at the next look.

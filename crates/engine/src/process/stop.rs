@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Number of the signal on Linux and macOS.
+const SIGKILL: i32 = 9;
+
 /// A switch; clones are the same switch.
 #[derive(Debug, Clone, Default)]
 pub struct StopSwitch {
@@ -21,6 +24,7 @@ type Ring = Box<dyn Fn(Option<i32>) + Send>;
 #[derive(Default)]
 struct State {
     signal: Option<i32>,
+    insisted: bool,
     bells: Vec<(u64, Ring)>,
     next_bell: u64,
 }
@@ -51,6 +55,20 @@ impl StopSwitch {
             bell(Some(signal));
         }
         self.shared.thrown.notify_all();
+    }
+
+    /// Throws the switch a second time: what runs is killed, without time to end by itself.
+    pub fn insist(&self) {
+        let mut state = self.shared.lock();
+        state.insisted = true;
+        for (_, bell) in &state.bells {
+            bell(Some(SIGKILL));
+        }
+    }
+
+    /// Whether it was thrown a second time.
+    pub(crate) fn insisted(&self) -> bool {
+        self.shared.lock().insisted
     }
 
     /// Tells all who listen for the bell of a signal that is no reason to stop, such as one that has a program stand

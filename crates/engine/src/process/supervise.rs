@@ -210,8 +210,15 @@ impl Supervision<'_> {
     }
 
     fn look_at_the_switch(&mut self, now: Instant) {
-        if let (Phase::Running, Some(signal)) = (self.phase, self.stop.requested()) {
+        let Some(signal) = self.stop.requested() else { return };
+        if matches!(self.phase, Phase::Running) {
             self.end_because(How::Stopped { signal }, now);
+        }
+        let ends = !matches!(self.phase, Phase::Killing(_) | Phase::Draining(_));
+        if ends && self.stop.insisted() {
+            self.reason.get_or_insert(How::Stopped { signal });
+            self.contained.kill();
+            self.phase = Phase::Killing(now + KILL_PATIENCE);
         }
     }
 

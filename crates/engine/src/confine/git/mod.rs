@@ -193,7 +193,7 @@ fn keep_of_work_tree(folder: &Path, kept: &mut Kept, own: bool) {
 }
 
 /// A `commondir` that leads nowhere else. One that was left behind is taken for what it is.
-const OWN: &str = ".\n";
+const OWN: &str = "./\n";
 
 /// Whether each work tree has settings of its own, in a file that may be missing.
 fn own_settings_of_work_trees(folder: &Path) -> bool {

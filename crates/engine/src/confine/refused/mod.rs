@@ -1,6 +1,7 @@
 //! Why a program was refused a file or a host: by the policy, in which case the one line that would permit it is
 //! told, or by something else, in which case nothing is.
 
+mod across;
 mod bounds;
 mod lines;
 mod network;
@@ -112,9 +113,16 @@ impl Reasons {
             Kind::TooLarge => return self.not_longer(),
             Kind::NoMemory => return self.not_given(),
             Kind::NoKey => return self.not_signed(named?),
+            Kind::Across => return self.not_across(complaint),
             _ => {}
         }
         let of_path = complaint.paths.iter().find_map(|path| self.of_path(complaint, path));
+        // Git names paths from the top of its repository, wherever it was started.
+        let of_path = of_path.or_else(|| {
+            let cwd = self.repository_above().filter(|_| complaint.kind == Kind::ReadOnly);
+            let from_top = Complaint { cwd: Some(cwd?), ..complaint.clone() };
+            complaint.paths.iter().find_map(|path| self.of_path(&from_top, path))
+        });
         // A script is there and what runs it is not.
         let of_path = of_path.or_else(|| {
             let missing = complaint.paths.iter().filter(|_| complaint.kind == Kind::Missing);
@@ -142,6 +150,13 @@ impl Reasons {
         let paths = program.to_str().filter(|path| path.contains('/')).map(str::to_owned);
         let kind = if missing { Kind::Missing } else { Kind::Denied };
         self.told(&Complaint::of(kind, paths.into_iter().collect()))
+    }
+
+    /// The top of the repository that the workspace is a folder of.
+    fn repository_above(&self) -> Option<PathBuf> {
+        let mut above = self.site.workspace.ancestors();
+        let top = above.find(|folder| is_there(&folder.join(".git")))?;
+        (top != self.site.workspace).then(|| top.to_owned())
     }
 
     /// The path that a text of a complaint means, with its dots resolved as text.
@@ -211,6 +226,7 @@ impl Reasons {
             }
             (Kind::Missing, Effect::Hidden) if may_read(&path) => self.not_read(&path, &path),
             (Kind::Missing, Effect::Private(_)) if may_read(&path) => self.not_shown(&path),
+            (Kind::Busy, _) if self.is_ours(&path) => self.not_gone(&path),
             (Kind::Busy, _) if self.is_pinned(&path) && may_write(&path) => {
                 self.not_moved(&path, &effect)
             }

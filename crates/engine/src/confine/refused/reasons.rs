@@ -287,6 +287,15 @@ impl Reasons {
         }
     }
 
+    /// Of our own folder, by those who clear up.
+    pub(super) fn not_gone(&self, path: &Path) -> String {
+        format!(
+            "`{}` is not removed: {OURS}; leave it out, as `git clean -e {}` does",
+            self.shown(path),
+            Layout::FOLDER
+        )
+    }
+
     /// Of a server.
     pub(super) fn not_listening(&self) -> String {
         let denies = |it: &Policy| it.allow_local_binding == Some(false);

@@ -448,3 +448,52 @@ fn tools_that_say_something_else_are_understood() {
         assert_eq!(world.says(&policy, said), "", "{said}");
     }
 }
+
+#[test]
+fn what_is_not_taken_from_one_folder_to_another_is_told_with_the_list_that_has_both() {
+    let world = World::new();
+    let apart = Policy { allow_write: Some(list(&["src", "docs"])), ..Policy::default() };
+    for said in [
+        "OSError: [Errno 18] Invalid cross-device link: 'src/main' -> 'docs/main'",
+        "Error: EXDEV: cross-device link not permitted, rename 'src/main' -> 'docs/main'",
+        "ln: failed to create hard link 'docs/main' => 'src/main': Invalid cross-device link",
+    ] {
+        let told = world.says(&apart, said);
+        let names = "`src/main` or `docs/main` is not renamed or linked from one folder to another";
+        assert!(told.starts_with(names), "{said}: {told}");
+        assert!(told.ends_with(": `allow_write: [src, docs, .]` permits it"), "{said}: {told}");
+    }
+    let told = world.says(&apart, "fatal: renaming 'src/main' failed: Invalid cross-device link");
+    assert!(told.starts_with("`src/main` is not renamed"), "{told}");
+    let said = "OSError: [Errno 18] Invalid cross-device link: 'src/main' -> 'docs/main'";
+    assert_eq!(world.says(&Policy::default(), said), "", "both are in the workspace");
+    let said = "OSError: [Errno 18] Invalid cross-device link: '/tmp/x' -> 'src/x'";
+    let told = world.says(&Policy::default(), said);
+    assert!(
+        told.ends_with("no policy permits it; copy it there, and remove the old one"),
+        "{told}"
+    );
+}
+
+#[test]
+fn who_clears_up_is_told_to_leave_our_folder_out() {
+    let world = World::new();
+    let said = "warning: failed to remove .botpipe/: Device or resource busy";
+    let told = world.says(&Policy::default(), said);
+    assert!(told.starts_with("`.botpipe` is not removed"), "{told}");
+    assert!(told.ends_with("`git clean -e .botpipe` does"), "{told}");
+}
+
+#[test]
+fn git_names_files_from_the_top_of_the_repository_that_the_workspace_is_in() {
+    let world = World::new();
+    fs::create_dir(world.folder.path().join(".git")).unwrap();
+    fs::remove_dir_all(world.folder.path().join("w/.git")).unwrap();
+    for said in [
+        "error: unable to unlink old 'beside/file': Read-only file system",
+        "error: unable to create file beside/new: Read-only file system",
+    ] {
+        let told = world.says(&Policy::default(), said);
+        assert!(told.ends_with("`allow_write: [., BASE/beside]` permits it"), "{said}: {told}");
+    }
+}

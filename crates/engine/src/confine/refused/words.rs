@@ -57,6 +57,8 @@ pub(super) enum Kind {
     Unreached(By),
     /// ECONNREFUSED, of a port of the program's own machine, in the place of a path.
     Unanswered,
+    /// EXDEV.
+    Across,
     /// EPERM.
     NotPermitted(Tried),
     /// EFBIG: no path belongs to it, as to what follows.
@@ -68,7 +70,7 @@ pub(super) enum Kind {
 }
 
 /// Without their first letter, which some write small.
-const WORDS: [(&str, Kind); 17] = [
+const WORDS: [(&str, Kind); 19] = [
     ("ead-only file system", Kind::ReadOnly),
     ("ermission denied", Kind::Denied),
     ("o such file or directory", Kind::Missing),
@@ -76,6 +78,8 @@ const WORDS: [(&str, Kind); 17] = [
     ("esource busy or locked", Kind::Busy),
     ("nable to open database file", Kind::Unopened),
     ("o space left on device", Kind::Full),
+    ("nvalid cross-device link", Kind::Across),
+    ("ross-device link not permitted", Kind::Across),
     ("s a directory", Kind::IsFolder),
     ("llegal operation on a directory", Kind::IsFolder),
     ("annot fork", Kind::NotStarted),
@@ -101,6 +105,9 @@ const STARTED: [&str; 4] = ["fork", "thread", "clone", "spawn"];
 
 /// What shells say at the end of a line of a program that they do not find, or of a script whose program that is.
 const NO_PROGRAM: [&str; 2] = [": not found", ": cannot execute: required file not found"];
+
+/// What git says of a folder that has something laid in it, without a reason.
+const NOT_REMOVED: &str = "fatal: could not remove '";
 
 /// Longer lines are data.
 const LONGEST_LINE: usize = 8 << 10;
@@ -154,6 +161,7 @@ fn of_value(value: &Value, cwd: Option<&str>, found: &mut Vec<Complaint>) {
 fn complains(text: &str) -> bool {
     WORDS.iter().any(|(words, _)| text.contains(words))
         || NO_PROGRAM.iter().any(|words| text.contains(words))
+        || text.contains(NOT_REMOVED)
         || network::complains(text)
         || bounds::complains(text)
         || rights::NO_KEYS.iter().any(|words| text.contains(words))
@@ -184,6 +192,13 @@ fn of_file(line: &str, before: &[&str]) -> Option<Complaint> {
     if let Some(head) = NO_PROGRAM.iter().find_map(|words| line.strip_suffix(words)) {
         let name = head.rsplit(": ").next().filter(|name| name.contains('/'))?;
         return Some(Complaint::of(Kind::Missing, vec![name.to_owned()]));
+    }
+    let not_removed = line.strip_prefix(NOT_REMOVED).and_then(|name| name.strip_suffix('\''));
+    if let Some(name) = not_removed {
+        return Some(Complaint {
+            removes: true,
+            ..Complaint::of(Kind::Busy, vec![name.to_owned()])
+        });
     }
     let (at, words, kind) =
         WORDS.iter().find_map(|(words, kind)| line.find(words).map(|at| (at, words, *kind)))?;
@@ -272,7 +287,7 @@ fn in_front(head: &str) -> Vec<String> {
     let mut names = quoted(head);
     names.retain(|name| !names_a_thing(head, name) && !name.ends_with("()") && name != "Err");
     names.reverse();
-    if !removes(head) {
+    if !removes(head) && !head.contains("' => '") {
         names.truncate(1);
     }
     if !names.is_empty() {
