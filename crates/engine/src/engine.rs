@@ -83,7 +83,8 @@ impl Engine {
 
     fn with(layout: Layout, journal: Journal, host: Option<Arc<dyn Host>>) -> Self {
         let objects = Objects::open(&layout.botpipe());
-        Self { parts: Arc::new(Parts { layout, journal, objects, stage1: None, host }) }
+        let _held = layout.hold();
+        Self { parts: Arc::new(Parts { layout, journal, objects, stage1: None, host, _held }) }
     }
 
     /// Whether every function that a run may call is there.

@@ -1,5 +1,6 @@
 //! What every run of a workspace shares: its places, its journal, its objects.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub(crate) struct Parts {
     pub(crate) stage1: Option<PathBuf>,
     /// The program whose functions runs may call.
     pub(crate) host: Option<Arc<dyn Host>>,
+    /// Says to others that somebody lives in `.botpipe`.
+    pub(crate) _held: Option<File>,
 }
 
 impl Parts {

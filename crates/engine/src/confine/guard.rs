@@ -142,21 +142,27 @@ fn tell(log: &Log, event: &Event, rules: &Rules) {
     }
 }
 
-/// Sentences that are remembered of one program.
-const REMEMBERED: usize = 1000;
+/// Sentences that are told of one program.
+const MOST: usize = 1000;
 
-/// Programs try again: each sentence is told once.
+/// Programs try again: each sentence is told once. Of one that tries without end, so many are.
 fn once(log: Log) -> Log {
     let told = Mutex::new(BTreeSet::new());
     Arc::new(move |sentence| {
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = told.contains(sentence);
-        if !known && told.len() < REMEMBERED {
-            told.insert(sentence.to_owned());
-        }
-        drop(told);
-        if !known {
+        let before = {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = told.len();
+            if before > MOST || !told.insert(sentence.to_owned()) {
+                return;
+            }
+            before
+        };
+        if before < MOST {
             log(&in_one_line(sentence));
+        } else {
+            log(&format!(
+                "more is to be told of this program than the {MOST} sentences before this one"
+            ));
         }
     })
 }
@@ -172,4 +178,25 @@ pub(crate) fn in_one_line(sentence: &str) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_told_once_and_no_flood_of_them() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        let log = once(Arc::new(move |sentence| hears.lock().unwrap().push(sentence.to_owned())));
+        for _ in 0..2 {
+            for n in 0..MOST + 10 {
+                log(&format!("sentence {n}"));
+            }
+        }
+        let heard = heard.lock().unwrap();
+        assert_eq!(heard.len(), MOST + 1);
+        assert_eq!(heard[MOST - 1], format!("sentence {}", MOST - 1));
+        assert!(heard[MOST].starts_with("more is to be told"), "{}", heard[MOST]);
+    }
 }

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -13,10 +14,11 @@ use rustix::fs::{AtFlags, renameat, statat};
 use rustix::io::Errno;
 
 use super::git;
-use super::placeholders::is_as_made;
+use super::placeholders::{is_as_made, is_held};
 use super::protected;
 use super::replaced::Was;
 use crate::plain;
+use crate::workspace::layout::Layout;
 
 /// Looks out from before a program starts until it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +40,9 @@ impl Lookout {
         let there = protected::there(&self.workspace, self.missing.keys().cloned());
         let missing = self.missing.iter().filter(|(path, stand_in)| {
             let stands = |text: &String| is_as_made(Some(text), path);
-            there.contains(*path) && !stand_in.as_ref().is_some_and(stands)
+            // A first run began meanwhile, of a Botpipe that lives: no program of ours does any more.
+            let is_others = || path.ends_with(Layout::FOLDER) && is_held(path);
+            there.contains(*path) && !stand_in.as_ref().is_some_and(stands) && !is_others()
         });
         let (by_links, plain): (Vec<_>, Vec<_>) = missing
             .map(|(path, _)| (path, self.link_to(path)))
@@ -132,13 +136,15 @@ fn moved(path: &Path, into: &Path, what: &str) -> Option<String> {
     let both = || Ok::<_, io::Error>((plain::folder(folder)?, plain::folder(into)?));
     let moved = both().and_then(|(opened, to)| {
         let free = |ending: String| {
-            let mut other = OsString::from(name);
+            let mut other = as_short(name, LONGEST_NAME - ending.len());
             other.push(ending);
-            statat(&to, &other, AtFlags::SYMLINK_NOFOLLOW).is_err().then_some(other)
+            let there = statat(&to, &other, AtFlags::SYMLINK_NOFOLLOW);
+            (there.err() == Some(Errno::NOENT)).then_some(other)
         };
         let usual =
             (0..10).map(|n| if n == 0 { ".refused".to_owned() } else { format!(".refused-{n}") });
-        let mut all = usual.chain(std::iter::repeat_with(|| format!(".refused-{:016x}", random())));
+        let others = std::iter::repeat_with(|| format!(".refused-{:016x}", random()));
+        let mut all = usual.chain(others.take(TRIES));
         let aside = all.find_map(free).ok_or(io::ErrorKind::AlreadyExists)?;
         renamed((&opened, name), (&to, &aside)).map(|()| into.join(aside))
     });
@@ -151,6 +157,19 @@ fn moved(path: &Path, into: &Path, what: &str) -> Option<String> {
             format!("`{shown}` {what}, and could not be moved: {error}; remove it before you go on")
         }
     })
+}
+
+/// Bytes of a name, on every file system that Linux has (NAME_MAX of limits.h).
+const LONGEST_NAME: usize = 255;
+/// Names that are tried beside the usual ones.
+const TRIES: usize = 10;
+
+/// As much of a name as fits, and no part of a letter.
+fn as_short(name: &OsStr, most: usize) -> OsString {
+    let bytes = name.as_bytes();
+    let whole = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    let end = (0..=most.min(bytes.len())).rev().find(whole).unwrap_or_default();
+    OsStr::from_bytes(&bytes[..end]).to_owned()
 }
 
 /// A number that nobody knows beforehand.
@@ -183,4 +202,45 @@ fn opened_up(folder: &OwnedFd) -> io::Result<(PathBuf, fs::Permissions)> {
     open.set_mode(before.mode() | 0o700);
     fs::set_permissions(&own, open)?;
     Ok((own, before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of something that was not there and came to be.
+    fn told(path: &Path) -> Vec<String> {
+        let workspace = path.parent().unwrap().to_owned();
+        let missing = [(path.to_owned(), None)].into();
+        Lookout { workspace, missing, ..Lookout::default() }.look()
+    }
+
+    #[test]
+    fn what_has_the_longest_name_is_put_aside_under_a_shorter_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        for letter in ["a", "\u{e9}"] {
+            let path = top.join(letter.repeat(255 / letter.len()));
+            for _ in 0..12 {
+                fs::write(&path, "").unwrap();
+                let told = told(&path);
+                assert!(told[0].contains("it is now"), "{told:?}");
+                assert!(!path.exists());
+            }
+        }
+    }
+
+    #[test]
+    fn the_folder_of_another_botpipe_that_lives_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        let own = top.join(Layout::FOLDER);
+        let layout = Layout::open(&top).unwrap();
+        layout.create().unwrap();
+        let held = layout.hold().unwrap();
+        assert_eq!(told(&own), [""; 0]);
+        drop(held);
+        assert_eq!(told(&own).len(), 1);
+        assert!(!own.exists());
+    }
 }

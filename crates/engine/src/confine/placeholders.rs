@@ -43,10 +43,15 @@ fn needed() -> MutexGuard<'static, BTreeMap<PathBuf, Needed>> {
 pub(super) fn stands_in(path: &Path) -> bool {
     let others = || {
         let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        let locked = |file: File| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
-        empty && open(path).is_ok_and(locked)
+        empty && is_held(path)
     };
     needed().contains_key(path) || others()
+}
+
+/// Whether somebody who lives holds what is at a path by a lock.
+pub(super) fn is_held(path: &Path) -> bool {
+    let locked = |file: File| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+    open(path).is_ok_and(locked)
 }
 
 /// Whether something is at a path that does not only stand in.

@@ -1,11 +1,12 @@
 //! Where everything of a workspace lives, and where an artifact may.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use botpipe_kernel::ids::{RunId, StepId, TaskId, WorkflowName};
 use botpipe_kernel::plan::Artifact;
+use rustix::fs::{FlockOperation, flock};
 
 use super::{Error, files};
 use crate::plain;
@@ -122,6 +123,13 @@ impl Layout {
             files::replace(&ignore, IGNORE.as_bytes(), 0o644).map_err(not_writable)?;
         }
         Ok(())
+    }
+
+    /// Holds `.botpipe` by a shared lock while somebody works with it; `None` where no lock can be had.
+    pub(crate) fn hold(&self) -> Option<File> {
+        let held = File::open(self.botpipe()).ok()?;
+        flock(&held, FlockOperation::NonBlockingLockShared).ok()?;
+        Some(held)
     }
 
     /// The workspace itself; absolute, no link in it.

@@ -8,7 +8,9 @@ use botpipe_kernel::plan::SandboxMode;
 use botpipe_sandbox::Layer;
 
 use super::{Complaint, Reasons, Told};
+use crate::confine::paths::absolute;
 use crate::confine::whole::{Surroundings, compile};
+use crate::policy::Control;
 
 impl Reasons {
     /// Of two names, or of the one that was told.
@@ -41,9 +43,16 @@ impl Reasons {
         let is_apart = self.policy.sandbox_mode == SandboxMode::WorkspaceWrite
             && !self.written.contains(whole)
             && paths.iter().all(|path| path.starts_with(whole));
-        let line = is_apart.then(|| self.with_more(whole)).filter(|line| !line.is_empty())?;
+        if !is_apart {
+            return None;
+        }
+        let beside = |list: &[String]| {
+            let beside = list.iter().filter(|it| !absolute(it, &self.site).starts_with(whole));
+            beside.cloned().chain([".".to_owned()]).collect::<Vec<String>>()
+        };
+        let line = self.lines(Control::AllowWrite, |list| Some(beside(list)));
         let mut wider = self.policy.clone();
-        wider.allow_write.push(whole.display().to_string());
+        wider.allow_write = beside(&wider.allow_write);
         let compiled = compile(&wider, &self.site, &Surroundings::default()).ok()?;
         let opened = Self::of(&compiled, &wider, &self.site)?;
         let places: Vec<Option<&Path>> = paths.iter().map(|path| opened.laid_at(path)).collect();

@@ -459,9 +459,9 @@ fn what_is_not_taken_from_one_folder_to_another_is_told_with_the_list_that_has_b
         "ln: failed to create hard link 'docs/main' => 'src/main': Invalid cross-device link",
     ] {
         let told = world.says(&apart, said);
-        let names = "`src/main` or `docs/main` is not renamed or linked from one folder to another";
-        assert!(told.starts_with(names), "{said}: {told}");
-        assert!(told.ends_with(": `allow_write: [src, docs, .]` permits it"), "{said}: {told}");
+        assert!(told.contains("is not renamed or linked from one folder to another"), "{told}");
+        assert!(["`src/main`", "`docs/main`"].iter().all(|it| told.contains(it)), "{told}");
+        assert!(told.ends_with(": `allow_write: [.]` permits it"), "{said}: {told}");
     }
     let told = world.says(&apart, "fatal: renaming 'src/main' failed: Invalid cross-device link");
     assert!(told.starts_with("`src/main` is not renamed"), "{told}");
