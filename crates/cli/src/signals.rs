@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::thread;
-use std::time::Duration;
 
 use botpipe_engine::process::StopSwitch;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
@@ -11,9 +10,10 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 use crate::term::exit;
+use crate::term::output::tell;
 
-/// Throws the switch at SIGINT, SIGTERM and SIGHUP. A second SIGINT has what runs killed; a third one, or time, ends
-/// this process wherever it is, and what it started with it.
+/// Throws the switch at SIGINT, SIGTERM and SIGHUP. A second SIGINT has what runs killed; a third one ends this
+/// process wherever it is, and what it started with it.
 ///
 /// A SIGHUP that is ignored, as under `nohup`, stays ignored.
 ///
@@ -34,7 +34,6 @@ pub(crate) fn forward(stop: &StopSwitch) -> io::Result<()> {
                 (SIGINT, Some(_)) => {
                     insisted = true;
                     stop.insist();
-                    end_in(TO_TIDY_UP);
                 }
                 _ => stop.request(signal),
             }
@@ -43,21 +42,11 @@ pub(crate) fn forward(stop: &StopSwitch) -> io::Result<()> {
     Ok(())
 }
 
-/// How long what was killed may take to be gone, and what stood around it to be tidied up.
-const TO_TIDY_UP: Duration = Duration::from_secs(5);
-
-fn end_in(patience: Duration) {
-    let late = thread::Builder::new().name("patience".to_owned());
-    let late = late.spawn(move || {
-        thread::sleep(patience);
-        end();
-    });
-    if late.is_err() {
-        end();
-    }
-}
-
 fn end() {
+    tell(
+        "botpipe: ended before it had looked at what the program left; the next `botpipe run` or `botpipe sandbox` here \
+         does",
+    );
     low_level::exit(exit::by_signal(SIGINT).into());
 }
 

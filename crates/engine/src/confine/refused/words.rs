@@ -97,8 +97,14 @@ const REMOVING: [&str; 8] =
     ["remov", "unlink", "renam", "mov", "rmdir", "delet", "replac", "write config file"];
 
 /// How small shells (`dash`, `busybox`) and linkers begin what they say of a file.
-const OF_SHELLS: [&str; 5] =
-    ["cannot open output file ", "cannot create ", "cannot open ", "can't create ", "can't open "];
+const OF_SHELLS: [&str; 6] = [
+    "cannot open output file ",
+    "cannot create ",
+    "cannot open ",
+    "can't create ",
+    "can't open ",
+    "unable to create file ",
+];
 
 /// What is started, by the words of those who say that it could not be.
 const STARTED: [&str; 4] = ["fork", "thread", "clone", "spawn"];
