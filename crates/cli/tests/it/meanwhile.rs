@@ -189,6 +189,40 @@ fn what_a_program_made_was_not_there_for_one_that_starts_meanwhile() {
     }
 }
 
+/// The same of what stands in the repository itself; a third starts while the second has put it back.
+#[test]
+fn what_a_program_made_in_a_repository_was_not_there_for_those_that_start_meanwhile() {
+    let ground = Ground::repository();
+    ground.host("rm -f .git/COMMIT_EDITMSG; echo precious > precious");
+    let makes = format!(
+        "ln -sfn $PWD/precious .git/COMMIT_EDITMSG; {EVIL} > .git/config.worktree; mkdir -p .git/remotes; \
+         echo 'URL: evil' > .git/remotes/origin; true"
+    );
+    let begins = |n: usize| {
+        let tries = if n == 1 { "" } else { "until test -e go; do sleep 0.02; done; rm go;" };
+        ground.begins(&format!(
+            "{tries} {makes}; touch made; until test -e end; do sleep 0.02; done; rm end"
+        ))
+    };
+    let mut before = begins(1);
+    for n in 2..5 {
+        until("what it makes", || ground.at("made").exists());
+        fs::remove_file(ground.at("made")).unwrap();
+        let next = begins(n);
+        fs::write(ground.at("end"), "").unwrap();
+        let told = Ground::ends(before).ends(0);
+        for name in ["COMMIT_EDITMSG", "config.worktree", "remotes/origin"] {
+            let path = ground.at(".git").join(name);
+            assert!(path.symlink_metadata().is_err(), "{n} {name}: {told:?}");
+        }
+        fs::write(ground.at("go"), "").unwrap();
+        before = next;
+    }
+    until("what it makes", || ground.at("made").exists());
+    fs::write(ground.at("end"), "").unwrap();
+    Ground::ends(before).ends(0);
+}
+
 #[test]
 fn what_a_program_made_is_found_though_its_botpipe_was_killed() {
     let ground = Ground::repository();

@@ -109,6 +109,7 @@ impl Lookout {
         }
         if let Some(known) = &mut self.repositories {
             known.without_what_is_gone();
+            known.without_what_none_leads_to(&self.workspace);
         }
         let gone = self.kept.extract_if(.., |path, _| path.symlink_metadata().is_err());
         self.missing.extend(gone.map(|(path, _)| (path, None)));
