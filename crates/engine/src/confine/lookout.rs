@@ -22,6 +22,8 @@ use crate::plain;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lookout {
     pub(in crate::confine) workspace: PathBuf,
+    /// What is written beside it.
+    pub(in crate::confine) written: Vec<PathBuf>,
     /// What was not there, and must not come to be; with a text, it may be a file of just that, or an empty
     /// folder: something that stands in.
     pub(in crate::confine) missing: BTreeMap<PathBuf, Option<String>>,
@@ -63,6 +65,11 @@ impl Lookout {
         };
         told.extend(self.kept.iter().filter_map(judged));
         told
+    }
+
+    /// The workspace, and after it what is written beside it.
+    pub(super) fn areas(&self) -> Vec<PathBuf> {
+        [&self.workspace].into_iter().chain(&self.written).cloned().collect()
     }
 
     /// The first link on the way to something in the workspace.
