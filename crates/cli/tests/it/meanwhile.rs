@@ -189,6 +189,86 @@ fn what_a_program_made_was_not_there_for_one_that_starts_meanwhile() {
     }
 }
 
+/// The same of what stands in the repository itself; a third starts while the second has put it back.
+#[test]
+fn what_a_program_made_in_a_repository_was_not_there_for_those_that_start_meanwhile() {
+    let ground = Ground::repository();
+    ground.host("rm -f .git/COMMIT_EDITMSG; echo precious > precious");
+    let makes = format!(
+        "ln -sfn $PWD/precious .git/COMMIT_EDITMSG; {EVIL} > .git/config.worktree; mkdir -p .git/remotes; \
+         echo 'URL: evil' > .git/remotes/origin; true"
+    );
+    let begins = |n: usize| {
+        let tries = if n == 1 { "" } else { "until test -e go; do sleep 0.02; done; rm go;" };
+        ground.begins(&format!(
+            "{tries} {makes}; touch made; until test -e end; do sleep 0.02; done; rm end"
+        ))
+    };
+    let mut before = begins(1);
+    for n in 2..5 {
+        until("what it makes", || ground.at("made").exists());
+        fs::remove_file(ground.at("made")).unwrap();
+        let next = begins(n);
+        fs::write(ground.at("end"), "").unwrap();
+        let told = Ground::ends(before).ends(0);
+        for name in ["COMMIT_EDITMSG", "config.worktree", "remotes/origin"] {
+            let path = ground.at(".git").join(name);
+            assert!(path.symlink_metadata().is_err(), "{n} {name}: {told:?}");
+        }
+        fs::write(ground.at("go"), "").unwrap();
+        before = next;
+    }
+    until("what it makes", || ground.at("made").exists());
+    fs::write(ground.at("end"), "").unwrap();
+    Ground::ends(before).ends(0);
+}
+
+/// What one writes beside its workspace is the workspace of the other.
+#[test]
+fn what_a_program_made_beside_its_workspace_was_not_there_for_one_that_starts_meanwhile() {
+    for killed in [false, true] {
+        let ground = Ground::new();
+        let shared = ground.beside.path().canonicalize().unwrap().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::write(shared.join("file"), "").unwrap();
+        let policy = format!("allow_write: [., {}]\n", shared.display());
+        ground.place.write("policy.yaml", &policy);
+        let makes = format!(
+            "cd {}; git init -q --bare docs && {EVIL} >> docs/config; printf '\\tbare = false\\n\\tworktree = .\\n' \
+             >> docs/config; echo EVIL > .mcp.json; touch made; until test -e go; do sleep 0.02; done",
+            shared.display()
+        );
+        let words = ["sandbox", "--policy", "policy.yaml", "--", "sh", "-c", &makes];
+        let mut first = ground.command(&words);
+        let first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut first = first.unwrap();
+        wait_for("what it makes", &shared.join("made"), &mut first);
+        if killed {
+            first.kill().unwrap();
+            first.wait().unwrap();
+            until("its end", || processes::left(ground.place.path(), Duration::ZERO).is_empty());
+            let mut second = ground.command(&["sandbox", "--", "true"]);
+            let told = said(&second.current_dir(&shared).output().unwrap()).ends(0);
+            assert!(told.err.contains(".mcp.json` was made by a program"), "{told:?}");
+        } else {
+            let restores = "touch begun; until test -e went; do sleep 0.02; done; \
+                            mv docs/HEAD.refused docs/HEAD; mv .mcp.json.refused .mcp.json; true";
+            let mut second = ground.command(&["sandbox", "--", "sh", "-c", restores]);
+            let second = second.current_dir(&shared).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut second = second.spawn().unwrap();
+            wait_for("the second", &shared.join("begun"), &mut second);
+            fs::write(shared.join("go"), "").unwrap();
+            let told = Ground::ends(first).ends(0);
+            assert!(!told.err.contains(".botpipe` was made"), "the other's stand-in: {told:?}");
+            fs::write(shared.join("went"), "").unwrap();
+            Ground::ends(second).ends(0);
+        }
+        for name in ["docs/HEAD", ".mcp.json", ".botpipe"] {
+            assert!(!shared.join(name).exists(), "{name}, killed: {killed}");
+        }
+    }
+}
+
 #[test]
 fn what_a_program_made_is_found_though_its_botpipe_was_killed() {
     let ground = Ground::repository();

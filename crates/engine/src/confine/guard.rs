@@ -60,7 +60,7 @@ impl Guard {
         let mut lookout = files.and_then(|files| files.lookout.clone());
         if let (Some(lookout), Some(files)) = (&mut lookout, files) {
             lookout.keep(&files.kept);
-            lookout.amid(&record::all(&lookout.workspace));
+            lookout.amid(&record::all(&lookout.areas()));
         }
         let work_trees = lookout.as_ref().and_then(|lookout| Known::of(&lookout.workspace));
         let record = lookout.as_ref().map(Record::of).transpose().unwrap_or_else(|error| {
@@ -86,7 +86,7 @@ impl Guard {
 
 /// Looks for what owners that died were looking out for around a workspace: before anything of it is taken for there.
 pub(crate) fn take_over(workspace: &Path, log: &Log) {
-    for told in record::take_over(workspace) {
+    for told in record::take_over(&[workspace.to_owned()]) {
         log(&in_one_line(&told));
     }
 }
@@ -95,6 +95,11 @@ impl Drop for Guard {
     /// The program has ended: what it made that steers others is put aside.
     fn drop(&mut self) {
         for told in self.lookout.iter().flat_map(Lookout::look) {
+            (self.log)(&told);
+        }
+        // What is written beside the workspace was not known when this began.
+        let beside = self.lookout.iter().filter(|lookout| !lookout.written.is_empty());
+        for told in beside.flat_map(|lookout| record::take_over(&lookout.written)) {
             (self.log)(&told);
         }
         for told in self.work_trees.iter().flat_map(Known::gone) {

@@ -24,6 +24,8 @@ use crate::workspace::layout::Layout;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lookout {
     pub(in crate::confine) workspace: PathBuf,
+    /// What is written beside it.
+    pub(in crate::confine) written: Vec<PathBuf>,
     /// What was not there, and must not come to be; with a text, it may be a file of just that, or an empty
     /// folder: something that stands in.
     pub(in crate::confine) missing: BTreeMap<PathBuf, Option<String>>,
@@ -67,6 +69,11 @@ impl Lookout {
         };
         told.extend(self.kept.iter().filter_map(judged));
         told
+    }
+
+    /// The workspace, and after it what is written beside it.
+    pub(super) fn areas(&self) -> Vec<PathBuf> {
+        [&self.workspace].into_iter().chain(&self.written).cloned().collect()
     }
 
     /// The first link on the way to something in the workspace.
@@ -113,6 +120,7 @@ impl Lookout {
         }
         if let Some(known) = &mut self.repositories {
             known.without_what_is_gone();
+            known.without_what_none_leads_to(&self.workspace);
         }
         let gone = self.kept.extract_if(.., |path, _| path.symlink_metadata().is_err());
         self.missing.extend(gone.map(|(path, _)| (path, None)));

@@ -1,7 +1,5 @@
 //! What a merge of branches makes in the workspace: each branch may have made a part, of something that none made whole.
 
-use std::collections::BTreeMap;
-
 use super::lookout::Lookout;
 use super::record::{self, Record};
 use super::{Refusal, Site, git, protected, scan};
@@ -20,7 +18,7 @@ impl Merging {
     /// What there is cannot be told.
     pub(crate) fn begin(site: &Site) -> Result<(Self, Vec<String>), Refusal> {
         let workspace = site.workspace.clone();
-        let told = record::take_over(&workspace);
+        let told = record::take_over(std::slice::from_ref(&workspace));
         let names = scan::names(&workspace, &scan::not_entered()).map_err(|error| Refusal {
             control: "allow_write",
             what: format!("the workspace cannot be looked through: {error}"),
@@ -32,8 +30,8 @@ impl Merging {
         let (_, missing) = protected::of(&workspace);
         let missing = missing.into_iter().chain(kept.named).map(|path| (path, None)).collect();
         let repositories = Some(kept.known);
-        let mut lookout = Lookout { workspace, missing, repositories, kept: BTreeMap::new() };
-        lookout.amid(&record::all(&lookout.workspace));
+        let mut lookout = Lookout { workspace, missing, repositories, ..Lookout::default() };
+        lookout.amid(&record::all(&lookout.areas()));
         let record = Record::of(&lookout).ok();
         Ok((Self { lookout, _record: record }, told))
     }

@@ -2,7 +2,7 @@
 //! programs that start meanwhile. Never in the workspace: that may come with a clone, or from a program.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -77,7 +77,9 @@ impl Record {
             kept: lookout.kept.iter().map(|(path, was)| (path.into(), was.clone())).collect(),
             repositories: lookout.repositories.clone(),
         };
-        let mut text = serde_json::to_vec(lookout.workspace.as_os_str())?;
+        let areas = lookout.areas();
+        let areas: Vec<&OsStr> = areas.iter().map(|area| area.as_os_str()).collect();
+        let mut text = serde_json::to_vec(&areas)?;
         text.push(b'\n');
         serde_json::to_writer(&mut text, &written)?;
         let done = file.write_all(&text).and_then(|()| fs::rename(&fresh, &path));
@@ -99,15 +101,15 @@ const PREFIX: &str = "lookout-";
 /// More than any record holds.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// What is written down of a workspace, of those in it, and of those it is in.
-pub(super) fn all(workspace: &Path) -> Vec<Lookout> {
-    of(workspace).into_iter().map(|(_, _, lookout)| lookout).collect()
+/// What is written down of programs that write in any of these, in what is in them, and in what they are in.
+pub(super) fn all(areas: &[PathBuf]) -> Vec<Lookout> {
+    of(areas).into_iter().map(|(_, _, lookout)| lookout).collect()
 }
 
 /// Looks for what owners that died were looking out for.
-pub(super) fn take_over(workspace: &Path) -> Vec<String> {
+pub(super) fn take_over(areas: &[PathBuf]) -> Vec<String> {
     let mut told = Vec::new();
-    for (path, file, lookout) in of(workspace) {
+    for (path, file, lookout) in of(areas) {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             told.extend(lookout.look());
             drop(fs::remove_file(&path));
@@ -117,7 +119,7 @@ pub(super) fn take_over(workspace: &Path) -> Vec<String> {
 }
 
 /// Those that Botpipe wrote for this person, and no other file.
-fn of(workspace: &Path) -> Vec<(PathBuf, File, Lookout)> {
+fn of(areas: &[PathBuf]) -> Vec<(PathBuf, File, Lookout)> {
     let Some(folder) = folder_of_person() else { return Vec::new() };
     if !fs::symlink_metadata(&folder).is_ok_and(|it| it.is_dir() && is_ours_alone(&it)) {
         return Vec::new();
@@ -125,10 +127,10 @@ fn of(workspace: &Path) -> Vec<(PathBuf, File, Lookout)> {
     let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
     let entries =
         entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()));
-    entries.filter_map(|entry| read(entry.path(), workspace)).collect()
+    entries.filter_map(|entry| read(entry.path(), areas)).collect()
 }
 
-fn read(path: PathBuf, about: &Path) -> Option<(PathBuf, File, Lookout)> {
+fn read(path: PathBuf, about: &[PathBuf]) -> Option<(PathBuf, File, Lookout)> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
     let there = file.metadata().ok()?;
@@ -138,18 +140,45 @@ fn read(path: PathBuf, about: &Path) -> Option<(PathBuf, File, Lookout)> {
     let mut text = BufReader::new((&file).take(MOST_BYTES));
     let mut first = Vec::new();
     text.read_until(b'\n', &mut first).ok()?;
-    let workspace: OsString = serde_json::from_slice(&first).ok()?;
-    let workspace = PathBuf::from(workspace);
-    if !workspace.starts_with(about) && !about.starts_with(&workspace) {
+    let areas: Vec<OsString> = serde_json::from_slice(&first).ok()?;
+    let areas: Vec<PathBuf> = areas.into_iter().map(PathBuf::from).collect();
+    if !meet(&areas, about) {
         let dead = || flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if fs::symlink_metadata(&workspace).is_err() && dead() {
+        if areas.iter().all(|area| fs::symlink_metadata(area).is_err()) && dead() {
             drop(fs::remove_file(&path));
         }
         return None;
     }
+    let mut areas = areas.into_iter();
+    let (workspace, written) = (areas.next()?, areas.collect());
     let Written { missing, kept, repositories } = serde_json::from_reader(text).ok()?;
     let missing: BTreeMap<PathBuf, _> =
         missing.into_iter().map(|(path, text)| (path.into(), text)).collect();
     let kept = kept.into_iter().map(|(path, was)| (path.into(), was)).collect();
-    Some((path, file, Lookout { workspace, missing, repositories, kept }))
+    Some((path, file, Lookout { workspace, written, missing, repositories, kept }))
+}
+
+/// Whether one of these is in one of those, or the other way round.
+fn meet(these: &[PathBuf], those: &[PathBuf]) -> bool {
+    let both = |one: &PathBuf, other: &PathBuf| one.starts_with(other) || other.starts_with(one);
+    these.iter().any(|one| those.iter().any(|other| both(one, other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_about_what_is_written_beside_the_workspace_too() {
+        let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let meets = |these: &[&str], those: &[&str]| {
+            let (these, those) = (paths(these), paths(those));
+            assert_eq!(meet(&these, &those), meet(&those, &these));
+            meet(&these, &those)
+        };
+        assert!(meets(&["/w"], &["/w"]) && meets(&["/w"], &["/w/sub"]));
+        assert!(meets(&["/w", "/shared"], &["/shared/sub"]));
+        assert!(meets(&["/w", "/shared/a"], &["/v", "/shared"]));
+        assert!(!meets(&["/w", "/shared/a"], &["/v", "/shared/ab"]));
+    }
 }

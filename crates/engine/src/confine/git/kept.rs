@@ -60,11 +60,7 @@ impl Kept {
             let stood = places.filter(|path| has_entries(path)).chain(own);
             self.known.stood.extend(stood.map(PathBuf::into_os_string));
         }
-        let is_of_tree = |folder: &Path| {
-            is_there(&folder.join("commondir")) && !is_there(&folder.join("objects"))
-        };
-        let settled = |folder: &Path| is_there(&folder.join("config")) || is_of_tree(folder);
-        self.known.folders = folders.into_iter().map(|it| (it.clone(), settled(&it))).collect();
+        self.known.folders = folders.into_iter().map(|it| (it.clone(), is_settled(&it))).collect();
         self.known.links = found.links.into_iter().map(PathBuf::into_os_string).collect();
         self.known.beside.extend(site.places.iter().map(|place| place.clone().into_os_string()));
         self.known.only_beside = roots.is_empty();
@@ -162,6 +158,12 @@ impl Kept {
             }
         }
     }
+}
+
+/// Whether a folder of git's own has settings; that of a work tree needs none.
+pub(super) fn is_settled(folder: &Path) -> bool {
+    let has = |name: &str| is_there(&folder.join(name));
+    has("config") || (has("commondir") && !has("objects"))
 }
 
 /// Whether git takes a folder for one of its own.

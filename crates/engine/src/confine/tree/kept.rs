@@ -78,8 +78,11 @@ impl Work<'_> {
             may_lead.then(|| follow(path).to)
         };
         let missing = missing.flat_map(|path| led(&path).into_iter().chain([path]));
+        // An empty folder of Botpipe's own stands in for one that others have.
+        let text = |path: &Path| path.ends_with(Layout::FOLDER).then(String::new);
+        let missing = missing.filter(|path| within(path, roots));
         let mut missing: BTreeMap<PathBuf, Option<String>> =
-            missing.filter(|path| within(path, roots)).map(|path| (path, None)).collect();
+            missing.map(|path| (path.clone(), text(&path))).collect();
         for placeholder in kept.missing {
             if within(&placeholder.path, &self.roots) {
                 let contents = placeholder.contents.unwrap_or_default().to_owned();
@@ -88,8 +91,11 @@ impl Work<'_> {
             }
         }
         if !self.roots.is_empty() || !self.site.places.is_empty() {
+            let written = self.roots.iter().chain(&self.site.places);
+            let beside = written.filter(|path| !path.starts_with(self.workspace()));
             self.files.lookout = Some(Lookout {
                 workspace: self.workspace().to_owned(),
+                written: beside.cloned().collect(),
                 missing,
                 repositories: Some(kept.known),
                 kept: BTreeMap::new(),
