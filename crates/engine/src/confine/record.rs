@@ -105,15 +105,13 @@ pub(super) fn all(workspace: &Path) -> Vec<Lookout> {
 }
 
 /// Looks for what owners that died were looking out for.
-pub(super) fn take_over(workspace: &Path) -> Vec<String> {
-    let mut told = Vec::new();
+pub(super) fn take_over(workspace: &Path, tell: &mut dyn FnMut(String)) {
     for (path, file, lookout) in of(workspace) {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            told.extend(lookout.look());
+            lookout.look_and_tell(tell);
             drop(fs::remove_file(&path));
         }
     }
-    told
 }
 
 /// Those that Botpipe wrote for this person, and no other file.
