@@ -235,7 +235,7 @@ mod tests {
     fn names_that_grow_out_of_each_other_are_read_up_to_where_no_path_goes() {
         let (given, done) = read(&grown(b"a", 3000, 0));
         assert!(done.is_ok() && given == 3001, "{given} {done:?}");
-        let (given, done) = read(&grown(&[b'a'; 1_000_000], 3000, 0));
+        let (given, done) = read(&grown(&vec![b'a'; 1_000_000], 3000, 0));
         assert!(matches!(&done, Err(Unread::Strange(why)) if why.contains("longer")), "{done:?}");
         assert_eq!(given, 0);
         let (given, done) = read(&grown(&[b'a'; LONGEST_NAME - 1], 3000, 0));

@@ -301,7 +301,7 @@ mod tests {
         Index::open(&path).unwrap().write().unwrap();
         assert_eq!(readable(&path), Ok(()));
         // A name that goes on and on.
-        let entry = [&[0; 60][..], &[0x0f, 0xff], &[b'a'; 1 << 20]].concat();
+        let entry = [&[0; 60][..], &[0x0f, 0xff], &vec![b'a'; 1 << 20]].concat();
         let head = [&b"DIRC"[..], &[0, 0, 0, 2], &[0, 0, 0, 1]].concat();
         fs::write(&path, [head, entry].concat()).unwrap();
         let told = readable(&path).unwrap_err();
