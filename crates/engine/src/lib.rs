@@ -15,6 +15,7 @@ pub mod environment;
 pub mod error;
 pub mod explain;
 mod found;
+mod git_index;
 pub mod graph;
 pub mod harness;
 pub mod host;

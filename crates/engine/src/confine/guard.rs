@@ -86,21 +86,19 @@ impl Guard {
 
 /// Looks for what owners that died were looking out for around a workspace: before anything of it is taken for there.
 pub(crate) fn take_over(workspace: &Path, log: &Log) {
-    for told in record::take_over(&[workspace.to_owned()]) {
-        log(&in_one_line(&told));
-    }
+    record::take_over(&[workspace.to_owned()], &mut |told| log(&in_one_line(&told)));
 }
 
 impl Drop for Guard {
     /// The program has ended: what it made that steers others is put aside.
     fn drop(&mut self) {
-        for told in self.lookout.iter().flat_map(Lookout::look) {
-            (self.log)(&told);
+        if let Some(lookout) = &self.lookout {
+            lookout.look_and_tell(&mut |told| (self.log)(&told));
         }
         // What is written beside the workspace was not known when this began.
         let beside = self.lookout.iter().filter(|lookout| !lookout.written.is_empty());
-        for told in beside.flat_map(|lookout| record::take_over(&lookout.written)) {
-            (self.log)(&told);
+        for lookout in beside {
+            record::take_over(&lookout.written, &mut |told| (self.log)(&told));
         }
         for told in self.work_trees.iter().flat_map(Known::gone) {
             (self.log)(&told);

@@ -39,6 +39,12 @@ impl Lookout {
     /// Puts aside what came to be, and says so in a sentence for each.
     pub(super) fn look(&self) -> Vec<String> {
         let mut told = Vec::new();
+        self.look_and_tell(&mut |sentence| told.push(sentence));
+        told
+    }
+
+    /// The same, and `tell` gets each sentence as soon as it is true.
+    pub(super) fn look_and_tell(&self, tell: &mut dyn FnMut(String)) {
         let there = protected::there(&self.workspace, self.missing.keys().cloned());
         let missing = self.missing.iter().filter(|(path, stand_in)| {
             let stands = |text: &String| is_as_made(Some(text), path);
@@ -51,24 +57,23 @@ impl Lookout {
             .partition(|(_, link)| link.is_some());
         let why = "steers Botpipe, or an agent or editor on this machine";
         for path in plain.into_iter().flat_map(|(path, _)| protected::come_to_be(path)) {
-            told.extend(put_aside(&path, path.parent().unwrap_or(&path), why));
+            put_aside(&path, path.parent().unwrap_or(&path), why).map(&mut *tell);
         }
         for (path, link) in by_links {
             // It may be gone with what it leads to, where the link was there before.
             if let Some(link) = link.filter(|_| path.symlink_metadata().is_ok()) {
-                told.extend(put_aside(&link, link.parent().unwrap_or(&link), why));
+                put_aside(&link, link.parent().unwrap_or(&link), why).map(&mut *tell);
             }
         }
         if let Some(known) = &self.repositories {
-            told.extend(git::look(&self.workspace, known, put_aside));
+            git::look(&self.workspace, known, put_aside, tell);
         }
         let none = git::Known::default();
         let known = self.repositories.as_ref().unwrap_or(&none);
         let judged = |(path, was): (&PathBuf, &Was)| {
             was.judge(path, (&self.workspace, known), put_replaced_aside)
         };
-        told.extend(self.kept.iter().filter_map(judged));
-        told
+        self.kept.iter().filter_map(judged).for_each(tell);
     }
 
     /// The workspace, and after it what is written beside it.

@@ -18,7 +18,8 @@ impl Merging {
     /// What there is cannot be told.
     pub(crate) fn begin(site: &Site) -> Result<(Self, Vec<String>), Refusal> {
         let workspace = site.workspace.clone();
-        let told = record::take_over(std::slice::from_ref(&workspace));
+        let mut told = Vec::new();
+        record::take_over(std::slice::from_ref(&workspace), &mut |sentence| told.push(sentence));
         let names = scan::names(&workspace, &scan::not_entered()).map_err(|error| Refusal {
             control: "allow_write",
             what: format!("the workspace cannot be looked through: {error}"),

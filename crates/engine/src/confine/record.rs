@@ -107,15 +107,13 @@ pub(super) fn all(areas: &[PathBuf]) -> Vec<Lookout> {
 }
 
 /// Looks for what owners that died were looking out for.
-pub(super) fn take_over(areas: &[PathBuf]) -> Vec<String> {
-    let mut told = Vec::new();
+pub(super) fn take_over(areas: &[PathBuf], tell: &mut dyn FnMut(String)) {
     for (path, file, lookout) in of(areas) {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            told.extend(lookout.look());
+            lookout.look_and_tell(tell);
             drop(fs::remove_file(&path));
         }
     }
-    told
 }
 
 /// Those that Botpipe wrote for this person, and no other file.

@@ -53,13 +53,16 @@ impl Kept {
             let tree = folder.parent().filter(|_| folder.ends_with(".git")).unwrap_or(folder);
             trees.entry(folder.clone()).or_default().insert(tree.to_owned());
             self.known.programs.extend(states::of(folder, folder));
-            self.known.odd.extend(odd::of(folder));
             self.known.indexes.extend(paths::settled(folder));
             let places = PLACES.map(|name| folder.join(name)).into_iter();
             let own = Some(folder.join("config.worktree")).filter(|path| is_there(path));
             let stood = places.filter(|path| has_entries(path)).chain(own);
             self.known.stood.extend(stood.map(PathBuf::into_os_string));
         }
+        let all = folders.iter().map(PathBuf::as_path).collect();
+        odd::Looked::default().of(&all, &mut |_, path, to| {
+            self.known.odd.insert(path, to);
+        });
         self.known.folders = folders.into_iter().map(|it| (it.clone(), is_settled(&it))).collect();
         self.known.links = found.links.into_iter().map(PathBuf::into_os_string).collect();
         self.known.beside.extend(site.places.iter().map(|place| place.clone().into_os_string()));

@@ -1,7 +1,7 @@
 //! Git looked at once a program has ended: a repository that it made, or what it left half done in another,
 //! may have git run nothing when a person uses it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,9 +20,16 @@ type Aside = fn(&Path, &Path, &str) -> Option<String>;
 /// No more folders than these are named that could not be looked at.
 const NAMED: usize = 5;
 
-/// Looks, puts aside what has git run programs, and says so.
-pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) -> Vec<String> {
-    let mut look = Look { workspace, known, aside, told: Vec::new(), unread: 0 };
+/// Who is told each sentence, as soon as it is true.
+type Tell<'a> = &'a mut dyn FnMut(String);
+
+/// Looks, puts aside what has git run programs, and tells so. What a person most likely uses comes first: a program may
+/// have made so much that nobody waits for the rest.
+pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside, tell: Tell<'_>) {
+    let mut look = Look { workspace, known, aside, tell, unread: 0 };
+    for folder in known.folders.keys() {
+        look.stands(folder);
+    }
     let mut found: BTreeMap<PathBuf, Kind> = BTreeMap::new();
     let mut areas: Vec<PathBuf> = known.beside.iter().map(PathBuf::from).collect();
     if !known.only_beside {
@@ -43,6 +50,17 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
         found.extend(folders.into_iter().map(|path| (path, Kind::Folder)));
         found.extend(links.into_iter().map(|path| (path, Kind::Link)));
     }
+    let (folders, links): (BTreeSet<_>, BTreeSet<_>) = {
+        let of_kind = |folder: bool| {
+            let all = found.iter().filter(move |(_, kind)| (**kind == Kind::Folder) == folder);
+            all.map(|(path, _)| path.as_path())
+        };
+        let before = known.folders.keys().map(PathBuf::as_path);
+        (of_kind(true).chain(before).collect(), of_kind(false).collect())
+    };
+    let (stood, new) = by_outermost(&folders, |path| known.folders.contains_key(path));
+    let mut looked = odd::Looked::default();
+    look.odd(&stood, &mut looked);
     // Inner ones first: what is put aside takes what is in it along.
     for (path, kind) in found.iter().rev() {
         match kind {
@@ -50,13 +68,22 @@ pub(in crate::confine) fn look(workspace: &Path, known: &Known, aside: Aside) ->
             Kind::Link | Kind::Socket | Kind::Other => look.link(path),
         }
     }
-    for folder in known.folders.keys().filter(|folder| !found.contains_key(*folder)) {
-        look.settings(folder);
-        look.places(folder);
-        look.states(folder);
-    }
-    look.odd(found.keys().chain(known.folders.keys()));
-    look.told
+    look.odd(&new, &mut looked);
+    // A link may lead to a folder that is not looked at by itself.
+    look.odd(&links, &mut looked);
+}
+
+/// Folders in two heaps, each with all that are in it: those of which the outermost is such a one, and the rest.
+fn by_outermost<'a>(
+    folders: &BTreeSet<&'a Path>,
+    is_such: impl Fn(&Path) -> bool,
+) -> (BTreeSet<&'a Path>, BTreeSet<&'a Path>) {
+    let mut outermost: Option<(&Path, bool)> = None;
+    folders.iter().partition(|folder| {
+        let of = outermost.filter(|(outer, _)| folder.starts_with(outer));
+        let (_, such) = *outermost.insert(of.unwrap_or_else(|| (folder, is_such(folder))));
+        such
+    })
 }
 
 /// What is to be looked through among git's objects. They are many, and their folders have no others in them:
@@ -79,7 +106,7 @@ struct Look<'a> {
     workspace: &'a Path,
     known: &'a Known,
     aside: Aside,
-    told: Vec<String>,
+    tell: Tell<'a>,
     unread: usize,
 }
 
@@ -92,13 +119,13 @@ impl Look<'_> {
                 if shown.len() > 200 {
                     shown = shown.chars().take(200).chain("…".chars()).collect();
                 }
-                self.told.push(format!(
+                (self.tell)(format!(
                     "`{shown}` could not be looked at after a program that may have written there \
                      ({error}): use git in there only when you know that no repository in it has git \
                      run programs"
                 ));
             } else if self.unread == NAMED + 1 {
-                self.told.push("there are more folders that could not be looked at".to_owned());
+                (self.tell)("there are more folders that could not be looked at".to_owned());
             }
         }
     }
@@ -115,9 +142,15 @@ impl Look<'_> {
         if let Some(why) = strange.or_else(|| self.of_common(folder)) {
             return self.refuse(folder, &why);
         }
-        if before.is_some() {
-            self.settings(folder);
+        if before.is_none() {
+            self.places(folder);
+            self.states(folder);
         }
+    }
+
+    /// What has come to be in a known folder, or stands in it.
+    fn stands(&mut self, folder: &Path) {
+        self.settings(folder);
         self.places(folder);
         self.states(folder);
     }
@@ -234,23 +267,19 @@ impl Look<'_> {
 
     /// What is no file in the place of git's own, and was not there before. It is put at the top of the folder: git
     /// reads all that it finds in some of those that are in it.
-    fn odd<'a>(&mut self, folders: impl Iterator<Item = &'a PathBuf>) {
-        let mut all = BTreeMap::new();
-        for folder in folders {
-            for (path, to) in odd::of(folder) {
-                if self.known.odd.get(&path) != Some(&to) {
-                    all.entry(path).or_insert((folder, to));
-                }
+    fn odd(&mut self, folders: &BTreeSet<&Path>, looked: &mut odd::Looked) {
+        looked.of(folders, &mut |folder, path, to| {
+            if self.known.odd.get(&path) == Some(&to) {
+                return;
             }
-        }
-        for (path, (folder, to)) in all.into_iter().rev() {
             let why = match to {
-                Some(to) => format!("has git read and write where it leads, `{}`", to.display()),
+                Some(to) => {
+                    format!("has git read and write where it leads, `{}`", to.display())
+                }
                 None => "has git wait, for it is no file".to_owned(),
             };
-            let told = (self.aside)(&path, folder, &why);
-            self.told.extend(told);
-        }
+            self.put_aside_into(folder, &path, &why);
+        });
     }
 
     /// Puts a folder of git's own aside so that it is none any more, by whatever name: it has no `HEAD` then.
@@ -269,12 +298,19 @@ impl Look<'_> {
         } else {
             None
         };
-        self.told.extend(whole.or(head));
+        if let Some(told) = whole.or(head) {
+            (self.tell)(told);
+        }
     }
 
     fn put_aside(&mut self, path: &Path, why: &str) {
-        let told = (self.aside)(path, path.parent().unwrap_or(path), why);
-        self.told.extend(told);
+        self.put_aside_into(path.parent().unwrap_or(path), path, why);
+    }
+
+    fn put_aside_into(&mut self, folder: &Path, path: &Path, why: &str) {
+        if let Some(told) = (self.aside)(path, folder, why) {
+            (self.tell)(told);
+        }
     }
 }
 

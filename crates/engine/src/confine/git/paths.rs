@@ -13,10 +13,8 @@ use super::settings::{self, Links};
 use crate::confine::deep;
 use crate::confine::links::follow;
 use crate::confine::scan;
+use crate::git_index::{self, Unread};
 use crate::plain;
-
-/// More than the index of any work tree.
-const LONGEST: u64 = 1 << 30;
 
 /// What tells that an index is still the same: where it is on the disk, and when it was changed.
 pub(super) type Stamp = (u64, u64, i64, i64, u64);
@@ -59,17 +57,19 @@ pub(super) fn strange(folder: &Path, before: &BTreeMap<PathBuf, Stamp>) -> Vec<(
 }
 
 fn of_index(file: &Path, folder: &Path) -> Option<String> {
-    // What is no file, and what git takes for no index, it does not read.
-    let bytes = plain::read(file, LONGEST).ok()?;
-    let rest = bytes.strip_prefix(b"DIRC")?;
-    let version = number(rest, 0).filter(|version| (2..=4).contains(version))?;
+    // What is no file git does not read.
+    let opened = plain::open(file).ok()?;
     let hash = if has_long_names(folder) { 32 } else { 20 };
-    match names(&bytes, version, hash) {
-        Some(names) => {
-            let name = names.into_iter().find(|name| !is_of_tree(name))?;
-            Some(format!("it names `{}`", String::from_utf8_lossy(&name)))
+    let mut strange = None;
+    let read = git_index::names(opened, hash, &mut |name| {
+        if strange.is_none() && !is_of_tree(name) {
+            strange = Some(format!("it names `{}`", String::from_utf8_lossy(name)));
         }
-        None => Some("it is not written as git writes it".to_owned()),
+    });
+    match read {
+        Ok(()) => strange,
+        Err(Unread::NoIndex) => None,
+        Err(Unread::Strange(why)) => Some(why),
     }
 }
 
@@ -131,104 +131,6 @@ fn is_of_tree(name: &[u8]) -> bool {
     };
     // One that only says which of another index it replaces has no name.
     name.is_empty() || parts.all(is_one)
-}
-
-/// The names in an index, one after the other; `None` where git might read others.
-///
-/// # Source
-/// gitformat-index(5) of git 2.47, and `create_from_disk`, `read_eoie_extension` and `read_ieot_extension`.
-fn names(bytes: &[u8], version: u32, hash: usize) -> Option<Vec<Vec<u8>>> {
-    const FIXED: usize = 40;
-    let mut names: Vec<Vec<u8>> = Vec::new();
-    // Where git may begin to read, and at which name.
-    let mut begins = Vec::new();
-    let mut at = 12;
-    for _ in 0..number(bytes, 8)? {
-        let begun = at;
-        let flags_at = at + FIXED + hash;
-        let flags = u16::from_be_bytes(bytes.get(flags_at..flags_at + 2)?.try_into().ok()?);
-        let mut from = flags_at + if flags & 0x4000 == 0 { 2 } else { 4 };
-        let fixed = from - at;
-        let mut name = Vec::new();
-        if version == 4 {
-            let (stripped, length) = varying(bytes.get(from..)?)?;
-            from += length;
-            let before: &[u8] = names.last().map_or(&[], Vec::as_slice);
-            name.extend(&before[..before.len().checked_sub(stripped)?]);
-        }
-        let shared = name.len();
-        let rest = bytes.get(from..)?;
-        name.extend(&rest[..rest.iter().position(|byte| *byte == 0)?]);
-        let length = usize::from(flags & 0xfff);
-        if length < 0xfff && length != name.len() {
-            return None;
-        }
-        at = if version == 4 {
-            from + name.len() - shared + 1
-        } else {
-            at + ((fixed + name.len() + 8) & !7)
-        };
-        begins.push((begun, shared));
-        names.push(name);
-    }
-    let is_begun = |at: usize, name: usize| begins.get(name) == Some(&(at, 0));
-    ends_as_told(bytes, at, hash, &is_begun).then_some(names)
-}
-
-/// Whether what follows the names, which ends `hash` bytes before the end, has git begin to read nowhere else.
-/// `is_begun` tells whether a name of its own, and no rest of one, is at an offset.
-fn ends_as_told(
-    bytes: &[u8],
-    mut at: usize,
-    hash: usize,
-    is_begun: &dyn Fn(usize, usize) -> bool,
-) -> bool {
-    let Some(end) = bytes.len().checked_sub(hash).filter(|end| at <= *end) else { return false };
-    let last = end.checked_sub(12 + hash).map_or(&[][..], |last| &bytes[last..end]);
-    if last.starts_with(b"EOIE") && offset(last, 8) != Some(at) {
-        return false;
-    }
-    while at < end {
-        let Some(size) = offset(bytes, at + 4) else { return false };
-        let Some(extension) = bytes[..end].get(at + 8..at + 8 + size) else { return false };
-        if bytes[at..].starts_with(b"IEOT") {
-            let mut name = 0;
-            for block in extension.get(4..).unwrap_or_default().chunks(8) {
-                let (Some(from), Some(count)) = (offset(block, 0), offset(block, 4)) else {
-                    return false;
-                };
-                if !is_begun(from, name) {
-                    return false;
-                }
-                name += count;
-            }
-        }
-        at += 8 + size;
-    }
-    true
-}
-
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn offset(bytes: &[u8], at: usize) -> Option<usize> {
-    usize::try_from(number(bytes, at)?).ok()
-}
-
-/// A number of any length, and how long it is.
-///
-/// # Source
-/// `decode_varint` of git 2.47, `varint.c`.
-fn varying(bytes: &[u8]) -> Option<(usize, usize)> {
-    let mut value = usize::from(bytes.first()? & 127);
-    let mut length = 1;
-    while bytes[length - 1] & 128 != 0 {
-        let next = bytes.get(length)?;
-        value = value.checked_add(1)?.checked_mul(128)?.checked_add(usize::from(next & 127))?;
-        length += 1;
-    }
-    Some((value, length))
 }
 
 #[cfg(test)]
@@ -297,9 +199,12 @@ mod tests {
             git(folder, &makes);
             let bytes = fs::read(folder.join(".git/index")).unwrap();
             let hash = if format == "sha1" { 20 } else { 32 };
-            let number = number(&bytes, 4).unwrap();
+            let number = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
             assert!([version, 3].contains(&number), "{number}");
-            let found = names(&bytes, number, hash).unwrap();
+            let file = folder.canonicalize().unwrap().join(".git/index");
+            let opened = plain::open(&file).map_err(std::io::Error::from).unwrap();
+            let mut found = Vec::new();
+            git_index::names(opened, hash, &mut |name| found.push(name.to_vec())).unwrap();
             let expected = ["d/e/f", "d/xgit", "d/y", &long[..]].map(|it| it.as_bytes().to_vec());
             assert_eq!(found, expected, "{format} {version}");
             assert_eq!(strange(&folder.join(".git")), Vec::new());
@@ -339,6 +244,20 @@ mod tests {
         assert_eq!(strange(&folder.join(".git")).len(), 1, "git would look for that elsewhere");
         fs::write(&file, &bytes[..bytes.len() - 2000]).unwrap();
         assert_eq!(strange(&folder.join(".git")).len(), 1, "nobody knows");
+    }
+
+    #[test]
+    fn an_index_whose_names_are_longer_than_any_path_is_not_read_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        git(
+            folder,
+            "git init -q .; h=$(echo | git hash-object -w --stdin); git config index.version 4
+             n=$(head -c 100000 /dev/zero | tr '\\0' a)
+             for i in $(seq 1000 1099); do printf \"100644 $h 0\t$n$i\n\"; done | git update-index --index-info",
+        );
+        let told = strange(&folder.join(".git"));
+        assert!(told[0].1.contains("longer than any path"), "{told:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use git2::{Config, ConfigLevel, Index, IndexEntryExtendedFlag};
 
 use super::surroundings::Surroundings;
 use super::tree::Paths;
+use crate::git_index::{self, Unread};
 use crate::plain::{self, NoFile};
 use crate::workspace::{Error, files};
 
@@ -39,8 +40,18 @@ impl Lent<'_> {
         let mut copies = Copies { to, left_out: Vec::new() };
         self.write(&mut copies).map_err(Error::io("make a repository in", to))?;
         // What git alone understands of an index stays as it is.
-        let _as_copied = self.mark(&to.join("index"));
-        Ok(self.missing(&copies.left_out))
+        let unmarked = match readable(&to.join("index")) {
+            Ok(()) => {
+                let _as_copied = self.mark(&to.join("index"));
+                None
+            }
+            Err(why) => Some(format!(
+                "the repository's `index` is copied for a branch as it is ({why}): git there may call files deleted"
+            )),
+        };
+        let told: Vec<String> =
+            self.missing(&copies.left_out).into_iter().chain(unmarked).collect();
+        Ok((!told.is_empty()).then(|| told.join("; ")))
     }
 
     fn missing(&self, left_out: &[String]) -> Option<String> {
@@ -107,8 +118,9 @@ impl Lent<'_> {
         }
         let Some(top) = &self.around.top else { return Ok(()) };
         let mut index = Index::open(index)?;
-        let entries: Vec<_> = index.iter().collect();
-        for mut entry in entries {
+        // One is put in the place of another of the same name.
+        for at in 0..index.len() {
+            let Some(mut entry) = index.get(at) else { break };
             let path = Path::new(OsStr::from_bytes(&entry.path));
             let below = path.strip_prefix(self.prefix).ok();
             let copied = below.is_some_and(|it| self.files.contains_key(it.as_os_str().as_bytes()));
@@ -121,6 +133,21 @@ impl Lent<'_> {
             index.add(&entry)?;
         }
         index.write()
+    }
+}
+
+/// Whether an index may be read as a whole: libgit2 holds every name of it, and a program may have written them. A branch
+/// has none in which objects have longer names.
+fn readable(index: &Path) -> Result<(), String> {
+    const HASH: usize = 20;
+    let opened = match plain::open(index) {
+        Ok(opened) => opened,
+        Err(NoFile::Missing) => return Ok(()),
+        Err(no) => return Err(io::Error::from(no).to_string()),
+    };
+    match git_index::names(opened, HASH, &mut |_| ()) {
+        Ok(()) | Err(Unread::NoIndex) => Ok(()),
+        Err(Unread::Strange(why)) => Err(why),
     }
 }
 
@@ -231,8 +258,8 @@ impl Copies<'_> {
 
 const INCLUDE: &[u8] = b"[include";
 
-/// The largest file that is copied: an index of ten million files has about as much.
-const LARGEST: u64 = 1 << 30;
+/// The largest file that is copied.
+const LARGEST: u64 = git_index::LONGEST;
 
 /// So many folders of refs are open at a time, and no more.
 const MOST_FOLDERS: usize = 256;
@@ -261,3 +288,23 @@ const KEYS: [&str; 7] = [
     "core.ignorecase",
     "core.precomposeunicode",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_would_take_all_memory_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("index");
+        assert_eq!(readable(&path), Ok(()), "there is none");
+        Index::open(&path).unwrap().write().unwrap();
+        assert_eq!(readable(&path), Ok(()));
+        // A name that goes on and on.
+        let entry = [&[0; 60][..], &[0x0f, 0xff], &vec![b'a'; 1 << 20]].concat();
+        let head = [&b"DIRC"[..], &[0, 0, 0, 2], &[0, 0, 0, 1]].concat();
+        fs::write(&path, [head, entry].concat()).unwrap();
+        let told = readable(&path).unwrap_err();
+        assert!(told.contains("longer than any path"), "{told}");
+    }
+}
