@@ -12,6 +12,7 @@ mod eyes;
 mod git;
 mod git_contents;
 mod git_files;
+mod git_keys;
 mod git_settings;
 pub(crate) mod guard;
 mod hints;
