@@ -1,6 +1,6 @@
 //! Settings of git without those that prove who somebody is.
 
-use super::keys;
+use super::logins;
 use crate::workspace::redact::Redactor;
 
 /// The same with empty lines for settings that tell of a key; `None`: none does.
@@ -61,12 +61,11 @@ impl Section {
     }
 
     fn of(header: &str) -> Self {
-        let (name, inner) = match header.split_once('"') {
-            Some((name, quoted)) => (name, without_escapes(quoted.trim_end_matches('"'))),
-            None => {
-                let (name, inner) = header.split_once('.').unwrap_or((header, ""));
-                (name, inner.to_owned())
-            }
+        let (name, inner) = if let Some((name, quoted)) = header.split_once('"') {
+            (name, without_escapes(quoted.trim_end_matches('"')))
+        } else {
+            let (name, inner) = header.split_once('.').unwrap_or((header, ""));
+            (name, inner.to_owned())
         };
         let name = name.trim().to_lowercase();
         let told = match (name.as_str(), inner.split_once("remote.*.url:")) {
@@ -214,7 +213,7 @@ fn text_tells(text: &str) -> bool {
         assigned |= !value.starts_with('$') && NAMES.iter().any(|it| name.contains(it));
     }
     assigned
-        || keys::has_login(&lower)
+        || logins::has_login(&lower)
         || Redactor::new(std::iter::empty()).secret_in(text).is_some()
 }
 

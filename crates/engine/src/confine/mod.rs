@@ -25,6 +25,7 @@ mod keys;
 mod laws;
 pub(crate) mod left_out;
 mod links;
+mod logins;
 mod lookout;
 pub(crate) mod merged;
 mod order;
