@@ -133,3 +133,87 @@ fn what_is_told_of_a_name_is_one_line() {
     let told: Vec<&str> = said.err.lines().collect();
     assert!(told.len() == 1 && told[0].contains("x\\u{1b}[31m\\nbotpipe sandbox"), "{said:?}");
 }
+
+/// Whoever gets in by a key of theirs, and what a login runs first, is no agent's to say.
+#[test]
+fn in_a_home_that_is_the_workspace_no_key_and_no_program_comes_to_be() {
+    let place = Place::new();
+    place.write(".profile", "");
+    place.write(".cargo/bin/tool", "x\n");
+    place.write(".local/state/botpipe/limits/x", "hush\n");
+    let script = "mkdir -p .ssh bin .config/gh .config/direnv
+                  for name in .ssh/authorized_keys bin/ls .config/gh/hosts.yml .config/direnv/direnvrc .gdbinit .netrc; do
+                      echo x > $name
+                  done
+                  for name in .cargo/bin/tool .local/state/botpipe/homes; do echo x >> $name && exit 1; done
+                  cat .local/state/botpipe/limits/x && exit 1
+                  echo x > ordinary";
+    let mut command = place.command(&["sandbox", "--", "sh", "-c", script]);
+    command.env("HOME", place.path());
+    command.env_remove("XDG_STATE_HOME").env_remove("BOTPIPE_ALLOW_WRITE");
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    let at = |name: &str| place.path().join(name).symlink_metadata().is_ok();
+    for name in [".ssh", "bin", ".config/gh", ".config/direnv", ".gdbinit", ".netrc"] {
+        assert!(!at(name), "{name}\n{told}");
+    }
+    assert!(at("ordinary") && !at(".local/state/botpipe/homes"), "{told}");
+    assert_eq!(std::fs::read_to_string(place.path().join(".cargo/bin/tool")).unwrap(), "x\n");
+}
+
+/// Of a person's settings of git the ordinary ones hold inside, and none tells a key.
+#[test]
+fn settings_of_git_hold_inside_and_tell_no_key() {
+    let place = Place::new();
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().canonicalize().unwrap();
+    std::fs::create_dir_all(home.join(".secrets")).unwrap();
+    let settings = "[user]\n\tname = Ann\n[alias]\n\tst = status\n\
+                    [url \"ssh://git@own.test/\"]\n\tinsteadOf = https://own.test/\n\
+                    [http]\n\textraHeader = AUTHORIZATION: basic HUSH\n\
+                    [url \"https://oauth2:HUSH@x.test/\"]\n\tinsteadOf = https://x.test/\n\
+                    [include]\n\tpath = ~/.secrets/tok.inc\n";
+    std::fs::write(home.join(".gitconfig"), settings).unwrap();
+    let included = "[github]\n\ttoken = HUSH\n[init]\n\tdefaultBranch = trunk\n";
+    std::fs::write(home.join(".secrets/tok.inc"), included).unwrap();
+    let script = "git config --list --includes --global; cat ~/.gitconfig ~/.secrets/tok.inc";
+    let mut command = place.command(&["sandbox", "--", "sh", "-c", script]);
+    command.env("HOME", &home).env_remove("BOTPIPE_ALLOW_WRITE");
+    let output = command.output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && !out.contains("HUSH"), "{out}{output:?}");
+    for kept in [
+        "user.name=Ann",
+        "alias.st=status",
+        "url.ssh://git@own.test/.insteadof=https://own.test/",
+        "init.defaultbranch=trunk",
+    ] {
+        assert!(out.contains(kept), "{kept}\n{out}");
+    }
+}
+
+/// What agents of other makers, lazygit and shells of other people take from a workspace.
+#[test]
+fn what_others_run_something_by_does_not_come_to_be() {
+    let place = Place::new();
+    let git = Command::new("git").args(["init", "-q"]).current_dir(place.path()).status().unwrap();
+    assert!(git.success());
+    let names = [
+        ".lazygit.yml",
+        ".git/lazygit.yml",
+        ".git/safe",
+        ".sl/sharedpath",
+        ".clinerules/hooks",
+        ".codebuddy",
+        ".iflow",
+        "codebuff.json",
+    ];
+    let script = "mkdir .sl .clinerules; for name; do echo x > $name || exit; done; echo x > bin";
+    let words = [&["sandbox", "--", "sh", "-c", script, "sh"], &names[..]].concat();
+    let said = place.say(&words).ends(0);
+    for name in names {
+        assert!(place.path().join(name).symlink_metadata().is_err(), "{name}\n{}", said.err);
+    }
+    assert!(place.path().join("bin").is_file());
+}

@@ -47,10 +47,10 @@ pub(crate) struct Watched {
 }
 
 /// Finds what the patterns name. `names` are those of the workspace; `laid` is what a program sees of the
-/// host.
+/// host; `homes` are what of the workspace is somebody's.
 pub(super) fn find(
     written: &[String],
-    site: &Site,
+    (site, homes): (&Site, &[PathBuf]),
     names: &Names,
     laid: &[Layer],
 ) -> Result<Denied, Refusal> {
@@ -58,7 +58,9 @@ pub(super) fn find(
     let mut set = GlobSetBuilder::new();
     let mut patterns = Vec::new();
     // A home that is the workspace itself is no place to read them either.
-    let secrets = home::secrets(site.home.as_deref());
+    let mut secrets = home::secrets(site.home.as_slice());
+    secrets.extend(home::secrets(homes));
+    secrets.extend(homes.iter().flat_map(|home| home::state_in(home, site)));
     let of_workspace = secrets.iter().filter(|path| path.starts_with(&site.workspace));
     denied.there.extend(of_workspace.cloned());
     for text in written {

@@ -9,25 +9,29 @@ use botpipe_sandbox::{Layer, Text};
 
 use super::certificates::Named;
 use super::paths::{in_shell, is_theirs};
-use super::{Unshown, home as homes, keys, within};
+use super::{Unshown, git_keys, home as homes, keys, within};
 use crate::plain;
 use crate::policy::lexical;
 
 /// Where git looks for the settings of a person, and for the others without being told.
-const FOUND: [&str; 4] =
-    [".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes"];
+const FOUND: [(&str, Meant); 4] = [
+    (".gitconfig", Meant::Settings),
+    (".config/git/config", Meant::Settings),
+    (".config/git/ignore", Meant::File),
+    (".config/git/attributes", Meant::File),
+];
 
 /// As many includes within each other as git follows itself.
 ///
 /// # Source
 /// `config.c` of git 2.47: `MAX_INCLUDE_DEPTH`.
 const DEEPEST: usize = 10;
-/// A file that is longer is not looked into, and one behind a link not shown.
+/// A file that is longer is not looked into. Settings are not shown then, nor is anything behind a link.
 const LONGEST: u64 = 256 << 10;
 /// Files that are shown at most.
 const MOST: usize = 50;
 
-/// Layers that show them, to be read. Nothing of what programs write (`written`) is among them: it would name what
+/// Layers that show them, to be read, without settings that tell of a key. Nothing of what programs write (`written`) is among them: it would name what
 /// else they are to see.
 pub(super) fn layers(
     home: &Path,
@@ -38,9 +42,10 @@ pub(super) fn layers(
     let secrets: Vec<PathBuf> = homes::all_secrets(home).collect();
     let mut seen = BTreeSet::new();
     let mut folders = BTreeSet::new();
-    let mut left: Vec<(PathBuf, usize)> = FOUND.iter().map(|name| (home.join(name), 0)).collect();
+    let found = FOUND.iter().map(|(name, meant)| (home.join(name), 0, *meant));
+    let mut left: Vec<(PathBuf, usize, Meant)> = found.collect();
     let mut layers = Vec::new();
-    while let Some((path, depth)) = left.pop() {
+    while let Some((path, depth, meant)) = left.pop() {
         if seen.len() == MOST || !path.starts_with(home) || !seen.insert(path.clone()) {
             continue;
         }
@@ -48,13 +53,18 @@ pub(super) fn layers(
         if within(&path, &secrets) || within(&found, &secrets) {
             continue;
         }
-        let text = plain::peek(&found, LONGEST).ok().and_then(|it| String::from_utf8(it).ok());
-        if let Some(text) = &text
-            && depth < DEEPEST
-        {
-            for (meant, path) in named(text, &path, home) {
+        let bytes = plain::peek(&found, LONGEST);
+        if meant != Meant::Settings {
+            layers.extend(layer(path, &found, bytes.ok()));
+            continue;
+        }
+        // Git takes any bytes.
+        let Ok(bytes) = bytes else { continue };
+        let text = String::from_utf8_lossy(&bytes);
+        if depth < DEEPEST {
+            for (meant, path) in named(&text, &path, home) {
                 match meant {
-                    Meant::File => left.push((path, depth + 1)),
+                    Meant::Settings | Meant::File => left.push((path, depth + 1, meant)),
                     Meant::Hooks | Meant::Template => drop(folders.insert((meant, path))),
                     Meant::Certificates => {
                         certificates.push(Named { by: "http.sslCAInfo".to_owned(), path });
@@ -62,11 +72,9 @@ pub(super) fn layers(
                 }
             }
         }
-        if found == path {
-            layers.push(Layer::Shown(path));
-        } else if let Some(text) = text.filter(|text| !text.contains('\0')) {
-            // Behind a link, as who keeps all such files in one folder has them: the folder itself is not seen.
-            layers.push(Layer::Text(Text { at: path, text }));
+        match git_keys::without_keys(&text) {
+            Some(text) => layers.push(Layer::Text(Text { at: path, text })),
+            None => layers.extend(layer(path, &found, Some(bytes))),
         }
     }
     for (meant, folder) in folders.into_iter().take(MOST) {
@@ -78,6 +86,16 @@ pub(super) fn layers(
         }
     }
     layers
+}
+
+/// The layer for a file as it is, found there or behind a link.
+fn layer(path: PathBuf, found: &Path, bytes: Option<Vec<u8>>) -> Option<Layer> {
+    if found == path {
+        return Some(Layer::Shown(path));
+    }
+    // Behind a link, as who keeps all such files in one folder has them: the folder itself is not seen.
+    let text = String::from_utf8(bytes?).ok().filter(|text| !text.contains('\0'))?;
+    Some(Layer::Text(Text { at: path, text }))
 }
 
 /// Layers for a folder; `Err`: why there are none, in words.
@@ -145,6 +163,9 @@ pub(super) fn found_by(path: &Path, written: &[PathBuf]) -> Option<PathBuf> {
 /// What a setting names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Meant {
+    /// More settings.
+    Settings,
+    /// Another file, which has none.
     File,
     /// A folder of hooks.
     Hooks,
@@ -169,8 +190,8 @@ fn named(text: &str, file: &Path, home: &Path) -> Vec<(Meant, PathBuf)> {
         let Some((key, value)) = setting.split_once('=') else { continue };
         let of = section.split([' ', '\t', '"']).next().unwrap_or_default();
         let meant = match (of, key.trim().to_lowercase().as_str()) {
-            ("include" | "includeif", "path")
-            | ("core", "excludesfile" | "attributesfile")
+            ("include" | "includeif", "path") => Meant::Settings,
+            ("core", "excludesfile" | "attributesfile")
             | ("commit", "template")
             | ("blame", "ignorerevsfile") => Meant::File,
             ("core", "hookspath") => Meant::Hooks,
@@ -181,7 +202,8 @@ fn named(text: &str, file: &Path, home: &Path) -> Vec<(Meant, PathBuf)> {
         // A relative folder is one of the work tree, not beside the settings.
         let path = absolute(value, file, home);
         let relative = !value.trim().trim_start_matches('"').starts_with(['/', '~']);
-        named.extend(path.filter(|_| meant == Meant::File || !relative).map(|it| (meant, it)));
+        let is_file = matches!(meant, Meant::Settings | Meant::File);
+        named.extend(path.filter(|_| is_file || !relative).map(|it| (meant, it)));
     }
     named
 }
@@ -320,5 +342,42 @@ mod tests {
             assert_eq!(all, [Some(".gitconfig"), also].into_iter().flatten().collect::<Vec<_>>());
             assert_eq!(told, "", "{seen}");
         }
+    }
+
+    /// Settings that tell of a key are not seen, wherever they are; what only is ignored is no setting.
+    #[test]
+    fn keys_in_settings_are_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in [".config/git", ".secrets", "dots"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        let url = "[url \"https://oauth2:HUSH@x.test/\"]\n\tinsteadOf = https://x.test/\n";
+        let files = [
+            (".gitconfig", "[user]\n\tname = A\n[include]\n\tpath = .secrets/tok.inc\n"),
+            (".secrets/tok.inc", "[github]\n\ttoken = HUSH\n[core]\n\texcludesFile = ~/ignored\n"),
+            ("dots/config", url),
+            ("ignored", "token=x\n"),
+        ];
+        for (name, text) in files {
+            fs::write(home.join(name), text).unwrap();
+        }
+        std::os::unix::fs::symlink("../../dots/config", home.join(".config/git/config")).unwrap();
+        let mut all = layers(&home, &[], &mut Vec::new(), &mut Vec::new());
+        all.sort_by_key(|layer| format!("{layer:?}"));
+        let text =
+            |at: &str, text: &str| Layer::Text(Text { at: home.join(at), text: text.to_owned() });
+        let expected = [
+            Layer::Shown(home.join(".gitconfig")),
+            Layer::Shown(home.join("ignored")),
+            text(".config/git/config", "\n\n"),
+            text(".secrets/tok.inc", "[github]\n\n[core]\n\texcludesFile = ~/ignored\n"),
+        ];
+        assert_eq!(all, expected);
+        // In settings that are no text of today's.
+        fs::write(home.join(".gitconfig"), b"[user]\n\tname = M\xfcller\n[x]\ntoken = HUSH\n")
+            .unwrap();
+        let all = format!("{:?}", layers(&home, &[], &mut Vec::new(), &mut Vec::new()));
+        assert!(!all.contains("HUSH") && all.contains("ller"), "{all}");
     }
 }

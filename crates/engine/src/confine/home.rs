@@ -103,19 +103,52 @@ pub(super) fn is_wide(home: &Path, path: &Path) -> bool {
     known.map(|name| home.join(name)).any(|it| it != path && it.starts_with(path))
 }
 
-/// Those that are there.
-pub(super) fn secrets(home: Option<&Path>) -> Vec<PathBuf> {
-    let all = home.iter().flat_map(|home| SECRETS.iter().map(|name| home.join(name)));
+/// Those of these homes that are there.
+pub(super) fn secrets(homes: &[PathBuf]) -> Vec<PathBuf> {
+    let all = homes.iter().flat_map(|home| all_secrets(home));
     all.filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 
-/// Those that lie in a workspace when it is the home of whoever runs it, or holds it: relative to it, whether
+/// What Botpipe keeps of whoever's home it is, beside what a program of a site is given of that.
+pub(super) fn state_in(home: &Path, site: &Site) -> Vec<PathBuf> {
+    let given = [&site.granted, &site.readable, &site.places, &site.shown];
+    let given: Vec<&PathBuf> = given.into_iter().flatten().collect();
+    beside(home.join(".local/state/botpipe"), &given)
+}
+
+fn beside(path: PathBuf, given: &[&PathBuf]) -> Vec<PathBuf> {
+    if given.iter().any(|it| path.starts_with(it)) || path.symlink_metadata().is_err() {
+        return Vec::new();
+    }
+    if !given.iter().any(|it| it.starts_with(&path)) {
+        return vec![path];
+    }
+    let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+    entries.flat_map(|entry| beside(entry.path(), given)).collect()
+}
+
+/// The homes that a workspace is, or holds: that of whoever runs it, and those of the people in the list of users.
+pub(super) fn in_workspace(
+    workspace: &Path,
+    home: Option<&Path>,
+    users: Option<&str>,
+) -> Vec<PathBuf> {
+    let others = users.into_iter().flat_map(|users| person::homes(users, workspace));
+    let mut homes: Vec<PathBuf> = home.map(Path::to_owned).into_iter().chain(others).collect();
+    homes.retain(|home| home.starts_with(workspace));
+    homes.sort();
+    homes.dedup();
+    homes
+}
+
+/// Those that lie in a workspace when it is somebody's home, or holds one: relative to it, whether
 /// they are there or not.
 pub(crate) fn secrets_in(workspace: &Path) -> Vec<String> {
     let home = std::env::var_os("HOME").and_then(|home| Path::new(&home).canonicalize().ok());
     let workspace = workspace.canonicalize().unwrap_or_else(|_| workspace.to_owned());
-    let inside = home.as_deref().and_then(|home| home.strip_prefix(&workspace).ok());
-    let all = inside.iter().flat_map(|home| SECRETS.iter().map(|name| home.join(name)));
+    let homes = in_workspace(&workspace, home.as_deref(), person::users().as_deref());
+    let inside = homes.iter().filter_map(|home| home.strip_prefix(&workspace).ok());
+    let all = inside.flat_map(|home| SECRETS.iter().map(|name| home.join(name)));
     all.map(|path| globset::escape(&path.to_string_lossy())).collect()
 }
 
@@ -124,7 +157,7 @@ pub(crate) fn secrets_in(workspace: &Path) -> Vec<String> {
 pub(super) fn lay(
     site: &Site,
     (allow_write, account): (&[String], Option<Account>),
-    empty: &[PathBuf],
+    (empty, users): (&[PathBuf], Option<&str>),
     laid: &mut Vec<Layer>,
 ) -> Vec<Unshown> {
     let mut unshown = Vec::new();
@@ -143,7 +176,7 @@ pub(super) fn lay(
         laid.extend(all.into_iter().filter(|layer| !closed(layer)));
     }
     laid.extend(certificates::layers(site, &named, &written, empty, &mut unshown));
-    laid.extend(person::layers(home, account));
+    laid.extend(person::layers(home, account, users));
     laid.extend(programs(&site.path, &written, empty, home));
     let (workspace, state) = (&site.workspace, &site.state);
     let kept = toolchains::Kept { workspace, state, home, empty, laid };
@@ -263,8 +296,33 @@ mod tests {
             stop: crate::process::StopSwitch::new(),
         };
         let mut laid = Vec::new();
-        lay(&site, (&[".".to_owned()], None), std::slice::from_ref(&home), &mut laid);
+        lay(&site, (&[".".to_owned()], None), (std::slice::from_ref(&home), None), &mut laid);
         laid.retain(|layer| !matches!(layer, Layer::Text(_)));
         assert_eq!(laid, [Layer::Shown(home.join("tools"))]);
+    }
+
+    #[test]
+    fn a_workspace_is_the_home_of_whom_the_list_of_users_has_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        for name in ["ann", "bob", "site", "links"] {
+            fs::create_dir(top.join(name)).unwrap();
+        }
+        symlink("../ann", top.join("links/ann")).unwrap();
+        let at = |name: &str| top.join(name).display().to_string();
+        let users = format!(
+            "root:x:0:0::/root:/bin/sh\nwww:x:33:33::{}:/bin/false\nann:x:1000:1000:Ann,,:{}:/bin/sh\n\
+             bob:x:1001:1001::{}:/bin/sh\n",
+            at("site"),
+            at("links/ann"),
+            at("bob")
+        );
+        let homes =
+            |name: &str| in_workspace(&top.join(name), Some(&top.join("bob")), Some(&users));
+        for name in ["ann", "bob", "site"] {
+            assert_eq!(homes(name), [top.join(name)]);
+        }
+        assert_eq!(homes("bob/work"), [""; 0].map(PathBuf::from));
+        assert_eq!(homes(""), [top.join("ann"), top.join("bob")]);
     }
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use botpipe_sandbox::{Layer, Text};
 
+use super::logins::has_login;
 use super::scan;
+use crate::workspace::redact::looks_secret;
 
 /// What of a folder of tools is not seen as the host has it, relative to it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -269,11 +271,15 @@ enum Told {
 fn without_keys(text: &str) -> Told {
     let mut kept = String::with_capacity(text.len());
     let mut told = false;
+    let mut section = Vec::new();
     for line in text.split_inclusive('\n') {
+        if let Some(header) = line.trim().strip_prefix('[').filter(|_| !line.contains('=')) {
+            section = names_of(header.split(']').next().unwrap_or_default());
+        }
         let comment = ["#", "//", "--", ";"].iter().any(|it| line.trim_start().starts_with(it));
         // Settings that a program wrote for a person to fill in.
         let empty = comment && line.trim_end().ends_with([':', '=']);
-        if empty || !tells(line) {
+        if empty || !(tells(line) || sets_a_secret(&section, line)) {
             kept.push_str(line);
             continue;
         }
@@ -292,6 +298,28 @@ fn without_keys(text: &str) -> Told {
     }
 }
 
+/// Whether a line of Cargo's settings gives programs a variable that holds a secret by its name.
+fn sets_a_secret(section: &[String], line: &str) -> bool {
+    let line = line.trim().trim_start_matches(['#', ' ']);
+    let (key, value) = line.split_once('=').unwrap_or(("", line));
+    let key = if key.is_empty() { Vec::new() } else { names_of(key) };
+    let all: Vec<&str> = section.iter().chain(&key).map(String::as_str).collect();
+    match all[..] {
+        // `env = { NAME = "value" }`
+        ["env"] if !key.is_empty() => {
+            let pieces = value.split(['{', ',']).filter_map(|it| it.split_once('='));
+            pieces.flat_map(|(name, _)| names_of(name)).any(|name| looks_secret(&name))
+        }
+        ["env", name, ..] => looks_secret(name),
+        _ => false,
+    }
+}
+
+/// The parts of a dotted name.
+fn names_of(dotted: &str) -> Vec<String> {
+    dotted.split('.').map(|it| it.trim().trim_matches(['"', '\'']).to_owned()).collect()
+}
+
 /// Whether a line of settings tells of a key.
 pub(super) fn tells(line: &str) -> bool {
     const WORDS: [&str; 8] =
@@ -301,12 +329,7 @@ pub(super) fn tells(line: &str) -> bool {
     if line.starts_with('[') && line.ends_with(']') && !line.contains('=') {
         return false;
     }
-    let of_a_person = |address: &str| {
-        let host = address.split(['/', '"', '\'', ' ']).next().unwrap_or_default();
-        host.contains('@')
-    };
-    WORDS.iter().any(|word| line.contains(word))
-        || line.match_indices("://").any(|(at, _)| of_a_person(&line[at + 3..]))
+    WORDS.iter().any(|word| line.contains(word)) || has_login(&line)
 }
 
 /// Whether nothing that begins in a line ends in another.
@@ -384,12 +407,35 @@ mod tests {
         let address = "proxy = \"http://me:hush@proxy.test:8080\"\njobs = 1\n";
         assert_eq!(without_keys(address), Told::Apart("\njobs = 1\n".to_owned()));
         assert_eq!(without_keys("url = \"https://x.test/a@b\"\n"), Told::Nothing);
+        let address = "[http]\nproxy = \"bob:hush@proxy:3128\"\njobs = 1\n";
+        assert_eq!(without_keys(address), Told::Apart("[http]\n\njobs = 1\n".to_owned()));
         for text in [
             "token = \"\"\"\nhush\n\"\"\"\n",
             "token =\n  \"hush\"\n",
             "credentials {\n  username 'a'\n  pass 'hush'\n}\n",
         ] {
             assert_eq!(without_keys(text), Told::Throughout, "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_for_programs_are_judged_by_their_names() {
+        for (text, seen) in [
+            ("[env]\nMY_PW = \"hush\"\nGH_PAT='hush'\nCC = \"cc\"\n", "[env]\n\n\nCC = \"cc\"\n"),
+            ("[env]\n\"API_KEY\" = { value = \"hush\", force = true }\n", "[env]\n\n"),
+            ("[ env ] # own\nDB_PASS.value = \"hush\"\n", "[ env ] # own\n\n"),
+            ("[env.GH_PAT]\nvalue = \"hush\"\n[build]\njobs = 1\n", "\n\n[build]\njobs = 1\n"),
+            ("env.GH_PAT = \"hush\"\n", "\n"),
+            ("env = { CC = \"cc\", GH_PAT = \"hush\" }\n", "\n"),
+        ] {
+            assert_eq!(without_keys(text), Told::Apart(seen.to_owned()), "{text}");
+        }
+        for text in [
+            "[env]\nPATH_X = \"a\"\nPWD = \"b\"\nCOMPAT = \"c\"\n",
+            "[build]\nMY_PW = \"x\"\n",
+            "[env]\nA = \"b\"\n[net]\ngh-pat = true\n",
+        ] {
+            assert_eq!(without_keys(text), Told::Nothing, "{text}");
         }
     }
 }

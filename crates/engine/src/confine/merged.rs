@@ -2,7 +2,7 @@
 
 use super::lookout::Lookout;
 use super::record::{self, Record};
-use super::{Refusal, Site, git, protected, scan};
+use super::{Refusal, Site, git, home, person, protected, scan};
 
 /// Looks out from before a merge is written until it is.
 pub(crate) struct Merging {
@@ -28,7 +28,11 @@ impl Merging {
         let (names, closed) = names?;
         let mut kept = git::kept(site, &names, std::slice::from_ref(&workspace))?;
         kept.known.closed_before(&closed);
-        let (_, missing) = protected::of(&workspace);
+        let (_, mut missing) = protected::of(&workspace);
+        let users = person::users();
+        for home in home::in_workspace(&workspace, site.home.as_deref(), users.as_deref()) {
+            missing.extend(protected::of_home(&home).1);
+        }
         let missing = missing.into_iter().chain(kept.named).map(|path| (path, None)).collect();
         let repositories = Some(kept.known);
         let mut lookout = Lookout { workspace, missing, repositories, ..Lookout::default() };

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Account, Layer, Text, id_inside};
 use rustix::process::{getgid, getuid};
@@ -36,9 +36,40 @@ fn named(users: &str, id: u32) -> Option<String> {
     known.filter(|name| is_name(name)).map(str::to_owned)
 }
 
+/// The list of users, where it is one that is told to programs.
+pub(super) fn users() -> Option<String> {
+    list(USERS)
+}
+
+/// The homes in a list of users that may be a workspace or lie in it. Of services only those that are it: their homes
+/// are anywhere.
+pub(super) fn homes(users: &str, workspace: &Path) -> Vec<PathBuf> {
+    let listed = users.lines().filter_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let id: u32 = fields.next()?.parse().ok()?;
+        Some((id == 0 || id >= PEOPLE, Path::new(fields.nth(2)?)))
+    });
+    let (people, services): (Vec<_>, Vec<_>) = listed.partition(|(person, _)| *person);
+    let services = services.iter().any(|(_, home)| *home == workspace);
+    let homes = people.into_iter().filter_map(|(_, home)| {
+        // Nothing is asked of the others: their homes may lie on machines that do not answer.
+        let inside = home.starts_with(workspace);
+        let may_lead = inside || home.file_name() == workspace.file_name();
+        may_lead.then(|| home.canonicalize().ok()).flatten()
+    });
+    homes.chain(services.then(|| workspace.to_owned())).collect()
+}
+
+/// The first number of a person.
+const PEOPLE: u32 = 1000;
+
 /// Lists in which the number of the program is this person, where the host's do not say so.
-pub(super) fn layers(home: Option<&Path>, account: Option<Account>) -> Vec<Layer> {
-    let (Some(users), Some(groups)) = (list(USERS), list(GROUPS)) else { return Vec::new() };
+pub(super) fn layers(
+    home: Option<&Path>,
+    account: Option<Account>,
+    users: Option<&str>,
+) -> Vec<Layer> {
+    let (Some(users), Some(groups)) = (users, list(GROUPS)) else { return Vec::new() };
     let (user, group) = match account {
         Some(Account { user, group }) => (user, group),
         None => (getuid().as_raw(), getgid().as_raw()),
@@ -46,11 +77,11 @@ pub(super) fn layers(home: Option<&Path>, account: Option<Account>) -> Vec<Layer
     let ids = ((user, id_inside(user)), (group, id_inside(group)));
     let name = match account {
         Some(account) => name_of_account(account),
-        None => name_of(&users, user),
+        None => name_of(users, user),
     };
     // The home of an account that the system knows is another.
     let listed = if account.is_some() { Listed::Home } else { Listed::Number };
-    let (users, groups) = told((&users, &groups), (&name, ids), (home, listed));
+    let (users, groups) = told((users, &groups), (&name, ids), (home, listed));
     let (users, groups) = match account {
         Some(account) => with_root(account, (users, groups)),
         None => (users, groups),

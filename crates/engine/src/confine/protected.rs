@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::{home as homes, record};
+
 /// What people run of their own accord, such as the builds of a project and their settings, is not among them: it is
 /// their work, and does what its sources do.
-const NAMES: [&str; 107] = [
+const NAMES: [&str; 113] = [
     "botpipe.yaml",
     "botpipe.yml",
     WORKFLOWS,
@@ -27,12 +29,16 @@ const NAMES: [&str; 107] = [
     ".amazonq",
     ".amp",
     ".augment",
+    ".clinerules/hooks",
+    ".codebuddy",
+    "codebuff.json",
     ".continue",
     ".crush.json",
     "crush.json",
     ".factory",
     ".github/hooks",
     ".grok",
+    ".iflow",
     ".junie",
     ".kilocode",
     ".kiro",
@@ -94,6 +100,8 @@ const NAMES: [&str; 107] = [
     ".hg/sharedpath",
     ".jj/repo/config.toml",
     ".sl/config",
+    ".sl/sharedpath",
+    ".lazygit.yml",
     // Of a home, where that is the workspace.
     ".gitconfig",
     ".hgrc",
@@ -136,6 +144,41 @@ pub(super) fn of(workspace: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
     let there = there(workspace, NAMES.iter().map(|name| workspace.join(name)));
     let paths = NAMES.iter().map(|name| workspace.join(name));
     paths.partition(|path| there.contains(path) && !is_ordinary(path))
+}
+
+/// What else nobody writes in a workspace that is somebody's home: a project may have folders of these names.
+const OF_A_HOME: [&str; 8] = [
+    ".cargo/bin",
+    ".cargo/env",
+    ".config/direnv",
+    ".config/gdb",
+    ".gdbearlyinit",
+    ".gdbinit",
+    ".lldbinit",
+    ".local/state/botpipe",
+];
+
+/// Those of [`OF_A_HOME`] and more, relative to a home.
+pub(super) fn names_of_home() -> impl Iterator<Item = &'static str> {
+    OF_A_HOME.into_iter().chain(["bin"])
+}
+
+/// Settings of shells; those that Debian gives everybody put `bin` of the home first in the `PATH`.
+const SHELLS: [&str; 6] =
+    [".profile", ".bash_profile", ".bash_login", ".bashrc", ".zprofile", ".zshrc"];
+
+/// What of a home is there, and what is not and must not come to be: with what would prove who somebody is.
+pub(super) fn of_home(home: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+    let has_shell = || SHELLS.iter().any(|name| home.join(name).symlink_metadata().is_ok());
+    let bin = has_shell().then_some("bin");
+    let all = OF_A_HOME.into_iter().chain(bin).map(|name| home.join(name));
+    // Botpipe makes more there, and keeps it itself.
+    let own = record::folder_of_person();
+    let all = all.filter(|path| !own.as_ref().is_some_and(|own| own.starts_with(path)));
+    let (there, mut missing): (BTreeSet<_>, BTreeSet<_>) =
+        all.partition(|path| path.symlink_metadata().is_ok());
+    missing.extend(homes::all_secrets(home).filter(|path| path.symlink_metadata().is_err()));
+    (there, missing)
 }
 
 /// Those of these paths that are there. Most lie directly in a folder, whose names are soon read if they are not many.
@@ -197,9 +240,29 @@ mod tests {
     #[test]
     fn the_manual_names_every_one() {
         let manual = include_str!("../../../../docs/policy.md");
-        let unknown: Vec<_> =
-            names().filter(|name| !manual.contains(&format!("`{name}`"))).collect();
+        let all = names().chain(names_of_home());
+        let unknown: Vec<_> = all.filter(|name| !manual.contains(&format!("`{name}`"))).collect();
         assert!(unknown.is_empty(), "docs/policy.md does not name {unknown:?}");
+    }
+
+    /// `.ssh/authorized_keys` lets others in, and what lies in `bin` runs before what the system has.
+    #[test]
+    fn of_a_home_more_is_kept_and_no_key_comes_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at(".cargo/bin")).unwrap();
+        fs::create_dir(at("bin")).unwrap();
+        fs::create_dir(at(".aws")).unwrap();
+        let (there, missing) = of_home(folder.path());
+        assert_eq!(there, BTreeSet::from([at(".cargo/bin")]));
+        for name in [".ssh", ".netrc", ".config/gh", ".cargo/env", ".gdbinit", ".config/direnv"] {
+            assert!(missing.contains(&at(name)), "{name}");
+        }
+        assert!(!missing.contains(&at(".aws")));
+        fs::write(at(".profile"), "").unwrap();
+        assert!(of_home(folder.path()).0.contains(&at("bin")));
+        let (there, missing) = of(folder.path());
+        assert!(!there.contains(&at("bin")) && !missing.contains(&at(".ssh")));
     }
 
     #[test]

@@ -97,7 +97,7 @@ struct Shown {
 /// Settings without comments and without the lines that tell of keys; nothing of them where those cannot be taken away
 /// alone.
 fn without_keys(text: &str) -> Shown {
-    let address = |line: &str| line.contains("://");
+    let address = |line: &str| line.contains("://") || line.contains("=//");
     let nothing = || Shown { text: String::new(), address_kept_back: text.lines().any(address) };
     if ["\"\"\"", "'''", "PRIVATE KEY"].iter().any(|it| text.contains(it)) {
         return nothing();
@@ -196,6 +196,10 @@ mod tests {
             shown(poetry),
             "[repositories.corp]\nurl = \"https://p.corp.test/\"\n[http-basic.corp]"
         );
+        let proxies = "proxy=me:HUSH@proxy.test:3128\n[global]\nproxy = me:HUSH@proxy.test:3128\n\
+                       proxy_servers:\n  http: me:HUSH@proxy.test:3128\nallow-git=git+ssh://git@corp.test/x\n";
+        let kept = "[global]\nproxy_servers:\nallow-git=git+ssh://git@corp.test/x";
+        assert_eq!(shown(proxies), kept);
         let yarn = "npmScopes:\n  corp:\n    npmRegistryServer: \"https://npm.corp.test\"\n    npmAuthToken: HUSH\n";
         assert!(!shown(yarn).contains("HUSH") && shown(yarn).contains("npmRegistryServer"));
     }
@@ -208,6 +212,7 @@ mod tests {
             "[global]\nindex-url = https://HUSH@pip.corp.test/simple\n",
             "extra-index-url =\n  https://a.test/\n  https://me:HUSH@b.test/\n",
             "GOPROXY=https://me:HUSH@go.corp.test,direct\n",
+            "registry=//me:HUSH@npm.corp.test/\n",
             "index-url = https://dl.corp.test/HUSH1a2b3c4d5e6f7/own/simple/\n",
             "index-url = https://dl.corp.test/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f/HUSH\n",
             "url = \"https://a.test\"\ntoken = \"\"\"\nHUSH\n\"\"\"\n",

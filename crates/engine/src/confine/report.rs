@@ -162,7 +162,8 @@ fn coverage(control: Control, compiled: &Compiled) -> (Coverage, Vec<String>) {
             );
             gaps.push(
                 "what the kernel itself holds for a program, such as the buffers of its sockets, is not counted; of \
-                 files in memory without a name those that nobody has open and nobody has touched"
+                 files in memory without a name those that nobody has open and nobody has touched, and of memory that is shared \
+                 by fork what no process has in its table of pages any more (`MADV_DONTNEED`)"
                     .to_owned(),
             );
             Coverage::Watch

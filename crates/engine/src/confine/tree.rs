@@ -18,7 +18,7 @@ use super::placeholders::is_there;
 use super::scan::{self, Names};
 use super::{
     Files, Placeholder, Refusal, Rules, Site, View, build_output, git, home, host, order, others,
-    unless_stopped, view, within,
+    person, unless_stopped, view, within,
 };
 use crate::workspace::layout::Layout;
 
@@ -28,7 +28,7 @@ pub(super) fn compile(rules: &Rules<'_>, site: &Site) -> Result<Files, Refusal> 
     work.files.closed = closed;
     work.find_account(rules)?;
     work.lay_host(rules)?;
-    let denied = denied::find(rules.deny_read, site, &names, &work.lower)?;
+    let denied = denied::find(rules.deny_read, (site, &work.homes), &names, &work.lower)?;
     unless_stopped(site, "deny_read")?;
     work.find_roots(rules, &denied, &names)?;
     work.lay_workspace(rules, &denied, &names)?;
@@ -71,6 +71,8 @@ struct Work<'a> {
     empty: Vec<PathBuf>,
     /// The workspace is seen in parts: nothing is hidden in it by name.
     parts: bool,
+    /// What of the workspace is somebody's home.
+    homes: Vec<PathBuf>,
     /// What of git is kept, where it was looked for before.
     git: Option<git::Kept>,
 }
@@ -85,6 +87,7 @@ impl<'a> Work<'a> {
             upper: Vec::new(),
             empty: Vec::new(),
             parts: false,
+            homes: Vec::new(),
             git: None,
         }
     }
@@ -115,7 +118,10 @@ impl<'a> Work<'a> {
         (self.lower, self.empty) = (hidden, empty);
         let account = self.files.account;
         let written = (rules.allow_write, account);
-        self.files.unshown = home::lay(self.site, written, &self.empty, &mut self.lower);
+        let users = person::users();
+        let seen = (self.empty.as_slice(), users.as_deref());
+        self.files.unshown = home::lay(self.site, written, seen, &mut self.lower);
+        self.homes = home::in_workspace(self.workspace(), home, users.as_deref());
         if !self.reads_everything(rules) {
             for folder in host::not_of_the_system() {
                 if !within(&folder, &self.empty) {

@@ -123,14 +123,18 @@ fn in_ascii(text: &str) -> String {
     ascii
 }
 
-fn looks_secret(name: &str) -> bool {
+/// Whether a variable of this name holds a secret.
+pub(crate) fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    let named = WORDS.iter().any(|word| name.contains(word));
+    let named = WORDS.iter().any(|word| name.contains(word))
+        || name.split('_').any(|part| PARTS.contains(&part));
     // Paths and terminals, not secrets, though a word stands in their names.
     named && !NOT_SECRET.contains(&name.as_str())
 }
 
 const WORDS: [&str; 7] = ["TOKEN", "SECRET", "KEY", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH"];
+/// In other words they mean nothing: `PWD`, `PATH`.
+const PARTS: [&str; 3] = ["PASS", "PAT", "PW"];
 const NOT_SECRET: [&str; 3] = ["SSH_AUTH_SOCK", "XAUTHORITY", "GPG_KEY_ID"];
 
 /// Shorter values would redact ordinary words.

@@ -36,7 +36,7 @@ pub(super) struct Kept {
     pub(super) there: BTreeSet<PathBuf>,
     /// What is not there, and must not come to be.
     pub(super) missing: BTreeSet<Placeholder>,
-    /// What is not there, and what their settings name.
+    /// What is not there, what their settings name, and what others would look for beside.
     pub(super) named: BTreeSet<PathBuf>,
     /// The repositories, by their `.git`.
     repositories: BTreeSet<PathBuf>,
@@ -50,6 +50,10 @@ const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attribu
 
 /// Of the same, what says where git fetches from; older gits made some of these, and leave them empty.
 const PLACES: [&str; 2] = ["branches", "remotes"];
+
+/// Of a repository's, what is not git's and has others run something: settings of lazygit, and what says to shells that
+/// they may run what lies in `bin`.
+const OF_OTHERS: [&str; 2] = ["lazygit.yml", "safe"];
 
 /// Whether it is a folder that is not empty.
 fn has_entries(folder: &Path) -> bool {
@@ -141,6 +145,11 @@ pub(super) fn keep(folder: &Path, kept: &mut Kept) {
     }
     kept.there
         .extend(PLACES.map(|name| folder.join(name)).into_iter().filter(|it| has_entries(it)));
+    let others = OF_OTHERS.map(|name| folder.join(name)).into_iter();
+    let (there, missing): (Vec<_>, Vec<_>) =
+        others.filter(|_| folder.ends_with(".git")).partition(|path| is_there(path));
+    kept.there.extend(there);
+    kept.named.extend(missing);
     // With such a file git takes its configuration from elsewhere. This one says: from here.
     let common = folder.join("commondir");
     let ours = is_as_made(Some(OWN), &common);

@@ -321,7 +321,9 @@ impl Reasons {
             return Some(format!("{KERNELS}; {}", self.leaves()));
         }
         let inside = path.strip_prefix(&self.site.workspace).ok()?;
-        let steers = protected::names().any(|name| inside.starts_with(name));
+        let is_home = self.site.home.as_ref() == Some(&self.site.workspace);
+        let of_home = protected::names_of_home().filter(|_| is_home);
+        let steers = protected::names().chain(of_home).any(|name| inside.starts_with(name));
         let mut parts = inside.components().map(Component::as_os_str);
         let git = parts.any(|part| part == ".git")
             && parts.next().is_some_and(|part| {

@@ -42,6 +42,11 @@ impl Work<'_> {
         };
         kept.known.closed_before(&self.files.closed);
         let (mut there, mut missing) = protected::of(self.workspace());
+        for home in &self.homes {
+            let (also, never) = protected::of_home(home);
+            there.extend(also);
+            missing.extend(never);
+        }
         there.extend(self.site.kept.iter().filter(|path| is_there(path)).cloned());
         self.files.gaps.extend(kept.gaps.into_iter().filter(|_| !self.roots.is_empty()));
         let mut there: BTreeSet<PathBuf> = kept.there.into_iter().chain(there).collect();
@@ -152,7 +157,11 @@ impl Work<'_> {
             && within(&records, &self.roots)
             && record::made(&records).is_ok()
         {
-            self.lay_kept(&records);
+            // All that Botpipe keeps there, where a program is given nothing of it.
+            let all = records.parent().unwrap_or(&records).to_owned();
+            let given = self.site.granted.iter().chain(&self.site.places);
+            let none = within(&all, &self.roots) && !given.clone().any(|it| it.starts_with(&all));
+            self.lay_kept(if none { &all } else { &records });
         }
     }
 
