@@ -83,8 +83,9 @@ impl Engine {
 
     fn with(layout: Layout, journal: Journal, host: Option<Arc<dyn Host>>) -> Self {
         let objects = Objects::open(&layout.botpipe());
-        let _held = layout.hold();
-        Self { parts: Arc::new(Parts { layout, journal, objects, stage1: None, host, _held }) }
+        let held = layout.hold();
+        let parts = Parts { layout, journal, objects, stage1: None, host, _held: held };
+        Self { parts: Arc::new(parts) }
     }
 
     /// Whether every function that a run may call is there.

@@ -27,7 +27,7 @@ use crate::term::output::{Stdout, printable, tell};
 /// What this process reads is handed on to the command, and what the command prints is looked through for
 /// refusals on its way: it has pipes, not the terminal, and may print without colours (`FORCE_COLOR=1` is
 /// passed on) and in another order between its two streams. Ctrl-C interrupts it, a second one kills
-/// all that it started; with Ctrl-Z it stands still.
+/// all that it started, a third does not wait until what it left is looked at; with Ctrl-Z it stands still.
 ///
 /// The file is a mapping with the words of a workflow's `policy`, and `limits`. A refusal, of the network or
 /// of a file that the command complains of, is told on standard error, with the one line that would permit it.

@@ -23,6 +23,10 @@ pub(super) fn without_keys(text: &str) -> Option<String> {
         };
         told |= !line.trim().is_empty();
         kept.push_str(seen);
+        // A filter without its program lets pass what it was to hide: git is to refuse that instead.
+        if section.name == "filter" && !setting.trim().is_empty() {
+            kept.push_str("\trequired = true");
+        }
         // The lines that follow keep their numbers, which git tells.
         kept.extend(line.chars().filter(|it| *it == '\n'));
     }
@@ -70,9 +74,9 @@ impl Section {
         let name = name.trim().to_lowercase();
         let told = match (name.as_str(), inner.split_once("remote.*.url:")) {
             ("includeif", Some((_, address))) => text_tells(address),
-            // The place of a repository, or a branch.
-            ("includeif", None) => false,
-            _ => text_tells(&inner),
+            // An address; others are names that a person gives.
+            ("url" | "http" | "credential" | "lfs" | "remote", None) => text_tells(&inner),
+            _ => false,
         };
         // The patterns of git-secrets are no keys.
         let says = ["passw", "secret", "token"].iter().any(|it| name.contains(it));
@@ -93,7 +97,7 @@ impl Section {
         const WORDS: [&str; 9] = [
             "extraheader",
             "authorization",
-            "pass",
+            "passw",
             "token",
             "secret",
             "apikey",
@@ -101,14 +105,16 @@ impl Section {
             "privatekey",
             "private-key",
         ];
-        let says = matches!(value, "" | "true" | "false" | "yes" | "no" | "on" | "off");
+        let says = SWITCHES.contains(&&*value.to_lowercase());
         // A program that asks, and a name that a person gave to a command.
         if says || key == "askpass" || self.name == "alias" {
             return false;
         }
         let assigns = |word: &str| !word.starts_with('-') && word.contains('=');
         let is_helper = key == "helper" && self.name == "credential";
-        WORDS.iter().any(|word| key.contains(word))
+        WORDS.iter().any(|word| key.contains(word) && !key.contains("tokeniz"))
+            || (key.ends_with("pass") && !["bypass", "compass"].contains(&key))
+            || key.contains("passphrase")
             || key == "pat"
             || key.ends_with("-pat")
             || (is_helper && (value.starts_with('!') || value.split_whitespace().any(assigns)))
@@ -193,6 +199,9 @@ fn value_of(written: &str) -> (String, &str) {
     (value.trim().to_owned(), comment)
 }
 
+/// What a setting says that switches something.
+const SWITCHES: [&str; 9] = ["", "true", "false", "yes", "no", "on", "off", "0", "1"];
+
 /// Whether a value, a comment or a name tells of a key by itself.
 fn text_tells(text: &str) -> bool {
     const NAMES: [&str; 7] =
@@ -208,9 +217,13 @@ fn text_tells(text: &str) -> bool {
             assigned |= word.ends_with("sshpass");
             continue;
         };
-        // What stands for it is none: `$TOKEN`.
+        // What stands for it is none: `$TOKEN`, a file, a word that switches something.
         let value = if value.is_empty() { words.peek().copied().unwrap_or("$") } else { value };
-        assigned |= !value.starts_with('$') && NAMES.iter().any(|it| name.contains(it));
+        let stands_for = value.starts_with(['$', '~', '/', '.', '%'])
+            || name.ends_with("file")
+            || name.ends_with("-style")
+            || SWITCHES.contains(&value);
+        assigned |= !stands_for && NAMES.iter().any(|it| name.contains(it));
     }
     assigned
         || logins::has_login(&lower)
@@ -232,6 +245,10 @@ mod tests {
         [http]\n\tproxy = http://proxy.test:3128\n\tsslCertPasswordProtected = true\n\
         [credential]\n\thelper =\n\thelper = cache --timeout=60\n[credential \"https://host.test\"]\n\tusername = ann\n\
         [diff \"secret\"]\n\ttextconv = gpg --decrypt\n[secrets]\n\tproviders = git secrets --aws-provider\n\
+        [filter \"vault\"]\n\tclean = enc --vault-password-file=~/.vp\n\tsmudge = cat\n\
+        [core]\n\tsshCommand = ssh -o PasswordAuthentication=no -o BatchMode=yes\n\
+        [branch \"fix-token:1\"]\n\tremote = origin\n[my]\n\ttokenizer = x\n\tbypass = y\n\
+        [http \"https://x.test\"]\n\tsslCertPasswordProtected = 1\n\
         [init]\n\tdefaultBranch = main\n# the credentials are elsewhere\n";
 
     #[test]
@@ -276,6 +293,14 @@ mod tests {
             assert!(seen.ends_with("[color]\n\tui = auto\n"), "{told}\n{seen}");
             assert_eq!(seen.lines().count(), all.lines().count(), "{told}");
         }
+    }
+
+    /// Without its program git would take what the filter was to hide as it is.
+    #[test]
+    fn a_filter_that_goes_is_required() {
+        let text = "[filter \"vault\"]\n\tclean = enc --password=HUSH\n\tsmudge = cat\n";
+        let seen = "[filter \"vault\"]\n\trequired = true\n\tsmudge = cat\n";
+        assert_eq!(without_keys(text).unwrap(), seen);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use botpipe_sandbox::{Layer, Text};
@@ -59,7 +60,13 @@ pub(super) fn layers(
             continue;
         }
         // Git takes any bytes.
-        let Ok(bytes) = bytes else { continue };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                unshown.push(not_shown(&path, &why));
+                continue;
+            }
+        };
         let text = String::from_utf8_lossy(&bytes);
         if depth < DEEPEST {
             for (meant, path) in named(&text, &path, home) {
@@ -73,7 +80,14 @@ pub(super) fn layers(
             }
         }
         match git_keys::without_keys(&text) {
-            Some(text) => layers.push(Layer::Text(Text { at: path, text })),
+            Some(text) => {
+                // Git ends a value there, and goes on.
+                let text = text.replace('\0', " ");
+                // By its own name too, where the folder that it lies in is shown.
+                let own = (found != path && found.starts_with(home)).then_some(found);
+                let all = [Some(path), own].into_iter().flatten();
+                layers.extend(all.map(|at| Layer::Text(Text { at, text: text.clone() })));
+            }
             None => layers.extend(layer(path, &found, Some(bytes))),
         }
     }
@@ -142,6 +156,13 @@ fn folder_of(
 }
 
 const KEY: &[u8] = b"PRIVATE KEY";
+
+/// That git passes over settings of a person's own.
+fn not_shown(file: &Path, why: &io::Error) -> Unshown {
+    let shown = file.display();
+    let what = format!("`{shown}` is not shown, so git passes over the settings in it: {why}");
+    Unshown { path: file.to_owned(), what, of_network: false }
+}
 
 /// That git passes over a person's own hooks.
 fn no_hooks(folder: &Path, why: &str) -> Unshown {
@@ -372,6 +393,8 @@ mod tests {
             Layer::Shown(home.join("ignored")),
             text(".config/git/config", "\n\n"),
             text(".secrets/tok.inc", "[github]\n\n[core]\n\texcludesFile = ~/ignored\n"),
+            // By its own name too, where that folder is shown.
+            text("dots/config", "\n\n"),
         ];
         assert_eq!(all, expected);
         // In settings that are no text of today's.

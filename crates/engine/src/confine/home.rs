@@ -162,6 +162,7 @@ pub(super) fn lay(
 ) -> Vec<Unshown> {
     let mut unshown = Vec::new();
     let mut named = Vec::new();
+    let mut texts = Vec::new();
     let home = site.home.as_deref();
     let written = allow_write.iter().map(|written| absolute(written, site));
     let written = written.chain(site.granted.iter().chain(&site.places).cloned());
@@ -173,7 +174,10 @@ pub(super) fn lay(
         };
         let all = layers(home, &written, &mut unshown, &mut named);
         // Git stops at settings that it may not read.
-        laid.extend(all.into_iter().filter(|layer| !closed(layer)));
+        let all = all.into_iter().filter(|layer| !closed(layer));
+        let others: Vec<Layer>;
+        (texts, others) = all.partition(|layer| matches!(layer, Layer::Text(_)));
+        laid.extend(others);
     }
     laid.extend(certificates::layers(site, &named, &written, empty, &mut unshown));
     laid.extend(person::layers(home, account, users));
@@ -182,6 +186,13 @@ pub(super) fn lay(
     let kept = toolchains::Kept { workspace, state, home, empty, laid };
     let tools = toolchains::layers(&site.tools, &kept);
     laid.extend(tools);
+    // Of a file in a folder that is shown there may be less to see. Nothing is laid over a link.
+    let is_link = |layer: &Layer| layer.path().is_symlink();
+    let shown = |layer: &Layer| {
+        laid.iter().any(|it| matches!(it, Layer::Shown(at) if layer.path().starts_with(at)))
+    };
+    texts.retain(|layer| !is_link(layer) || !shown(layer));
+    laid.extend(texts);
     unshown
 }
 
@@ -295,10 +306,16 @@ mod tests {
             certificates: Vec::new(),
             stop: crate::process::StopSwitch::new(),
         };
+        // What is shown without its keys is seen so in such a folder too.
+        let [settings, own] = [".gitconfig", "tools/own.inc"].map(|name| home.join(name));
+        fs::write(&settings, "[include]\n\tpath = tools/own.inc\n").unwrap();
+        fs::write(&own, "[github]\n\ttoken = HUSH\n").unwrap();
         let mut laid = Vec::new();
         lay(&site, (&[".".to_owned()], None), (std::slice::from_ref(&home), None), &mut laid);
+        let at = |path: &Path| laid.iter().position(|layer| layer.path() == path).unwrap();
+        assert!(at(&home.join("tools")) < at(&own), "{laid:?}");
         laid.retain(|layer| !matches!(layer, Layer::Text(_)));
-        assert_eq!(laid, [Layer::Shown(home.join("tools"))]);
+        assert_eq!(laid, [settings, home.join("tools")].map(Layer::Shown));
     }
 
     #[test]
@@ -319,9 +336,10 @@ mod tests {
         );
         let homes =
             |name: &str| in_workspace(&top.join(name), Some(&top.join("bob")), Some(&users));
-        for name in ["ann", "bob", "site"] {
+        for name in ["ann", "bob"] {
             assert_eq!(homes(name), [top.join(name)]);
         }
+        assert_eq!(homes("site"), [""; 0].map(PathBuf::from), "a service's");
         assert_eq!(homes("bob/work"), [""; 0].map(PathBuf::from));
         assert_eq!(homes(""), [top.join("ann"), top.join("bob")]);
     }

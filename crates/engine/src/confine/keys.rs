@@ -10,7 +10,6 @@ use botpipe_sandbox::{Layer, Text};
 
 use super::logins::has_login;
 use super::scan;
-use crate::workspace::redact::looks_secret;
 
 /// What of a folder of tools is not seen as the host has it, relative to it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -308,11 +307,19 @@ fn sets_a_secret(section: &[String], line: &str) -> bool {
         // `env = { NAME = "value" }`
         ["env"] if !key.is_empty() => {
             let pieces = value.split(['{', ',']).filter_map(|it| it.split_once('='));
-            pieces.flat_map(|(name, _)| names_of(name)).any(|name| looks_secret(&name))
+            pieces.flat_map(|(name, _)| names_of(name)).any(|name| says_secret(&name))
         }
-        ["env", name, ..] => looks_secret(name),
+        ["env", name, ..] => says_secret(name),
         _ => false,
     }
+}
+
+/// Whether the name of a variable says so by a whole word of it: builds read `GIT_AUTHOR_NAME`.
+fn says_secret(name: &str) -> bool {
+    const LONG: [&str; 5] = ["TOKEN", "SECRET", "PASSW", "CREDENTIAL", "APIKEY"];
+    let name = name.to_ascii_uppercase();
+    let is_word = |word: &str| ["KEY", "KEYS", "AUTH", "PASS", "PAT", "PW"].contains(&word);
+    LONG.iter().any(|word| name.contains(word)) || name.split(['_', '-']).any(is_word)
 }
 
 /// The parts of a dotted name.

@@ -29,8 +29,16 @@ fn is_login(before: &str, host: &str) -> bool {
         || name.ends_with("@npm")
         || password == "git"
         || password.ends_with(":git")
-        || host.starts_with("sha256:");
+        || host.starts_with("sha256:")
+        || host.starts_with("npm:")
+        || (password.contains(':') && is_kind_of_artifact(host));
     is_host && !name.is_empty() && !password.is_empty() && !is_other
+}
+
+/// Gradle's `group:name:version@jar`.
+fn is_kind_of_artifact(host: &str) -> bool {
+    let kind = host.split(|it: char| !it.is_alphanumeric()).next().unwrap_or_default();
+    ["jar", "aar", "zip", "pom", "klib", "module"].contains(&kind) && !host.contains("jar.")
 }
 
 #[cfg(test)]
@@ -58,6 +66,8 @@ mod tests {
             "git+https://git@github.com/x@v1",
             "ssh://bob@host:22/x",
             "git@github.com:own/x",
+            "classpath 'com.x:y:1.0@jar'",
+            "baz: \"patch:baz@npm:1.0#./x\"",
             "@scope:registry=https://npm.test/",
             "@scope:registry = https://npm.test/@scope/x@1.0",
             "x=npm:@scope/other@1.0",

@@ -47,7 +47,10 @@ impl Lookout {
     pub(super) fn look_and_tell(&self, tell: &mut dyn FnMut(String)) {
         let there = protected::there(&self.workspace, self.missing.keys().cloned());
         let missing = self.missing.iter().filter(|(path, stand_in)| {
-            let stands = |text: &String| is_as_made(Some(text), path);
+            let is_folder = || path.symlink_metadata().is_ok_and(|it| it.is_dir());
+            let stands = |text: &String| {
+                (!path.ends_with(Layout::FOLDER) || is_folder()) && is_as_made(Some(text), path)
+            };
             // A first run began meanwhile, of a Botpipe that lives: no program of ours does any more.
             let is_others = || path.ends_with(Layout::FOLDER) && is_held(path);
             there.contains(*path) && !stand_in.as_ref().is_some_and(stands) && !is_others()
@@ -172,7 +175,7 @@ fn moved(path: &Path, into: &Path, what: &str) -> Option<String> {
     })
 }
 
-/// Bytes of a name, on every file system that Linux has (NAME_MAX of limits.h).
+/// Bytes of a name, on every file system that Linux has (`NAME_MAX` of limits.h).
 const LONGEST_NAME: usize = 255;
 /// Names that are tried beside the usual ones.
 const TRIES: usize = 10;
@@ -241,6 +244,23 @@ mod tests {
                 assert!(!path.exists());
             }
         }
+    }
+
+    #[test]
+    fn nothing_stands_in_for_our_folder_but_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        let own = top.join(Layout::FOLDER);
+        let missing = [(own.clone(), Some(String::new()))].into();
+        let lookout = Lookout { workspace: top.clone(), missing, ..Lookout::default() };
+        fs::create_dir(&own).unwrap();
+        assert_eq!(lookout.look(), [""; 0]);
+        fs::remove_dir(&own).unwrap();
+        fs::write(&own, "").unwrap();
+        assert_eq!(lookout.look().len(), 1);
+        fs::create_dir(top.join("empty")).unwrap();
+        std::os::unix::fs::symlink("empty", &own).unwrap();
+        assert_eq!(lookout.look().len(), 1);
     }
 
     #[test]

@@ -41,27 +41,28 @@ pub(super) fn users() -> Option<String> {
     list(USERS)
 }
 
-/// The homes in a list of users that may be a workspace or lie in it. Of services only those that are it: their homes
-/// are anywhere.
+/// The homes in a list of users that may be a workspace or lie in it. Those of services are projects as well
+/// (`/var/www`).
 pub(super) fn homes(users: &str, workspace: &Path) -> Vec<PathBuf> {
     let listed = users.lines().filter_map(|line| {
         let mut fields = line.split(':').skip(2);
         let id: u32 = fields.next()?.parse().ok()?;
-        Some((id == 0 || id >= PEOPLE, Path::new(fields.nth(2)?)))
+        let home = Path::new(fields.nth(2)?);
+        (id == 0 || (PEOPLE..NOBODY).contains(&id)).then_some(home)
     });
-    let (people, services): (Vec<_>, Vec<_>) = listed.partition(|(person, _)| *person);
-    let services = services.iter().any(|(_, home)| *home == workspace);
-    let homes = people.into_iter().filter_map(|(_, home)| {
+    let homes = listed.filter_map(|home| {
         // Nothing is asked of the others: their homes may lie on machines that do not answer.
         let inside = home.starts_with(workspace);
         let may_lead = inside || home.file_name() == workspace.file_name();
         may_lead.then(|| home.canonicalize().ok()).flatten()
     });
-    homes.chain(services.then(|| workspace.to_owned())).collect()
+    homes.collect()
 }
 
 /// The first number of a person.
 const PEOPLE: u32 = 1000;
+/// One that is none.
+const NOBODY: u32 = 65_534;
 
 /// Lists in which the number of the program is this person, where the host's do not say so.
 pub(super) fn layers(

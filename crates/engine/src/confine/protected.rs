@@ -159,7 +159,8 @@ const OF_A_HOME: [&str; 8] = [
 ];
 
 /// Those of [`OF_A_HOME`] and more, relative to a home.
-pub(super) fn names_of_home() -> impl Iterator<Item = &'static str> {
+#[cfg(test)]
+fn names_of_home() -> impl Iterator<Item = &'static str> {
     OF_A_HOME.into_iter().chain(["bin"])
 }
 
@@ -169,7 +170,10 @@ const SHELLS: [&str; 6] =
 
 /// What of a home is there, and what is not and must not come to be: with what would prove who somebody is.
 pub(super) fn of_home(home: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-    let has_shell = || SHELLS.iter().any(|name| home.join(name).symlink_metadata().is_ok());
+    // In a repository it is a project's.
+    let is_project = home.join(".git").exists();
+    let has_shell =
+        || !is_project && SHELLS.iter().any(|name| home.join(name).symlink_metadata().is_ok());
     let bin = has_shell().then_some("bin");
     let all = OF_A_HOME.into_iter().chain(bin).map(|name| home.join(name));
     // Botpipe makes more there, and keeps it itself.

@@ -155,6 +155,9 @@ pub(super) fn keep(folder: &Path, kept: &mut Kept) {
     let ours = is_as_made(Some(OWN), &common);
     if is_there(&common) && !ours {
         kept.there.insert(common);
+    } else if folder.join("reftable").is_dir() {
+        // Git locks such references twice, and fails, where there is one.
+        kept.named.insert(common);
     } else {
         kept.missing.insert(Placeholder { path: common, contents: Some(OWN) });
     }

@@ -43,6 +43,10 @@ pub(super) enum Links {
 
 /// What is in a file; `None` if it is not there. What is no file is not waited for.
 pub(super) fn bytes_of(path: &Path, links: Links) -> io::Result<Option<Vec<u8>>> {
+    // How git is told of none, as by `GIT_CONFIG_GLOBAL`.
+    if path == Path::new("/dev/null") {
+        return Ok(None);
+    }
     let mut flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     if links == Links::Refused {
         flags |= OFlags::NOFOLLOW;

@@ -322,8 +322,12 @@ impl Reasons {
         }
         let inside = path.strip_prefix(&self.site.workspace).ok()?;
         let is_home = self.site.home.as_ref() == Some(&self.site.workspace);
-        let of_home = protected::names_of_home().filter(|_| is_home);
-        let steers = protected::names().chain(of_home).any(|name| inside.starts_with(name));
+        let of_home = || {
+            let (there, missing) = protected::of_home(&self.site.workspace);
+            there.into_iter().chain(missing).any(|it| path.starts_with(it))
+        };
+        let by_name = protected::names().any(|name| inside.starts_with(name));
+        let steers = by_name || (is_home && of_home());
         let mut parts = inside.components().map(Component::as_os_str);
         let git = parts.any(|part| part == ".git")
             && parts.next().is_some_and(|part| {
