@@ -88,6 +88,8 @@ pub(crate) fn without_settings(command: &mut Command) {
     // Programs of tests keep their records beside the workspace.
     let beside = [std::env::temp_dir(), env!("CARGO_TARGET_TMPDIR").into()];
     command.env("BOTPIPE_ALLOW_WRITE", std::env::join_paths(beside).unwrap());
+    // Scenarios play others beside them, wherever the project lies: a home is not seen.
+    command.env("BOTPIPE_ALLOW_READ", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness"));
 }
 
 pub(crate) fn said(output: &Output) -> Said {

@@ -34,7 +34,7 @@ fn a_signal_ends_the_turn_with_all_that_tried_to_escape() {
 }
 
 #[test]
-fn a_second_interrupt_ends_it_at_once() {
+fn a_second_interrupt_ends_what_runs_at_once() {
     let place = Place::with("note", NOTE);
     let run = Running::of(&place, &until_go(STAYS));
     wait_for(&place, "here");
@@ -43,8 +43,8 @@ fn a_second_interrupt_ends_it_at_once() {
     run.signal("-INT");
     run.end().ends(130);
     nothing_is_left(&place);
-    // At once: nothing more was recorded, not even that it stopped.
-    let list = place.say(&["runs", "list", "--status", "owner-lost"]).ends(0).json();
+    // It was killed, and the run knows that it stopped.
+    let list = place.say(&["runs", "list", "--status", "stopped"]).ends(0).json();
     assert_eq!(list["runs"].as_array().unwrap().len(), 1, "{list}");
     resume_finishes(&place);
 }
