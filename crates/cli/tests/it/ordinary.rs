@@ -76,7 +76,8 @@ fn a_tool_chain_is_found_where_variables_say_that_it_is() {
         project.host("echo 'token = \"secret\"' > \"$CARGO_HOME/credentials.toml\"");
         project.works("cargo build -q && cargo test -q && test \"$(target/debug/p)\" = 2");
         // In a folder that is empty for programs, what the `PATH` names is read only, and the key closed.
-        let in_empty = env!("CARGO_TARGET_TMPDIR").starts_with("/tmp/");
+        let at = env!("CARGO_TARGET_TMPDIR");
+        let in_empty = ["/tmp/", "/root/", "/home/"].iter().any(|it| at.starts_with(it));
         project.works(if in_empty {
             "! cat \"$CARGO_HOME/credentials.toml\""
         } else {
