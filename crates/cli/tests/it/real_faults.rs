@@ -208,6 +208,8 @@ impl<'a> Bench<'a> {
         }
         if let Agent::Acp(_, codex) = self.agent {
             command.env("CODEX_PATH", codex);
+            // Also where the project lies in a home, which is not seen.
+            command.env("BOTPIPE_ALLOW_READ", codex.parent().unwrap());
             command.env("INITIAL_AGENT_MODE", "agent-full-access");
             command.env("BOTPIPE_ALLOW_CONNECT", format!("127.0.0.1:{}", self.port));
         }
