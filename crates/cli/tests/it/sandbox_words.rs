@@ -42,14 +42,20 @@ fn a_signal_reaches_the_command_as_itself() {
 }
 
 #[test]
-fn a_second_interrupt_ends_what_ignores_the_first() {
+fn a_second_interrupt_ends_what_ignores_the_first_and_leaves_nothing_behind() {
     let place = Place::new();
-    let (mut child, _out) = begun(&place, "trap '' INT; echo begun; while :; do sleep 0.05; done");
+    let git = Command::new("git").args(["init", "-q"]).current_dir(place.path()).status().unwrap();
+    assert!(git.success());
+    let stubborn = "trap 'touch told' INT; echo begun; while :; do sleep 0.05; done";
+    let (mut child, _out) = begun(&place, stubborn);
+    let stand_ins = [".botpipe", ".git/commondir"].map(|name| place.path().join(name));
+    assert!(stand_ins.iter().all(|path| path.exists()));
     send(&child, "-INT");
-    std::thread::sleep(Duration::from_millis(300));
+    until("the first interrupt is told", || place.path().join("told").exists());
     assert!(child.try_wait().unwrap().is_none());
     send(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!stand_ins.iter().any(|path| path.exists()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 
-use crate::place::{HELLO, Place, answers, has_begun, until};
+use crate::place::{HELLO, Place, answers};
 
 /// A run whose agent hangs, as far as its first turn.
 fn hanging(place: &Place) -> (Child, BufReader<std::process::ChildStderr>) {
@@ -39,46 +39,6 @@ fn a_signal_stops_the_run_and_resume_finishes_it() {
         assert!(rest.contains("  next: botpipe resume hello t1 --workspace .\n"), "{rest}");
         place.write("go", "");
         place.say(&["resume", "hello", "t1"]).ends(0);
-    }
-}
-
-/// Ends at no signal but the last, and tells of an interruption.
-const STUBBORN: &str = "trap 'touch told' INT TERM; touch begun; while :; do sleep 0.05; done";
-
-/// The first interruption is told to it; the second one ends it.
-fn interrupt_twice(place: &Place, child: &mut Child) -> Option<i32> {
-    has_begun(child, &place.path().join("begun"));
-    send(child, "-INT");
-    until("the first interruption", || place.path().join("told").exists());
-    send(child, "-INT");
-    child.wait().unwrap().code()
-}
-
-#[test]
-fn a_second_interruption_of_a_run_kills_its_agent_and_the_run_goes_on_later() {
-    let place = Place::with("hello", HELLO);
-    let agent = format!("[ -e go ] || {{ {STUBBORN}; }}; {}", answers("done"));
-    let mut run = place.begin(&agent);
-    assert_eq!(interrupt_twice(&place, &mut run), Some(130));
-    let show = place.say(&["runs", "show", "hello", "t1"]).ends(0).json();
-    assert_eq!(show["state"], "stopped", "{show}");
-    place.write("go", "");
-    place.say(&["resume", "hello", "t1"]).ends(0);
-}
-
-#[test]
-fn a_second_interruption_of_a_command_leaves_nothing_behind() {
-    let place = Place::new();
-    let git = Command::new("git").args(["init", "-q"]).current_dir(place.path()).status().unwrap();
-    assert!(git.success());
-    let mut child = place.command(&["sandbox", "--", "sh", "-c", STUBBORN]).spawn().unwrap();
-    has_begun(&mut child, &place.path().join("begun"));
-    for stands_in in [".botpipe", ".git/commondir"] {
-        assert!(place.path().join(stands_in).exists(), "{stands_in}");
-    }
-    assert_eq!(interrupt_twice(&place, &mut child), Some(130));
-    for stands_in in [".botpipe", ".git/commondir"] {
-        assert!(!place.path().join(stands_in).exists(), "{stands_in}");
     }
 }
 

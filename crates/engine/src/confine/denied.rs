@@ -58,8 +58,8 @@ pub(super) fn find(
     let mut set = GlobSetBuilder::new();
     let mut patterns = Vec::new();
     // A home that is the workspace itself is no place to read them either.
-    let mut secrets = home::secrets(site.home.as_slice());
-    secrets.extend(home::secrets(homes));
+    let all: BTreeSet<&PathBuf> = site.home.iter().chain(homes).collect();
+    let mut secrets = home::secrets(all);
     secrets.extend(homes.iter().flat_map(|home| home::state_in(home, site)));
     let of_workspace = secrets.iter().filter(|path| path.starts_with(&site.workspace));
     denied.there.extend(of_workspace.cloned());

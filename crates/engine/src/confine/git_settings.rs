@@ -59,7 +59,6 @@ pub(super) fn layers(
             layers.extend(layer(path, &found, bytes.ok()));
             continue;
         }
-        // Git takes any bytes.
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(why) => {
@@ -67,6 +66,7 @@ pub(super) fn layers(
                 continue;
             }
         };
+        // Git takes any bytes.
         let text = String::from_utf8_lossy(&bytes);
         if depth < DEEPEST {
             for (meant, path) in named(&text, &path, home) {

@@ -104,8 +104,8 @@ pub(super) fn is_wide(home: &Path, path: &Path) -> bool {
 }
 
 /// Those of these homes that are there.
-pub(super) fn secrets(homes: &[PathBuf]) -> Vec<PathBuf> {
-    let all = homes.iter().flat_map(|home| all_secrets(home));
+pub(super) fn secrets<'a>(homes: impl IntoIterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+    let all = homes.into_iter().flat_map(|home| all_secrets(home));
     all.filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 

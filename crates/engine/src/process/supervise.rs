@@ -11,7 +11,7 @@ use super::lines::Lines;
 use super::output::{Capture, Output};
 use super::pipes::{Piece, Pipes, STREAMS};
 use super::spec::{Clock, Ended, How, Reply, Spec, Stream, Watch};
-use super::stop::StopSwitch;
+use super::stop::{SIGKILL, StopSwitch};
 use crate::policy::{Held, Limit};
 
 /// Runs a program to its end, whatever end that is; afterwards nothing of it is left.
@@ -470,7 +470,6 @@ impl Sink {
     }
 }
 
-const SIGKILL: i32 = 9;
 /// Beyond this a grace is not a grace, and moments could no longer be counted.
 const LONGEST_GRACE: Duration = Duration::from_hours(24);
 /// How long everything may take to be killed: longer than the sandbox gives its own stages.
