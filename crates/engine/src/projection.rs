@@ -144,6 +144,10 @@ fn write(parts: &Parts, view: &View<'_>) -> Result<(), Error> {
     ];
     let files = files.into_iter().chain(of_task);
     for (path, text) in files {
+        // Most of them never change: no kill leaves half of what is not written.
+        if plain::read(&path, text.len() as u64).is_ok_and(|there| there == text.as_bytes()) {
+            continue;
+        }
         plain::show(&path, text.as_bytes()).map_err(workspace::Error::io("write", path))?;
     }
     Ok(())

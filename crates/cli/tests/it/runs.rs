@@ -67,6 +67,26 @@ fn a_limit_stops_the_run_and_the_next_command_raises_it() {
 }
 
 #[test]
+fn files_of_a_run_that_say_what_they_should_are_not_written_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::with("hello", HELLO);
+    place.run("hello", &answers("again"), &["--max-steps", "1"]).ends(6);
+    // A file that is written is another one.
+    let file = |relative: &str| {
+        let path = place.path().join(".botpipe/tasks/t1").join(relative);
+        let file = std::fs::metadata(&path);
+        let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (file.ino(), file.ctime(), file.ctime_nsec())
+    };
+    let run = place.say(&["runs", "list"]).ends(0).json()["runs"][0]["run"].clone();
+    let run = format!("wf_hello/runs/{}/run.json", run.as_str().unwrap());
+    let before = (file("request.md"), file(&run));
+    place.say(&["resume", "hello", "t1", "--max-steps", "2"]).ends(6);
+    assert_eq!(file("request.md"), before.0);
+    assert_ne!(file(&run), before.1);
+}
+
+#[test]
 fn a_run_is_resumed_although_its_file_is_gone() {
     let place = Place::with("hello", HELLO);
     place.run("hello", &answers("again"), &["--max-steps", "1"]).ends(6);
