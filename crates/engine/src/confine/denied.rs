@@ -14,7 +14,7 @@ use super::links::{self, follow};
 use super::paths::{absolute, as_far_as_there, is_pattern};
 use super::pattern::Pattern;
 use super::scan::{self, Kind, Names};
-use super::{Refusal, Site, home};
+use super::{Refusal, Site, home, side_by_side};
 
 const CONTROL: &str = "deny_read";
 
@@ -108,13 +108,17 @@ pub(super) fn find(
     let set = set.build().map_err(|error| unreadable("its patterns", &error.to_string()))?;
     // Below a denied folder everything is gone with it. The workspace is none, though `*` means it too: it has no name.
     let is_denied = |folder: &Path| !folder.as_os_str().is_empty() && set.is_match(folder);
-    for (path, entry) in names.entries() {
+    let folders: Vec<_> = names.all().collect();
+    let named = side_by_side::map(&folders, |(folder, entries)| {
         super::unless_stopped(site, CONTROL)?;
-        if !set.is_match(&path) || path.parent().is_some_and(is_denied) {
-            continue;
-        }
+        let named = if is_denied(folder) { &[] } else { *entries };
+        let named = named.iter().map(|entry| (folder.join(&entry.name), entry.kind));
+        Ok(named.filter(|(path, _)| set.is_match(path)).collect::<Vec<_>>())
+    });
+    let named = named.into_iter().collect::<Result<Vec<_>, Refusal>>()?;
+    for (path, kind) in named.into_iter().flatten() {
         let path = site.workspace.join(path);
-        if entry.kind == Kind::Link {
+        if kind == Kind::Link {
             // Else what it leads to would be read by its own name.
             let led = path.canonicalize().ok();
             denied.others.extend(led.iter().filter_map(|led| inside(led, site)));

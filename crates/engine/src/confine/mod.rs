@@ -42,6 +42,7 @@ pub(crate) mod registries;
 mod replaced;
 pub(crate) mod report;
 mod scan;
+mod side_by_side;
 pub(crate) mod site;
 mod sockets;
 mod toolchains;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::deep;
+use super::{deep, side_by_side};
 
 /// The names in a workspace by the folders they are in.
 #[derive(Debug, Clone, Default)]
@@ -114,24 +114,30 @@ pub(super) fn as_far_as_read(
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = known().get(workspace).map(Arc::clone).unwrap_or_default();
     let (mut now, mut unread) = (Names::default(), Vec::new());
-    let mut next = vec![PathBuf::new()];
-    while let Some(folder) = next.pop() {
-        let path = workspace.join(&folder);
-        let read = match look(&path, before.folders.get(&folder)) {
-            Ok(read) => read,
-            // Gone since its name was read.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !folder.as_os_str().is_empty() => {
-                continue;
-            }
-            Err(e) => {
-                unread.push((path, e));
-                continue;
-            }
-        };
-        let inner = read.entries.iter().filter(|entry| entry.kind == Kind::Folder);
-        let inner = inner.map(|entry| folder.join(&entry.name));
-        next.extend(inner.filter(|inner| !without.contains(inner)));
-        now.folders.insert(folder, read);
+    let mut level = vec![PathBuf::new()];
+    while !level.is_empty() {
+        let read = side_by_side::map(&level, |folder| {
+            look(&workspace.join(folder), before.folders.get(folder))
+        });
+        let mut inner = Vec::new();
+        for (folder, read) in level.into_iter().zip(read) {
+            let read = match read {
+                Ok(read) => read,
+                // Gone since its name was read.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !folder.as_os_str().is_empty() => {
+                    continue;
+                }
+                Err(e) => {
+                    unread.push((workspace.join(folder), e));
+                    continue;
+                }
+            };
+            let folders = read.entries.iter().filter(|entry| entry.kind == Kind::Folder);
+            let folders = folders.map(|entry| folder.join(&entry.name));
+            inner.extend(folders.filter(|inner| !without.contains(inner)));
+            now.folders.insert(folder, read);
+        }
+        level = inner;
     }
     let now = Arc::new(now);
     known().insert(workspace.to_owned(), Arc::clone(&now));
@@ -147,17 +153,17 @@ pub(super) fn forget() {
 
 /// What is in folders that changed since these names were read, or may have.
 pub(super) fn changed(workspace: &Path, before: &Names) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for (folder, read) in &before.folders {
+    let folders: Vec<_> = before.folders.iter().collect();
+    let now = side_by_side::map(&folders, |(folder, read)| {
         let path = workspace.join(folder);
-        match look(&path, Some(read)) {
-            Ok(now) if Arc::ptr_eq(&now, read) => {}
-            Ok(now) => found.extend(now.entries.iter().map(|entry| path.join(&entry.name))),
-            // It is gone.
-            Err(_) => {}
-        }
-    }
-    found
+        // One that cannot be read is gone.
+        let now = look(&path, Some(read)).ok().filter(|now| !Arc::ptr_eq(now, read))?;
+        Some((path, now))
+    });
+    let within = |(path, now): (PathBuf, Arc<Folder>)| {
+        now.entries.iter().map(|entry| path.join(&entry.name)).collect::<Vec<_>>()
+    };
+    now.into_iter().flatten().flat_map(within).collect()
 }
 
 /// Every other name in the workspace of these files, and of those in these folders (hard links). `state` is
