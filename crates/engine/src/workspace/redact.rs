@@ -141,6 +141,9 @@ const NOT_SECRET: [&str; 3] = ["SSH_AUTH_SOCK", "XAUTHORITY", "GPG_KEY_ID"];
 const MIN_CHARS: usize = 8;
 
 /// Shapes of tokens, each long enough not to meet prose.
+///
+/// # Source
+/// GitLab's list of token prefixes (18.0); npm and PyPI as their registries make them.
 #[expect(clippy::expect_used, reason = "a fixed pattern, compiled by the tests")]
 static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
@@ -148,6 +151,8 @@ static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
         r"(?P<before>^|[^A-Za-z0-9_]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})(?:",
         r"sk-[A-Za-z0-9_-]{16,}",
         r"|(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}",
+        r"|gl(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|imt|agent|soat)-[A-Za-z0-9_.-]{20,}",
+        r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}",
         r"|(?:AKIA|ASIA)[A-Z0-9]{16}",
         r"|xox[abeprs]-[A-Za-z0-9-]{10,}",
         r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",

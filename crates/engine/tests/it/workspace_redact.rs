@@ -61,6 +61,10 @@ fn well_known_tokens_are_known_by_their_shape() {
         "ghp_abcdefghijklmnopqrst1234",
         "gho_abcdefghijklmnopqrst1234",
         "github_pat_11ABCDEFG0123456789_abc",
+        "glpat-abcdefghij_123456789",
+        "glrt-t1_abcdefghij12345678",
+        "npm_abcdefghijklmnopqrstuvwxyz0123456789",
+        "pypi-AgEIcHlwaS5vcmcCJDAwMDAwMDAwLTAwMDAtMDAwMC0wMDAwLTAw",
         "AKIAIOSFODNN7EXAMPLE",
         "xoxb-123456789012-abcdef",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.SflKxwRJSMeKKF2QT4",
@@ -73,9 +77,12 @@ fn well_known_tokens_are_known_by_their_shape() {
             assert_eq!(json, format!("{{\"a\":\"x{escape}[redacted]\"}}"), "{token}");
         }
     }
-    for prose in
-        ["task-abcdefghijklmnopqrst", "risk-averse sk-short", "-----BEGIN CERTIFICATE-----"]
-    {
+    for prose in [
+        "task-abcdefghijklmnopqrst",
+        "npm_config_registry glpat-…",
+        "risk-averse sk-short",
+        "-----BEGIN CERTIFICATE-----",
+    ] {
         assert_eq!(redactor.redact(prose), prose);
     }
 }
