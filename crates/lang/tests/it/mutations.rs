@@ -38,10 +38,11 @@ fn judge(text: &str) {
     metadata(text);
 }
 
+/// Of each file a third of its beginnings, of the next one another third: the files have much in common.
 #[test]
-fn every_beginning_of_a_file_is_judged() {
-    for (_, text) in workflows("ok").into_iter().chain(workflows("bad")) {
-        for (end, _) in text.char_indices() {
+fn a_beginning_of_a_file_is_judged() {
+    for (n, (_, text)) in workflows("ok").into_iter().chain(workflows("bad")).enumerate() {
+        for (end, _) in text.char_indices().skip(n % 3).step_by(3) {
             judge(&text[..end]);
         }
     }
