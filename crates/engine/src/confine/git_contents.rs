@@ -89,7 +89,7 @@ pub(super) fn ids_of(path: &Path) -> Vec<String> {
 }
 
 /// Git's name of a content, by either of its hashes.
-fn names_of(bytes: &[u8]) -> Vec<String> {
+pub(super) fn names_of(bytes: &[u8]) -> Vec<String> {
     let mut sha256 = Sha256::new();
     sha256.update(format!("blob {}\0", bytes.len()));
     sha256.update(bytes);

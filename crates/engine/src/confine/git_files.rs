@@ -6,7 +6,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Site;
+use crate::process::StopSwitch;
 use crate::{plain, repository};
 
 /// The folder that a `.git` is or leads to.
@@ -43,7 +43,10 @@ fn is_file(path: &Path) -> bool {
 ///
 /// # Errors
 /// The first file that is none, or has no end; a folder that cannot be read.
-pub(super) fn look_through(own: &Path, site: &Site) -> Result<(), String> {
+pub(super) fn look_through(
+    own: &Path,
+    (workspace, stop): (&Path, &StopSwitch),
+) -> Result<(), String> {
     let common = common_folder(own);
     let mut next: Vec<(PathBuf, bool)> = vec![(common, false)];
     if !own.starts_with(&next[0].0) {
@@ -51,7 +54,7 @@ pub(super) fn look_through(own: &Path, site: &Site) -> Result<(), String> {
     }
     let mut lenders: BTreeSet<PathBuf> = BTreeSet::new();
     while let Some((folder, objects)) = next.pop() {
-        if site.stop.requested().is_some() {
+        if stop.requested().is_some() {
             return Err("it was asked to stop".to_owned());
         }
         let told = |error: std::io::Error| format!("`{}`: {error}", folder.display());
@@ -67,7 +70,7 @@ pub(super) fn look_through(own: &Path, site: &Site) -> Result<(), String> {
             let mapped = objects && kind.is_file() && !folder.ends_with("info");
             let found = if mapped { None } else { fs::metadata(&path).ok() };
             if let Some(wrong) = found.as_ref().and_then(wrong) {
-                let inside = path.strip_prefix(&site.workspace).unwrap_or(&path);
+                let inside = path.strip_prefix(workspace).unwrap_or(&path);
                 return Err(format!("`{}` {wrong}; remove it", inside.display()));
             }
             if objects && path.ends_with("info/alternates") {

@@ -184,7 +184,7 @@ fn still_tells(
     if let Some(found) = state.as_ref().and_then(|state| known().get(state).cloned()) {
         return Ok(found);
     }
-    look_through(&own_folder(git), site)?;
+    look_through(&own_folder(git), (&site.workspace, &site.stop))?;
     let asking = Asking { repository, site, specs: &specs, denied: &denied };
     let mut found = if specs.is_empty() { None } else { asking.names()? };
     if found.is_none() {

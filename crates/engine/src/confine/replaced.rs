@@ -1,17 +1,19 @@
 //! What is kept and was replaced on the host while a program ran. A mount hangs on the file that was there: the new
 //! one was open to the program until it was kept again, so it is judged once the program has ended.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use git2::{ObjectType, Oid, Repository};
 use serde::{Deserialize, Serialize};
 
-use super::git;
+use super::git_files::{look_through, own_folder};
+use super::{git, git_contents, site};
 use crate::plain;
+use crate::process::{StopSwitch, asked_of_git};
 use crate::workspace::files::Hasher;
 use crate::workspace::layout::Layout;
 
@@ -77,7 +79,7 @@ impl Was {
         if self.contents.is_some() && self.contents == contents(path) {
             return None;
         }
-        if self.steers && !path.ends_with(Layout::FOLDER) && !is_as_committed(path) {
+        if self.steers && !path.ends_with(Layout::FOLDER) && !is_as_committed(path, workspace) {
             return aside(path, "steers Botpipe, git, or an agent or editor on this machine");
         }
         let shown = path.display();
@@ -127,15 +129,29 @@ fn names(folder: &Path) -> Option<Vec<PathBuf>> {
 }
 
 /// Whether the last commit has it so: a branch was checked out. A program may have committed it itself, and then it is
-/// seen where commits are looked at.
-fn is_as_committed(path: &Path) -> bool {
-    let found = path.parent().and_then(|folder| Repository::discover(folder).ok());
-    let Some(repository) = found else { return false };
-    let Some(top) = repository.workdir().and_then(|top| top.canonicalize().ok()) else {
+/// seen where commits are looked at. Git is asked, within its bounds: the program may have made its objects such that
+/// whoever reads them waits for ever.
+fn is_as_committed(path: &Path, workspace: &Path) -> bool {
+    let top = path.ancestors().skip(1).find(|top| top.join(".git").symlink_metadata().is_ok());
+    let Some((top, inside)) = top.and_then(|top| Some((top, path.strip_prefix(top).ok()?))) else {
         return false;
     };
-    let tree = repository.head().ok().and_then(|head| head.peel_to_tree().ok());
-    let Some(tree) = tree else { return false };
+    let (folder, Some(inside)) =
+        (format!("--git-dir={}", top.join(".git").display()), inside.to_str())
+    else {
+        return false;
+    };
+    let args = [&folder, "ls-tree", "-rz", "--full-tree", "HEAD", "--", inside];
+    let stop = StopSwitch::default();
+    if look_through(&own_folder(&top.join(".git")), (workspace, &stop)).is_err() {
+        return false;
+    }
+    let bounds = (&*site::written_by_all(workspace), &stop);
+    let Ok(answer) = asked_of_git(top, &args, Vec::new(), bounds) else { return false };
+    // Each is its mode, its kind, and its name among objects with its path behind a tab.
+    let entries = answer.split(|byte| *byte == 0);
+    let committed: BTreeSet<&[u8]> =
+        entries.filter_map(|entry| entry.splitn(3, |byte| *byte == b' ').nth(2)).collect();
     let mut left = MOST;
     let mut next = vec![path.to_owned()];
     while let Some(path) = next.pop() {
@@ -149,9 +165,11 @@ fn is_as_committed(path: &Path) -> bool {
         }
         let Ok(bytes) = plain::read(&path, left.0) else { return false };
         left.0 -= bytes.len() as u64;
-        let committed = path.strip_prefix(&top).ok().and_then(|it| tree.get_path(it).ok());
-        let same = |id: Oid| Oid::hash_object(ObjectType::Blob, &bytes).is_ok_and(|it| it == id);
-        if !committed.is_some_and(|entry| same(entry.id())) {
+        let Ok(inside) = path.strip_prefix(top) else { return false };
+        let is_committed = git_contents::names_of(&bytes).iter().any(|id| {
+            committed.contains(&*[id.as_bytes(), b"\t", inside.as_os_str().as_bytes()].concat())
+        });
+        if !is_committed {
             return false;
         }
     }
@@ -160,6 +178,8 @@ fn is_as_committed(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     fn judged(was: &Was, path: &Path, known: &git::Known) -> Option<String> {
@@ -195,5 +215,38 @@ mod tests {
         assert!(told.ends_with("may hold what it wrote: look at it"), "{told}");
         fs::remove_file(&path).unwrap();
         assert_eq!(judged(&steers, &path, &known), None);
+    }
+
+    /// Whoever opens it waits for somebody to write there.
+    #[test]
+    fn what_was_committed_is_asked_of_git_and_no_pipe_among_its_objects_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        let git = |words: &str| {
+            let mut git = Command::new("git");
+            git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(words.split(' '));
+            let output = git.current_dir(&top).output().unwrap();
+            assert!(output.status.success(), "{words}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let (file, servers) = (top.join(".mcp.json"), top.join(".claude"));
+        fs::create_dir(&servers).unwrap();
+        fs::write(&file, "{}").unwrap();
+        fs::write(servers.join("settings.json"), "{}").unwrap();
+        for words in ["init -q .", "add .", "commit -qm x"] {
+            git(words);
+        }
+        let is = |path: &Path| is_as_committed(path, &top);
+        assert!(is(&file) && is(&servers));
+        fs::write(servers.join("new"), "{}").unwrap();
+        assert!(is(&file) && !is(&servers));
+        let id = git("rev-parse HEAD");
+        let (first, rest) = id.trim_end().split_at(2);
+        let object = top.join(".git/objects").join(first).join(rest);
+        fs::remove_file(&object).unwrap();
+        let mode = rustix::fs::Mode::RUSR;
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &object, kind, mode, 0).unwrap();
+        assert!(!is(&file));
     }
 }

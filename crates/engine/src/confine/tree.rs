@@ -221,6 +221,7 @@ impl<'a> Work<'a> {
         self.roots.dedup();
         if within(&self.workspace().join(".git"), &self.roots) {
             let kept = git::kept(self.site, names, &self.roots)?;
+            kept.check_lengths()?;
             let own = &self.site.state;
             self.roots.extend(kept.outside.iter().filter(|it| !it.starts_with(own)).cloned());
             self.git = Some(kept);

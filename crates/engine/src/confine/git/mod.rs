@@ -45,6 +45,27 @@ pub(super) struct Kept {
     pub(super) gaps: Vec<Gap>,
 }
 
+impl Kept {
+    /// Refuses what nothing can be laid over, before the way to each of many is gone through.
+    pub(super) fn check_lengths(&self) -> Result<(), Refusal> {
+        let missing = self.missing.iter().map(|it| &it.path);
+        let mut all = self.there.iter().chain(missing).chain(&self.named);
+        let Some(path) = all.find(|path| path.as_os_str().len() >= LONGEST) else { return Ok(()) };
+        let begin: String = path.display().to_string().chars().take(200).collect();
+        Err(Refusal {
+            control: "allow_write",
+            what: format!(
+                "a folder called `.git`, or a repository, lies so deep in `{begin}…` that what git runs cannot be kept there: \
+                 its path is longer than {LONGEST} bytes"
+            ),
+            permit: "remove it, or move it to fewer folders".to_owned(),
+        })
+    }
+}
+
+/// The longest path that the system takes in one piece (`PATH_MAX` of limits.h).
+const LONGEST: usize = 4096;
+
 /// Of a folder of git's own, what says what the host runs.
 const STEERING: [&str; 4] = ["config", "config.worktree", "hooks", "info/attributes"];
 
