@@ -307,3 +307,15 @@ fn what_steers_a_person_is_put_aside_with_the_link_that_leads_there() {
     assert!(said.err.contains(".hg` was made by a program"), "{said:?}");
     assert!(!ground.at(".hg").exists());
 }
+
+/// Nothing can be laid over what lies in folders that are deeper than the system names at once.
+#[test]
+fn a_repository_in_too_many_folders_is_refused_in_a_sentence_that_can_be_read() {
+    let ground = Ground::new();
+    let made = "i=0; while [ $i -lt 70 ]; do d=$(printf %0200d $i); mkdir $d; cd $d; i=$((i + 1)); done; mkdir .git b b/.git";
+    let made = Command::new("sh").args(["-c", made]).current_dir(ground.place.path()).output();
+    assert!(made.unwrap().status.success());
+    let refused = ground.runs("true").ends(125);
+    assert!(refused.err.contains("remove it, or move it to fewer folders"), "{}", refused.err);
+    assert!(refused.err.len() < 2_000, "{}", refused.err);
+}

@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, renameat, statat};
 use rustix::io::Errno;
 
 use super::git;
+use super::paths::shown;
 use super::placeholders::{is_as_made, is_held};
 use super::protected;
 use super::replaced::Was;
@@ -148,7 +149,7 @@ fn put_replaced_aside(path: &Path, why: &str) -> Option<String> {
 
 fn moved(path: &Path, into: &Path, what: &str) -> Option<String> {
     let (folder, name) = plain::split(path).ok()?;
-    let shown = path.display();
+    let from = shown(path);
     let both = || Ok::<_, io::Error>((plain::folder(folder)?, plain::folder(into)?));
     let moved = both().and_then(|(opened, to)| {
         let free = |ending: String| {
@@ -165,12 +166,11 @@ fn moved(path: &Path, into: &Path, what: &str) -> Option<String> {
         renamed((&opened, name), (&to, &aside)).map(|()| into.join(aside))
     });
     Some(match moved {
-        Ok(aside) => format!(
-            "`{shown}` {what}: it is now `{}`; make it yourself to permit it",
-            aside.display()
-        ),
+        Ok(aside) => {
+            format!("`{from}` {what}: it is now `{}`; make it yourself to permit it", shown(&aside))
+        }
         Err(error) => {
-            format!("`{shown}` {what}, and could not be moved: {error}; remove it before you go on")
+            format!("`{from}` {what}, and could not be moved: {error}; remove it before you go on")
         }
     })
 }

@@ -6,6 +6,18 @@ use std::path::{Component, Path, PathBuf};
 use super::{Refusal, Site, within};
 pub(super) use crate::policy::lexical;
 
+/// A path as a sentence has it: of one that is long enough for a program to fill a terminal with, the beginning.
+pub(super) fn shown(path: &Path) -> String {
+    let mut shown = path.display().to_string();
+    if let Some((end, _)) = shown.char_indices().nth(LONGEST_SHOWN) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
+const LONGEST_SHOWN: usize = 500;
+
 /// The absolute path that is meant, with its dots resolved as text.
 pub(super) fn absolute(written: &str, site: &Site) -> PathBuf {
     let joined = match (written.strip_prefix("~/"), &site.home) {

@@ -9,7 +9,7 @@ use super::{home as homes, record};
 
 /// What people run of their own accord, such as the builds of a project and their settings, is not among them: it is
 /// their work, and does what its sources do.
-const NAMES: [&str; 113] = [
+const NAMES: [&str; 114] = [
     "botpipe.yaml",
     "botpipe.yml",
     WORKFLOWS,
@@ -22,6 +22,7 @@ const NAMES: [&str; 113] = [
     ".cursor",
     ".agents",
     ".opencode",
+    ".opencode.json",
     "opencode.json",
     "opencode.jsonc",
     ".mcp.json",

@@ -82,6 +82,13 @@ impl Record {
         let mut text = serde_json::to_vec(&areas)?;
         text.push(b'\n');
         serde_json::to_writer(&mut text, &written)?;
+        if text.len() as u64 > MOST_BYTES {
+            drop(fs::remove_file(&fresh));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "there are more folders of git than Botpipe can look out for: remove those that are not needed",
+            ));
+        }
         let done = file.write_all(&text).and_then(|()| fs::rename(&fresh, &path));
         if let Err(error) = done {
             drop(fs::remove_file(&fresh));
@@ -98,7 +105,7 @@ impl Drop for Record {
 }
 
 const PREFIX: &str = "lookout-";
-/// More than any record holds.
+/// As much as a record may hold.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// What is written down of programs that write in any of these, in what is in them, and in what they are in.

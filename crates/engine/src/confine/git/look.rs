@@ -12,6 +12,7 @@ use super::known::{Found, Known};
 use super::named::Named;
 use super::{PLACES, has_entries, made, odd, paths, states};
 use crate::confine::deep;
+use crate::confine::paths::shown;
 use crate::confine::scan::{self, Kind};
 
 /// How something is put aside, into which folder: a sentence says that it was, and why.
@@ -115,10 +116,7 @@ impl Look<'_> {
         for (path, error) in all {
             self.unread += 1;
             if self.unread <= NAMED {
-                let mut shown = path.display().to_string();
-                if shown.len() > 200 {
-                    shown = shown.chars().take(200).chain("…".chars()).collect();
-                }
+                let shown = shown(&path);
                 (self.tell)(format!(
                     "`{shown}` could not be looked at after a program that may have written there \
                      ({error}): use git in there only when you know that no repository in it has git \

@@ -22,6 +22,7 @@ pub(super) use self::look::look;
 use self::settings::Links;
 pub(super) use self::since::settings_of;
 use super::elsewhere;
+use super::paths::shown;
 use super::placeholders::{is_as_made, is_there};
 use super::scan::{self, Kind, Names};
 use super::{Gap, Placeholder, Refusal, Site, within};
@@ -51,19 +52,19 @@ impl Kept {
         let missing = self.missing.iter().map(|it| &it.path);
         let mut all = self.there.iter().chain(missing).chain(&self.named);
         let Some(path) = all.find(|path| path.as_os_str().len() >= LONGEST) else { return Ok(()) };
-        let begin: String = path.display().to_string().chars().take(200).collect();
         Err(Refusal {
             control: "allow_write",
             what: format!(
-                "a folder called `.git`, or a repository, lies so deep in `{begin}…` that what git runs cannot be kept there: \
-                 its path is longer than {LONGEST} bytes"
+                "a folder called `.git`, or a repository, lies so deep in `{}` that what git runs cannot be kept there: its \
+                 path has {LONGEST} bytes and more",
+                shown(path)
             ),
             permit: "remove it, or move it to fewer folders".to_owned(),
         })
     }
 }
 
-/// The longest path that the system takes in one piece (`PATH_MAX` of limits.h).
+/// No path of so many bytes is taken in one piece (`PATH_MAX` of limits.h counts the byte at its end).
 const LONGEST: usize = 4096;
 
 /// Of a folder of git's own, what says what the host runs.

@@ -101,10 +101,22 @@ impl Named {
 /// # Source
 /// git-config(1) of git 2.47.
 const COMMANDS: &[(&str, &[&str])] = &[
-    ("core", &["askpass", "editor", "fsmonitor", "gitproxy", "pager", "sshcommand"]),
+    (
+        "core",
+        &[
+            "alternaterefscommand",
+            "askpass",
+            "editor",
+            "fsmonitor",
+            "gitproxy",
+            "pager",
+            "sshcommand",
+        ],
+    ),
     ("credential", &["helper"]),
     ("diff", &["command", "external", "textconv"]),
     ("filter", &["clean", "process", "smudge"]),
+    ("gc", &["recentobjectshook"]),
     ("gpg", &["defaultkeycommand", "program"]),
     ("hook", &["command"]),
     ("interactive", &["difffilter"]),
@@ -113,6 +125,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("sequence", &["editor"]),
     ("submodule", &["update"]),
     ("trailer", &["cmd", "command"]),
+    ("uploadpack", &["packobjectshook"]),
 ];
 
 fn is_command(name: &str) -> bool {

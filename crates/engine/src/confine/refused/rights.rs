@@ -65,6 +65,8 @@ pub(super) fn listens(line: &str, before: &[&str]) -> Listens {
         return Listens::No;
     }
     match before.iter().rev().take(3).find(is_call) {
+        // Of a file Python tells the name; without its source it does not tell what else was refused.
+        None if line.trim_end() == "PermissionError: [Errno 13] Permission denied" => Listens::High,
         None => Listens::No,
         Some(call) if call.split([',', ' ']).filter_map(port).any(|port| port >= FIRST_HIGH) => {
             Listens::High

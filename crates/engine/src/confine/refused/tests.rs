@@ -208,6 +208,7 @@ fn a_server_that_may_not_listen_is_told_the_line() {
     let policy = Policy { allow_local_binding: Some(false), ..Policy::default() };
     for message in [
         "  File \"x.py\", line 3, in <module>\n    s.bind((\"\", 8000))\nPermissionError: [Errno 13] Permission denied",
+        "  File \"<string>\", line 1, in <module>\nPermissionError: [Errno 13] Permission denied",
         "Error: listen EACCES: permission denied 127.0.0.1:8000",
         "listen tcp 127.0.0.1:8080: bind: permission denied",
         "nginx: [emerg] bind() to 0.0.0.0:8080 failed (13: Permission denied)",
