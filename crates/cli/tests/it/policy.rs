@@ -153,3 +153,21 @@ fn what_a_run_would_refuse_of_an_agent_is_explained() {
     place.write(".nobody/botpipe/botpipe.yaml", own);
     place.say(&["policy", "explain", "hello"]).ends(7);
 }
+
+#[test]
+fn what_an_agent_is_not_held_to_is_explained_as_nobodys() {
+    let text = "sop: 1\nname: hello\npolicy: { validation: warn, permission_mode: ask, deny_permissions: [Bash(rm *)] }\n\
+                steps:\n  - { id: greet, prompt: Greet. }\n";
+    let place = Place::with("hello", text);
+    let by = |agent: &[&str]| {
+        let said = place.say(&[&["policy", "explain", "hello"], agent].concat()).ends(0).json();
+        let controls = said["bound"][0]["controls"].as_array().unwrap().clone();
+        ["permission_mode", "deny_permissions"].map(|name| {
+            let control = controls.iter().find(|it| it["control"] == name).unwrap();
+            control["enforcer"].as_str().unwrap().to_owned()
+        })
+    };
+    assert_eq!(by(&["--provider", "command", "--", "sh"]), ["nobody", "nobody"]);
+    assert_eq!(by(&["--provider", "codex"]), ["provider-permission", "nobody"]);
+    assert_eq!(by(&["--provider", "claude"]), ["provider-permission", "provider-permission"]);
+}

@@ -110,6 +110,17 @@ fn what_a_policy_asks_for_and_nobody_keeps_is_refused_with_a_way_out() {
     }
 }
 
+/// No line of another file would permit it.
+#[test]
+fn a_policy_that_a_command_cannot_have_is_named_by_its_file() {
+    let place = Place::new();
+    place.write("botpipe.yaml", "policy: { permission_mode: ask }\n");
+    place.write("policy.yaml", "permission_mode: full_auto_sandboxed\n");
+    let said = sandbox(&place, &["--policy", "policy.yaml", "--", "true"]).ends(125);
+    let named = "`botpipe.yaml` asks for `permission_mode: ask`, and";
+    assert!(said.err.contains(named) && said.err.contains("in there permits it"), "{}", said.err);
+}
+
 /// What `run` refuses for an agent that is a plain program is refused here, in the same words.
 #[test]
 fn a_policy_is_refused_to_a_command_as_to_a_step() {

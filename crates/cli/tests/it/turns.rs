@@ -2,12 +2,23 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use botpipe_testkit::programs;
 use serde_json::{Value, json};
 
-use crate::harness::{at_home, program};
+use crate::harness::{self, program};
 use crate::place::{Place, Said, answers, said};
+
+/// With a home of the place's own, and in sight what the wrapper of Codex starts: also where the project lies in a home.
+fn at_home(command: &mut Command, place: &Place) {
+    harness::at_home(command, place);
+    let played = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness");
+    let fake = programs::find("fake-harness").unwrap();
+    let seen = std::env::join_paths([Path::new(played), fake.parent().unwrap()]).unwrap();
+    command.env("BOTPIPE_ALLOW_READ", seen);
+}
 
 /// A workspace whose Codex answers `done`, and writes down what is asked of it outside of the workspace.
 struct Heard {
@@ -30,7 +41,7 @@ impl Heard {
         );
         fs::write(&wrapper, text).unwrap();
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/codex");
         let play = |name: &str| format!("play {}\n", folder.join(name).display());
         let lines = ["_opening.txt", "_answer.txt", "_end_silent.txt"].map(play).concat();
         let script = place.write("done.txt", &lines);

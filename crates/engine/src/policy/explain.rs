@@ -10,6 +10,7 @@ use botpipe_sandbox::Account;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::asking::{cannot_ask, cannot_keep};
 use super::control::{Control, Origin};
 use super::enforcer::enforcer;
 use super::foreseen::{Foreseen, is_first};
@@ -141,8 +142,16 @@ fn of_plan(
             value: value(&holds, *control),
             words: shown(&holds, *control, account),
             origin: holds.origin(*control).clone(),
-            enforcer: enforcer(*control, &holds, agent),
-            coverage: kept.iter().find(|it| it.control == *control).map(|it| it.coverage.as_str()),
+            enforcer: if agent && nobody_keeps(*control, &holds, cast.as_ref()) {
+                "nobody"
+            } else {
+                enforcer(*control, &holds, agent)
+            },
+            coverage: kept
+                .iter()
+                .filter(|it| !(agent && nobody_keeps(it.control, &holds, cast.as_ref())))
+                .find(|it| it.control == *control)
+                .map(|it| it.coverage.as_str()),
         });
         let harness = cast.as_ref().and_then(Kind::of).filter(|_| !role.is_code());
         let key = harness.and_then(|(kind, harness)| {
@@ -158,6 +167,21 @@ fn of_plan(
         }
     });
     bound.collect()
+}
+
+/// Whether this agent cannot be held to what its own program would have to keep.
+fn nobody_keeps(control: Control, holds: &Resolved, by: Option<&Provider>) -> bool {
+    let said = match control {
+        Control::PermissionMode => holds.asks() && cannot_ask(by).is_some(),
+        Control::AllowPermissions => {
+            !holds.permissions.allow.is_empty() && cannot_keep(control, holds, by).is_some()
+        }
+        Control::DenyPermissions => {
+            !holds.permissions.deny.is_empty() && cannot_keep(control, holds, by).is_some()
+        }
+        _ => false,
+    };
+    said && by.is_some()
 }
 
 /// The value of a control, with what holds where nothing is said, and as whom root has programs run.

@@ -238,14 +238,19 @@ pub(crate) struct Unkept {
 /// What nobody enforces around a person's own command: a plain program does as it likes within its sandbox, like
 /// an agent, and asks nobody.
 pub(crate) fn of_command(holds: &Resolved) -> Vec<Unkept> {
-    let unkept = |it: Unenforced| Unkept {
-        control: it.control(),
-        what: format!(
-            "the policy asks for {}, and {}",
-            it.shown(holds),
-            it.why(Role::Script, holds)
-        ),
-        permit: format!("{} permits it", it.permit(holds)),
+    let unkept = |it: Unenforced| {
+        let (of, there) = match holds.origin(it.control()) {
+            Origin::Ceiling { path } | Origin::Repository { path } => {
+                (format!("`{path}`"), " in there")
+            }
+            _ => ("the policy".to_owned(), ""),
+        };
+        let why = it.why(Role::Script, holds);
+        Unkept {
+            control: it.control(),
+            what: format!("{of} asks for {}, and {why}", it.shown(holds)),
+            permit: format!("{}{there} permits it", it.permit(holds)),
+        }
     };
     left_open(holds, true, None).into_iter().map(unkept).collect()
 }
