@@ -131,12 +131,13 @@ pub(crate) fn is_git(folder: &Path) -> bool {
         && ["objects", "refs"].iter().all(|name| folder.join(name).is_dir())
 }
 
-/// Whether its objects have names of another hash than all others, by its settings.
-pub(crate) fn is_sha256(common: &Path) -> bool {
+/// Whether its objects have names of another hash than all others, or its references lie in tables, by its settings:
+/// neither is lent.
+pub(crate) fn is_of_another_format(common: &Path) -> bool {
     text(&common.join("config")).is_some_and(|config| {
         config.lines().any(|line| {
             let line = line.replace([' ', '\t'], "").to_ascii_lowercase();
-            line == "objectformat=sha256"
+            ["objectformat=sha256", "refstorage=reftable"].contains(&&*line)
         })
     })
 }

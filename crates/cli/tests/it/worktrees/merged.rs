@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -201,6 +202,24 @@ fn a_branch_stands_in_a_repository_of_its_own_and_the_users_is_as_it_was() {
     let status = read(&place, "status");
     assert_eq!(status, " M committed\nA  staged\n?? workflows/\nfirst\n", "as in the user's own");
     assert_eq!(git(place.path(), &["worktree", "list"]).lines().count(), 1);
+}
+
+/// Git before 2.45 has no tables of references.
+#[test]
+fn a_repository_of_another_format_lends_nothing_and_branches_run() {
+    for format in ["--object-format=sha256", "--ref-format=reftable"] {
+        let place = flow(&[("one", "echo 1 > a.txt"), ("two", "echo 2 > b.txt")]);
+        let init =
+            Command::new("git").args(["init", "-q", format]).current_dir(place.path()).output();
+        if !init.unwrap().status.success() {
+            continue;
+        }
+        git(place.path(), &["add", "."]);
+        git(place.path(), &["commit", "-qm", "first"]);
+        let said = run(&place).ends(0);
+        assert!(said.err.contains("has no objects to lend"), "{format}: {}", said.err);
+        assert_eq!(read(&place, "a.txt") + &read(&place, "b.txt"), "1\n2\n", "{format}");
+    }
 }
 
 #[test]

@@ -58,7 +58,8 @@ impl Lent<'_> {
         let why = match (&self.around.git, &self.around.objects) {
             (None, _) => Some("leads to a repository that does not name this folder as its own"),
             (_, None) => Some(
-                "has no objects to lend: they lie behind a link, or have names of another kind",
+                "has no objects to lend: they lie behind a link, or have names of another kind, or its references lie in \
+                 tables",
             ),
             _ => None,
         };

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::plain;
-use crate::repository::{Git, is_sha256};
+use crate::repository::{Git, is_of_another_format};
 
 /// What of the user's repository matters to snapshots.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Surroundings {
             let top = Some(top.to_owned());
             let Git::Own { git, common } = git else { return Self { top, ..Self::default() } };
             let objects = common.join("objects");
-            let borrowable = are_plain(&objects) && !is_sha256(&common);
+            let borrowable = are_plain(&objects) && !is_of_another_format(&common);
             return Self {
                 top,
                 objects: borrowable.then_some(objects),
