@@ -206,3 +206,38 @@ fn a_stop_is_heard_while_git_is_asked() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{said:?}");
     said.ends(143);
 }
+
+/// Git says of a repository that it does not see that there is none; Botpipe, what would show it.
+#[test]
+fn a_repository_that_is_not_seen_is_told_of() {
+    let (place, home) = (Place::new(), tempfile::tempdir().unwrap());
+    let other = home.path().canonicalize().unwrap().join("other");
+    let path = other.to_str().unwrap();
+    let made = format!(
+        "git init -q {path}; git -C {path} commit -q --allow-empty -m first; git clone -q -s {path} borrows"
+    );
+    shell(place.path(), &made);
+    for script in
+        ["git -C borrows log", &format!("git ls-remote {path}"), &format!("git clone {path} new")]
+    {
+        let mut command = place.command(&["sandbox", "--", "sh", "-c", script]);
+        command.env("HOME", home.path()).env_remove("BOTPIPE_ALLOW_WRITE");
+        let said = said(&command.output().unwrap());
+        assert_ne!(said.code, 0, "{said:?}");
+        let grant = format!("; `BOTPIPE_ALLOW_READ={path}");
+        assert!(said.err.contains(&grant), "{script}: {said:?}");
+    }
+}
+
+/// A bit that gives its folders to a group is one that no program in a sandbox sets.
+#[test]
+fn a_repository_that_is_shared_with_a_group_is_told_of_to_root() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    shell(place.path(), "git init -q --shared=group .; echo 1 > file");
+    let said = place.say(&["sandbox", "--", "git", "add", "file"]).ends(128);
+    let sentence = "`.git/objects` takes no setuid or setgid bit";
+    assert!(said.err.contains(sentence), "{}", said.err);
+}

@@ -115,6 +115,16 @@ const NO_PROGRAM: [&str; 2] = [": not found", ": cannot execute: required file n
 /// What git says of a folder that has something laid in it, without a reason.
 const NOT_REMOVED: &str = "fatal: could not remove '";
 
+/// Between which words git names a folder of another repository that it does not find.
+const NO_REPOSITORY: [(&str, &str); 3] = [
+    ("error: unable to normalize alternate object path: ", ""),
+    ("fatal: '", "' does not appear to be a git repository"),
+    ("fatal: repository '", "' does not exist"),
+];
+
+/// What git says where `core.sharedRepository` has it give its own folders to a group, of the bit that would.
+const NOT_SHARED: &str = "error: unable to create temporary file: Operation not permitted";
+
 /// Longer lines are data.
 const LONGEST_LINE: usize = 8 << 10;
 
@@ -168,6 +178,7 @@ fn complains(text: &str) -> bool {
     WORDS.iter().any(|(words, _)| text.contains(words))
         || NO_PROGRAM.iter().any(|words| text.contains(words))
         || text.contains(NOT_REMOVED)
+        || NO_REPOSITORY.iter().any(|(begin, end)| text.contains(begin) && text.contains(end))
         || network::complains(text)
         || bounds::complains(text)
         || rights::NO_KEYS.iter().any(|words| text.contains(words))
@@ -198,6 +209,16 @@ fn of_file(line: &str, before: &[&str]) -> Option<Complaint> {
     if let Some(head) = NO_PROGRAM.iter().find_map(|words| line.strip_suffix(words)) {
         let name = head.rsplit(": ").next().filter(|name| name.contains('/'))?;
         return Some(Complaint::of(Kind::Missing, vec![name.to_owned()]));
+    }
+    let mut no_repository = NO_REPOSITORY.iter();
+    if let Some(folder) =
+        no_repository.find_map(|(begin, end)| line.strip_prefix(begin)?.strip_suffix(end))
+    {
+        return Some(Complaint::of(Kind::Missing, vec![folder.to_owned()]));
+    }
+    if line == NOT_SHARED {
+        let folder = vec![".git/objects".to_owned()];
+        return Some(Complaint::of(Kind::NotPermitted(Tried::Mode), folder));
     }
     let not_removed = line.strip_prefix(NOT_REMOVED).and_then(|name| name.strip_suffix('\''));
     if let Some(name) = not_removed {
