@@ -18,7 +18,7 @@ use crate::plans::ralph;
 use crate::world::{Draw, World, answer, nudge, text};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_run_keeps_the_laws(seed in proptest::collection::vec(any::<u8>(), 0..900)) {
