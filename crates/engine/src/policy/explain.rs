@@ -10,14 +10,14 @@ use botpipe_sandbox::Account;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::asking::{cannot_ask, cannot_keep};
+use super::asking::{RULES, cannot_ask, cannot_keep};
 use super::control::{Control, Origin};
 use super::enforcer::enforcer;
 use super::foreseen::{Foreseen, is_first};
 use super::layers::of_role;
 use super::limits::{duration, size};
 use super::paths::Ground;
-use super::refusal::{of_process, processes};
+use super::refusal::{has_rules, of_process, processes};
 use super::resolve::{Resolved, value};
 use crate::config::{Agent, Settings};
 use crate::confine::report;
@@ -173,13 +173,11 @@ fn of_plan(
 fn nobody_keeps(control: Control, holds: &Resolved, by: Option<&Provider>) -> bool {
     let said = match control {
         Control::PermissionMode => holds.asks() && cannot_ask(by).is_some(),
-        Control::AllowPermissions => {
-            !holds.permissions.allow.is_empty() && cannot_keep(control, holds, by).is_some()
+        rules => {
+            RULES.contains(&rules)
+                && has_rules(holds, rules)
+                && cannot_keep(rules, holds, by).is_some()
         }
-        Control::DenyPermissions => {
-            !holds.permissions.deny.is_empty() && cannot_keep(control, holds, by).is_some()
-        }
-        _ => false,
     };
     said && by.is_some()
 }

@@ -297,7 +297,7 @@ fn contradicts_itself(holds: &Resolved) -> bool {
     *mode == Origin::Default || mode == holds.origin(Control::PermissionMode)
 }
 
-fn has_rules(holds: &Resolved, control: Control) -> bool {
+pub(super) fn has_rules(holds: &Resolved, control: Control) -> bool {
     let rules = &holds.permissions;
     let list = match control {
         Control::AllowPermissions => &rules.allow,

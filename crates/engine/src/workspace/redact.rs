@@ -143,7 +143,7 @@ const MIN_CHARS: usize = 8;
 /// Shapes of tokens, each long enough not to meet prose.
 ///
 /// # Source
-/// GitLab's list of token prefixes (18.0); npm and `PyPI` as their registries make them.
+/// The prefixes that GitLab documents for its kinds of tokens; npm and `PyPI` as their registries make them.
 #[expect(clippy::expect_used, reason = "a fixed pattern, compiled by the tests")]
 static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
